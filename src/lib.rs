@@ -1,0 +1,19 @@
+//! roustabout turns GitHub `workflow_job` webhooks into ephemeral self-hosted runners on
+//! HashiCorp Nomad, and into nothing at all when no job waits.
+//!
+//! Data flows one way: door (`webhook`) → inbox (`store`) → `engine` → `ledger` → workers
+//! (`credential`, `github`, `nomad`) → events back. `docs/architecture.md` has the picture.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod credential;
+pub mod demo;
+pub mod engine;
+pub mod github;
+pub mod ledger;
+pub mod nomad;
+pub mod reconcile;
+pub mod simulated;
+pub mod store;
+pub mod webhook;
