@@ -1,1 +1,35 @@
-//! Placeholder: this room is built next.
+//! The pure core: which jobs wait, which runners are hired for them, and what to do next.
+//!
+//! Everything here is a function of its arguments: no I/O, no clock, no async. `step` folds
+//! one event into the `State` and says what must be recorded and asked for; the `engine`
+//! carries that out. Read `state` for what is remembered, then `step` for what happens.
+
+pub mod backoff;
+pub mod class;
+pub mod effect;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod matching;
+pub mod policy;
+pub mod pool;
+pub mod repository;
+pub mod runner;
+pub mod runner_name;
+pub mod state;
+pub mod step;
+pub mod time;
+pub mod why;
+
+pub use backoff::backoff;
+pub use class::{Class, ClassKey, ScopeKey};
+pub use effect::{Effects, Note, Record, Request};
+pub use event::Event;
+pub use ids::{DeliveryId, JobId, PoolName, RepositoryId, RunId, RunnerName};
+pub use job::{Job, JobReport, JobStatus, Verdict};
+pub use pool::{Pool, Rules, ScopeKind};
+pub use repository::{Repository, Visibility};
+pub use runner::{Leaving, Runner, RunnerState};
+pub use state::State;
+pub use step::step;
+pub use time::Time;

@@ -1,0 +1,165 @@
+//! What `step` asks of the engine: rows to be recorded, and, once they are on disk, requests
+//! to be made. Each request's answer comes back as an `Event` of its own.
+
+use std::time::Duration;
+
+use super::{
+    ClassKey, DeliveryId, Job, JobId, PoolName, Repository, RepositoryId, RunId, Runner,
+    RunnerName, ScopeKey,
+};
+
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Effects {
+    pub records: Vec<Record>,
+    pub requests: Vec<Request>,
+    pub notes: Vec<Note>,
+}
+
+/// A row to be written; all of one step's rows go into one transaction.
+#[derive(Debug, Clone)]
+pub enum Record {
+    Job(Box<Job>),
+    Runner(Box<Runner>),
+    Repository(Box<Repository>),
+    /// Why the jobs of a class wait; `None`: nothing of it waits any more.
+    Class {
+        key: ClassKey,
+        reason: Option<String>,
+    },
+    /// The delivery is folded and leaves the inbox.
+    Folded(DeliveryId),
+}
+
+/// Where runners register, by the name that the API wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `owner/name`.
+    Repository(String),
+    Organization(String),
+}
+
+impl Target {
+    pub fn name(&self) -> &str {
+        match self {
+            Target::Repository(name) | Target::Organization(name) => name,
+        }
+    }
+
+    /// Whose credential opens it.
+    pub fn owner(&self) -> &str {
+        match self {
+            Target::Repository(name) => name.split_once('/').map_or(name, |(owner, _)| owner),
+            Target::Organization(login) => login,
+        }
+    }
+}
+
+/// A child's address in Nomad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildAt {
+    pub namespace: Option<String>,
+    pub region: Option<String>,
+    pub child: String,
+}
+
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// A credential that lives at least `life`.
+    Mint {
+        scope: ScopeKey,
+        target: Target,
+        life: Duration,
+    },
+    Dispatch(Box<DispatchOrder>),
+    FindChild {
+        runner: RunnerName,
+        token: String,
+        namespace: Option<String>,
+        region: Option<String>,
+        parent: String,
+    },
+    /// The name among the scope's runners and, else, the running jobs of these repositories.
+    FindAtForge {
+        runner: RunnerName,
+        target: Target,
+        repositories: Vec<String>,
+    },
+    LookAtPlacement {
+        runner: RunnerName,
+        at: ChildAt,
+    },
+    StopChild {
+        runner: RunnerName,
+        at: ChildAt,
+    },
+    DeleteRegistration {
+        runner: RunnerName,
+        target: Target,
+        id: u64,
+    },
+    AskFork {
+        repository: RepositoryId,
+        full_name: String,
+        run: RunId,
+    },
+    /// What became of these jobs, run by run; `names` ended unseen. Enough is known once all
+    /// of them are found.
+    AskJobs {
+        class: ClassKey,
+        runs: Vec<RunJobs>,
+        names: Vec<RunnerName>,
+    },
+    AskJob {
+        full_name: String,
+        job: JobId,
+    },
+    /// Tell when the parameterized job changes: it refused a dispatch.
+    WatchParent {
+        pool: PoolName,
+        namespace: Option<String>,
+        region: Option<String>,
+        parent: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunJobs {
+    pub full_name: String,
+    pub run: RunId,
+    pub jobs: Vec<JobId>,
+}
+
+/// Everything that a dispatch is made from, but the credential.
+#[derive(Debug, Clone)]
+pub struct DispatchOrder {
+    pub runner: RunnerName,
+    pub pool: PoolName,
+    pub idempotency_token: String,
+    pub scope: ScopeKey,
+    pub target: Target,
+    /// What the runner registers with.
+    pub labels: Vec<String>,
+    /// What `config.sh --url` wants.
+    pub runner_url: String,
+    pub namespace: Option<String>,
+    pub region: Option<String>,
+    pub parent: String,
+    pub cause: Option<Job>,
+    pub repository: Option<Repository>,
+    /// True where this token was sent before, so that an answer is looked at twice.
+    pub again: bool,
+}
+
+/// One line for the log, with the ids that belong to it.
+#[derive(Debug, Clone, Default)]
+pub struct Note {
+    pub warn: bool,
+    pub message: String,
+    pub job: Option<JobId>,
+    pub run: Option<RunId>,
+    pub repository: Option<String>,
+    pub runner: Option<RunnerName>,
+    pub pool: Option<PoolName>,
+    pub delivery: Option<DeliveryId>,
+}

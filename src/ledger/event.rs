@@ -1,0 +1,138 @@
+//! Everything that can happen to the ledger: webhooks, the answers to what it asked, what
+//! Nomad shows, and time. Wire formats stop before this file.
+
+use super::{
+    ClassKey, DeliveryId, Job, JobId, JobReport, Repository, RunId, RunnerName, ScopeKey, Time,
+};
+
+/// A question that got no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// In words, with what to mend where something is to be mended.
+    pub reason: String,
+    /// When the other side said to come back; else backoff decides.
+    pub retry_at: Option<Time>,
+}
+
+pub type Answer<T> = Result<T, Failure>;
+
+#[derive(Debug, Clone)]
+pub enum Event {
+    Webhook(Box<Webhook>),
+    /// Whether the run's head is a fork.
+    ForkKnown {
+        run: RunId,
+        answer: Answer<bool>,
+    },
+    /// What GitHub says of the jobs of a class, after the runners `names` ended unseen.
+    JobsSeen {
+        class: ClassKey,
+        names: Vec<RunnerName>,
+        answer: Answer<Vec<JobReport>>,
+    },
+    /// What GitHub says of one job; `None`: it knows no such job.
+    JobSeen {
+        job: JobId,
+        answer: Answer<Option<JobReport>>,
+    },
+    /// A credential for the scope is in memory until `ends`.
+    CredentialMinted {
+        scope: ScopeKey,
+        answer: Answer<Time>,
+    },
+    DispatchAnswered {
+        runner: RunnerName,
+        outcome: DispatchOutcome,
+    },
+    /// The child that carries the runner's token, if Nomad has one.
+    ChildLookedUp {
+        runner: RunnerName,
+        answer: Answer<Option<String>>,
+    },
+    LookedForAtForge {
+        runner: RunnerName,
+        answer: Answer<AtForge>,
+    },
+    PlacementSeen {
+        runner: RunnerName,
+        answer: Answer<ChildPhase>,
+    },
+    ChildStopped {
+        runner: RunnerName,
+        answer: Answer<()>,
+    },
+    RegistrationDeleted {
+        runner: RunnerName,
+        answer: Answer<Deletion>,
+    },
+    /// What Nomad shows of children that we follow, whenever it changes; it has been asked
+    /// about all of them when this comes.
+    ChildrenSeen(Vec<(RunnerName, ChildPhase)>),
+    /// Nomad's API did not answer the follower of children.
+    NomadAway {
+        reason: String,
+    },
+    /// A parameterized job that refused a dispatch has changed.
+    ParentChanged {
+        pool: super::PoolName,
+    },
+    /// A timer is due.
+    Tick,
+}
+
+/// A `workflow_job` delivery from the inbox.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub delivery: DeliveryId,
+    pub received_at: Time,
+    pub repository: Repository,
+    /// `None`: an action or a status that we do not know; it changes nothing.
+    pub report: Option<JobReport>,
+    /// The job as the store has it, where it is no longer in memory.
+    pub past: Option<Box<Job>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DispatchOutcome {
+    /// Nomad has it as `child`; whether GitHub's word on runners can be matched to it.
+    Accepted { child: String, nameless: bool, credential_ends: Option<Time> },
+    /// Nomad said no, and nothing was made.
+    Refused { reason: String },
+    /// It certainly did not reach Nomad.
+    NotSent { reason: String },
+    /// The credential's time was over before the request was made; nothing was sent.
+    CredentialMissing,
+    /// Anything may have happened.
+    Unknown { reason: String },
+}
+
+/// A runner's name as GitHub knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtForge {
+    Registered {
+        id: u64,
+        busy: bool,
+    },
+    /// Not listed, but this job names it.
+    Named(Box<JobReport>),
+    Nowhere,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// 204 or 404: it gets no new job. It may still have one.
+    NoNewJob,
+    /// 422.
+    Busy,
+}
+
+/// What Nomad shows of a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChildPhase {
+    /// Alive without an allocation.
+    NotPlaced,
+    /// An allocation is not terminal.
+    Placed,
+    /// Its job is dead and all its allocations are terminal, or Nomad has forgotten it.
+    Ended { how: String },
+}

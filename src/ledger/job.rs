@@ -1,0 +1,115 @@
+//! A GitHub workflow job as the ledger sees it, and what GitHub says of one at a moment.
+//! What moves a job from state to state is in `step::job_events`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeliveryId, JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
+
+/// Where GitHub says a job is. `InProgress` and `Completed` are final; `Queued` and `Waiting`
+/// come and go (an environment's approval) and no time stamp decides between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    Queued,
+    Waiting,
+    InProgress,
+    Completed,
+}
+
+impl JobStatus {
+    /// Later ranks are never undone by earlier ones.
+    pub fn rank(self) -> u8 {
+        match self {
+            JobStatus::Queued | JobStatus::Waiting => 0,
+            JobStatus::InProgress => 1,
+            JobStatus::Completed => 2,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobStatus::Queued => "queued",
+            JobStatus::Waiting => "waiting",
+            JobStatus::InProgress => "in_progress",
+            JobStatus::Completed => "completed",
+        }
+    }
+}
+
+/// What was said of a job, by a webhook or in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobReport {
+    pub id: JobId,
+    pub run: RunId,
+    pub run_attempt: u64,
+    pub name: String,
+    pub workflow: Option<String>,
+    pub head_branch: Option<String>,
+    pub labels: Vec<String>,
+    pub status: JobStatus,
+    pub conclusion: Option<String>,
+    /// `null`, `""` and an absent key are all `None`.
+    pub runner_name: Option<String>,
+    pub url: Option<String>,
+    pub created_at: Option<Time>,
+}
+
+/// What pools and policy say of a job. Only `Serve` makes demand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "why")]
+pub enum Verdict {
+    /// A runner is wanted for it.
+    Serve,
+    /// GitHub is being asked whether the run's head is a fork; in words what went wrong the
+    /// last time, if something did.
+    AskingFork(Option<String>),
+    /// Its pool's policy says no, in words.
+    Refused(String),
+    /// No pool has it, in words.
+    Unserved(String),
+}
+
+impl Verdict {
+    /// Why no runner is hired for it, where the verdict is the reason.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Verdict::Serve => None,
+            Verdict::AskingFork(None) => {
+                Some("waiting for GitHub to say whether the run's head is a fork".to_owned())
+            }
+            Verdict::AskingFork(Some(failure)) => Some(format!(
+                "GitHub could not say whether the run's head is a fork, and is asked again: {failure}"
+            )),
+            Verdict::Refused(why) | Verdict::Unserved(why) => Some(why.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub report: JobReport,
+    pub repository: RepositoryId,
+    /// `owner/name` when it was last heard of; the id above is what counts.
+    pub repository_name: String,
+    /// The webhook that first told of it; a job that was asked for has none.
+    pub delivery: Option<DeliveryId>,
+    pub received_at: Time,
+    pub pool: Option<PoolName>,
+    pub verdict: Verdict,
+    /// Whether its run's head is a fork, once GitHub has said so.
+    pub fork: Option<bool>,
+    /// The runner whose dispatch named this job as its cause; at most one that is alive.
+    pub cause_of: Option<RunnerName>,
+    pub ended_at: Option<Time>,
+}
+
+impl Job {
+    pub fn id(&self) -> JobId {
+        self.report.id
+    }
+
+    /// Waits for a runner of ours.
+    pub fn is_demand(&self) -> bool {
+        self.report.status == JobStatus::Queued && self.verdict == Verdict::Serve
+    }
+}

@@ -1,0 +1,184 @@
+//! Which pool has a job: the first whose repositories and labels match. Pure text matching;
+//! what the pool's policy then says is in `policy`.
+
+use std::fmt;
+
+use super::{Pool, RunId};
+
+/// `owner/name` patterns with `*` and `?`, in order of no importance: a `!` always excludes.
+/// Case does not matter.
+#[derive(Debug, Clone)]
+pub struct RepositoryGlobs {
+    allowed: Vec<String>,
+    excluded: Vec<String>,
+}
+
+impl RepositoryGlobs {
+    pub fn new<S: AsRef<str>>(patterns: &[S]) -> Self {
+        let (mut allowed, mut excluded) = (Vec::new(), Vec::new());
+        for pattern in patterns {
+            match pattern.as_ref().strip_prefix('!') {
+                Some(rest) => excluded.push(rest.to_lowercase()),
+                None => allowed.push(pattern.as_ref().to_lowercase()),
+            }
+        }
+        Self { allowed, excluded }
+    }
+
+    pub fn matches(&self, full_name: &str) -> bool {
+        let name = full_name.to_lowercase();
+        let hit =
+            |patterns: &[String]| patterns.iter().any(|p| glob(p.as_bytes(), name.as_bytes()));
+        hit(&self.allowed) && !hit(&self.excluded)
+    }
+}
+
+/// `*` is any text within one side of the slash, `?` one character of it.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    // The usual two-pointer walk: on a mismatch let the last star swallow one more byte.
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(b'?') if text[t] != b'/' => (p, t) = (p + 1, t + 1),
+            Some(&byte) if byte == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match star {
+                Some((at, swallowed)) if text[swallowed] != b'/' => {
+                    star = Some((at, swallowed + 1));
+                    (p, t) = (at + 1, swallowed + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+/// Why no pool has a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoPool {
+    /// `runs-on: {group: …}` without labels: nothing to match.
+    NoLabels,
+    Repository(String),
+    Labels(Vec<String>),
+}
+
+impl fmt::Display for NoPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoPool::NoLabels => f.write_str(
+                "the job asks for no labels (runs-on names only a group), and a job without \
+                 labels is never served",
+            ),
+            NoPool::Repository(name) => write!(f, "no pool serves the repository {name}"),
+            NoPool::Labels(labels) => {
+                write!(
+                    f,
+                    "no pool that serves the repository has all labels of the job ({})",
+                    labels.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// The first pool that serves the repository and whose labels cover the job's.
+pub fn pool_for<'a>(
+    pools: &'a [Pool],
+    repository: &str,
+    labels: &[String],
+    run: RunId,
+) -> Result<&'a Pool, NoPool> {
+    if labels.is_empty() {
+        return Err(NoPool::NoLabels);
+    }
+    let mut serving = pools.iter().filter(|pool| pool.repositories.matches(repository)).peekable();
+    if serving.peek().is_none() {
+        return Err(NoPool::Repository(repository.to_owned()));
+    }
+    serving.find(|pool| covers(pool, labels, run)).ok_or_else(|| NoPool::Labels(labels.to_vec()))
+}
+
+fn covers(pool: &Pool, labels: &[String], run: RunId) -> bool {
+    let run_id = run.to_string();
+    labels.iter().all(|wanted| {
+        pool.labels.iter().any(|label| {
+            if label.contains("{run_id}") {
+                label.replace("{run_id}", &run_id).eq_ignore_ascii_case(wanted)
+            } else {
+                label.eq_ignore_ascii_case(wanted)
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::step::testing::pool;
+    use super::*;
+
+    fn labels(text: &str) -> Vec<String> {
+        text.split(',').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_star_stays_on_its_side_of_the_slash() {
+        let globs = RepositoryGlobs::new(&["octo*/app-*"]);
+        assert!(globs.matches("Octocat/App-1"));
+        assert!(!globs.matches("octocat/other"));
+        assert!(!RepositoryGlobs::new(&["octo*"]).matches("octo/app"));
+        assert!(RepositoryGlobs::new(&["*/*"]).matches("a/b"));
+        assert!(RepositoryGlobs::new(&["o/a?c"]).matches("o/abc"));
+    }
+
+    #[test]
+    fn an_exclamation_mark_excludes_wherever_it_stands() {
+        let globs = RepositoryGlobs::new(&["!octo/secret", "octo/*"]);
+        assert!(globs.matches("octo/app"));
+        assert!(!globs.matches("octo/SECRET"));
+    }
+
+    #[test]
+    fn every_label_of_the_job_must_be_among_the_pools() {
+        let pools = [
+            pool("small", &["self-hosted", "linux"]),
+            pool("big", &["self-hosted", "linux", "gpu"]),
+        ];
+        let pick = |text: &str| {
+            pool_for(&pools, "octo/app", &labels(text), RunId(1)).map(|p| p.name.0.clone())
+        };
+        assert_eq!(pick("Self-Hosted,LINUX"), Ok("small".into()));
+        assert_eq!(pick("gpu"), Ok("big".into()));
+        assert_eq!(pick("windows"), Err(NoPool::Labels(labels("windows"))));
+        assert_eq!(pool_for(&pools, "octo/app", &[], RunId(1)).err(), Some(NoPool::NoLabels));
+        assert_eq!(
+            pool_for(&pools, "else/app", &labels("linux"), RunId(1)).err(),
+            Some(NoPool::Repository("else/app".into()))
+        );
+    }
+
+    #[test]
+    fn a_label_with_run_id_matches_only_its_run() {
+        let pools = [pool("per-run", &["run-{run_id}"])];
+        assert!(pool_for(&pools, "octo/app", &labels("run-42"), RunId(42)).is_ok());
+        assert!(pool_for(&pools, "octo/app", &labels("run-41"), RunId(42)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_of_the_name_itself_matches(name in "[a-z]{1,8}/[a-z.-]{1,12}") {
+            prop_assert!(RepositoryGlobs::new(&[&name]).matches(&name));
+        }
+
+        #[test]
+        fn no_pattern_panics(pattern in "[a*?/]{0,12}", name in "[a/]{0,12}") {
+            let _ = RepositoryGlobs::new(&[pattern]).matches(&name);
+        }
+    }
+}

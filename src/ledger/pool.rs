@@ -1,0 +1,79 @@
+//! A pool as the ledger needs it: who is served, how many at once, under which policy. The
+//! config's own type is turned into this one in `engine::rules`; nothing here reads a file.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::matching::RepositoryGlobs;
+use super::{PoolName, RunId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeKind {
+    Repository,
+    Organization,
+}
+
+/// How the credential reaches the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Payload,
+    Meta,
+    /// The operator's own job fetches what it needs.
+    None,
+}
+
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub name: PoolName,
+    pub nomad_job: String,
+    /// Where the parameterized job lives; `None`: the connection's own.
+    pub namespace: Option<String>,
+    pub region: Option<String>,
+    pub labels: Vec<String>,
+    pub repositories: RepositoryGlobs,
+    pub delivery: Delivery,
+    pub scope: ScopeKind,
+    pub max_runners: u32,
+    pub max_runners_per_repository: Option<u32>,
+    pub payload: Option<String>,
+    pub public_repositories: bool,
+    pub forks: bool,
+    pub placement_timeout: Duration,
+    pub boot_timeout: Duration,
+    pub release_grace: Duration,
+    pub meta: BTreeMap<String, String>,
+}
+
+impl Pool {
+    /// Whether each run is a class of its own.
+    pub fn is_per_run(&self) -> bool {
+        self.labels.iter().any(|label| label.contains("{run_id}"))
+    }
+
+    /// The labels a runner for `run` registers with.
+    pub fn labels_for(&self, run: RunId) -> impl Iterator<Item = String> + '_ {
+        self.labels.iter().map(move |label| label.replace("{run_id}", &run.to_string()))
+    }
+
+    /// How long a credential must still live when it is handed out, so that a runner that is
+    /// placed in time can register.
+    pub fn credential_life(&self) -> Duration {
+        self.placement_timeout + self.boot_timeout
+    }
+}
+
+/// What the operator decided, as far as the ledger is concerned.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub name_prefix: String,
+    /// Over all pools.
+    pub max: u32,
+    /// In the file's order: the first that matches has the job.
+    pub pools: Vec<Pool>,
+}
+
+impl Rules {
+    pub fn pool(&self, name: &PoolName) -> Option<&Pool> {
+        self.pools.iter().find(|pool| pool.name == *name)
+    }
+}

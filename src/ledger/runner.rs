@@ -1,0 +1,158 @@
+//! A runner: one hiring, from the wish to the end, and whatever is known of it on the way.
+//! How it gets from state to state is in `step::dispatching`, `step::children` and
+//! `step::letting_go`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClassKey, JobId, RunnerName, Time};
+
+/// Where a hiring stands. `busy` is not among these: a runner that took a job did so whatever
+/// we knew of its dispatch at that moment (see `Runner::took`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "detail")]
+pub enum RunnerState {
+    /// Owed: a dispatch was refused or could not be sent. Takes no room.
+    Wanted,
+    /// A request may be under way, or its outcome is unknown.
+    Dispatching(Sending),
+    /// Nomad has it.
+    Dispatched,
+    /// GitHub lists it.
+    Registered,
+    /// Surplus, on its way out.
+    Withdrawing(Leaving),
+    /// Ended in Nomad; its registration may be left at GitHub.
+    Clearing,
+    Gone,
+}
+
+/// What is being done about a dispatch whose outcome is not known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sending {
+    /// The request is on its way (after a restart: may have been).
+    Sent,
+    /// Nomad is asked for a child with its token.
+    LookingUp,
+    /// Nomad has none: GitHub is asked whether a job or a runner carries the name.
+    AskingForge,
+}
+
+/// How far the letting go has come (architecture: "Letting go of a runner").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "step")]
+pub enum Leaving {
+    /// Nomad is asked whether it is placed.
+    LookingForPlacement,
+    /// It is not placed, or not wanted by anyone: its child is being stopped.
+    Stopping,
+    /// It is placed: GitHub is asked whether it is registered.
+    LookingForRegistration,
+    /// Placed and not registered yet: looked for again until its time to boot is over.
+    Booting { look_again: Time },
+    /// Its registration is being deleted.
+    Deleting,
+    /// Its registration is gone: an idle runner now ends by itself.
+    Ending { since: Time },
+    /// Time is over and GitHub is asked once more whether a running job names it.
+    LookingForJob,
+    /// Takes no `runner_name`, and is placed: only its own jobspec can end it.
+    LeftAlone,
+}
+
+/// The job that GitHub said this runner took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// `None`: GitHub would not delete it (422), so it runs a job that we have no name for.
+    pub job: Option<JobId>,
+    pub done: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    pub name: RunnerName,
+    pub class: ClassKey,
+    /// `owner/name` or the organization's login when it was hired: part of its token.
+    pub scope_name: String,
+    pub state: RunnerState,
+    pub took: Option<Took>,
+    /// Let go as soon as the outcome of its dispatch is known.
+    pub unwanted: bool,
+    /// The job that caused the hiring.
+    pub cause: Option<JobId>,
+    /// Kept with the row because Nomad keeps idempotency per parent.
+    pub namespace: Option<String>,
+    pub region: Option<String>,
+    pub parent: String,
+    pub child: Option<String>,
+    /// Its parameterized job takes no `runner_name`, so GitHub's word cannot be matched to it.
+    pub nameless: bool,
+    pub hired_at: Time,
+    /// When the first request left; an hour later nobody sends again.
+    pub first_sent_at: Option<Time>,
+    /// How often the request left.
+    pub sends: u32,
+    /// When its credential ends (a time, not the secret).
+    pub credential_ends: Option<Time>,
+    pub placed_at: Option<Time>,
+    pub github_id: Option<u64>,
+    /// Failed tries in a row of whatever is being tried now.
+    pub tries: u32,
+    pub reason: Option<String>,
+    pub ended_at: Option<Time>,
+    /// A question about it is under way; a restart forgets and asks again.
+    #[serde(skip)]
+    pub in_flight: bool,
+}
+
+impl Runner {
+    /// Hired, wanted, and not yet busy.
+    pub fn is_supply(&self) -> bool {
+        self.took.is_none()
+            && !self.unwanted
+            && matches!(
+                self.state,
+                RunnerState::Wanted
+                    | RunnerState::Dispatching(_)
+                    | RunnerState::Dispatched
+                    | RunnerState::Registered
+            )
+    }
+
+    /// Takes up room: its child lives, or may.
+    pub fn is_alive(&self) -> bool {
+        matches!(
+            self.state,
+            RunnerState::Dispatching(_)
+                | RunnerState::Dispatched
+                | RunnerState::Registered
+                | RunnerState::Withdrawing(_)
+        )
+    }
+
+    /// How much would be thrown away with it: the least advanced goes first.
+    pub fn advance(&self) -> u8 {
+        match self.state {
+            RunnerState::Wanted => 0,
+            RunnerState::Dispatching(_) => 1,
+            RunnerState::Dispatched if self.placed_at.is_none() => 2,
+            RunnerState::Dispatched => 3,
+            _ => 4,
+        }
+    }
+
+    /// The word for people.
+    pub fn phase(&self) -> &'static str {
+        match (&self.state, self.took) {
+            (RunnerState::Gone, _) => "gone",
+            (RunnerState::Clearing, _) => "clearing",
+            (_, Some(took)) if took.done => "finishing",
+            (_, Some(_)) => "busy",
+            (RunnerState::Wanted, _) => "wanted",
+            (RunnerState::Dispatching(_), _) => "dispatching",
+            (RunnerState::Dispatched, _) => "dispatched",
+            (RunnerState::Registered, _) => "registered",
+            (RunnerState::Withdrawing(_), _) => "withdrawing",
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What the ledger remembers: open jobs, live runners, and everything derived from them.
+//!
+//! History is in the store, not here. Whatever can be derived (classes, indexes, timers) is
+//! made anew at a start from the rows; `step` changes it and keeps the parts in agreement.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::class::Hold;
+use super::runner::{RunnerState, Sending};
+use super::{
+    Class, ClassKey, Job, JobId, Pool, PoolName, Repository, RepositoryId, Rules, RunId, Runner,
+    RunnerName, ScopeKey, ScopeKind, Time,
+};
+
+/// How many jobs that ended just now are kept in memory: until their rows can be read back
+/// from the store. Far more than one batch of the engine holds.
+const RECENTLY_ENDED: usize = 4096;
+
+#[derive(Debug)]
+pub struct State {
+    pub rules: Rules,
+    pub repositories: BTreeMap<RepositoryId, Repository>,
+    /// Open jobs that a pool has.
+    pub jobs: BTreeMap<JobId, Job>,
+    pub runners: BTreeMap<RunnerName, Runner>,
+    pub classes: BTreeMap<ClassKey, Class>,
+    /// Classes that would hire if there were room, in the order in which turns go round.
+    pub hungry: BTreeSet<ClassKey>,
+    /// The class that was served last.
+    pub turn: Option<ClassKey>,
+    pub credentials: BTreeMap<ScopeKey, CredentialState>,
+    /// Pools whose parameterized job refused a dispatch.
+    pub refusals: BTreeMap<PoolName, Gate>,
+    pub nomad: NomadState,
+    pub forks: BTreeMap<RunId, ForkAnswer>,
+    /// The class in whose demand a job stands.
+    pub enlisted: BTreeMap<JobId, ClassKey>,
+    pub by_repository: BTreeMap<RepositoryId, BTreeSet<JobId>>,
+    pub by_run: BTreeMap<RunId, BTreeSet<JobId>>,
+    pub timers: BTreeSet<(Time, Timer)>,
+    ended: BTreeMap<JobId, Job>,
+    ended_order: VecDeque<JobId>,
+}
+
+#[derive(Debug, Default)]
+pub struct CredentialState {
+    pub ends: Option<Time>,
+    pub minting: bool,
+    pub failed: Option<Gate>,
+}
+
+/// A way that is closed after a failure: one try when the time is over, then longer.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    pub reason: String,
+    pub tries: u32,
+    pub until: Time,
+    pub probe: Option<RunnerName>,
+}
+
+#[derive(Debug)]
+pub enum NomadState {
+    /// Since the start Nomad has not shown its children: nobody is hired.
+    Unlisted {
+        reason: Option<String>,
+    },
+    Listed,
+    /// A dispatch could not be sent.
+    Away(Gate),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForkAnswer {
+    Asking,
+    Failed { tries: u32 },
+    Known(bool),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    Class(ClassKey),
+    Runner(RunnerName),
+    Credential(ScopeKey),
+    Refusal(PoolName),
+    Nomad,
+    Fork(RunId),
+    Job(JobId),
+}
+
+impl State {
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            repositories: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            runners: BTreeMap::new(),
+            classes: BTreeMap::new(),
+            hungry: BTreeSet::new(),
+            turn: None,
+            credentials: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            nomad: NomadState::Unlisted { reason: None },
+            forks: BTreeMap::new(),
+            enlisted: BTreeMap::new(),
+            by_repository: BTreeMap::new(),
+            by_run: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            ended_order: VecDeque::new(),
+        }
+    }
+
+    /// Takes up the rows of an earlier life. What was under way is in doubt now: a request
+    /// that may have left is looked up before anything is sent again.
+    pub fn load(
+        rules: Rules,
+        repositories: Vec<Repository>,
+        jobs: Vec<Job>,
+        runners: Vec<Runner>,
+    ) -> Self {
+        let mut state = Self::new(rules);
+        state.repositories = repositories.into_iter().map(|r| (r.id, r)).collect();
+        for mut runner in runners {
+            if matches!(runner.state, RunnerState::Dispatching(_)) {
+                runner.state = RunnerState::Dispatching(Sending::LookingUp);
+            }
+            let class = state.classes.entry(runner.class.clone()).or_default();
+            class.runners.insert(runner.name.clone());
+            if runner.state == RunnerState::Clearing && runner.took.is_none() {
+                class.unaccounted.insert(runner.name.clone());
+                class.hold = Some(Hold::Asking { sent: false });
+            }
+            state.runners.insert(runner.name.clone(), runner);
+        }
+        for job in jobs {
+            state.insert_job(job);
+        }
+        state
+    }
+
+    /// The class of a job that `pool` has.
+    pub fn class_key(&self, pool: &Pool, repository: &Repository, run: RunId) -> ClassKey {
+        ClassKey {
+            pool: pool.name.clone(),
+            scope: match pool.scope {
+                ScopeKind::Repository => ScopeKey::Repository(repository.id),
+                ScopeKind::Organization => {
+                    ScopeKey::Organization(repository.owner().to_ascii_lowercase())
+                }
+            },
+            run: pool.is_per_run().then_some(run),
+        }
+    }
+
+    /// The class that a job in memory belongs to.
+    pub fn class_of(&self, job: &Job) -> Option<ClassKey> {
+        let pool = self.rules.pool(job.pool.as_ref()?)?;
+        let repository = self.repositories.get(&job.repository)?;
+        Some(self.class_key(pool, repository, job.report.run))
+    }
+
+    pub fn supply(&self, class: &Class) -> usize {
+        class
+            .runners
+            .iter()
+            .filter_map(|name| self.runners.get(name))
+            .filter(|r| r.is_supply())
+            .count()
+    }
+
+    /// Supply whose dispatch is not still owed.
+    pub fn sent_supply(&self, class: &Class) -> usize {
+        class
+            .runners
+            .iter()
+            .filter_map(|name| self.runners.get(name))
+            .filter(|r| r.is_supply() && r.state != RunnerState::Wanted)
+            .count()
+    }
+
+    pub fn alive(&self) -> usize {
+        self.runners.values().filter(|r| r.is_alive()).count()
+    }
+
+    /// A job as it is known now, open or ended a moment ago.
+    pub fn known_job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id).or_else(|| self.ended.get(&id))
+    }
+
+    /// Puts an open job into memory and into the indexes. Whether it is demand is for
+    /// `step` to say.
+    pub(super) fn insert_job(&mut self, job: Job) {
+        let id = job.id();
+        self.by_repository.entry(job.repository).or_default().insert(id);
+        self.by_run.entry(job.report.run).or_default().insert(id);
+        self.jobs.insert(id, job);
+    }
+
+    /// Takes a job that ended, or that nobody serves, out of memory.
+    pub(super) fn remove_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        if let Some(ids) = self.by_repository.get_mut(&job.repository) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_repository.remove(&job.repository);
+            }
+        }
+        if let Some(ids) = self.by_run.get_mut(&job.report.run) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_run.remove(&job.report.run);
+                self.forks.remove(&job.report.run);
+            }
+        }
+        self.remember_ended(job);
+    }
+
+    /// Keeps a job that left memory until its row is sure to be readable.
+    pub(super) fn remember_ended(&mut self, job: Job) {
+        let id = job.id();
+        if self.ended.insert(id, job).is_none() {
+            self.ended_order.push_back(id);
+        }
+        if self.ended_order.len() > RECENTLY_ENDED
+            && let Some(oldest) = self.ended_order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+
+    /// When `Event::Tick` is due next.
+    pub fn next_timer(&self) -> Option<Time> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn set_timer(&mut self, at: Time, timer: Timer) {
+        self.timers.insert((at, timer));
+    }
+}

@@ -1,0 +1,99 @@
+//! Folds what Nomad shows of children: placed, ended, forgotten. A runner that ends without
+//! having been busy is a question for GitHub, see `asking`.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::Fold;
+use crate::ledger::event::ChildPhase;
+use crate::ledger::runner::{Leaving, RunnerState};
+use crate::ledger::state::{NomadState, Timer};
+use crate::ledger::{JobStatus, RunnerName};
+
+/// GitHub's word on a job whose runner has ended is waited for this long before it is asked.
+const ASK_AFTER_END: Duration = Duration::from_secs(60);
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn children_seen(&mut self, children: Vec<(RunnerName, ChildPhase)>) {
+        match self.state.nomad {
+            NomadState::Unlisted { .. } => {
+                self.state.nomad = NomadState::Listed;
+                self.touch_all();
+            }
+            NomadState::Listed | NomadState::Away(_) => self.nomad_answers(),
+        }
+        for (name, phase) in children {
+            match phase {
+                ChildPhase::NotPlaced => {}
+                ChildPhase::Placed => self.placed(&name),
+                ChildPhase::Ended { how } => self.child_ended(&name, &how),
+            }
+        }
+    }
+
+    pub(super) fn nomad_away(&mut self, reason: String) {
+        self.unreachable(None, reason);
+    }
+
+    fn placed(&mut self, name: &RunnerName) {
+        let now = self.now;
+        if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
+            self.change(name, |runner| runner.placed_at = Some(now));
+            self.note_runner(false, name, "runner placed".to_owned());
+        }
+    }
+
+    pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if let Some(took) = runner.took {
+            let job = took.job;
+            self.end_runner(name, how);
+            if let Some(job) = job
+                && self
+                    .state
+                    .jobs
+                    .get(&job)
+                    .is_some_and(|j| j.report.status == JobStatus::InProgress)
+            {
+                self.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
+            }
+            return;
+        }
+        let (placed, class) = (runner.placed_at.is_some(), runner.class.clone());
+        match &runner.state {
+            RunnerState::Dispatched | RunnerState::Registered => {
+                self.note_runner(
+                    false,
+                    name,
+                    format!("runner ended without a job that we know of: {how}"),
+                );
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Clearing;
+                    runner.reason = Some(how.to_owned());
+                });
+                self.ask_before_hiring(&class, Some(name));
+            }
+            RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
+                self.end_runner(name, "let go");
+            }
+            RunnerState::Withdrawing(Leaving::LookingForPlacement | Leaving::Stopping)
+                if !placed =>
+            {
+                self.end_runner(name, "let go before it was placed");
+            }
+            RunnerState::Withdrawing(_) => {
+                // It may have registered meanwhile: look once more.
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Clearing;
+                    runner.tries = 0;
+                });
+                self.drive(name);
+            }
+            RunnerState::Wanted
+            | RunnerState::Dispatching(_)
+            | RunnerState::Clearing
+            | RunnerState::Gone => {}
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether a class has a credential to hand out, and asking for one in time. The secret
+//! itself never comes here: only until when it lives, and what went wrong.
+
+use rand::Rng;
+
+use super::Fold;
+use crate::ledger::effect::Target;
+use crate::ledger::event::Answer;
+use crate::ledger::pool::Delivery;
+use crate::ledger::state::{Gate, Timer};
+use crate::ledger::{ClassKey, Note, Request, ScopeKey, Time, backoff};
+
+impl<R: Rng> Fold<'_, R> {
+    /// True where a runner of the class can be dispatched now. Else one request a scope is
+    /// under way, or waits for its time after a failure.
+    pub(super) fn has_credential(&mut self, key: &ClassKey) -> bool {
+        let Some(pool) = self.state.rules.pool(&key.pool) else { return false };
+        if pool.delivery == Delivery::None {
+            return true;
+        }
+        let life = pool.credential_life();
+        let state = self.state.credentials.entry(key.scope.clone()).or_default();
+        if state.ends.is_some_and(|ends| ends >= self.now + life) {
+            return true;
+        }
+        let held = state.failed.as_ref().is_some_and(|gate| gate.until > self.now);
+        if state.minting || held {
+            return false;
+        }
+        let Some(target) = self.scope_target(key) else { return false };
+        if let Some(state) = self.state.credentials.get_mut(&key.scope) {
+            state.minting = true;
+        }
+        self.request(Request::Mint { scope: key.scope.clone(), target, life });
+        false
+    }
+
+    /// The scope by the name of today, from any job of the class.
+    fn scope_target(&self, key: &ClassKey) -> Option<Target> {
+        match &key.scope {
+            ScopeKey::Repository(id) => {
+                self.state.repositories.get(id).map(|r| Target::Repository(r.full_name.clone()))
+            }
+            ScopeKey::Organization(login) => Some(Target::Organization(login.clone())),
+        }
+    }
+
+    pub(super) fn credential_minted(&mut self, scope: ScopeKey, answer: Answer<Time>) {
+        let now = self.now;
+        let state = self.state.credentials.entry(scope.clone()).or_default();
+        state.minting = false;
+        match answer {
+            Ok(ends) => {
+                state.ends = Some(ends);
+                state.failed = None;
+            }
+            Err(failure) => {
+                let tries = state.failed.as_ref().map_or(0, |gate| gate.tries);
+                let at = failure.retry_at.unwrap_or_else(|| now + backoff(tries, self.rng));
+                let until = at.max(now);
+                let news = state.failed.as_ref().is_none_or(|gate| gate.reason != failure.reason);
+                state.failed = Some(Gate {
+                    reason: failure.reason.clone(),
+                    tries: tries + 1,
+                    until,
+                    probe: None,
+                });
+                self.set_timer(until, Timer::Credential(scope.clone()));
+                if news {
+                    self.note(Note {
+                        warn: true,
+                        message: format!("no registration token for {scope}: {}", failure.reason),
+                        ..Note::default()
+                    });
+                }
+            }
+        }
+        self.touch_scope(&scope);
+    }
+
+    /// The worker had no credential left that lives long enough: ask for a new one.
+    pub(super) fn credential_missing(&mut self, scope: &ScopeKey) {
+        if let Some(state) = self.state.credentials.get_mut(scope) {
+            state.ends = None;
+        }
+        self.touch_scope(scope);
+    }
+
+    pub(super) fn touch_scope(&mut self, scope: &ScopeKey) {
+        let keys: Vec<ClassKey> =
+            self.state.classes.keys().filter(|key| key.scope == *scope).cloned().collect();
+        for key in keys {
+            self.touch(&key);
+        }
+    }
+}

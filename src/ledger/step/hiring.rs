@@ -1,0 +1,274 @@
+//! Holds supply to demand: `supply = min(demand, room)` for every class, room going round the
+//! classes in turn. How a single dispatch is followed is in `dispatching`.
+
+use std::collections::BTreeMap;
+
+use rand::Rng;
+
+use super::Fold;
+use crate::ledger::class::Hold;
+use crate::ledger::effect::DispatchOrder;
+use crate::ledger::runner::{Runner, RunnerState, Sending};
+use crate::ledger::state::NomadState;
+use crate::ledger::{
+    ClassKey, Note, PoolName, RepositoryId, Request, RunnerName, ScopeKey, runner_name,
+};
+
+/// What is alive, counted once per step: it is what caps look at.
+struct Occupied {
+    all: u32,
+    pools: BTreeMap<PoolName, u32>,
+    repositories: BTreeMap<(PoolName, RepositoryId), u32>,
+}
+
+impl<R: Rng> Fold<'_, R> {
+    /// Lets go of whoever is more than demand needs, the least advanced first.
+    pub(super) fn let_go_of_surplus(&mut self, key: &ClassKey) {
+        loop {
+            let Some(class) = self.state.classes.get(key) else { return };
+            if self.state.supply(class) <= class.waiting.len() {
+                return;
+            }
+            let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
+            let least = runners.filter(|r| r.is_supply()).min_by_key(|r| r.advance());
+            let Some(name) = least.map(|runner| runner.name.clone()) else { return };
+            self.let_go(&name);
+        }
+    }
+
+    /// Whether the class would hire if there were room. Asks for a credential on the way.
+    pub(super) fn refresh(&mut self, key: &ClassKey) {
+        let wants = self.state.classes.get(key).is_some_and(|class| {
+            class.hold.is_none() && self.state.sent_supply(class) < class.waiting.len()
+        });
+        if wants && self.has_credential(key) {
+            self.state.hungry.insert(key.clone());
+        } else {
+            self.state.hungry.remove(key);
+        }
+    }
+
+    /// Gives what room there is to the hungry classes in turn.
+    pub(super) fn fill_room(&mut self) {
+        if self.state.hungry.is_empty() || !self.nomad_takes_more() {
+            return;
+        }
+        let mut occupied = self.occupied();
+        while occupied.all < self.state.rules.max && self.nomad_takes_more() {
+            let Some(key) = self.next_hungry(&occupied) else { return };
+            occupied.all += 1;
+            *occupied.pools.entry(key.pool.clone()).or_default() += 1;
+            if let ScopeKey::Repository(id) = key.scope {
+                *occupied.repositories.entry((key.pool.clone(), id)).or_default() += 1;
+            }
+            self.state.turn = Some(key.clone());
+            self.hire(&key);
+            self.refresh(&key);
+            self.touch(&key);
+        }
+    }
+
+    fn occupied(&self) -> Occupied {
+        let mut occupied =
+            Occupied { all: 0, pools: BTreeMap::new(), repositories: BTreeMap::new() };
+        for runner in self.state.runners.values().filter(|r| r.is_alive()) {
+            occupied.all += 1;
+            let pool = &runner.class.pool;
+            *occupied.pools.entry(pool.clone()).or_default() += 1;
+            if let ScopeKey::Repository(id) = runner.class.scope {
+                *occupied.repositories.entry((pool.clone(), id)).or_default() += 1;
+            }
+        }
+        occupied
+    }
+
+    /// The first class after the one served last that may hire under its pool's caps.
+    fn next_hungry(&self, occupied: &Occupied) -> Option<ClassKey> {
+        let hungry = &self.state.hungry;
+        let after = self.state.turn.as_ref().map(|turn| {
+            hungry.range((std::ops::Bound::Excluded(turn), std::ops::Bound::Unbounded))
+        });
+        let mut full: Option<&PoolName> = None;
+        for key in after.into_iter().flatten().chain(hungry.iter()) {
+            if full == Some(&key.pool) {
+                continue;
+            }
+            let Some(pool) = self.state.rules.pool(&key.pool) else { continue };
+            let taken = occupied.pools.get(&key.pool).copied().unwrap_or_default();
+            let refused =
+                self.state.refusals.get(&key.pool).is_some_and(|gate| !gate.may_pass(self.now));
+            if taken >= pool.max_runners || refused {
+                full = Some(&key.pool);
+                continue;
+            }
+            if let (Some(cap), ScopeKey::Repository(id)) =
+                (pool.max_runners_per_repository, &key.scope)
+            {
+                let of = occupied.repositories.get(&(key.pool.clone(), *id));
+                if of.copied().unwrap_or_default() >= cap {
+                    continue;
+                }
+            }
+            return Some(key.clone());
+        }
+        None
+    }
+
+    /// Whether a dispatch may be sent at all: Nomad has shown its children since the start,
+    /// and after a failure one at a time until it answers again.
+    pub(super) fn nomad_takes_more(&self) -> bool {
+        match &self.state.nomad {
+            NomadState::Unlisted { .. } => false,
+            NomadState::Listed => true,
+            NomadState::Away(gate) => gate.may_pass(self.now),
+        }
+    }
+
+    /// Hires one runner for the class: one that is still owed a dispatch, else a new one.
+    fn hire(&mut self, key: &ClassKey) {
+        let owed = self.state.classes.get(key).and_then(|class| {
+            let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
+            let mut owed = runners.filter(|r| r.state == RunnerState::Wanted && r.is_supply());
+            owed.next().map(|runner| runner.name.clone())
+        });
+        let Some(name) = owed.or_else(|| self.new_runner(key)) else { return };
+        let now = self.now;
+        self.change(&name, |runner| {
+            runner.state = RunnerState::Dispatching(Sending::Sent);
+            runner.first_sent_at.get_or_insert(now);
+            runner.reason = None;
+        });
+        if let Some(gate) = self.state.refusals.get_mut(&key.pool) {
+            gate.probe.get_or_insert_with(|| name.clone());
+        }
+        if let NomadState::Away(gate) = &mut self.state.nomad {
+            gate.probe.get_or_insert_with(|| name.clone());
+        }
+        self.drive(&name);
+    }
+
+    fn new_runner(&mut self, key: &ClassKey) -> Option<RunnerName> {
+        let class = self.state.classes.get(key)?;
+        let pool = self.state.rules.pool(&key.pool)?;
+        // A job is the cause of one live dispatch at most, so the first that is of none yet.
+        let jobs = || class.waiting.iter().filter_map(|id| self.state.jobs.get(id));
+        let cause = jobs().find(|job| job.cause_of.is_none()).map(|job| job.id());
+        let repository =
+            jobs().next().and_then(|job| self.state.repositories.get(&job.repository))?;
+        let scope_name = match &key.scope {
+            ScopeKey::Repository(_) => repository.full_name.clone(),
+            ScopeKey::Organization(_) => repository.owner().to_owned(),
+        };
+        let name = runner_name::draw(&self.state.rules.name_prefix, &key.pool, self.rng);
+        let runner = Runner {
+            name: name.clone(),
+            class: key.clone(),
+            scope_name,
+            state: RunnerState::Wanted,
+            took: None,
+            unwanted: false,
+            cause,
+            namespace: pool.namespace.clone(),
+            region: pool.region.clone(),
+            parent: pool.nomad_job.clone(),
+            child: None,
+            nameless: false,
+            hired_at: self.now,
+            first_sent_at: None,
+            sends: 0,
+            credential_ends: None,
+            placed_at: None,
+            github_id: None,
+            tries: 0,
+            reason: None,
+            ended_at: None,
+            in_flight: false,
+        };
+        let (waiting, supply) = (class.waiting.len(), self.state.supply(class) + 1);
+        self.state.runners.insert(name.clone(), runner);
+        if let Some(class) = self.state.classes.get_mut(key) {
+            class.runners.insert(name.clone());
+        }
+        if let Some(job) = cause.and_then(|id| self.state.jobs.get_mut(&id)) {
+            job.cause_of = Some(name.clone());
+            self.jobs.insert(job.id());
+        }
+        self.note(Note {
+            message: format!("runner hired ({waiting} waiting, {supply} hired for them)"),
+            job: cause,
+            run: key.run,
+            repository: self.state.runners.get(&name).map(|r| r.scope_name.clone()),
+            runner: Some(name.clone()),
+            pool: Some(key.pool.clone()),
+            ..Note::default()
+        });
+        Some(name)
+    }
+
+    /// The request that a runner in `Dispatching(Sent)` is owed.
+    pub(super) fn order(&self, runner: &Runner) -> Option<Request> {
+        let pool = self.state.rules.pool(&runner.class.pool)?;
+        let target = self.target_of(runner);
+        let cause = runner.cause.and_then(|id| self.state.known_job(id)).cloned();
+        let repository_id = match (&runner.class.scope, &cause) {
+            (ScopeKey::Repository(id), _) => Some(*id),
+            (ScopeKey::Organization(_), Some(job)) => Some(job.repository),
+            // Any repository of the organization has its page under the organization's.
+            (ScopeKey::Organization(_), None) => self
+                .state
+                .repositories
+                .values()
+                .find(|r| r.owner().eq_ignore_ascii_case(&runner.scope_name))
+                .map(|r| r.id),
+        };
+        let repository = repository_id.and_then(|id| self.state.repositories.get(&id)).cloned();
+        let page =
+            repository.as_ref().map(|r| r.html_url.trim_end_matches('/')).unwrap_or_default();
+        let runner_url = match runner.class.scope {
+            ScopeKey::Repository(_) => page.to_owned(),
+            ScopeKey::Organization(_) => {
+                page.rsplit_once('/').map_or_else(String::new, |(owner, _)| owner.to_owned())
+            }
+        };
+        let labels = match runner.class.run {
+            Some(run) => pool.labels_for(run).collect(),
+            None => pool.labels.clone(),
+        };
+        Some(Request::Dispatch(Box::new(DispatchOrder {
+            runner: runner.name.clone(),
+            pool: pool.name.clone(),
+            idempotency_token: runner.idempotency_token(),
+            scope: runner.class.scope.clone(),
+            target,
+            labels,
+            runner_url,
+            namespace: runner.namespace.clone(),
+            region: runner.region.clone(),
+            parent: runner.parent.clone(),
+            // In organization scope without a cause nothing says which repository it is for.
+            repository: repository.filter(|_| {
+                cause.is_some() || matches!(runner.class.scope, ScopeKey::Repository(_))
+            }),
+            cause,
+            again: runner.sends > 0,
+        })))
+    }
+
+    /// Records why the jobs of a class wait, where that has changed.
+    pub(super) fn record_reason(&mut self, key: &ClassKey) {
+        let reason = crate::ledger::why::class_waits(self.state, key, self.now);
+        let Some(class) = self.state.classes.get_mut(key) else { return };
+        if class.reason != reason {
+            class.reason.clone_from(&reason);
+            self.effects.records.push(crate::ledger::Record::Class { key: key.clone(), reason });
+        }
+    }
+
+    /// Puts a class on hold, or lifts it.
+    pub(super) fn set_hold(&mut self, key: &ClassKey, hold: Option<Hold>) {
+        if let Some(class) = self.state.classes.get_mut(key) {
+            class.hold = hold;
+        }
+        self.touch(key);
+    }
+}

@@ -1,0 +1,218 @@
+//! The way out for a runner that nobody needs (architecture: "Letting go of a runner"), never
+//! past one that has a job. Not placed: stop the child. Registered: delete the registration
+//! and wait for its own end. Placed and not registered: wait until its time to boot is over.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::Fold;
+use crate::ledger::event::{Answer, AtForge, ChildPhase, Deletion, Failure};
+use crate::ledger::runner::{Leaving, Runner, RunnerState, Sending};
+use crate::ledger::state::Timer;
+use crate::ledger::{JobStatus, Request, RunnerName, Time};
+
+/// First pause between two looks at a runner that is starting; doubled each time.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
+impl<R: Rng> Fold<'_, R> {
+    /// Nobody needs it: not sent is simply forgotten, an unknown outcome is waited for.
+    pub(super) fn let_go(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        match runner.state {
+            RunnerState::Wanted => self.end_runner(name, "not wanted any more"),
+            RunnerState::Dispatching(_) => self.change(name, |runner| runner.unwanted = true),
+            _ => self.begin_leaving(name),
+        }
+    }
+
+    pub(super) fn begin_leaving(&mut self, name: &RunnerName) {
+        self.note_runner(false, name, "runner let go: no job waits for it".to_owned());
+        self.change(name, |runner| {
+            runner.unwanted = false;
+            runner.tries = 0;
+        });
+        self.leave(name, Leaving::LookingForPlacement);
+    }
+
+    fn leave(&mut self, name: &RunnerName, leaving: Leaving) {
+        self.change(name, |runner| runner.state = RunnerState::Withdrawing(leaving));
+        self.drive(name);
+    }
+
+    /// What a runner on its way out is owed now.
+    pub(super) fn leaving_request(&self, runner: &Runner, leaving: &Leaving) -> Option<Request> {
+        let name = runner.name.clone();
+        match leaving {
+            Leaving::LookingForPlacement => {
+                Some(Request::LookAtPlacement { runner: name, at: runner.child_at()? })
+            }
+            Leaving::Stopping => Some(Request::StopChild { runner: name, at: runner.child_at()? }),
+            Leaving::LookingForRegistration | Leaving::LookingForJob => {
+                Some(self.find_at_forge(runner))
+            }
+            Leaving::Deleting => Some(self.deletion(runner, runner.github_id?)),
+            Leaving::Booting { .. } | Leaving::Ending { .. } | Leaving::LeftAlone => None,
+        }
+    }
+
+    pub(super) fn placement_seen(&mut self, name: &RunnerName, answer: Answer<ChildPhase>) {
+        self.change(name, |runner| runner.in_flight = false);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.state != RunnerState::Withdrawing(Leaving::LookingForPlacement) {
+            return;
+        }
+        let nameless = runner.nameless;
+        match answer {
+            Err(failure) => self.try_again(name, failure),
+            Ok(ChildPhase::Ended { how }) => self.child_ended(name, &how),
+            Ok(ChildPhase::NotPlaced) => self.leave(name, Leaving::Stopping),
+            Ok(ChildPhase::Placed) => {
+                let now = self.now;
+                self.change(name, |runner| {
+                    runner.placed_at.get_or_insert(now);
+                });
+                let next =
+                    if nameless { Leaving::LeftAlone } else { Leaving::LookingForRegistration };
+                self.leave(name, next);
+            }
+        }
+    }
+
+    pub(super) fn child_stopped(&mut self, name: &RunnerName, answer: Answer<()>) {
+        self.change(name, |runner| runner.in_flight = false);
+        if let Err(failure) = answer {
+            self.try_again(name, failure);
+        }
+        // Its end is seen where all ends are: when its allocations are terminal.
+    }
+
+    /// Where GitHub knows the name, for whoever asked: a dispatch in doubt, a runner on its
+    /// way out, or one whose child has ended.
+    pub(super) fn looked_for_at_forge(&mut self, name: &RunnerName, answer: Answer<AtForge>) {
+        self.change(name, |runner| runner.in_flight = false);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let asked = matches!(
+            runner.state,
+            RunnerState::Dispatching(Sending::AskingForge)
+                | RunnerState::Withdrawing(
+                    Leaving::LookingForRegistration | Leaving::LookingForJob
+                )
+                | RunnerState::Clearing
+        );
+        if !asked {
+            // A webhook was faster, and its state may want something else by now.
+            self.drive(name);
+            return;
+        }
+        let at_forge = match answer {
+            Ok(at_forge) => at_forge,
+            Err(failure) => return self.try_again(name, failure),
+        };
+        if matches!(runner.state, RunnerState::Dispatching(_)) {
+            self.carrier_known(name, &at_forge);
+        }
+        match at_forge {
+            AtForge::Named(report) => {
+                let done = report.status == JobStatus::Completed;
+                let repository = self.state.known_job(report.id).map(|job| job.repository);
+                self.runner_took(name, Some(report.id), done);
+                if let Some(repository) = repository {
+                    self.fold_report(*report, repository, super::job_events::Source::Asked, None);
+                }
+            }
+            AtForge::Registered { id, busy } => self.is_registered(name, id, busy),
+            AtForge::Nowhere => self.is_nowhere(name),
+        }
+    }
+
+    fn is_registered(&mut self, name: &RunnerName, id: u64, busy: bool) {
+        self.change(name, |runner| {
+            runner.github_id = Some(id);
+            runner.tries = 0;
+        });
+        let Some(runner) = self.state.runners.get(name) else { return };
+        match &runner.state {
+            RunnerState::Withdrawing(_) if busy => {
+                self.runner_took(name, None, false);
+            }
+            RunnerState::Withdrawing(_) => self.leave(name, Leaving::Deleting),
+            _ => self.drive(name),
+        }
+    }
+
+    fn is_nowhere(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        match runner.state {
+            RunnerState::Clearing => {
+                self.end_runner(name, "ended, and nothing of it is left at GitHub")
+            }
+            RunnerState::Withdrawing(Leaving::LookingForJob) => self.leave(name, Leaving::Stopping),
+            RunnerState::Withdrawing(Leaving::LookingForRegistration) => {
+                let boot = self.state.rules.pool(&runner.class.pool).map(|pool| pool.boot_timeout);
+                let over = runner.placed_at.unwrap_or(runner.hired_at) + boot.unwrap_or_default();
+                if self.now >= over {
+                    self.leave(name, Leaving::Stopping);
+                    return;
+                }
+                let pause = FIRST_LOOK.saturating_mul(1 << runner.tries.min(5)).min(LONGEST_LOOK);
+                let look_again = (self.now + pause).min(over);
+                self.change(name, |runner| runner.tries += 1);
+                self.leave(name, Leaving::Booting { look_again });
+                self.set_timer(look_again, Timer::Runner(name.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn registration_deleted(&mut self, name: &RunnerName, answer: Answer<Deletion>) {
+        self.change(name, |runner| runner.in_flight = false);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        match (&runner.state, answer) {
+            (RunnerState::Withdrawing(Leaving::Deleting) | RunnerState::Clearing, Err(failure)) => {
+                self.try_again(name, failure);
+            }
+            (RunnerState::Withdrawing(Leaving::Deleting), Ok(Deletion::NoNewJob)) => {
+                let grace =
+                    self.state.rules.pool(&runner.class.pool).map(|pool| pool.release_grace);
+                let since = self.now;
+                self.leave(name, Leaving::Ending { since });
+                self.set_timer(since + grace.unwrap_or_default(), Timer::Runner(name.clone()));
+            }
+            (RunnerState::Withdrawing(Leaving::Deleting), Ok(Deletion::Busy)) => {
+                self.note_runner(false, name, "runner is busy after all, left alone".to_owned());
+                self.runner_took(name, None, false);
+            }
+            (RunnerState::Clearing, Ok(Deletion::NoNewJob)) => {
+                self.end_runner(name, "ended, its registration deleted");
+            }
+            // GitHub has yet to notice that its machine is gone.
+            (RunnerState::Clearing, Ok(Deletion::Busy)) => {
+                let reason = "GitHub takes it for busy although its child has ended".to_owned();
+                self.try_again(name, Failure { reason, retry_at: None });
+            }
+            _ => self.drive(name),
+        }
+    }
+
+    /// A runner's timer: look again, try again, or the grace is over.
+    pub(super) fn runner_timer(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let over = |at: Time| self.now >= at;
+        match &runner.state {
+            RunnerState::Withdrawing(Leaving::Booting { look_again }) if over(*look_again) => {
+                self.leave(name, Leaving::LookingForRegistration);
+            }
+            RunnerState::Withdrawing(Leaving::Ending { since }) => {
+                let grace =
+                    self.state.rules.pool(&runner.class.pool).map(|pool| pool.release_grace);
+                if over(*since + grace.unwrap_or_default()) {
+                    self.leave(name, Leaving::LookingForJob);
+                }
+            }
+            RunnerState::Withdrawing(Leaving::Booting { .. }) => {}
+            _ => self.drive(name),
+        }
+    }
+}

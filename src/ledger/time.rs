@@ -1,0 +1,44 @@
+//! A moment as the ledger counts it: milliseconds since 1970, handed in from outside.
+//! Nothing here reads a clock.
+
+use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Time(pub i64);
+
+impl Time {
+    /// How long ago `earlier` was; zero where the clock went backwards.
+    pub fn since(self, earlier: Time) -> Duration {
+        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Time;
+
+    fn add(self, rhs: Duration) -> Time {
+        let millis = i64::try_from(rhs.as_millis()).unwrap_or(i64::MAX);
+        Time(self.0.saturating_add(millis))
+    }
+}
+
+impl From<jiff::Timestamp> for Time {
+    fn from(at: jiff::Timestamp) -> Self {
+        Time(at.as_millisecond())
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(at) => write!(f, "{at:.0}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Why the jobs of a class wait, in words for a tired person. One sentence, the first cause
+//! that holds; a single job's refusal is in its `Verdict`.
+
+use super::class::Hold;
+use super::pool::Delivery;
+use super::runner::RunnerState;
+use super::state::{NomadState, State};
+use super::{ClassKey, ScopeKey, Time};
+
+/// `None` where nothing of the class waits.
+pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
+    let class = state.classes.get(key)?;
+    let waiting = class.waiting.len();
+    if waiting == 0 {
+        return None;
+    }
+    let sent = state.sent_supply(class);
+    if sent >= waiting {
+        return Some(supplied(state, key));
+    }
+    let why = what_keeps_it(state, key, now);
+    Some(if sent == 0 {
+        why
+    } else {
+        format!("{sent} of {waiting} have a runner on the way; {why}")
+    })
+}
+
+fn supplied(state: &State, key: &ClassKey) -> String {
+    let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
+    let mut doubtful =
+        runners.filter(|r| r.is_supply() && matches!(r.state, RunnerState::Dispatching(_)));
+    match doubtful.find_map(|runner| runner.reason.clone()) {
+        Some(reason) => format!("a runner is on the way, but {reason}"),
+        None => "a runner is on the way".to_owned(),
+    }
+}
+
+fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
+    match &state.nomad {
+        NomadState::Unlisted { reason: None } => {
+            return "waiting for Nomad's first listing since the start".to_owned();
+        }
+        NomadState::Unlisted { reason: Some(reason) }
+        | NomadState::Away(super::state::Gate { reason, .. }) => {
+            return format!("Nomad cannot be reached: {reason}");
+        }
+        NomadState::Listed => {}
+    }
+    match &state.classes[key].hold {
+        Some(Hold::Asking { .. }) => {
+            return "a runner ended without a job that we know of; GitHub is asked before another is hired".to_owned();
+        }
+        Some(Hold::Until(at)) if *at > now => {
+            return format!(
+                "runners of this pool ended without having taken a job ({} in a row, last: {}); the next is hired at {at}",
+                state.classes[key].ended_unseen,
+                last_end(state, key),
+            );
+        }
+        _ => {}
+    }
+    let Some(pool) = state.rules.pool(&key.pool) else {
+        return format!("its pool {} is no longer in the config", key.pool);
+    };
+    if let Some(gate) = state.refusals.get(&key.pool) {
+        return format!(
+            "Nomad refused the dispatch: {}; tried again at {} or when the job changes",
+            gate.reason, gate.until
+        );
+    }
+    if pool.delivery != Delivery::None {
+        let credential = state.credentials.get(&key.scope);
+        if let Some(gate) = credential.and_then(|c| c.failed.as_ref()) {
+            return format!(
+                "no registration token: {}; tried again at {}",
+                gate.reason, gate.until
+            );
+        }
+        if credential.is_some_and(|c| c.minting) {
+            return "waiting for a registration token".to_owned();
+        }
+    }
+    at_capacity(state, key, pool)
+}
+
+/// What the last runners of the class left as their reason, while they are remembered.
+fn last_end(state: &State, key: &ClassKey) -> String {
+    let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
+    let ended = runners.filter(|r| r.state == RunnerState::Clearing);
+    ended
+        .filter_map(|r| r.reason.clone())
+        .next_back()
+        .unwrap_or_else(|| "see their allocations".to_owned())
+}
+
+fn at_capacity(state: &State, key: &ClassKey, pool: &super::Pool) -> String {
+    let alive = || state.runners.values().filter(|r| r.is_alive());
+    let of_pool = alive().filter(|r| r.class.pool == key.pool).count();
+    if let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope) {
+        let here =
+            alive().filter(|r| r.class.pool == key.pool && r.class.scope == key.scope).count();
+        if here >= cap as usize {
+            return format!(
+                "at capacity: the repository has its {cap} runners of pool {} (max_runners_per_repository)",
+                key.pool
+            );
+        }
+    }
+    if of_pool >= pool.max_runners as usize {
+        return format!(
+            "at capacity: pool {} has its {} runners (max_runners)",
+            key.pool, pool.max_runners
+        );
+    }
+    format!("at capacity: all {} runners are in use ([runners] max)", state.rules.max)
+}
