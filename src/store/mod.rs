@@ -1,1 +1,123 @@
-//! Placeholder: this room is built next.
+//! Durable rows in SQLite: the inbox of deliveries, jobs, runners and what belongs to them.
+//!
+//! One thread writes (`writer`), grouping whatever has gathered into one commit; readers have
+//! connections of their own (`reader`). Nothing here decides; `schema` has the tables.
+
+mod inbox;
+mod reader;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use inbox::{Delivery, Unparsed};
+pub use reader::{JobRow, Reader, RunnerRow};
+pub use schema::VERSION;
+
+use crate::ledger::{Job, Record, Repository, Runner, Time};
+use writer::Op;
+
+/// The store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "cannot open the store {path}: {source}; is the folder there and writable for this user?"
+    )]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "the store {path} was written by a newer roustabout (schema {found}, this one knows {VERSION}); \
+         run that version, or start with another store.url"
+    )]
+    Newer { path: PathBuf, found: i64 },
+}
+
+/// A write that did not become durable. Nothing of it is kept.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store cannot be written: {0}")]
+    Write(Arc<rusqlite::Error>),
+    #[error("the store is closed")]
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    New,
+    /// The same delivery was kept before.
+    Duplicate,
+}
+
+/// What an earlier life left behind.
+pub struct Unfinished {
+    pub repositories: Vec<Repository>,
+    pub jobs: Vec<Job>,
+    pub runners: Vec<Runner>,
+    /// Kept and not folded, oldest first.
+    pub inbox: Vec<Delivery>,
+}
+
+/// A handle for writing; clones share the one writer.
+#[derive(Clone)]
+pub struct Store {
+    ops: mpsc::UnboundedSender<Op>,
+    path: Arc<PathBuf>,
+}
+
+impl Store {
+    /// Opens or makes the database and brings its tables up to date.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = schema::open(path)?;
+        let (ops, queue) = mpsc::unbounded_channel();
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer::run(connection, queue))
+            // Without this thread there is no program to go on with.
+            .unwrap_or_else(|error| panic!("cannot start the store's thread: {error}"));
+        Ok(Self { ops, path: Arc::new(path.to_owned()) })
+    }
+
+    /// A connection for reading; it sees what is committed.
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        Reader::open(&self.path)
+    }
+
+    /// Makes a delivery durable. It is in the inbox from here on until it is folded.
+    pub async fn keep(&self, delivery: Delivery) -> Result<Kept, StoreError> {
+        self.write(|done| Op::Keep(Box::new(delivery), done)).await
+    }
+
+    /// Keeps what was signed and could not be read, for `explain --delivery`.
+    pub async fn keep_unparsed(&self, unparsed: Unparsed) -> Result<(), StoreError> {
+        self.write(|done| Op::Unparsed(Box::new(unparsed), done)).await
+    }
+
+    /// Writes the rows of one or more steps, all or none.
+    pub async fn commit(&self, records: Arc<Vec<Record>>) -> Result<(), StoreError> {
+        self.write(|done| Op::Commit(records, done)).await
+    }
+
+    /// Forgets jobs, runners and deliveries that ended before `before`.
+    pub async fn prune(&self, before: Time) -> Result<(), StoreError> {
+        self.write(|done| Op::Prune(before, done)).await
+    }
+
+    /// Writes something small, to know that writing works.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.write(Op::Probe).await
+    }
+
+    async fn write<T>(
+        &self,
+        op: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Op,
+    ) -> Result<T, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.ops.send(op(done)).map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[cfg(test)]
+mod tests;

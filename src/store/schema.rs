@@ -1,0 +1,90 @@
+//! Opens the database and migrates it. A migration that has been released is never edited;
+//! a new one is appended.
+//!
+//! WAL with `synchronous=FULL`: a commit that returned survives power loss (SQLite,
+//! "PRAGMA synchronous").
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::OpenError;
+
+const MIGRATIONS: &[&str] = &[
+    // 1: the first tables. What is searched for has a column; the rest of a row is JSON.
+    "CREATE TABLE deliveries (
+         id TEXT PRIMARY KEY, received_at INTEGER NOT NULL,
+         inbox TEXT -- NULL once it is folded
+     ) WITHOUT ROWID;
+     CREATE INDEX deliveries_inbox ON deliveries (received_at) WHERE inbox IS NOT NULL;
+     CREATE INDEX deliveries_received ON deliveries (received_at);
+     CREATE TABLE jobs (
+         id INTEGER PRIMARY KEY, repository TEXT NOT NULL, run INTEGER NOT NULL,
+         status TEXT NOT NULL, pool TEXT, reason TEXT,
+         received_at INTEGER NOT NULL, ended_at INTEGER, body TEXT NOT NULL
+     );
+     CREATE INDEX jobs_open ON jobs (id) WHERE ended_at IS NULL;
+     CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+     CREATE INDEX jobs_run ON jobs (run);
+     CREATE TABLE runners (
+         name TEXT PRIMARY KEY, pool TEXT NOT NULL, phase TEXT NOT NULL, child TEXT, reason TEXT,
+         hired_at INTEGER NOT NULL, ended_at INTEGER, body TEXT NOT NULL
+     ) WITHOUT ROWID;
+     CREATE INDEX runners_open ON runners (name) WHERE ended_at IS NULL;
+     CREATE INDEX runners_ended ON runners (ended_at) WHERE ended_at IS NOT NULL;
+     CREATE TABLE repositories (id INTEGER PRIMARY KEY, full_name TEXT NOT NULL, body TEXT NOT NULL);
+     CREATE TABLE waits (class TEXT PRIMARY KEY, pool TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+     CREATE TABLE unparsed (
+         sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, received_at INTEGER NOT NULL,
+         event TEXT, error TEXT NOT NULL, body BLOB NOT NULL
+     );
+     CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL);
+     INSERT INTO probe VALUES (1, 0);",
+];
+
+/// The schema that this program writes.
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// How long a write waits for another process that holds the database. Short, for GitHub
+/// waits 10 s for the door's answer.
+const BUSY: Duration = Duration::from_secs(1);
+
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |source| OpenError::Open { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(failed)?;
+    prepare(&connection).map_err(failed)?;
+    let found: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    if found > VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found });
+    }
+    migrate(&mut connection, found).map_err(failed)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(found).unwrap_or_default();
+    for (number, sql) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", number as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(16);
+    Ok(connection)
+}

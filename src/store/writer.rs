@@ -1,0 +1,229 @@
+//! The one thread that writes: takes whatever has gathered, makes it one transaction, and
+//! answers everybody after the commit. An answer of `Ok` means: on disk.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Delivery, Kept, StoreError, Unparsed};
+use crate::ledger::{Job, Record, Runner, Time};
+
+/// How much one commit takes at most, so that the first in it does not wait for ever.
+const BATCH: usize = 512;
+/// How many unreadable deliveries are kept (interface: "the last 100").
+const UNPARSED_KEPT: i64 = 100;
+
+type Done<T> = oneshot::Sender<Result<T, StoreError>>;
+
+pub(super) enum Op {
+    Keep(Box<Delivery>, Done<Kept>),
+    Unparsed(Box<Unparsed>, Done<()>),
+    Commit(Arc<Vec<Record>>, Done<()>),
+    Prune(Time, Done<()>),
+    Probe(Done<()>),
+}
+
+/// What an operation came to, to be told once the commit is through.
+enum Outcome {
+    Kept(Kept),
+    Done,
+}
+
+pub(super) fn run(mut connection: Connection, mut queue: mpsc::UnboundedReceiver<Op>) {
+    let mut batch = Vec::new();
+    while let Some(first) = queue.blocking_recv() {
+        batch.push(first);
+        while batch.len() < BATCH
+            && let Ok(op) = queue.try_recv()
+        {
+            batch.push(op);
+        }
+        match write(&mut connection, &batch) {
+            Ok(outcomes) => {
+                for (op, outcome) in batch.drain(..).zip(outcomes) {
+                    answer(op, Ok(outcome));
+                }
+            }
+            // One bad operation must not fail its neighbours; a full disk fails them all.
+            Err(error) if batch.len() > 1 && !concerns_all(&error) => {
+                for op in batch.drain(..) {
+                    let outcome = write(&mut connection, std::slice::from_ref(&op));
+                    let outcome = outcome.map(|mut one| one.pop().unwrap_or(Outcome::Done));
+                    answer(op, outcome.map_err(|e| StoreError::Write(Arc::new(e))));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for op in batch.drain(..) {
+                    answer(op, Err(StoreError::Write(error.clone())));
+                }
+            }
+        }
+    }
+}
+
+/// Whether every other write would fail in the same way now.
+fn concerns_all(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::DatabaseCorrupt
+        )
+    )
+}
+
+fn write(connection: &mut Connection, batch: &[Op]) -> rusqlite::Result<Vec<Outcome>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let outcomes = batch.iter().map(|op| apply(&transaction, op)).collect::<Result<_, _>>()?;
+    transaction.commit()?;
+    Ok(outcomes)
+}
+
+fn apply(connection: &Connection, op: &Op) -> rusqlite::Result<Outcome> {
+    match op {
+        Op::Keep(delivery, _) => keep(connection, delivery).map(Outcome::Kept),
+        Op::Unparsed(unparsed, _) => keep_unparsed(connection, unparsed).map(|()| Outcome::Done),
+        Op::Commit(records, _) => {
+            records.iter().try_for_each(|r| record(connection, r)).map(|()| Outcome::Done)
+        }
+        Op::Prune(before, _) => prune(connection, *before).map(|()| Outcome::Done),
+        Op::Probe(_) => connection
+            .prepare_cached("UPDATE probe SET count = count + 1")?
+            .execute([])
+            .map(|_| Outcome::Done),
+    }
+}
+
+fn answer(op: Op, outcome: Result<Outcome, StoreError>) {
+    // Whoever asked may have gone meanwhile: then nobody is told, and nothing is lost.
+    match op {
+        Op::Keep(_, done) => {
+            let _ = done.send(outcome.map(|outcome| match outcome {
+                Outcome::Kept(kept) => kept,
+                Outcome::Done => Kept::New,
+            }));
+        }
+        Op::Unparsed(_, done) | Op::Commit(_, done) | Op::Prune(_, done) | Op::Probe(done) => {
+            let _ = done.send(outcome.map(|_| ()));
+        }
+    }
+}
+
+fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+}
+
+fn keep(connection: &Connection, delivery: &Delivery) -> rusqlite::Result<Kept> {
+    let inserted = connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO deliveries (id, received_at, inbox) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![delivery.id.as_str(), delivery.received_at.0, json(delivery)?])?;
+    Ok(if inserted == 1 { Kept::New } else { Kept::Duplicate })
+}
+
+fn keep_unparsed(connection: &Connection, unparsed: &Unparsed) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO unparsed (id, received_at, event, error, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            unparsed.id.as_ref().map(|id| id.as_str()),
+            unparsed.received_at.0,
+            unparsed.event,
+            unparsed.error,
+            unparsed.body
+        ])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM unparsed WHERE sequence <= (SELECT MAX(sequence) FROM unparsed) - ?1",
+        )?
+        .execute([UNPARSED_KEPT])?;
+    Ok(())
+}
+
+fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
+    match record {
+        Record::Job(job) => save_job(connection, job),
+        Record::Runner(runner) => save_runner(connection, runner),
+        Record::Repository(repository) => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO repositories (id, full_name, body) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![
+                repository.id.0.cast_signed(),
+                repository.full_name,
+                json(repository)?
+            ])
+            .map(|_| ()),
+        Record::Class { key, reason: Some(reason) } => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO waits (class, pool, reason) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![json(key)?, key.pool.as_str(), reason])
+            .map(|_| ()),
+        Record::Class { key, reason: None } => connection
+            .prepare_cached("DELETE FROM waits WHERE class = ?1")?
+            .execute([json(key)?])
+            .map(|_| ()),
+        Record::Folded(delivery) => connection
+            .prepare_cached("UPDATE deliveries SET inbox = NULL WHERE id = ?1")?
+            .execute([delivery.as_str()])
+            .map(|_| ()),
+    }
+}
+
+fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            job.id().0.cast_signed(),
+            job.repository_name,
+            job.report.run.0.cast_signed(),
+            job.report.status.as_str(),
+            job.pool.as_ref().map(|pool| pool.as_str()),
+            job.verdict.reason(),
+            job.received_at.0,
+            job.ended_at.map(|at| at.0),
+            json(job)?
+        ])?;
+    Ok(())
+}
+
+fn save_runner(connection: &Connection, runner: &Runner) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            runner.name.as_str(),
+            runner.class.pool.as_str(),
+            runner.phase(),
+            runner.child,
+            runner.reason,
+            runner.hired_at.0,
+            runner.ended_at.map(|at| at.0),
+            json(runner)?
+        ])?;
+    Ok(())
+}
+
+fn prune(connection: &Connection, before: Time) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM jobs WHERE ended_at < ?1",
+        "DELETE FROM runners WHERE ended_at < ?1",
+        "DELETE FROM deliveries WHERE received_at < ?1 AND inbox IS NULL",
+    ] {
+        connection.execute(sql, [before.0])?;
+    }
+    Ok(())
+}
