@@ -1,1 +1,138 @@
-//! Placeholder: this room is built next.
+//! The config: a TOML file, the environment over it, defaults under it, as typed settings. All
+//! mistakes of a load are told at once, each with file, key, what is wrong and how to mend it.
+//!
+//! Knows no other room and keeps no state: a reload loads again. Begin with `keys.rs` (what there
+//! is) and `section.rs` (how it is read); each section of the file has a file here.
+
+mod admin;
+mod environment;
+mod error;
+mod find;
+mod github;
+mod keys;
+mod layers;
+mod log;
+mod nomad;
+mod not_yet;
+mod placeholders;
+mod pool;
+mod pool_rules;
+mod position;
+mod quantity;
+mod runners;
+mod secrets;
+mod section;
+mod store;
+mod suggest;
+#[cfg(test)]
+mod testing;
+mod values;
+mod webhook;
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use admin::Admin;
+pub use environment::Environment;
+pub use error::{ConfigError, ConfigErrors};
+pub use find::find_file;
+pub use github::{Credential, GitHub};
+pub use keys::{Given, Key, known_keys};
+pub use log::{Log, LogFormat};
+pub use nomad::{Nomad, NomadAddress};
+pub use not_yet::is_not_yet;
+pub use placeholders::{CREDENTIAL_KEYS, META_KEYS, placeholders};
+pub use pool::{Delivery, Pool, ScopeKind};
+pub use runners::Runners;
+pub use store::Store;
+pub use webhook::Webhook;
+
+use position::Positions;
+use section::{Context, Section};
+
+/// What came of a load that went well.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// What works and is probably not meant, a line each.
+    pub warnings: Vec<String>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+/// All settings, checked. Secrets in it do not print.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long requests in flight may take to end after SIGTERM. May be zero.
+    pub shutdown_grace: Duration,
+    pub log: Log,
+    pub webhook: Webhook,
+    pub admin: Admin,
+    pub store: Store,
+    pub github: GitHub,
+    pub nomad: Nomad,
+    pub runners: Runners,
+    /// At least one; the first whose repositories and labels match has a job.
+    pub pools: Vec<Pool>,
+}
+
+/// Finds the file ([`find_file`]), reads it and the secrets it names.
+pub fn load(path: Option<&Path>, env: &Environment) -> Result<Loaded, ConfigErrors> {
+    let file = find_file(path, env)?;
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(&file).map_err(|error| {
+        ConfigError::whole_file(
+            name.clone(),
+            format!("cannot read it: {error}"),
+            "let it be a text file that the user roustabout runs as can read",
+        )
+    })?;
+    let mut loaded = from_text(&text, &name, env)?;
+    loaded.file = Some(file);
+    Ok(loaded)
+}
+
+/// Loads a text as if it stood in the file `name`.
+pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, ConfigErrors> {
+    let (tree, errors) = layers::merge(text, name, env)?;
+    let context = Context {
+        file: name,
+        env,
+        positions: Positions::of(text),
+        errors: RefCell::new(errors),
+        warnings: RefCell::default(),
+    };
+    let settings = settings(&Section::root(&context, &tree));
+    let errors = context.errors.into_inner();
+    match settings {
+        Some(settings) if errors.is_empty() => {
+            Ok(Loaded { settings, warnings: context.warnings.into_inner(), file: None })
+        }
+        _ => Err(ConfigErrors::new(errors)),
+    }
+}
+
+/// Reads every section before any mistake in one ends the load.
+fn settings(root: &Section) -> Option<Settings> {
+    let shutdown_grace = root.duration("shutdown_grace");
+    let log = log::read(&root.section("log"));
+    let webhook = webhook::read(&root.section("webhook"));
+    let admin = admin::read(&root.section("admin"));
+    let store = store::read(&root.section("store"));
+    let github = github::read(&root.section("github"));
+    let nomad = nomad::read(&root.section("nomad"));
+    let runners = runners::read(&root.section("runners"));
+    let pools = pool::read(root, runners.as_ref(), github.as_ref());
+    Some(Settings {
+        shutdown_grace: shutdown_grace?,
+        log: log?,
+        webhook: webhook?,
+        admin: admin?,
+        store: store?,
+        github: github?,
+        nomad: nomad?,
+        runners: runners?,
+        pools: pools?,
+    })
+}

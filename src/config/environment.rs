@@ -1,0 +1,51 @@
+//! The environment as a value, so that loading depends on no global state and a test says what
+//! it wants without touching its process.
+
+use std::collections::BTreeMap;
+
+/// The environment variables a load looks at.
+///
+/// Debug is left out on purpose: some of the values are secrets.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process. One that is not UTF-8 is left out: none that we read can be.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The value of a variable; an empty one counts as unset.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All variables that are not empty, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(_, value)| !value.is_empty())
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Environment;
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let env = Environment::from_iter([("A", ""), ("B", "b")]);
+        assert_eq!(env.get("A"), None);
+        assert_eq!(env.get("B"), Some("b"));
+        assert_eq!(env.iter().collect::<Vec<_>>(), [("B", "b")]);
+    }
+}

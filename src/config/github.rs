@@ -1,0 +1,211 @@
+//! `[github]`: which GitHub, how often it is asked, and whose credentials are shown to it.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::secrets::{self, Found};
+use super::section::Section;
+
+/// `[github]`.
+#[derive(Debug, Clone)]
+pub struct GitHub {
+    /// Where its REST API begins. [`GitHub::api_base`] is it as text to append paths to.
+    pub api_url: Url,
+    /// How often repositories with demand, now or within a day, are listed.
+    pub sweep_interval: Duration,
+    /// How often all served repositories are listed.
+    pub full_sweep_interval: Duration,
+    /// At least one; the first whose owners match is used.
+    pub credentials: Vec<Credential>,
+}
+
+/// `[[github.credentials]]`.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Logins of users and organizations; `*` matches all. At least one.
+    pub owners: Vec<String>,
+    pub token: SecretString,
+}
+
+impl GitHub {
+    /// `api_url` without a trailing slash.
+    pub fn api_base(&self) -> &str {
+        self.api_url.as_str().trim_end_matches('/')
+    }
+
+    /// The credential for what an owner owns, and its place in the list. Case does not matter.
+    pub fn credential_for(&self, owner: &str) -> Option<(usize, &Credential)> {
+        self.credentials.iter().enumerate().find(|(_, credential)| credential.matches(owner))
+    }
+}
+
+impl Credential {
+    fn matches(&self, owner: &str) -> bool {
+        self.owners.iter().any(|mine| mine == "*" || mine.eq_ignore_ascii_case(owner))
+    }
+}
+
+pub(super) fn read(section: &Section) -> Option<GitHub> {
+    let kind = section.choice("kind", &[("github", ())]);
+    let api_url = section.parsed("api_url", |text| web_url(text, &["http", "https"]));
+    let sweep_interval = section.interval("sweep_interval");
+    let full_sweep_interval = section.interval("full_sweep_interval");
+    let credentials = credentials(section);
+    kind?;
+    Some(GitHub {
+        api_url: api_url?,
+        sweep_interval: sweep_interval?,
+        full_sweep_interval: full_sweep_interval?,
+        credentials: credentials?,
+    })
+}
+
+/// The listed credentials and the implied last one; `None` where one is bad or none is given.
+fn credentials(section: &Section) -> Option<Vec<Credential>> {
+    let listed = section.sections("credentials", "");
+    let mut credentials: Vec<Option<Credential>> = listed.iter().map(credential).collect();
+    credentials.extend(implied(section));
+    if credentials.is_empty() && section.given("credentials").is_none() {
+        section.report(
+            "credentials",
+            "missing",
+            "write [[github.credentials]] with owners and token_file, or give the variable ROUSTABOUT_GITHUB_TOKEN or the systemd credential github-token",
+        );
+        return None;
+    }
+    credentials.into_iter().collect()
+}
+
+fn credential(section: &Section) -> Option<Credential> {
+    let owners = section.required("owners", Section::filled_list);
+    let wrong = owners.iter().flatten().find(|owner| !is_owner(owner));
+    if let Some(owner) = wrong {
+        section.refuse(
+            "owners",
+            format!("{owner:?} is no login of a user or an organization, nor \"*\""),
+        );
+    }
+    let token = match secrets::find_token(section, "token", None) {
+        // An app stands for the token, and is told as not built already.
+        Found::Absent if section.given("app").is_none() => {
+            section.report("token", "missing", "give token or token_file here");
+            None
+        }
+        found => found.secret(),
+    };
+    Some(Credential { owners: owners?, token: token? })
+}
+
+/// `ROUSTABOUT_GITHUB_TOKEN`, else the systemd credential `github-token`, for all owners. The
+/// outer `None`: there is none; the inner: it is bad.
+fn implied(section: &Section) -> Option<Option<Credential>> {
+    const VARIABLE: &str = "ROUSTABOUT_GITHUB_TOKEN";
+    let (origin, token) = if let Some(token) = section.context.env.get(VARIABLE) {
+        (VARIABLE, Ok(SecretString::from(token)))
+    } else {
+        let path = secrets::credential_file(section.context.env, "github-token")?;
+        ("the systemd credential github-token", secrets::read_file(&path))
+    };
+    let token = token.and_then(|token| {
+        secrets::checked_token(token)
+            .map_err(|what| (what.to_owned(), "give the token alone, on one line"))
+    });
+    match token {
+        Ok(token) => Some(Some(Credential { owners: vec!["*".to_owned()], token })),
+        Err((what, mend)) => {
+            section.report("credentials", format!("{origin}: {what}"), mend);
+            Some(None)
+        }
+    }
+}
+
+fn is_owner(text: &str) -> bool {
+    // The underscore is in the logins of users that an enterprise manages.
+    text == "*" || text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+/// A URL that paths can be appended to, and that holds no secret: it is shown in logs.
+pub(super) fn web_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("is no URL ({error})"))?;
+    if !schemes.contains(&url.scheme()) || !url.has_host() {
+        return Err(format!("is no {} URL", schemes.join(" or ")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user or a password in it".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a ? or a # in it".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use crate::config::testing::{errors, loaded, loaded_with, no_token};
+
+    const TWO: &str = "[[github.credentials]]\nowners = [\"Octo\"]\ntoken = \"t1\"\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"t2\"\n";
+
+    #[test]
+    fn the_first_credential_whose_owners_match_is_used() {
+        let github = loaded(TWO).settings.github;
+        let place = |owner| github.credential_for(owner).map(|(place, _)| place);
+        assert_eq!((place("octo"), place("OCTO"), place("else")), (Some(0), Some(0), Some(1)));
+    }
+
+    #[test]
+    fn a_variable_implies_the_last_credential() {
+        let github = loaded_with(TWO, &[("ROUSTABOUT_GITHUB_TOKEN", "0123456")]).settings.github;
+        assert_eq!(github.credentials.len(), 3);
+        assert_eq!(github.credentials[2].owners, ["*"]);
+        assert_eq!(github.credentials[2].token.expose_secret(), "0123456");
+    }
+
+    #[test]
+    fn without_any_credential_nothing_goes() {
+        assert!(
+            no_token("")
+                .starts_with("f.toml: github.credentials: missing; write [[github.credentials]]")
+        );
+    }
+
+    #[test]
+    fn credentials_are_checked() {
+        let one = |text: &str| errors(&format!("[[github.credentials]]\n{text}\n"));
+        assert!(
+            one("owners = []\ntoken = \"t\"").contains("github.credentials[#1].owners: is empty")
+        );
+        assert!(one("token = \"t\"").contains("github.credentials[#1].owners: missing"));
+        assert!(one("owners = [\"a/b\"]\ntoken = \"t\"").contains("\"a/b\" is no login"));
+        assert!(one("owners = [\"a\"]").contains("token: missing; give token or token_file here"));
+        assert_eq!(
+            one("owners = [\"a\"]\napp = { id = 1, private_key_file = \"x\" }"),
+            "f.toml: github.credentials[#1].app: not yet: this version cannot do it; take it out, or put a # before it"
+        );
+        assert!(errors("[github]\ncredentials = 5\n").contains("must be sections, not a number"));
+    }
+
+    #[test]
+    fn urls() {
+        let url = |url: &str| format!("[github]\napi_url = \"{url}\"\n");
+        assert_eq!(loaded("").settings.github.api_base(), "https://api.github.com");
+        assert_eq!(
+            loaded(&url("https://ghes.example/api/v3/")).settings.github.api_base(),
+            "https://ghes.example/api/v3"
+        );
+        for wrong in ["api.github.com", "ftp://x", "https://u:hunter2@x", "https://x?y"] {
+            let text = errors(&url(wrong));
+            assert!(text.starts_with("f.toml: github.api_url: "), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_kind_is_not_yet_or_unknown() {
+        assert!(errors("[github]\nkind = \"gitea\"\n").contains("not yet"));
+        assert!(errors("[github]\nkind = \"gitlab\"\n").contains("say \"github\""));
+    }
+}

@@ -1,0 +1,204 @@
+//! Every key there is, with its default: the one list from which values are read, unknown keys
+//! are told, mends are shown and `config.example.toml` is tested. What is declared but not built
+//! stands in `not_yet.rs`.
+
+use ::config::{Value, ValueKind};
+
+/// A value as a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    Text(&'static str),
+    Number(u32),
+    Flag(bool),
+    List(&'static [&'static str]),
+}
+
+impl Given {
+    /// As it is written in the file.
+    pub fn toml(self) -> String {
+        match self {
+            Self::Text(text) => format!("{text:?}"),
+            Self::Number(number) => number.to_string(),
+            Self::Flag(flag) => flag.to_string(),
+            Self::List(items) => format!("{items:?}"),
+        }
+    }
+
+    pub(super) fn value(self) -> Value {
+        let kind = match self {
+            Self::Text(text) => ValueKind::from(text),
+            Self::Number(number) => ValueKind::from(number),
+            Self::Flag(flag) => ValueKind::from(flag),
+            Self::List(items) => ValueKind::from(items.to_vec()),
+        };
+        Value::new(None, kind)
+    }
+}
+
+/// A key of the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// With its section, as `webhook.listen`; for a key of every pool `pools.labels`.
+    pub path: &'static str,
+    /// What holds where nobody says anything.
+    pub default: Option<Given>,
+    /// How a value looks, in TOML, where there is no default to show.
+    example: &'static str,
+    /// Variables of other programs that fill the key where it is left open, the first set one.
+    pub(super) filled_by: &'static [&'static str],
+}
+
+impl Key {
+    /// How a value looks, in TOML.
+    pub fn example(&self) -> String {
+        self.default.map_or_else(|| self.example.to_owned(), Given::toml)
+    }
+
+    const fn filled_by(mut self, variables: &'static [&'static str]) -> Self {
+        self.filled_by = variables;
+        self
+    }
+
+    /// The section and the last part of the path.
+    pub fn split(&self) -> (&'static str, &'static str) {
+        self.path.rsplit_once('.').unwrap_or(("", self.path))
+    }
+}
+
+const fn default(path: &'static str, value: Given) -> Key {
+    Key { path, default: Some(value), example: "", filled_by: &[] }
+}
+
+const fn open(path: &'static str, example: &'static str) -> Key {
+    Key { path, default: None, example, filled_by: &[] }
+}
+
+use Given::{Flag, List, Number, Text};
+
+const KEYS: &[Key] = &[
+    default("shutdown_grace", Text("20s")),
+    default("log.level", Text("info")),
+    default("log.format", Text("auto")),
+    default("webhook.enabled", Flag(true)),
+    default("webhook.listen", Text("0.0.0.0:8080")),
+    default("webhook.path", Text("/webhook")),
+    open("webhook.secret", r#""a long random text""#).filled_by(&["ROUSTABOUT_WEBHOOK_SECRET"]),
+    open("webhook.secret_file", r#""/etc/roustabout/webhook-secret""#),
+    open("webhook.previous_secret", r#""the secret before""#),
+    open("webhook.previous_secret_file", r#""/etc/roustabout/previous-webhook-secret""#),
+    default("webhook.max_body", Text("25MB")),
+    default("webhook.max_connections", Number(256)),
+    default("admin.listen", Text("127.0.0.1:9090")),
+    open("admin.token", r#""a-long-random-text""#),
+    open("admin.token_file", r#""/etc/roustabout/admin-token""#),
+    default("store.url", Text("sqlite://roustabout.db")),
+    default("store.retention", Text("90d")),
+    default("github.kind", Text("github")),
+    default("github.api_url", Text("https://api.github.com")),
+    default("github.sweep_interval", Text("1m")),
+    default("github.full_sweep_interval", Text("10m")),
+    open("github.credentials.owners", r#"["octocat"]"#),
+    open("github.credentials.token", r#""github_pat_...""#),
+    open("github.credentials.token_file", r#""/etc/roustabout/github-token""#),
+    open(
+        "github.credentials.app",
+        r#"{ id = 1234, private_key_file = "/etc/roustabout/app.pem" }"#,
+    ),
+    default("nomad.address", Text("http://127.0.0.1:4646"))
+        .filled_by(&["NOMAD_ADDR", "NOMAD_UNIX_ADDR"]),
+    default("nomad.namespace", Text("default")).filled_by(&["NOMAD_NAMESPACE"]),
+    open("nomad.region", r#""global""#).filled_by(&["NOMAD_REGION"]),
+    open("nomad.token", r#""an-acl-token""#).filled_by(&["NOMAD_TOKEN"]),
+    open("nomad.token_file", r#""/etc/roustabout/nomad-token""#),
+    open("nomad.ca_cert_file", r#""/etc/roustabout/nomad-ca.pem""#).filled_by(&["NOMAD_CACERT"]),
+    open("nomad.client_cert_file", r#""/etc/roustabout/nomad-cert.pem""#)
+        .filled_by(&["NOMAD_CLIENT_CERT"]),
+    open("nomad.client_key_file", r#""/etc/roustabout/nomad-key.pem""#)
+        .filled_by(&["NOMAD_CLIENT_KEY"]),
+    open("nomad.tls_server_name", r#""server.global.nomad""#).filled_by(&["NOMAD_TLS_SERVER_NAME"]),
+    default("nomad.tls_skip_verify", Flag(false)).filled_by(&["NOMAD_SKIP_VERIFY"]),
+    default("runners.name_prefix", Text("roustabout")),
+    default("runners.max", Number(20)),
+    default("runners.robots", List(&["dependabot[bot]", "renovate[bot]"])),
+    open("pools.name", r#""x64""#),
+    open("pools.nomad_job", r#""github-runner-x64""#),
+    open("pools.namespace", r#""ci""#),
+    open("pools.region", r#""global""#),
+    open("pools.labels", r#"["self-hosted", "linux", "x64"]"#),
+    open("pools.repositories", r#"["octocat/*", "!octocat/secret"]"#),
+    open("pools.delivery", r#""payload""#),
+    default("pools.scope", Text("repository")),
+    open("pools.runner_group", r#""ci""#),
+    // Its default is another key's value, so it cannot stand here: `runners.max`.
+    open("pools.max_runners", "20"),
+    open("pools.max_runners_per_repository", "4"),
+    open("pools.robots_per_repository", "1"),
+    default("pools.credential", Text("registration-token")),
+    open("pools.payload", r#""{repository} {runner_name}""#),
+    default("pools.public_repositories", Flag(false)),
+    default("pools.forks", Flag(false)),
+    default("pools.placement_timeout", Text("20m")),
+    default("pools.boot_timeout", Text("10m")),
+    default("pools.idle_timeout", Text("10m")),
+    default("pools.release_grace", Text("5m")),
+    default("pools.max_lifetime", Text("6h")),
+    open("pools.meta", r#"{ REPO_FULL_NAME = "{repository}" }"#),
+    open("claims.listen", r#""0.0.0.0:8081""#),
+    open("claims.url", r#""https://roustabout.example:8081""#),
+    open("claims.audience", r#""roustabout""#),
+    open("claims.tls_cert_file", r#""/etc/roustabout/claims.pem""#),
+    open("claims.tls_key_file", r#""/etc/roustabout/claims-key.pem""#),
+];
+
+/// Sections that may stand several times, `[[…]]`, and so only in the file.
+pub(super) const ARRAYS: [&str; 2] = ["pools", "github.credentials"];
+
+/// Every key, in the order in which the example shows them.
+pub fn known_keys() -> &'static [Key] {
+    KEYS
+}
+
+/// The key of that path.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The words that may stand directly in a section: its keys and its sections, each once.
+pub(super) fn words_in(section: &str) -> Vec<&'static str> {
+    let mut words: Vec<&'static str> = KEYS
+        .iter()
+        .filter_map(|key| match section {
+            "" => Some(key.path),
+            _ => key.path.strip_prefix(section)?.strip_prefix('.'),
+        })
+        .map(|rest| rest.split_once('.').map_or(rest, |(first, _)| first))
+        .collect();
+    words.dedup();
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_section_are_its_keys_and_sections() {
+        let root = words_in("");
+        assert!(root.contains(&"shutdown_grace") && root.contains(&"pools"));
+        assert!(!root.contains(&"listen"));
+        assert_eq!(
+            words_in("github"),
+            ["kind", "api_url", "sweep_interval", "full_sweep_interval", "credentials"]
+        );
+        assert_eq!(words_in("log"), ["level", "format"]);
+    }
+
+    #[test]
+    fn no_key_is_declared_twice() {
+        let mut paths: Vec<_> = KEYS.iter().map(|key| key.path).collect();
+        paths.sort_unstable();
+        let all = paths.len();
+        paths.dedup();
+        assert_eq!(paths.len(), all);
+    }
+}

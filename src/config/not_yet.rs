@@ -1,0 +1,55 @@
+//! What the config names and this version does not do. It is refused, never accepted in silence.
+//! Building one of these means deleting its line here, and reading the key where it belongs.
+
+/// Keys and whole sections.
+const KEYS: &[&str] = &[
+    "claims",
+    "vault",
+    "github.credentials.app",
+    "pools.runner_group",
+    "pools.robots_per_repository",
+];
+
+/// Single values of keys that are read otherwise, and what can be said instead.
+const VALUES: &[(&str, &str, &str)] = &[
+    ("webhook.enabled", "false", "leave it true"),
+    ("store.url", "postgres", r#"say "sqlite://FILE""#),
+    ("github.kind", "gitea", r#"say "github""#),
+    ("pools.delivery", "claim", r#"say "payload", "meta" or "none""#),
+    ("pools.delivery", "variable", r#"say "payload", "meta" or "none""#),
+    ("pools.delivery", "vault", r#"say "payload", "meta" or "none""#),
+    ("pools.credential", "jit", r#"say "registration-token""#),
+];
+
+/// Whether a key, or the section it stands in, is not built.
+pub fn is_not_yet(path: &str) -> bool {
+    KEYS.iter().any(|key| {
+        path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+/// What to say instead of a value that is not built; `None` where it is not one of those.
+pub(super) fn instead(path: &str, value: &str) -> Option<&'static str> {
+    VALUES
+        .iter()
+        .find(|(key, not_built, _)| *key == path && *not_built == value)
+        .map(|(_, _, instead)| *instead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_covers_its_keys_and_no_neighbour() {
+        assert!(is_not_yet("vault") && is_not_yet("vault.address"));
+        assert!(!is_not_yet("vaults") && !is_not_yet("pools.name"));
+    }
+
+    #[test]
+    fn values() {
+        assert_eq!(instead("github.kind", "github"), None);
+        assert!(instead("github.kind", "gitea").is_some());
+        assert_eq!(instead("log.level", "gitea"), None);
+    }
+}

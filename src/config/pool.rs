@@ -1,0 +1,448 @@
+//! `[[pools]]`: what a pool serves, which parameterized job it dispatches, how many at once, under
+//! which policy. The rules of single values are in `pool_rules.rs`; here is how they go together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use ::config::ValueKind;
+
+use super::github::GitHub;
+use super::placeholders;
+use super::pool_rules as rules;
+use super::runners::Runners;
+use super::section::Section;
+
+/// `[[pools]]`.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// Of `a-z`, `0-9` and `-`; unique, and short enough for runner names.
+    pub name: String,
+    /// The parameterized job.
+    pub nomad_job: String,
+    /// Else `[nomad]`'s.
+    pub namespace: Option<String>,
+    /// Else `[nomad]`'s.
+    pub region: Option<String>,
+    /// At least one; `{run_id}` may occur.
+    pub labels: Vec<String>,
+    /// Patterns `owner/name` with `*`, at least one of them without a leading `!` (which excludes).
+    pub repositories: Vec<String>,
+    pub delivery: Delivery,
+    pub scope: ScopeKind,
+    /// Organization scope only.
+    pub runner_group: Option<String>,
+    /// Runners alive at a time, at least 1; where not said `runners.max`.
+    pub max_runners: u32,
+    /// Repository scope only, at least 1.
+    pub max_runners_per_repository: Option<u32>,
+    /// Repository scope only, at least 1.
+    pub robots_per_repository: Option<u32>,
+    /// With [`Delivery::None`] only; `{placeholders}` of [`placeholders::META_KEYS`] may occur.
+    pub payload: Option<String>,
+    pub public_repositories: bool,
+    pub forks: bool,
+    /// Dispatched and not placed. With `boot_timeout` at most 55 minutes, except with
+    /// [`Delivery::None`].
+    pub placement_timeout: Duration,
+    /// Placed and not registered.
+    pub boot_timeout: Duration,
+    /// Registered and given no job although jobs wait.
+    pub idle_timeout: Duration,
+    /// Deleted at GitHub: time to end by itself. May be zero.
+    pub release_grace: Duration,
+    pub max_lifetime: Duration,
+    /// Dispatch meta besides ours; values may hold placeholders, as `payload` may.
+    pub meta: BTreeMap<String, String>,
+}
+
+/// How the credential reaches the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// As the dispatch's payload.
+    Payload,
+    /// As dispatch meta.
+    Meta,
+    /// Not at all: the operator's job fetches its own.
+    None,
+}
+
+/// Where a runner registers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeKind {
+    Repository,
+    Organization,
+}
+
+/// A registration token lives 60 minutes; five are for the way.
+const CREDENTIAL_LIFE: Duration = Duration::from_secs(55 * 60);
+
+/// All pools; `None` where one is bad or none is given.
+pub(super) fn read(
+    root: &Section,
+    runners: Option<&Runners>,
+    github: Option<&GitHub>,
+) -> Option<Vec<Pool>> {
+    let sections = root.sections("pools", "name");
+    if sections.is_empty() {
+        // Where `pools` is there and not made of sections, that is told already.
+        if root
+            .given("pools")
+            .is_none_or(|pools| pools.clone().into_array().is_ok_and(|items| items.is_empty()))
+        {
+            root.report(
+                "pools",
+                "missing",
+                "write [[pools]] with name, nomad_job, labels, repositories and delivery",
+            );
+        }
+        return None;
+    }
+    let pools: Vec<Option<Pool>> =
+        sections.iter().map(|section| pool(section, runners, github)).collect();
+    refuse_doubles(&sections);
+    pools.into_iter().collect()
+}
+
+/// Also pools that are wrong otherwise have names.
+fn refuse_doubles(sections: &[Section]) {
+    let mut first_of: HashMap<&str, usize> = HashMap::new();
+    for (index, section) in sections.iter().enumerate() {
+        let Some(ValueKind::String(name)) = section.given("name").map(|name| &name.kind) else {
+            continue;
+        };
+        let first = *first_of.entry(name).or_insert(index);
+        if first != index {
+            let what = format!("pool {} has this name too", first + 1);
+            section.report("name", what, format!("give pool {} another name", index + 1));
+        }
+    }
+}
+
+fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -> Option<Pool> {
+    let name = section.required("name", |section, key| section.parsed(key, rules::name));
+    if let (Some(name), Some(runners)) = (&name, runners)
+        && let Err(what) = rules::name_fits(&runners.name_prefix, name)
+    {
+        section.report("name", what, "shorten it, or runners.name_prefix");
+    }
+    let nomad_job = section.required("nomad_job", Section::text);
+    let namespace = section.text("namespace");
+    let region = section.text("region");
+    let labels = section.required("labels", |section, key| {
+        every(section, key, section.filled_list(key)?, rules::label)
+    });
+    let repositories = repositories(section, github);
+    let deliveries =
+        [("payload", Delivery::Payload), ("meta", Delivery::Meta), ("none", Delivery::None)];
+    let delivery = section.required("delivery", |section, key| section.choice(key, &deliveries));
+    let scopes = [("repository", ScopeKind::Repository), ("organization", ScopeKind::Organization)];
+    let scope = section.choice("scope", &scopes);
+    only_with_their_scope(section, scope);
+    let credential = section.choice("credential", &[("registration-token", ())]);
+    let max_runners = match section.given("max_runners") {
+        Some(_) => section.number("max_runners", 1),
+        None => runners.map(|runners| runners.max),
+    };
+    let runner_group = section.text("runner_group");
+    let max_runners_per_repository = section.number("max_runners_per_repository", 1);
+    let robots_per_repository = section.number("robots_per_repository", 1);
+    let payload = payload(section, delivery);
+    let placement_timeout = section.interval("placement_timeout");
+    let boot_timeout = section.interval("boot_timeout");
+    if let (Some(placement), Some(boot), Some(delivery)) =
+        (placement_timeout, boot_timeout, delivery)
+        && delivery != Delivery::None
+        && placement + boot > CREDENTIAL_LIFE
+    {
+        section.report(
+            "placement_timeout",
+            "is with boot_timeout more than 55m, but the registration token that waits lives 60",
+            "shorten one of them so that both together are at most 55m",
+        );
+    }
+    let idle_timeout = section.interval("idle_timeout");
+    let release_grace = section.duration("release_grace");
+    let max_lifetime = section.interval("max_lifetime");
+    let (public_repositories, forks) = (section.flag("public_repositories"), section.flag("forks"));
+    let meta = rules::meta(section);
+    credential?;
+    Some(Pool {
+        name: name?,
+        nomad_job: nomad_job?,
+        namespace,
+        region,
+        labels: labels?,
+        repositories: repositories?,
+        delivery: delivery?,
+        scope: scope?,
+        runner_group,
+        max_runners: max_runners?,
+        max_runners_per_repository,
+        robots_per_repository,
+        payload,
+        public_repositories: public_repositories?,
+        forks: forks?,
+        placement_timeout: placement_timeout?,
+        boot_timeout: boot_timeout?,
+        idle_timeout: idle_timeout?,
+        release_grace: release_grace?,
+        max_lifetime: max_lifetime?,
+        meta: meta?,
+    })
+}
+
+/// The items, if all of them pass; the first that does not is told.
+fn every(
+    section: &Section,
+    key: &str,
+    items: Vec<String>,
+    passes: fn(&str) -> Result<(), String>,
+) -> Option<Vec<String>> {
+    match items.iter().find_map(|item| passes(item).err()) {
+        Some(what) => {
+            section.refuse(key, what);
+            None
+        }
+        None => Some(items),
+    }
+}
+
+fn repositories(section: &Section, github: Option<&GitHub>) -> Option<Vec<String>> {
+    const KEY: &str = "repositories";
+    let patterns = section.required(KEY, |section, key| {
+        every(section, key, section.filled_list(key)?, rules::repository)
+    })?;
+    if patterns.iter().all(|pattern| pattern.starts_with('!')) {
+        section.refuse(KEY, "only excludes, so the pool serves nothing");
+        return None;
+    }
+    if let Some(github) = github {
+        let owners = patterns.iter().filter_map(|pattern| rules::literal_owner(pattern));
+        let mut stranger = owners.filter(|owner| github.credential_for(owner).is_none());
+        if let Some(owner) = stranger.next() {
+            section.report(
+                KEY,
+                format!("no credential is for {owner:?}"),
+                format!("put {owner:?} into the owners of one of [[github.credentials]]"),
+            );
+        }
+    }
+    Some(patterns)
+}
+
+/// Some keys make sense in one scope alone: GitHub deals an organization's runners out to
+/// whichever repository it likes, and repositories have no groups.
+fn only_with_their_scope(section: &Section, scope: Option<ScopeKind>) {
+    let (wanted, keys): (_, &[&str]) = match scope {
+        None => return,
+        Some(ScopeKind::Repository) => ("organization", &["runner_group"]),
+        Some(ScopeKind::Organization) => {
+            ("repository", &["max_runners_per_repository", "robots_per_repository"])
+        }
+    };
+    for key in keys.iter().filter(|key| section.given(key).is_some()) {
+        section.report(
+            key,
+            format!("goes with scope = {wanted:?} only"),
+            "take it out, or change scope",
+        );
+    }
+}
+
+fn payload(section: &Section, delivery: Option<Delivery>) -> Option<String> {
+    const KEY: &str = "payload";
+    let payload = section.text(KEY)?;
+    if delivery.is_some_and(|delivery| delivery != Delivery::None) {
+        section.report(
+            KEY,
+            "goes with delivery = \"none\" only, for else the payload is the credential's or nobody's",
+            "take it out; [pools.meta] carries facts with every delivery",
+        );
+    }
+    match placeholders::check(&payload) {
+        Ok(()) => Some(payload),
+        Err((what, mend)) => {
+            section.report(KEY, what, mend);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{errors, errors_alone, loaded, pool_with};
+
+    fn wrong(lines: &str) -> String {
+        errors(&pool_with(lines))
+    }
+
+    fn right(lines: &str) -> Pool {
+        loaded(&pool_with(lines)).settings.pools.remove(0)
+    }
+
+    #[test]
+    fn a_pool_in_few_words_has_the_defaults() {
+        let pool = right("");
+        assert_eq!((pool.name.as_str(), pool.nomad_job.as_str()), ("x64", "github-runner-x64"));
+        assert_eq!((pool.delivery, pool.scope), (Delivery::Payload, ScopeKind::Repository));
+        assert_eq!(pool.max_runners, 20);
+        assert!(!pool.public_repositories && !pool.forks && pool.meta.is_empty());
+        let minutes = |duration: Duration| duration.as_secs() / 60;
+        assert_eq!((minutes(pool.placement_timeout), minutes(pool.boot_timeout)), (20, 10));
+        assert_eq!((minutes(pool.idle_timeout), minutes(pool.release_grace)), (10, 5));
+        assert_eq!(minutes(pool.max_lifetime), 360);
+    }
+
+    #[test]
+    fn pools_are_required_and_so_are_their_first_keys() {
+        assert!(errors_alone("").contains("f.toml: pools: missing; write [[pools]]"));
+        assert!(errors_alone("pools = []").contains("f.toml: pools: missing"));
+        assert_eq!(errors_alone("pools = 5").matches("pools: ").count(), 1);
+        let text = errors_alone("[[pools]]\n");
+        for key in ["name", "nomad_job", "labels", "repositories", "delivery"] {
+            assert!(
+                text.contains(&format!(
+                    "f.toml: pools[#1].{key}: missing; write for example {key} = "
+                )),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_short() {
+        let second = format!("{}{}", pool_with(""), pool_with(""));
+        assert_eq!(
+            errors(&second),
+            "f.toml: pools[x64].name: pool 1 has this name too; give pool 2 another name"
+        );
+        assert!(wrong("name = \"X64\"").contains("is not made of a-z, 0-9 and -"));
+        // roustabout is 10, so 39 fit and 40 do not.
+        right(&format!("name = {:?}", "a".repeat(39)));
+        assert!(
+            wrong(&format!("name = {:?}", "a".repeat(40)))
+                .contains("shorten it, or runners.name_prefix")
+        );
+    }
+
+    #[test]
+    fn a_bad_value_hides_no_other() {
+        let text = wrong(
+            "name = \"X\"\nnamespace = 1\nregion = 1\nrunner_group = 1\nmax_runners_per_repository = 0\nrobots_per_repository = 0\nmax_lifetime = 1",
+        );
+        for key in [
+            "name",
+            "namespace",
+            "region",
+            "runner_group",
+            "max_runners_per_repository",
+            "robots_per_repository",
+            "max_lifetime",
+        ] {
+            assert!(text.contains(&format!("pools[X].{key}: ")), "{key} in {text}");
+        }
+    }
+
+    #[test]
+    fn max_runners_follows_the_common_one() {
+        let pool =
+            loaded(&format!("[runners]\nmax = 3\n{}", pool_with(""))).settings.pools.remove(0);
+        assert_eq!(pool.max_runners, 3);
+        assert_eq!(right("max_runners = 30").max_runners, 30);
+        assert!(wrong("max_runners = 0").contains("at least 1"));
+    }
+
+    #[test]
+    fn caps_by_repository_and_groups_keep_to_their_scope() {
+        assert_eq!(right("max_runners_per_repository = 4").max_runners_per_repository, Some(4));
+        let text = wrong("scope = \"organization\"\nmax_runners_per_repository = 4");
+        assert!(text.contains("goes with scope = \"repository\" only"), "{text}");
+        let text = wrong("scope = \"organization\"\nrobots_per_repository = 4");
+        assert!(text.contains("goes with scope = \"repository\" only"), "{text}");
+        assert!(wrong("runner_group = \"ci\"").contains("goes with scope = \"organization\" only"));
+        assert!(wrong("max_runners_per_repository = 0").contains("at least 1"));
+    }
+
+    #[test]
+    fn what_is_not_built_is_not_yet() {
+        for line in [
+            "scope = \"organization\"\nrunner_group = \"ci\"",
+            "robots_per_repository = 1",
+            "delivery = \"claim\"",
+            "delivery = \"variable\"",
+            "delivery = \"vault\"",
+            "credential = \"jit\"",
+        ] {
+            let text = wrong(line);
+            assert!(text.contains("not yet") && text.lines().count() == 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn choices_are_listed() {
+        assert!(
+            wrong("delivery = \"post\"").contains(
+                "\"post\" is none of its values; say \"payload\" or \"meta\" or \"none\""
+            )
+        );
+        assert!(wrong("scope = \"enterprise\"").contains("say \"repository\" or \"organization\""));
+        assert!(wrong("credential = \"x\"").contains("say \"registration-token\""));
+    }
+
+    #[test]
+    fn a_token_outlives_the_wait_for_it() {
+        right("placement_timeout = \"45m\"");
+        let long = "placement_timeout = \"45m\"\nboot_timeout = \"10m1s\"";
+        assert!(wrong(long).contains("registration token that waits lives 60"));
+        right(&format!("{long}\ndelivery = \"none\""));
+        assert!(wrong("boot_timeout = 10").contains("10 lacks a unit"));
+        right("release_grace = \"0s\"");
+        assert!(wrong("max_lifetime = \"0s\"").contains("more than nothing"));
+    }
+
+    #[test]
+    fn payload_is_for_jobs_that_fetch_their_own_credential() {
+        let payload = "payload = '{\"repo\": \"{repository}\"}'";
+        assert!(wrong(payload).contains("goes with delivery = \"none\" only"));
+        assert!(right(&format!("{payload}\ndelivery = \"none\"")).payload.is_some());
+        let secret = "payload = \"{runner_token}\"\ndelivery = \"none\"";
+        assert!(wrong(secret).contains("would put a credential into the job's data"));
+    }
+
+    #[test]
+    fn labels_and_repositories() {
+        right("labels = [\"linux\", \"run-{run_id}\"]");
+        for labels in ["[]", "[\"\"]", "[\"a,b\"]", "[\"{job}\"]", "[1]", "\"linux\""] {
+            let text = wrong(&format!("labels = {labels}"));
+            assert!(
+                text.starts_with("f.toml: pools[x64].labels: ") && text.lines().count() == 1,
+                "{text}"
+            );
+        }
+        for patterns in ["[]", "[\"!a/b\"]", "[\"octocat\"]", "[\"a/b/c\"]"] {
+            let text = wrong(&format!("repositories = {patterns}"));
+            assert!(text.starts_with("f.toml: pools[x64].repositories: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_owner_has_a_credential() {
+        let credential = "[[github.credentials]]\nowners = [\"octocat\"]\ntoken = \"t\"\n";
+        let with = |patterns: &str| {
+            errors_alone(&format!(
+                "{credential}{}",
+                pool_with(&format!("repositories = {patterns}"))
+            ))
+        };
+        let text = with("[\"Octocat/*\", \"stranger/*\"]");
+        assert!(
+            text.contains(
+                "pools[x64].repositories: no credential is for \"stranger\"; put \"stranger\" into"
+            ),
+            "{text}"
+        );
+        let text = with("[\"octocat/*\", \"o*/x\", \"!stranger/x\"]");
+        assert!(!text.contains("repositories"), "{text}");
+    }
+}

@@ -1,0 +1,144 @@
+//! The rules that single values of a pool keep: its name, a label, a pattern of repositories,
+//! its meta. What goes with what is in `pool.rs`.
+
+use std::collections::BTreeMap;
+
+use ::config::ValueKind;
+
+use super::placeholders::{self, CREDENTIAL_KEYS, META_KEYS};
+use super::section::Section;
+
+/// A runner is `<prefix>-<pool>-<id>`: GitHub takes 64 characters, two are dashes, 13 the id.
+const PREFIX_AND_POOL: usize = 64 - 2 - 13;
+
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match text.chars().all(good) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not made of a-z, 0-9 and -")),
+    }
+}
+
+/// Whether a pool's name leaves room for the rest of its runners' names.
+pub(super) fn name_fits(prefix: &str, pool: &str) -> Result<(), String> {
+    let length = prefix.len() + pool.len();
+    if length <= PREFIX_AND_POOL {
+        return Ok(());
+    }
+    Err(format!(
+        "is with {prefix:?} {length} characters long, and {PREFIX_AND_POOL} fit into the name of a runner"
+    ))
+}
+
+/// Labels are handed to the runner in one text, separated by commas.
+pub(super) fn label(text: &str) -> Result<(), String> {
+    if text.contains(',') {
+        return Err(format!("{text:?} has a comma in it; each label is a text of its own"));
+    }
+    if text.replace("{run_id}", "").contains(['{', '}']) {
+        return Err(format!("{text:?} has a placeholder other than {{run_id}}"));
+    }
+    Ok(())
+}
+
+/// `owner/name`, both with `*` where anything may stand, and `!` before it to exclude.
+pub(super) fn repository(pattern: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    let part = |text: &str| !text.is_empty() && text.chars().all(fits);
+    let plain = pattern.strip_prefix('!').unwrap_or(pattern);
+    match plain.split_once('/') {
+        Some((owner, name)) if part(owner) && part(name) => Ok(()),
+        _ => Err(format!(
+            "{pattern:?} is not owner/name, with * for anything and ! before it to exclude"
+        )),
+    }
+}
+
+/// The owner a pattern names in full, if it serves and does.
+pub(super) fn literal_owner(pattern: &str) -> Option<&str> {
+    let (owner, _) = pattern.split_once('/')?;
+    (!owner.starts_with('!') && !owner.contains('*')).then_some(owner)
+}
+
+/// `[pools.meta]`; `None` where something in it is wrong.
+pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
+    let Some(value) = section.given("meta") else {
+        return Some(BTreeMap::new());
+    };
+    let ValueKind::Table(table) = &value.kind else {
+        section.report(
+            "meta",
+            "must be a section",
+            "write [pools.meta] below the pool, and its keys below that",
+        );
+        return None;
+    };
+    let mut meta = BTreeMap::new();
+    // In the order of their names, for the tree has none and errors should not jump about.
+    for (key, value) in table.iter().collect::<BTreeMap<_, _>>() {
+        let checked = meta_key(key).and_then(|()| match &value.kind {
+            ValueKind::String(text) => placeholders::check(text).map(|()| text.clone()),
+            _ => Err(("must be a text in quotes".to_owned(), format!("write {key} = \"…\""))),
+        });
+        match checked {
+            Ok(text) => {
+                meta.insert(key.clone(), text);
+            }
+            Err((what, mend)) => section.report(&format!("meta.{key}"), what, mend),
+        }
+    }
+    (meta.len() == table.len()).then_some(meta)
+}
+
+fn meta_key(key: &str) -> Result<(), (String, String)> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if key.is_empty() || !key.chars().all(fits) {
+        let mend = "name it with letters, digits and _ . - alone".to_owned();
+        return Err(("Nomad takes no such meta key".to_owned(), mend));
+    }
+    if META_KEYS.contains(&key) || CREDENTIAL_KEYS.contains(&key) {
+        let mend = format!("take it out, or give it another name: NAME = \"{{{key}}}\"");
+        return Err(("is a meta key that roustabout fills itself".to_owned(), mend));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{errors, loaded, pool_with};
+
+    #[test]
+    fn patterns() {
+        for good in ["octocat/*", "!octocat/secret", "*/*", "a-b/c.d_e", "o*/x*y"] {
+            assert_eq!(repository(good), Ok(()), "{good}");
+        }
+        for wrong in ["octocat", "/x", "x/", "a/b/c", "!!a/b", "a b/c", "!", "a/[bc]"] {
+            assert!(repository(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(literal_owner("octocat/*"), Some("octocat"));
+        assert_eq!(literal_owner("octo*/x"), None);
+        assert_eq!(literal_owner("!octocat/x"), None);
+    }
+
+    #[test]
+    fn meta_is_checked_key_by_key() {
+        let wrong = |lines: &str| errors(&format!("{}[pools.meta]\n{lines}\n", pool_with("")));
+        assert_eq!(
+            wrong("\"a b\" = \"x\"\nN = 5\nR = \"{repositry}\"\nT = \"{runner_token}\"\nrunner_name = \"x\""),
+            "\
+f.toml: pools[x64].meta.a b: Nomad takes no such meta key; name it with letters, digits and _ . - alone
+f.toml: pools[x64].meta.N: must be a text in quotes; write N = \"…\"
+f.toml: pools[x64].meta.R: {repositry} is no fact of a dispatch; did you mean {repository}?
+f.toml: pools[x64].meta.T: {runner_token} would put a credential into the job's data; take it out; delivery decides how a credential travels
+f.toml: pools[x64].meta.runner_name: is a meta key that roustabout fills itself; take it out, or give it another name: NAME = \"{runner_name}\""
+        );
+    }
+
+    #[test]
+    fn meta_keeps_its_case() {
+        let text = format!("{}[pools.meta]\nREPO_FULL_NAME = \"{{repository}}\"\n", pool_with(""));
+        let pool = loaded(&text).settings.pools.remove(0);
+        assert_eq!(pool.meta["REPO_FULL_NAME"], "{repository}");
+    }
+}

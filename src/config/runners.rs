@@ -1,0 +1,64 @@
+//! `[runners]`: what holds for the runners of all pools.
+
+use super::section::Section;
+
+/// `[runners]`.
+#[derive(Debug, Clone)]
+pub struct Runners {
+    /// 1 to 20 of `a` to `z` and digits. Whatever carries it is ours, at GitHub and in Nomad.
+    pub name_prefix: String,
+    /// Runners alive at a time, over all pools; at least 1.
+    pub max: u32,
+    /// Logins whose jobs count as a robot's.
+    pub robots: Vec<String>,
+}
+
+pub(super) fn read(section: &Section) -> Option<Runners> {
+    let name_prefix = section.parsed("name_prefix", name_prefix);
+    let max = section.number("max", 1);
+    let robots = section.list("robots");
+    Some(Runners { name_prefix: name_prefix?, max: max?, robots: robots? })
+}
+
+fn name_prefix(text: &str) -> Result<String, String> {
+    let good = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    match good && (1..=20).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is not 1 to 20 of a-z and 0-9")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_prefix;
+    use crate::config::testing::{errors, loaded, loaded_with};
+
+    #[test]
+    fn prefixes() {
+        for good in ["r", "roustabout", "a2345678901234567890"] {
+            assert!(name_prefix(good).is_ok(), "{good}");
+        }
+        for wrong in ["", "a-b", "Roustabout", "a23456789012345678901", "ä"] {
+            assert!(name_prefix(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn at_least_one_runner() {
+        assert!(
+            errors("[runners]\nmax = 0\n")
+                .contains("runners.max: must be a whole number, at least 1")
+        );
+        assert!(errors("[runners]\nmax = \"20\"\n").contains("must be a whole number, not a text"));
+        assert!(errors("[runners]\nmax = -1\n").contains("at least 1"));
+    }
+
+    #[test]
+    fn robots_may_be_none_or_come_from_the_environment() {
+        assert!(loaded("[runners]\nrobots = []\n").settings.runners.robots.is_empty());
+        let env = [("ROUSTABOUT__RUNNERS__ROBOTS", "a[bot], b"), ("ROUSTABOUT__RUNNERS__MAX", "7")];
+        let runners = loaded_with("", &env).settings.runners;
+        assert_eq!(runners.robots, ["a[bot]", "b"]);
+        assert_eq!(runners.max, 7);
+    }
+}

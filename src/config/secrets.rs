@@ -1,0 +1,173 @@
+//! A secret `x`: said as `x`, as `x_file`, by the variable of another program that fills it, or
+//! as a systemd credential in `$CREDENTIALS_DIRECTORY`, in this order. Files are read at every
+//! load, so a reload takes new ones.
+//!
+//! No message in here holds a secret's value, and no value is ever parsed: `0123456` stays so.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Environment;
+use super::section::Section;
+
+/// What came of looking for a secret.
+pub(super) enum Found {
+    /// It, and the file it came from if it came from one.
+    Secret(SecretString, Option<PathBuf>),
+    /// Nobody says anything of it.
+    Absent,
+    /// It is said and cannot be had; the mistake is noted.
+    Bad,
+}
+
+impl Found {
+    pub(super) fn secret(self) -> Option<SecretString> {
+        match self {
+            Self::Secret(secret, _) => Some(secret),
+            Self::Absent | Self::Bad => None,
+        }
+    }
+}
+
+/// Looks for the secret `key` of a section; `credential` is its name among systemd's.
+pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Found {
+    let file_key = format!("{key}_file");
+    let (here, in_file) = (section.given(key), section.given(&file_key));
+    match (here, in_file) {
+        (Some(here), Some(in_file)) => {
+            // The environment overrides the file, also where it says it the other way.
+            match (here.origin().is_some(), in_file.origin().is_some()) {
+                (true, false) => said(section, key),
+                (false, true) => in_named_file(section, &file_key),
+                _ => {
+                    let what = format!("{key} and {file_key} are both given");
+                    section.report(key, what, "keep one of them");
+                    Found::Bad
+                }
+            }
+        }
+        (Some(_), None) => said(section, key),
+        (None, Some(_)) => in_named_file(section, &file_key),
+        (None, None) if section.filled(key).is_some() => said(section, key),
+        (None, None) => {
+            match credential.and_then(|name| credential_file(section.context.env, name)) {
+                Some(path) => read(section, key, &path),
+                None => Found::Absent,
+            }
+        }
+    }
+}
+
+/// A secret that will travel in an HTTP header, and so holds no spaces or line breaks.
+pub(super) fn find_token(section: &Section, key: &str, credential: Option<&str>) -> Found {
+    match find(section, key, credential) {
+        Found::Secret(token, path) => match checked_token(token) {
+            Ok(token) => Found::Secret(token, path),
+            Err(what) => {
+                section.report(key, what, "give the token alone, on one line");
+                Found::Bad
+            }
+        },
+        other => other,
+    }
+}
+
+/// A token of visible characters, or what is wrong with it.
+pub(super) fn checked_token(token: SecretString) -> Result<SecretString, &'static str> {
+    if token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(token)
+    } else {
+        Err("has a space, a line break or a letter in it that no token has")
+    }
+}
+
+/// The file of a systemd credential, if there is one of that name.
+pub(super) fn credential_file(env: &Environment, name: &str) -> Option<PathBuf> {
+    let path = Path::new(env.get("CREDENTIALS_DIRECTORY")?).join(name);
+    path.exists().then_some(path)
+}
+
+fn said(section: &Section, key: &str) -> Found {
+    match section.text(key) {
+        Some(text) => Found::Secret(text.into(), None),
+        None => Found::Bad,
+    }
+}
+
+fn in_named_file(section: &Section, file_key: &str) -> Found {
+    match section.path(file_key) {
+        Some(path) => read(section, file_key, &path),
+        None => Found::Bad,
+    }
+}
+
+fn read(section: &Section, key: &str, path: &Path) -> Found {
+    match read_file(path) {
+        Ok(secret) => Found::Secret(secret, Some(path.to_owned())),
+        Err((what, mend)) => {
+            section.report(key, what, mend);
+            Found::Bad
+        }
+    }
+}
+
+/// The secret in a file, without the newline that editors put at its end; else what is wrong and
+/// the mend.
+pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, &'static str)> {
+    let shown = path.display();
+    let mut text = std::fs::read_to_string(path).map_err(|error| {
+        (
+            format!("cannot read {shown}: {error}"),
+            "let it be a text file that the user roustabout runs as can read",
+        )
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    if text.is_empty() {
+        return Err((format!("{shown} is empty"), "write the secret into it"));
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_with(content: &str) -> Result<String, String> {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        std::fs::write(file.path(), content).expect("it is writable");
+        read_file(file.path())
+            .map(|secret| secret.expose_secret().to_owned())
+            .map_err(|(what, _)| what)
+    }
+
+    #[test]
+    fn exactly_one_newline_is_dropped() {
+        assert_eq!(file_with("abc"), Ok("abc".into()));
+        assert_eq!(file_with("abc\n"), Ok("abc".into()));
+        assert_eq!(file_with("abc\r\n"), Ok("abc".into()));
+        assert_eq!(file_with("abc\n\n"), Ok("abc\n".into()));
+        assert_eq!(file_with("abc\r"), Ok("abc\r".into()));
+        assert_eq!(file_with(" abc "), Ok(" abc ".into()));
+    }
+
+    #[test]
+    fn nothing_is_no_secret() {
+        for empty in ["", "\n", "\r\n"] {
+            assert!(file_with(empty).is_err_and(|what| what.ends_with("is empty")));
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_word() {
+        assert!(checked_token("ghp_abc".into()).is_ok());
+        for wrong in ["a b", "abc\n", "ä"] {
+            assert!(checked_token(wrong.into()).is_err(), "{wrong:?}");
+        }
+    }
+}

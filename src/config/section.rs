@@ -1,0 +1,265 @@
+//! The merged tree, one section at a time: finds what is said of a key (by the file, by a
+//! variable, by a default), refuses keys that nobody knows, and notes every mistake instead of
+//! stopping at the first.
+//!
+//! `values.rs` reads typed values from it; what they mean is for the files of the sections.
+
+use std::cell::RefCell;
+
+use ::config::{Map, Value, ValueKind};
+
+use super::Environment;
+use super::error::ConfigError;
+use super::keys::{self, Key};
+use super::not_yet;
+use super::position::Positions;
+use super::suggest::nearest;
+
+/// What all sections of one load share.
+pub(super) struct Context<'a> {
+    /// The file, as errors name it.
+    pub(super) file: &'a str,
+    pub(super) env: &'a Environment,
+    pub(super) positions: Positions,
+    pub(super) errors: RefCell<Vec<ConfigError>>,
+    pub(super) warnings: RefCell<Vec<String>>,
+}
+
+/// One table of the tree; absent ones read like empty ones.
+pub(super) struct Section<'a> {
+    pub(super) context: &'a Context<'a>,
+    table: Option<&'a Map<String, Value>>,
+    /// As the keys are declared: `pools`.
+    schema: String,
+    /// As positions are known: `pools.0`.
+    place: String,
+    /// As people read it: `pools[x64]`.
+    shown: String,
+}
+
+fn join(around: &str, key: &str) -> String {
+    match around {
+        "" => key.to_owned(),
+        _ => format!("{around}.{key}"),
+    }
+}
+
+/// The kind of a value, for people.
+fn kind(value: &Value) -> &'static str {
+    match value.kind {
+        ValueKind::Nil => "nothing",
+        ValueKind::Boolean(_) => "true or false",
+        ValueKind::Float(_) => "a number with a point",
+        ValueKind::String(_) => "a text",
+        ValueKind::Table(_) => "a table",
+        ValueKind::Array(_) => "a list",
+        _ => "a number",
+    }
+}
+
+impl<'a> Section<'a> {
+    /// The whole tree.
+    pub(super) fn root(context: &'a Context<'a>, tree: &'a Value) -> Self {
+        let table = match &tree.kind {
+            ValueKind::Table(table) => Some(table),
+            _ => None,
+        };
+        let root = Self {
+            context,
+            table,
+            schema: String::new(),
+            place: String::new(),
+            shown: String::new(),
+        };
+        root.refuse_strangers();
+        root
+    }
+
+    /// The section `[name]` in this one.
+    pub(super) fn section(&self, name: &str) -> Section<'a> {
+        let table = match self.given(name).map(|value| (value, &value.kind)) {
+            None => None,
+            Some((_, ValueKind::Table(table))) => Some(table),
+            Some((value, _)) => {
+                self.report(
+                    name,
+                    format!("must be a section, not {}", kind(value)),
+                    format!(
+                        "write [{}] on a line of its own, and its keys below",
+                        join(&self.schema, name)
+                    ),
+                );
+                None
+            }
+        };
+        let section = Section {
+            context: self.context,
+            table,
+            schema: join(&self.schema, name),
+            place: join(&self.place, name),
+            shown: join(&self.shown, name),
+        };
+        section.refuse_strangers();
+        section
+    }
+
+    /// The sections `[[name]]` in this one, each called by its `title` key where it has one.
+    pub(super) fn sections(&self, name: &str, title: &str) -> Vec<Section<'a>> {
+        let Some(value) = self.given(name) else {
+            return Vec::new();
+        };
+        let schema = join(&self.schema, name);
+        let mend = format!("write [[{schema}]] on a line of its own, and its keys below");
+        let ValueKind::Array(items) = &value.kind else {
+            self.report(name, format!("must be sections, not {}", kind(value)), mend);
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let ValueKind::Table(table) = &item.kind else {
+                self.report(
+                    name,
+                    format!("must be sections, not a list of {}", kind(item)),
+                    mend.clone(),
+                );
+                continue;
+            };
+            let called = match table.get(title).map(|value| &value.kind) {
+                Some(ValueKind::String(title)) if !title.is_empty() => title.clone(),
+                _ => format!("#{}", index + 1),
+            };
+            let section = Section {
+                context: self.context,
+                table: Some(table),
+                schema: schema.clone(),
+                place: format!("{}.{index}", join(&self.place, name)),
+                shown: format!("{}[{called}]", join(&self.shown, name)),
+            };
+            section.refuse_strangers();
+            sections.push(section);
+        }
+        sections
+    }
+
+    /// Tells of every key here that is not known or not built.
+    fn refuse_strangers(&self) {
+        let words = keys::words_in(&self.schema);
+        let mut here: Vec<&String> = self.table.iter().flat_map(|table| table.keys()).collect();
+        // The tree has no order, and errors should not jump about.
+        here.sort_unstable();
+        for key in here {
+            if not_yet::is_not_yet(&join(&self.schema, key)) {
+                self.report(
+                    key,
+                    "not yet: this version cannot do it",
+                    "take it out, or put a # before it",
+                );
+            } else if !words.contains(&key.as_str()) {
+                let built = words
+                    .iter()
+                    .copied()
+                    .filter(|word| !not_yet::is_not_yet(&join(&self.schema, word)));
+                let mend = match nearest(key, built.clone()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("known here: {}", built.collect::<Vec<_>>().join(", ")),
+                };
+                self.report(key, "unknown key", mend);
+            }
+        }
+    }
+
+    /// Notes a mistake at a key of this section.
+    pub(super) fn report(&self, key: &str, what: impl Into<String>, mend: impl Into<String>) {
+        let found = self.found(key);
+        let variable = found.as_ref().and_then(Value::origin);
+        let place = join(&self.place, key);
+        self.context.errors.borrow_mut().push(ConfigError {
+            origin: variable.unwrap_or(self.context.file).to_owned(),
+            key: join(&self.shown, key),
+            what: what.into(),
+            mend: mend.into(),
+            order: match variable {
+                Some(_) => usize::MAX,
+                None => self.context.positions.line(&place),
+            },
+        });
+    }
+
+    /// Notes something that works and is probably not meant.
+    pub(super) fn warn(&self, key: &str, text: &str) {
+        let warning = format!("{}: {}: {text}", self.context.file, join(&self.shown, key));
+        self.context.warnings.borrow_mut().push(warning);
+    }
+
+    /// A key of this section as `keys.rs` declares it.
+    pub(super) fn declared(&self, key: &str) -> String {
+        join(&self.schema, key)
+    }
+
+    fn key(&self, key: &str) -> Option<&'static Key> {
+        let key = keys::find(&join(&self.schema, key));
+        debug_assert!(key.is_some(), "a key that is read is declared in keys.rs");
+        key
+    }
+
+    /// What file and `ROUSTABOUT__` variables say.
+    pub(super) fn given(&self, key: &str) -> Option<&'a Value> {
+        self.table?.get(key)
+    }
+
+    /// Whether anybody says anything of a key.
+    pub(super) fn says(&self, key: &str) -> bool {
+        self.found(key).is_some()
+    }
+
+    /// What is said, or filled by another program's variable.
+    fn found(&self, key: &str) -> Option<Value> {
+        self.given(key).cloned().or_else(|| self.filled(key))
+    }
+
+    /// What another program's variable says.
+    pub(super) fn filled(&self, key: &str) -> Option<Value> {
+        let key = keys::find(&join(&self.schema, key))?;
+        let (name, value) =
+            key.filled_by.iter().find_map(|name| Some((*name, self.context.env.get(name)?)))?;
+        Some(Value::new(Some(&name.to_owned()), ValueKind::from(value)))
+    }
+
+    /// The variable a value comes from, if it does not come from the file.
+    pub(super) fn variable(&self, key: &str) -> Option<String> {
+        self.found(key)?.origin().map(ToOwned::to_owned)
+    }
+
+    /// What is said, filled, or the default.
+    pub(super) fn value(&self, key: &str) -> Option<Value> {
+        self.found(key).or_else(|| Some(self.key(key)?.default?.value()))
+    }
+
+    /// The mend that shows how a value looks.
+    pub(super) fn example(&self, key: &str) -> String {
+        let example = self.key(key).map(Key::example).unwrap_or_default();
+        format!("write for example {key} = {example}")
+    }
+
+    pub(super) fn wrong_type(&self, key: &str, wanted: &str, value: &Value) {
+        self.report(key, format!("must be {wanted}, not {}", kind(value)), self.example(key));
+    }
+
+    /// Notes a bad value with the key's example as mend.
+    pub(super) fn refuse(&self, key: &str, what: impl Into<String>) {
+        self.report(key, what, self.example(key));
+    }
+
+    /// Takes a value that must be there.
+    pub(super) fn required<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Self, &str) -> Option<T>,
+    ) -> Option<T> {
+        if self.value(key).is_none() {
+            self.refuse(key, "missing");
+            return None;
+        }
+        read(self, key)
+    }
+}

@@ -1,0 +1,161 @@
+//! `[webhook]`: the public door. Where it listens, whom it believes, how much it takes.
+
+use std::net::SocketAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::quantity;
+use super::secrets::{self, Found};
+use super::section::Section;
+
+/// GitHub sends no larger body.
+const LARGEST_BODY: u64 = 25 * 1024 * 1024;
+
+/// Shorter secrets can be guessed by trying.
+const SHORT_SECRET: usize = 16;
+
+/// `[webhook]`.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Whether there is a door at all.
+    pub enabled: bool,
+    pub listen: SocketAddr,
+    /// Begins with `/`.
+    pub path: String,
+    /// What signatures are checked with; there wherever the door is enabled.
+    pub secret: Option<SecretString>,
+    /// Believed as well, while secrets are changed.
+    pub previous_secret: Option<SecretString>,
+    /// In bytes, at most 25 MB.
+    pub max_body: u64,
+    /// Connections at a time, at least 1.
+    pub max_connections: usize,
+}
+
+pub(super) fn read(section: &Section) -> Option<Webhook> {
+    let enabled = section.flag("enabled");
+    let listen = section.parsed("listen", address);
+    let path = section.parsed("path", path);
+    let secret = match secrets::find(section, "secret", Some("webhook-secret")) {
+        Found::Absent if enabled == Some(true) => {
+            section.report(
+                "secret",
+                "missing",
+                "give secret or secret_file here, the variable ROUSTABOUT_WEBHOOK_SECRET, or the systemd credential webhook-secret",
+            );
+            None
+        }
+        found => found.secret(),
+    };
+    if secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < SHORT_SECRET) {
+        section.warn(
+            "secret",
+            &format!("is shorter than {SHORT_SECRET} characters and can be guessed; `openssl rand -hex 32` makes a good one"),
+        );
+    }
+    let previous = secrets::find(section, "previous_secret", Some("previous-webhook-secret"));
+    let max_body = section.parsed("max_body", max_body);
+    let max_connections = section.number("max_connections", 1);
+    Some(Webhook {
+        enabled: enabled?,
+        listen: listen?,
+        path: path?,
+        secret,
+        previous_secret: previous.secret(),
+        max_body: max_body?,
+        max_connections: usize::try_from(max_connections?).ok()?,
+    })
+}
+
+/// An address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an IP address with a port"))
+}
+
+fn path(text: &str) -> Result<String, String> {
+    let unfit = |c: char| c == '?' || c == '#' || !c.is_ascii_graphic();
+    match text.starts_with('/') && !text.contains(unfit) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is no path: it begins with / and has no ?, # or spaces")),
+    }
+}
+
+fn max_body(text: &str) -> Result<u64, String> {
+    match quantity::size(text)? {
+        0 => Err(format!("{text:?} lets nothing in")),
+        size if size > LARGEST_BODY => {
+            Err(format!("{text:?} is more than the 25MB that GitHub sends at most"))
+        }
+        size => Ok(size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{errors, loaded, no_secret};
+
+    #[test]
+    fn addresses_paths_and_sizes() {
+        assert!(address("[::]:8080").is_ok() && address("127.0.0.1:0").is_ok());
+        for wrong in [":8080", "8080", "localhost:8080", "0.0.0.0"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+        assert!(path("/").is_ok() && path("/hooks/github").is_ok());
+        for wrong in ["webhook", "/a?b", "/a#b", "/a b"] {
+            assert!(path(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(max_body("25MB"), Ok(LARGEST_BODY));
+        assert!(max_body("26MB").is_err() && max_body("0B").is_err());
+    }
+
+    #[test]
+    fn an_open_door_needs_a_secret() {
+        assert_eq!(
+            no_secret("[webhook]\n"),
+            "f.toml: webhook.secret: missing; give secret or secret_file here, the variable ROUSTABOUT_WEBHOOK_SECRET, or the systemd credential webhook-secret"
+        );
+    }
+
+    #[test]
+    fn a_short_secret_is_warned_of_and_never_shown() {
+        let loaded = loaded("[webhook]\nsecret = \"hunter2\"\n");
+        assert_eq!(loaded.warnings.len(), 1);
+        assert!(loaded.warnings[0].contains("webhook.secret"));
+        assert!(!loaded.warnings[0].contains("hunter2"));
+        assert!(!format!("{:?}", loaded.settings).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_is_said_once() {
+        assert_eq!(
+            errors("[webhook]\nsecret = \"x\"\nsecret_file = \"y\"\n"),
+            "f.toml: webhook.secret: secret and secret_file are both given; keep one of them"
+        );
+        assert_eq!(
+            errors("[webhook]\nsecret = \"\"\n"),
+            "f.toml: webhook.secret: is empty; write for example secret = \"a long random text\""
+        );
+        assert!(
+            errors("[webhook]\nsecret = 123456\n")
+                .contains("must be a text in quotes, not a number")
+        );
+    }
+
+    #[test]
+    fn an_unreadable_secret_file_is_named() {
+        let text = errors("[webhook]\nprevious_secret_file = \"/nowhere/secret\"\n");
+        assert!(
+            text.starts_with("f.toml: webhook.previous_secret_file: cannot read /nowhere/secret: "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_closed_door_is_not_yet() {
+        assert_eq!(
+            errors("[webhook]\nenabled = false\n"),
+            "f.toml: webhook.enabled: \"false\" not yet: this version cannot do it; leave it true"
+        );
+    }
+}
