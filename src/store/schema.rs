@@ -60,6 +60,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::Newer { path: path.to_owned(), found });
     }
     migrate(&mut connection, found).map_err(failed)?;
+    // Why classes wait is said anew by whoever runs now.
+    connection.execute("DELETE FROM waits", []).map_err(failed)?;
     Ok(connection)
 }
 

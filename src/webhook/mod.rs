@@ -1,1 +1,15 @@
-//! Placeholder: this room is built next.
+//! The public door: verifies, reads and keeps GitHub's webhooks, and only then answers 2xx.
+//!
+//! It knows the store and the ledger's matching and policy (so that its answer can say why),
+//! and nothing of GitHub's REST API or of Nomad. `door` judges a request step by step,
+//! `listener` keeps slow and too many connections off.
+
+mod answer;
+mod body;
+mod door;
+pub mod listener;
+mod payload;
+pub mod signature;
+
+pub use door::{Door, Hand, router};
+pub use payload::{NotAnEvent, read_workflow_job};

@@ -1,0 +1,100 @@
+//! The door's answers: one JSON form for all of them (`interface.md`, "The public door").
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::ledger::DeliveryId;
+
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<&'a str>,
+}
+
+/// How a request was judged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Accepted,
+    Duplicate,
+    Pong,
+    Ignored(String),
+    WrongPath,
+    WrongMethod,
+    TooLarge(u64),
+    WrongType,
+    TooSlow,
+    Unsigned,
+    Unreadable(String),
+    /// Not kept: GitHub counts the delivery as failed.
+    Unavailable(String),
+}
+
+/// Seconds until a refused sender may come again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
+impl Answer {
+    pub(super) fn respond(&self, delivery: Option<&DeliveryId>) -> Response {
+        let too_large;
+        let (status, outcome, reason) = match self {
+            Answer::Accepted => (StatusCode::ACCEPTED, "accepted", None),
+            Answer::Duplicate => {
+                (StatusCode::ACCEPTED, "duplicate", Some("this delivery was kept before"))
+            }
+            Answer::Pong => (StatusCode::OK, "pong", None),
+            Answer::Ignored(why) => (StatusCode::ACCEPTED, "ignored", Some(why.as_str())),
+            Answer::WrongPath => (
+                StatusCode::NOT_FOUND,
+                "not found",
+                Some("webhooks are taken at one path only (webhook.path)"),
+            ),
+            Answer::WrongMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method not allowed",
+                Some("webhooks come by POST"),
+            ),
+            Answer::TooLarge(limit) => {
+                too_large = format!("the body is over {limit} bytes (webhook.max_body)");
+                (StatusCode::PAYLOAD_TOO_LARGE, "too large", Some(too_large.as_str()))
+            }
+            Answer::WrongType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported type",
+                Some(
+                    "the content type is neither application/json nor application/x-www-form-urlencoded",
+                ),
+            ),
+            Answer::TooSlow => {
+                (StatusCode::REQUEST_TIMEOUT, "too slow", Some("the body did not come within 10 s"))
+            }
+            // One and the same for no, malformed and wrong: nothing to learn from it.
+            Answer::Unsigned => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", Some("the signature does not hold"))
+            }
+            Answer::Unreadable(why) => (StatusCode::BAD_REQUEST, "unreadable", Some(why.as_str())),
+            Answer::Unavailable(why) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(why.as_str()))
+            }
+        };
+        let body = Body { outcome, reason, delivery: delivery.map(|id| id.as_str()) };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Answer::WrongMethod => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            Answer::Unavailable(_) => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            Answer::TooSlow => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,255 @@
+//! Judges one request: path, method, announced length, content type, signature, event; keeps
+//! what is to be kept; answers. Nothing is parsed or stored before the signature holds.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, header};
+use axum::response::Response;
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use super::answer::Answer;
+use super::body::{self, InFlight};
+use super::payload::{self, NotAnEvent, WorkflowJob};
+use super::signature::Secrets;
+use crate::ledger::policy::Judgement;
+use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
+use crate::store::{Delivery, Kept, Store, Unparsed};
+
+/// Unreadable bodies are kept up to this many bytes.
+const UNPARSED_BYTES: usize = 64 * 1024;
+/// GitHub's delivery ids are UUIDs; longer than this is not one.
+const LONGEST_DELIVERY_ID: usize = 128;
+
+/// Where a kept delivery goes next.
+pub type Hand = mpsc::UnboundedSender<Delivery>;
+
+#[derive(Clone)]
+pub struct Door {
+    pub secrets: Secrets,
+    pub rules: Arc<Rules>,
+    pub store: Store,
+    pub hand: Hand,
+    /// Bytes.
+    pub max_body: u64,
+}
+
+#[derive(Clone)]
+struct Shared {
+    door: Arc<Door>,
+    in_flight: InFlight,
+}
+
+/// The one path of the public door; everything else is 404.
+pub fn router(path: &str, door: Door) -> Router {
+    let shared = Shared { door: Arc::new(door), in_flight: InFlight::default() };
+    Router::new()
+        .route(path, axum::routing::any(take))
+        .fallback(async || Answer::WrongPath.respond(None))
+        .with_state(shared)
+}
+
+async fn take(
+    State(shared): State<Shared>,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let delivery = delivery_id(&headers);
+    let answer = judge(&shared, &method, &headers, body, delivery.as_ref()).await;
+    log(&answer, &headers, delivery.as_ref());
+    answer.respond(delivery.as_ref())
+}
+
+async fn judge(
+    shared: &Shared,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+    id: Option<&DeliveryId>,
+) -> Answer {
+    let Shared { door, in_flight } = shared;
+    if method != Method::POST {
+        return Answer::WrongMethod;
+    }
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > door.max_body) {
+        return Answer::TooLarge(door.max_body);
+    }
+    let Some(encoding) = Encoding::of(headers) else { return Answer::WrongType };
+    let (raw, _share) = match body::read(body, announced, door.max_body, in_flight).await {
+        Ok(read) => read,
+        Err(answer) => return answer,
+    };
+    let signature = headers.get("x-hub-signature-256").map(|value| value.as_bytes());
+    if !door.secrets.signed(signature, &raw) {
+        return Answer::Unsigned;
+    }
+    match understand(headers, encoding, &raw, id) {
+        Ok(Understood::Ping) => Answer::Pong,
+        Ok(Understood::Other(event)) => Answer::Ignored(format!(
+            "the event is {event}; only workflow_job says anything about jobs"
+        )),
+        Ok(Understood::Job(id, job)) => door.keep(id, *job).await,
+        Err(why) => door.keep_unreadable(headers, id, why, &raw).await,
+    }
+}
+
+enum Understood {
+    Ping,
+    Other(String),
+    Job(DeliveryId, Box<WorkflowJob>),
+}
+
+fn understand(
+    headers: &HeaderMap,
+    encoding: Encoding,
+    raw: &[u8],
+    id: Option<&DeliveryId>,
+) -> Result<Understood, String> {
+    let event = text(headers, "x-github-event").ok_or("there is no X-GitHub-Event header")?;
+    let id = id.ok_or("there is no X-GitHub-Delivery header, or it is not an id")?;
+    if !matches!(event, "ping" | "workflow_job") {
+        return Ok(Understood::Other(event.to_owned()));
+    }
+    let json = encoding.json(raw).map_err(|e| e.to_string())?;
+    if event == "ping" {
+        let object: Result<serde_json::Map<_, _>, _> = serde_json::from_slice(&json);
+        return object
+            .map(|_| Understood::Ping)
+            .map_err(|e| format!("the body is not a ping event: {e}"));
+    }
+    let job = payload::read_workflow_job(&json).map_err(|e| e.to_string())?;
+    Ok(Understood::Job(id.clone(), Box::new(job)))
+}
+
+impl Door {
+    async fn keep(&self, id: DeliveryId, job: WorkflowJob) -> Answer {
+        let answer = self.foresee(&job);
+        let delivery = Delivery {
+            id,
+            received_at: jiff::Timestamp::now().into(),
+            repository: job.repository,
+            report: job.report,
+            sender: job.sender,
+        };
+        match self.store.keep(delivery.clone()).await {
+            Ok(Kept::Duplicate) => Answer::Duplicate,
+            Ok(Kept::New) => {
+                // A closed engine is a daemon that is ending; the next one finds it in the inbox.
+                let _ = self.hand.send(delivery);
+                answer
+            }
+            Err(error) => Answer::Unavailable(error.to_string()),
+        }
+    }
+
+    /// What the ledger will make of it, as far as can be said without asking GitHub.
+    fn foresee(&self, job: &WorkflowJob) -> Answer {
+        let Some(report) = &job.report else {
+            return Answer::Ignored(format!(
+                "action {} with this status means nothing to this version, and changes nothing",
+                job.action
+            ));
+        };
+        let ours = report
+            .runner_name
+            .as_deref()
+            .is_some_and(|name| runner_name::pool_of(&self.rules.name_prefix, name).is_some());
+        if ours {
+            return Answer::Accepted;
+        }
+        let repository = &job.repository;
+        match matching::pool_for(
+            &self.rules.pools,
+            &repository.full_name,
+            &report.labels,
+            report.run,
+        ) {
+            Err(why) => Answer::Ignored(why.to_string()),
+            Ok(pool) => match policy::judge(pool, repository, None) {
+                Judgement::Refused(why) => Answer::Ignored(why),
+                Judgement::Allowed | Judgement::AskFork => Answer::Accepted,
+            },
+        }
+    }
+
+    async fn keep_unreadable(
+        &self,
+        headers: &HeaderMap,
+        id: Option<&DeliveryId>,
+        why: String,
+        raw: &[u8],
+    ) -> Answer {
+        let unparsed = Unparsed {
+            id: id.cloned(),
+            received_at: Time::from(jiff::Timestamp::now()),
+            event: text(headers, "x-github-event").map(str::to_owned),
+            error: why.clone(),
+            body: raw[..raw.len().min(UNPARSED_BYTES)].to_vec(),
+        };
+        match self.store.keep_unparsed(unparsed).await {
+            Ok(()) => Answer::Unreadable(why),
+            Err(error) => Answer::Unavailable(error.to_string()),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Encoding {
+    Json,
+    Form,
+}
+
+impl Encoding {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let kind = text(headers, header::CONTENT_TYPE.as_str())?.split(';').next()?.trim();
+        match kind {
+            _ if kind.eq_ignore_ascii_case("application/json") => Some(Encoding::Json),
+            _ if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") => {
+                Some(Encoding::Form)
+            }
+            _ => None,
+        }
+    }
+
+    fn json(self, raw: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, NotAnEvent> {
+        match self {
+            Encoding::Json => Ok(raw.into()),
+            Encoding::Form => form_urlencoded::parse(raw)
+                .find(|(key, _)| key == "payload")
+                .map(|(_, value)| value.into_owned().into_bytes().into())
+                .ok_or(NotAnEvent::NoPayload),
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
+}
+
+fn delivery_id(headers: &HeaderMap) -> Option<DeliveryId> {
+    let id = text(headers, "x-github-delivery")?;
+    (id.len() <= LONGEST_DELIVERY_ID).then(|| DeliveryId::from(id))
+}
+
+fn log(answer: &Answer, headers: &HeaderMap, delivery: Option<&DeliveryId>) {
+    let delivery = delivery.map(|id| id.as_str());
+    let event = text(headers, "x-github-event");
+    match answer {
+        Answer::Accepted => debug!(delivery, event, "webhook kept"),
+        Answer::Duplicate => info!(delivery, event, "webhook seen before"),
+        Answer::Pong => info!(delivery, "webhook ping: GitHub reaches this door"),
+        Answer::Ignored(reason) => debug!(delivery, event, reason, "webhook ignored"),
+        Answer::Unavailable(reason) => warn!(delivery, event, reason, "webhook not kept"),
+        Answer::Unreadable(reason) => warn!(delivery, event, reason, "webhook unreadable"),
+        Answer::Unsigned => warn!(event, "webhook refused: its signature does not hold"),
+        refused => debug!(?refused, "request refused"),
+    }
+}

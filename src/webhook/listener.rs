@@ -1,0 +1,238 @@
+//! Accepts connections for a door, and keeps off those that are slow or too many: a head has
+//! 10 s, an idle connection 60 s, beyond `max_connections` the answer is 503. (axum's own
+//! `serve` has no time-outs.) Bodies are timed where they are read.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+const HEAD: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(60);
+/// After the last answer, how long what the other side still sends is read and thrown away,
+/// so that a reset does not overtake the answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// Connections that are being told 503; beyond these they are simply closed.
+const REFUSING: usize = 64;
+
+/// Serves `router` until `stop`; then accepts nobody new, and answers what is under way on
+/// open connections with `Connection: close`. Returns when the last connection has ended.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    max_connections: usize,
+    stop: CancellationToken,
+) {
+    let connections = Arc::new(Semaphore::new(max_connections));
+    let refusals = Arc::new(Semaphore::new(REFUSING));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => match connections.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    tasks.spawn(async move {
+                        connection(stream, router, stop).await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => {
+                    if let Ok(permit) = refusals.clone().try_acquire_owned() {
+                        tasks.spawn(async move {
+                            refuse(stream).await;
+                            drop(permit);
+                        });
+                    }
+                }
+            },
+            // Out of file descriptors, most likely: give those that are open time to end.
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    // Answers are small and wait for nobody.
+    let _ = stream.set_nodelay(true);
+    let phase = Arc::new(Phase::default());
+    let io = TokioIo::new(Timed::new(stream, phase.clone()));
+    let service =
+        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            phase.set(SERVING);
+            let (phase, router) = (phase.clone(), router.clone());
+            async move {
+                let response = hyper_util::service::TowerToHyperService::new(router);
+                let response = hyper::service::Service::call(&response, request).await;
+                phase.set(IDLING);
+                response
+            }
+        });
+    let mut connection = std::pin::pin!(
+        http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended");
+    }
+}
+
+async fn refuse(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+        retry-after: 10\r\nconnection: close\r\ncontent-length: 64\r\n\r\n\
+        {\"outcome\":\"unavailable\",\"reason\":\"too many connections are open\"}";
+    let told = async {
+        stream.write_all(ANSWER).await?;
+        stream.shutdown().await?;
+        let mut scratch = [0u8; 4096];
+        while stream.read(&mut scratch).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LINGER, told).await;
+}
+
+/// What a connection is doing, as far as time-outs are concerned.
+#[derive(Default)]
+struct Phase(AtomicU8);
+
+/// Nothing of the next head has come.
+const IDLING: u8 = 0;
+/// Part of a head has come.
+const READING_HEAD: u8 = 1;
+/// A request is being judged; its body is timed where it is read.
+const SERVING: u8 = 2;
+
+impl Phase {
+    fn set(&self, phase: u8) {
+        self.0.store(phase, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream whose reads end in time, and whose end waits a moment for the other side.
+struct Timed {
+    stream: TcpStream,
+    phase: Arc<Phase>,
+    /// The phase that the deadline was set for.
+    timed: u8,
+    deadline: Pin<Box<Sleep>>,
+    lingering: bool,
+}
+
+impl Timed {
+    fn new(stream: TcpStream, phase: Arc<Phase>) -> Self {
+        Self {
+            stream,
+            phase,
+            timed: IDLING,
+            deadline: Box::pin(tokio::time::sleep(IDLE)),
+            lingering: false,
+        }
+    }
+
+    fn keep_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        let phase = self.phase.get();
+        if phase != self.timed {
+            self.timed = phase;
+            let time = if phase == READING_HEAD { HEAD } else { IDLE };
+            self.deadline.as_mut().reset(Instant::now() + time);
+        }
+        if phase != SERVING && self.deadline.as_mut().poll(context).is_ready() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the request's head did not come in time",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Timed {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+            Poll::Pending => {
+                this.keep_time(context)?;
+                Poll::Pending
+            }
+            ready => {
+                if buffer.filled().len() > before && this.phase.get() == IDLING {
+                    this.phase.set(READING_HEAD);
+                }
+                // A head that trickles in is late although each read succeeds.
+                this.keep_time(context)?;
+                ready
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Timed {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.lingering {
+            std::task::ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            this.lingering = true;
+            this.deadline.as_mut().reset(Instant::now() + LINGER);
+        }
+        loop {
+            if this.deadline.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut scratch = [0u8; 16 * 1024];
+            let mut scratch = ReadBuf::new(&mut scratch);
+            match std::task::ready!(Pin::new(&mut this.stream).poll_read(context, &mut scratch)) {
+                Ok(()) if !scratch.filled().is_empty() => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}

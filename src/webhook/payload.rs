@@ -1,0 +1,227 @@
+//! Reads a `workflow_job` payload: the few fields that the ledger needs, with everything that
+//! GitHub leaves out, sets to null or spells in a new way understood. Wire types stop here.
+//!
+//! Shapes: `@octokit/openapi-webhooks`, schemas `webhook-workflow-job-*`.
+
+use serde::Deserialize;
+
+use crate::ledger::{
+    JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, Time, Visibility,
+};
+
+/// A signed body that is not the event it says it is.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAnEvent {
+    #[error("the body is not a workflow_job event: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the form has no field \"payload\"")]
+    NoPayload,
+}
+
+#[derive(Deserialize)]
+struct WorkflowJobEvent {
+    action: String,
+    workflow_job: WireJob,
+    repository: WireRepository,
+    sender: Option<WireAccount>,
+}
+
+#[derive(Deserialize)]
+struct WireJob {
+    id: u64,
+    run_id: u64,
+    run_attempt: Option<u64>,
+    name: Option<String>,
+    workflow_name: Option<String>,
+    head_branch: Option<String>,
+    /// The schema allows null among them (ARC#1370).
+    labels: Option<Vec<Option<String>>>,
+    status: Option<String>,
+    conclusion: Option<String>,
+    runner_name: Option<String>,
+    html_url: Option<String>,
+    created_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireRepository {
+    id: u64,
+    full_name: String,
+    html_url: Option<String>,
+    private: Option<bool>,
+    visibility: Option<String>,
+    allow_forking: Option<bool>,
+    forks_count: Option<u64>,
+    owner: Option<WireAccount>,
+}
+
+#[derive(Deserialize)]
+struct WireAccount {
+    login: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// What a payload says.
+#[derive(Debug, PartialEq)]
+pub struct WorkflowJob {
+    pub action: String,
+    pub repository: Repository,
+    pub sender: Option<String>,
+    /// `None`: an action or status that we do not know.
+    pub report: Option<JobReport>,
+}
+
+/// Reads the JSON of a `workflow_job` event.
+pub fn read_workflow_job(json: &[u8]) -> Result<WorkflowJob, NotAnEvent> {
+    let event: WorkflowJobEvent = serde_json::from_slice(json)?;
+    let report = status(&event.action, event.workflow_job.status.as_deref())
+        .map(|status| report(event.workflow_job, status));
+    Ok(WorkflowJob {
+        action: event.action,
+        repository: repository(event.repository),
+        sender: event.sender.and_then(|sender| sender.login),
+        report,
+    })
+}
+
+/// `queued` does not mean runnable: with an environment the action is `queued` and the
+/// status `waiting`. `in_progress` and `completed` are final whatever the status says.
+fn status(action: &str, status: Option<&str>) -> Option<JobStatus> {
+    match (action, status) {
+        ("completed", _) => Some(JobStatus::Completed),
+        ("in_progress", _) => Some(JobStatus::InProgress),
+        ("queued" | "waiting", Some("waiting")) => Some(JobStatus::Waiting),
+        ("queued", Some("queued") | None) => Some(JobStatus::Queued),
+        ("waiting", None) => Some(JobStatus::Waiting),
+        ("waiting", Some("queued")) => Some(JobStatus::Waiting),
+        _ => None,
+    }
+}
+
+fn report(job: WireJob, status: JobStatus) -> JobReport {
+    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    JobReport {
+        id: JobId(job.id),
+        run: RunId(job.run_id),
+        run_attempt: job.run_attempt.unwrap_or(1),
+        name: job.name.unwrap_or_default(),
+        workflow: said(job.workflow_name),
+        head_branch: said(job.head_branch),
+        labels: job
+            .labels
+            .unwrap_or_default()
+            .into_iter()
+            .flatten()
+            .filter(|l| !l.is_empty())
+            .collect(),
+        status,
+        conclusion: said(job.conclusion),
+        runner_name: said(job.runner_name),
+        url: said(job.html_url),
+        created_at: job
+            .created_at
+            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+            .map(Time::from),
+    }
+}
+
+fn repository(wire: WireRepository) -> Repository {
+    let public = match wire.visibility.as_deref() {
+        Some(visibility) => visibility == "public",
+        // Nobody says it is private: then it is not.
+        None => !wire.private.unwrap_or(false),
+    };
+    Repository {
+        id: RepositoryId(wire.id),
+        html_url: wire.html_url.unwrap_or_default(),
+        full_name: wire.full_name,
+        visibility: if public { Visibility::Public } else { Visibility::Private },
+        // What is not said may be: then GitHub is asked.
+        forkable: wire.forks_count != Some(0) && wire.allow_forking != Some(false),
+        owned_by_organization: wire.owner.and_then(|owner| owner.kind).as_deref()
+            == Some("Organization"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn payload() -> serde_json::Value {
+        json!({
+            "action": "queued",
+            "workflow_job": {"id": 33714470481u64, "run_id": 9, "run_attempt": 1, "name": "build",
+                "labels": ["linux"], "status": "queued", "runner_name": null},
+            "repository": {"id": 1, "full_name": "octo/app", "private": true, "forks_count": 0,
+                "html_url": "https://github.com/octo/app", "owner": {"type": "User"}}
+        })
+    }
+
+    fn read(payload: &serde_json::Value) -> WorkflowJob {
+        read_workflow_job(payload.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn null_zero_and_empty_runners_are_no_runner() {
+        for value in [json!(null), json!("")] {
+            let mut payload = payload();
+            payload["workflow_job"]["runner_name"] = value;
+            assert_eq!(read(&payload).report.unwrap().runner_name, None);
+        }
+    }
+
+    #[test]
+    fn the_status_counts_where_the_action_says_queued() {
+        let mut payload = payload();
+        payload["workflow_job"]["status"] = json!("waiting");
+        assert_eq!(read(&payload).report.unwrap().status, JobStatus::Waiting);
+        payload["workflow_job"]["status"] = json!("requested");
+        assert_eq!(read(&payload).report, None);
+        payload["action"] = json!("frozen");
+        assert_eq!(read(&payload).report, None);
+    }
+
+    #[test]
+    fn labels_may_be_absent_or_hold_null() {
+        let mut payload = payload();
+        payload["workflow_job"]["labels"] = json!(["linux", null]);
+        assert_eq!(read(&payload).report.unwrap().labels, ["linux"]);
+        payload["workflow_job"]["labels"] = json!(null);
+        assert!(read(&payload).report.unwrap().labels.is_empty());
+    }
+
+    #[test]
+    fn a_repository_that_does_not_say_private_is_public() {
+        let mut payload = payload();
+        assert_eq!(read(&payload).repository.visibility, Visibility::Private);
+        payload["repository"]["visibility"] = json!("internal");
+        assert_eq!(read(&payload).repository.visibility, Visibility::Private);
+        payload["repository"]["visibility"] = json!("public");
+        assert_eq!(read(&payload).repository.visibility, Visibility::Public);
+        let repository = payload["repository"].as_object_mut().unwrap();
+        repository.remove("visibility");
+        repository.remove("private");
+        assert_eq!(read(&payload).repository.visibility, Visibility::Public);
+    }
+
+    #[test]
+    fn forks_are_asked_about_unless_there_can_be_none() {
+        let mut payload = payload();
+        assert!(!read(&payload).repository.forkable);
+        payload["repository"]["forks_count"] = json!(3);
+        assert!(read(&payload).repository.forkable);
+        payload["repository"]["allow_forking"] = json!(false);
+        assert!(!read(&payload).repository.forkable);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = read_workflow_job(&bytes);
+        }
+    }
+}
