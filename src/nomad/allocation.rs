@@ -185,7 +185,6 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::nomad::testing;
     use serde_json::json;
     use wiremock::matchers::{path, query_param};

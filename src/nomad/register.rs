@@ -55,7 +55,6 @@ fn json(call: &Call<'_>, wire: &impl Serialize) -> Result<Vec<u8>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::nomad::testing;
     use serde_json::json;
     use wiremock::matchers::{body_json, method, path};
