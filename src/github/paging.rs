@@ -20,11 +20,11 @@ impl Client {
     {
         let request = first.name();
         let answer = self.call(first.query("per_page", "100")).await?;
-        self.from_page(request, answer, items).await
+        self.rest_of_pages(request, answer, items).await
     }
 
     /// The items of this page and of all that follow it.
-    pub(super) async fn from_page<P, T>(
+    pub(super) async fn rest_of_pages<P, T>(
         &self,
         request: String,
         mut answer: Answer,

@@ -19,7 +19,7 @@ pub enum Operation<'a> {
     Hooks,
 }
 
-/// What a token must have, as a phrase: `fine-grained: … ; classic: …`.
+/// What a token must have: the fine-grained permission, then the classic scope.
 pub fn permission_for(operation: Operation<'_>) -> &'static str {
     match operation {
         Operation::Runners(RunnersOf::Repository(_)) => {

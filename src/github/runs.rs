@@ -126,7 +126,7 @@ impl Client {
         }
         let etag = answer.etag();
         let items = |p: WireRuns| p.workflow_runs.into_iter().map(Run::from).collect();
-        let value = self.from_page(request, answer, items).await?;
+        let value = self.rest_of_pages(request, answer, items).await?;
         Ok(Conditional::Fresh { value, etag })
     }
 }

@@ -32,7 +32,10 @@ impl Error {
     /// For an answer that is not a success. `text` is Nomad's own, cleaned by the transport.
     pub(super) fn from_status(request: String, status: u16, text: String) -> Error {
         // Nomad's own names for token trouble come with 500 from some calls (nomad/structs/errors.go).
-        let token_trouble = text.contains("ACL token") || text.contains("Permission denied");
+        // A token that is no UUID is taken for a workload identity and fails to parse.
+        let token_trouble = ["ACL token", "Permission denied", "failed to parse signed token"]
+            .iter()
+            .any(|words| text.contains(words));
         match status {
             // A workload identity has no entry behind /v1/acl/token/self; all else here is absence.
             404 if !token_trouble => Error::NotFound { request },

@@ -37,7 +37,7 @@ pub struct PlacementFailure {
     pub nodes_filtered: u64,
     /// Of these, nodes without room.
     pub nodes_exhausted: u64,
-    /// Ready nodes in the node pool, whatever their datacenter.
+    /// Ready nodes in the node pool.
     pub nodes_in_pool: u64,
     pub node_pool: String,
     /// Ready nodes by datacenter.
@@ -87,16 +87,17 @@ impl PlacementFailure {
         format!("{} {nodes}: {}", self.nodes_evaluated, reasons.join(", "))
     }
 
+    /// Nomad says the same whether none ever joined, all drain, or (seen on 1.11.3, against its
+    /// own field's name) the job's datacenters have none.
     fn no_nodes(&self) -> String {
-        if self.nodes_in_pool > 0 {
-            return "no ready node in the job's datacenters".to_owned();
-        }
-        // Nomad says the same whether none ever joined or all are draining.
         let pool = match self.node_pool.as_str() {
             "" => "the node pool".to_owned(),
             pool => format!("node pool {pool:?}"),
         };
-        format!("no ready node in {pool} (none joined, or all drain or are ineligible)")
+        format!(
+            "no ready node in {pool} (none in the job's datacenters, or all drain or are \
+             ineligible)"
+        )
     }
 }
 
@@ -217,11 +218,13 @@ mod tests {
         assert_eq!(
             words(json!({"NodesAvailable": {}, "NodesEvaluated": 0, "NodesInPool": 0,
                 "NodePool": "ci"})),
-            "no ready node in node pool \"ci\" (none joined, or all drain or are ineligible)"
+            "no ready node in node pool \"ci\" (none in the job's datacenters, or all drain or are \
+             ineligible)"
         );
         assert_eq!(
             words(json!({"NodesEvaluated": 0, "NodesInPool": 2})),
-            "no ready node in the job's datacenters"
+            "no ready node in the node pool (none in the job's datacenters, or all drain or are \
+             ineligible)"
         );
         assert_eq!(words(json!({"NodesEvaluated": 2, "NodesFiltered": 2})), "2 nodes: 2 filtered");
         assert_eq!(words(json!({"NodesEvaluated": 1})), "1 node, and no reason given");
