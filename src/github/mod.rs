@@ -1,1 +1,36 @@
-//! Placeholder: this room is built next.
+//! A REST client for GitHub Actions: registration tokens, runners, runs, jobs, hooks.
+//!
+//! It knows GitHub's resources and nothing of why anybody wants them. It never retries and never
+//! sleeps; what GitHub says about waiting closes a gate that all clones share, and the caller is
+//! told until when. Read `transport` next (how a request is made), then `gate`.
+//!
+//! Source of all facts unless said otherwise: docs.github.com/en/rest, API version 2022-11-28,
+//! and GitHub's OpenAPI description.
+
+mod error;
+mod gate;
+mod hooks;
+mod jobs;
+mod paging;
+mod permission;
+mod registration;
+mod repositories;
+mod runners;
+mod runs;
+mod transport;
+mod user;
+mod wire;
+
+pub use error::Error;
+pub use hooks::{Hook, LastResponse};
+pub use jobs::{JobStatus, WorkflowJob};
+pub use permission::{Operation, permission_for};
+pub use registration::{RegistrationToken, RunnersOf};
+pub use repositories::{Repository, RepositoryPermissions, RepositoryRef};
+pub use runners::{DeleteOutcome, Runner};
+pub use runs::{Conditional, Run};
+pub use transport::{BuildError, Client};
+pub use user::{RateLimit, User};
+
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,37 @@
-//! Placeholder: this room is built next.
+//! An HTTP client for HashiCorp Nomad: dispatch, look up, watch, stop.
+//!
+//! It knows Nomad's jobs, allocations and evaluations and nothing of why anybody wants them. It
+//! never retries and never sleeps: every failure is told by kind, so that the caller can decide.
+//! Written for Nomad 1.8 to 2.0. Read `transport` next (how a request is made), then `dispatch`
+//! (the one call whose failures need care).
+
+mod agent;
+mod allocation;
+mod children;
+mod connection;
+mod dispatch;
+mod error;
+mod evaluation;
+mod filter;
+mod job;
+mod refusal;
+mod register;
+mod statuses;
+mod stop;
+mod transport;
+mod wire;
+
+pub use agent::AclToken;
+pub use allocation::{Allocation, ClientStatus, TaskEvent, TaskState};
+pub use children::{AllocationCounts, ChildStub};
+pub use connection::{Address, BuildError, Connection, Place};
+pub use dispatch::{DispatchError, DispatchRequest, Dispatched, PAYLOAD_LIMIT};
+pub use error::Error;
+pub use evaluation::{Evaluation, PlacementFailure};
+pub use job::{Job, JobStatus, Parameterized, PayloadRule};
+pub use refusal::Refusal;
+pub use statuses::{AllocStub, ChildStatus, Statuses};
+pub use transport::Client;
+
+#[cfg(test)]
+mod testing;

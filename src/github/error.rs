@@ -1,0 +1,66 @@
+//! What can go wrong with a call, by kind, and how an answer's kind is told.
+//!
+//! Each text is a fragment that reads after "failed to": it names method and path and never a
+//! credential. When to try again is `gate`'s business.
+
+use jiff::Timestamp;
+
+/// A failed call. `request` is method and path, as in `GET /repos/o/r`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No request was made, for an earlier answer told us to wait.
+    #[error("{request}: held back until {until}, as GitHub asked")]
+    HeldBack { request: String, until: Timestamp },
+    /// GitHub asks to wait; until then every call is held back.
+    #[error("{request}: rate limited until {until}: {reason}")]
+    RateLimited { request: String, until: Timestamp, reason: String },
+    /// 401: the credential is unknown, expired or revoked.
+    #[error("{request}: 401 {message} (the token is wrong, expired or revoked)")]
+    Unauthorized { request: String, message: String },
+    /// 403 for want of permission. `accepted_permissions` is GitHub's own
+    /// `X-Accepted-GitHub-Permissions`, such as `administration=write`.
+    #[error("{request}: 403 {message}{}", wanted(accepted_permissions.as_deref()))]
+    Forbidden { request: String, message: String, accepted_permissions: Option<String> },
+    /// 404: it does not exist, or the token may not see it. GitHub does not say which.
+    #[error("{request}: 404 not found, or the token may not see it")]
+    NotFound { request: String },
+    #[error("{request}: 409 {message}")]
+    Conflict { request: String, message: String },
+    #[error("{request}: 422 {message}")]
+    Unprocessable { request: String, message: String },
+    /// No connection, no answer in time, or a 5xx. A request may have been acted on all the same.
+    #[error("{request}: {reason}")]
+    Unavailable { request: String, reason: String },
+    /// The answer is not what GitHub's documentation says.
+    #[error("{request}: unexpected answer: {reason}")]
+    Protocol { request: String, reason: String },
+}
+
+fn wanted(permissions: Option<&str>) -> String {
+    permissions.map(|p| format!(" (it wants {p})")).unwrap_or_default()
+}
+
+impl Error {
+    /// For an answer that is neither a success nor about rate limits.
+    pub(super) fn from_status(
+        request: String,
+        status: u16,
+        message: String,
+        accepted_permissions: Option<String>,
+    ) -> Error {
+        match status {
+            401 => Error::Unauthorized { request, message },
+            403 => Error::Forbidden { request, message, accepted_permissions },
+            // 410 is told for things that were switched off, such as Actions in a repository.
+            404 | 410 => Error::NotFound { request },
+            409 => Error::Conflict { request, message },
+            422 => Error::Unprocessable { request, message },
+            500..=599 => Error::Unavailable { request, reason: format!("{status} {message}") },
+            300..=399 => Error::Protocol {
+                request,
+                reason: format!("a redirect ({status}) that leads elsewhere or has no end"),
+            },
+            _ => Error::Protocol { request, reason: format!("{status} {message}") },
+        }
+    }
+}
