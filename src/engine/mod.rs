@@ -1,1 +1,173 @@
-//! Placeholder: this room is built next.
+//! The loop around the ledger: inbox in, transaction out, then requests to GitHub and Nomad,
+//! whose answers come back as events.
+//!
+//! `fold_loop` is the one place where the ledger changes. `workers` carries requests out,
+//! `children` follows Nomad's, `probes` asks now and then who is away. Nothing here decides
+//! who is hired.
+
+mod children;
+mod dispatching;
+mod fold_loop;
+mod forge;
+mod health;
+mod meta;
+mod parents;
+mod probes;
+mod rules;
+mod views;
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use forge::Forges;
+pub use health::Health;
+pub use rules::rules;
+pub use views::{PoolView, StatusView};
+
+use crate::config::Settings;
+use crate::ledger::{Event, JobId, State};
+use crate::store::{Delivery, OpenError, Store};
+use crate::{nomad, webhook};
+
+/// What could keep the engine from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("cannot read the store: {0}")]
+    Read(#[from] rusqlite::Error),
+}
+
+/// Questions that only the loop can answer.
+pub(crate) enum Query {
+    Status(oneshot::Sender<StatusView>),
+    /// Why these open jobs wait, where their class has a reason.
+    Reasons(oneshot::Sender<std::collections::BTreeMap<JobId, String>>),
+}
+
+/// A running engine. Dropping it does not stop it.
+pub struct Engine {
+    /// Where the door hands in what it has kept.
+    pub hand: webhook::Hand,
+    pub health: Health,
+    queries: mpsc::Sender<Query>,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+/// For whoever asks questions from beside the loop.
+#[derive(Clone)]
+pub struct Asking {
+    queries: mpsc::Sender<Query>,
+    pub health: Health,
+}
+
+impl Engine {
+    /// Takes up unfinished work and begins to fold. Events that come meanwhile are kept.
+    pub fn start(
+        settings: Arc<Settings>,
+        store: Store,
+        forges: Forges,
+        nomad: nomad::Client,
+    ) -> Result<Self, StartError> {
+        let reader = store.reader()?;
+        let unfinished = reader.unfinished()?;
+        let (hand, deliveries) = mpsc::unbounded_channel::<Delivery>();
+        for delivery in unfinished.inbox {
+            // The receiver lives in this function: it cannot be closed yet.
+            let _ = hand.send(delivery);
+        }
+        let state = State::load(
+            rules(&settings),
+            unfinished.repositories,
+            unfinished.jobs,
+            unfinished.runners,
+        );
+        let (events, incoming) = mpsc::unbounded_channel::<Event>();
+        let (queries, asked) = mpsc::channel(16);
+        let (live, living) = watch::channel(children::Living::default());
+        let health = Health::default();
+        let stop = CancellationToken::new();
+        let workers = workers::Workers::new(
+            settings.clone(),
+            forges.clone(),
+            nomad.clone(),
+            events.clone(),
+            health.clone(),
+        );
+        let places = children::places(&settings, &nomad, &state);
+        // What lives is told first, so that the first listing is about all of it.
+        live.send_replace(children::living(&state, &nomad));
+        let helpers = vec![
+            tokio::spawn(children::follow(nomad.clone(), places, living, events, health.clone())),
+            tokio::spawn(probes::run(forges, nomad, health.clone())),
+            tokio::spawn(prune(store.clone(), settings.store.retention)),
+        ];
+        let fold_loop = fold_loop::FoldLoop {
+            state,
+            store,
+            reader,
+            deliveries,
+            incoming,
+            asked,
+            live,
+            workers,
+            health: health.clone(),
+            stop: stop.clone(),
+            grace: settings.shutdown_grace,
+        };
+        let running = tokio::spawn(async move {
+            fold_loop.run().await;
+            for helper in helpers {
+                helper.abort();
+            }
+        });
+        Ok(Self { hand, health, queries, stop, running })
+    }
+
+    pub fn asking(&self) -> Asking {
+        Asking { queries: self.queries.clone(), health: self.health.clone() }
+    }
+
+    /// Lets requests in flight end within the grace and records their answers; whatever is
+    /// not sent by then is owed by the rows and sent by the next start.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // It ends by itself, within its grace.
+        let _ = self.running.await;
+    }
+}
+
+impl Asking {
+    /// `None` while the engine is ending.
+    pub async fn status(&self) -> Option<StatusView> {
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Status(answer)).await.ok()?;
+        told.await.ok()
+    }
+
+    pub async fn reasons(&self) -> Option<std::collections::BTreeMap<JobId, String>> {
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Reasons(answer)).await.ok()?;
+        told.await.ok()
+    }
+}
+
+/// How often what ended long ago is forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+async fn prune(store: Store, retention: Duration) {
+    loop {
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retention);
+        if let Err(error) = store.prune(crate::ledger::Time(before)).await {
+            tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
+        }
+        tokio::time::sleep(PRUNE_EVERY).await;
+    }
+}

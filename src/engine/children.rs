@@ -1,0 +1,298 @@
+//! Follows our children in Nomad to their end: one blocking query a namespace about all that
+//! live, woken when something changes. (The event stream is the lifecycle issue's.)
+//!
+//! The first listing is complete before anybody is hired; who is missing from an answer is
+//! asked for by id, for absence proves nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::dispatching::place;
+use super::health::Health;
+use crate::config::Settings;
+use crate::ledger::event::ChildPhase;
+use crate::ledger::{Event, RunnerName, RunnerState, State};
+use crate::nomad::{AllocStub, Allocation, ChildStatus, Client, Error, JobStatus, Place};
+
+/// How long one blocking query waits for a change.
+const WAIT: Duration = Duration::from_secs(30);
+/// Changes that come close together are asked about together.
+const GATHER: Duration = Duration::from_millis(100);
+/// Between tries while Nomad is away.
+const AWAY: Duration = Duration::from_secs(2);
+/// How often an agent without the statuses call (before 1.8.0) is asked about each child.
+const OLD_AGENT: Duration = Duration::from_secs(2);
+
+/// Children that are alive as far as the ledger knows.
+pub type Living = BTreeMap<RunnerName, (Spot, String)>;
+
+/// A `Place` that can be a key.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    namespace: String,
+    region: Option<String>,
+}
+
+impl Spot {
+    fn of(place: Place) -> Self {
+        Self { namespace: place.namespace, region: place.region }
+    }
+
+    fn place(&self) -> Place {
+        Place { namespace: self.namespace.clone(), region: self.region.clone() }
+    }
+}
+
+pub fn living(state: &State, nomad: &Client) -> Living {
+    let followed = state
+        .runners
+        .values()
+        .filter(|runner| !matches!(runner.state, RunnerState::Clearing | RunnerState::Gone));
+    followed
+        .filter_map(|runner| {
+            let spot = Spot::of(place(nomad, runner.namespace.as_ref(), runner.region.as_ref()));
+            Some((runner.name.clone(), (spot, runner.child.clone()?)))
+        })
+        .collect()
+}
+
+/// Everywhere where children of ours can be.
+pub fn places(settings: &Settings, nomad: &Client, state: &State) -> BTreeSet<Spot> {
+    let pools = settings.pools.iter().map(|pool| (pool.namespace.as_ref(), pool.region.as_ref()));
+    let runners = state.runners.values().map(|r| (r.namespace.as_ref(), r.region.as_ref()));
+    pools
+        .chain(runners)
+        .map(|(namespace, region)| Spot::of(place(nomad, namespace, region)))
+        .collect()
+}
+
+/// Runs until it is aborted.
+pub async fn follow(
+    nomad: Client,
+    places: BTreeSet<Spot>,
+    living: watch::Receiver<Living>,
+    events: mpsc::UnboundedSender<Event>,
+    health: Health,
+) {
+    let mut followers: Vec<Follower> = places
+        .into_iter()
+        .map(|spot| Follower {
+            nomad: nomad.clone(),
+            place: spot.place(),
+            spot,
+            living: living.clone(),
+            seen: BTreeMap::new(),
+            index: None,
+        })
+        .collect();
+    let mut first = Vec::new();
+    for follower in &mut followers {
+        loop {
+            match follower.look(None).await {
+                Ok(changes) => break first.extend(changes),
+                Err(error) => {
+                    health.report("nomad", Some(error.to_string()));
+                    let _ = events.send(Event::NomadAway { reason: error.to_string() });
+                    tokio::time::sleep(AWAY).await;
+                }
+            }
+        }
+    }
+    health.report("nomad", None);
+    // Closed: the daemon is ending, and so is this task.
+    let _ = events.send(Event::ChildrenSeen(first));
+    let mut tasks = tokio::task::JoinSet::new();
+    for follower in followers {
+        tasks.spawn(follower.run(events.clone(), health.clone()));
+    }
+    tasks.join_all().await;
+}
+
+struct Follower {
+    nomad: Client,
+    spot: Spot,
+    place: Place,
+    living: watch::Receiver<Living>,
+    /// What was told last, so that only changes are told.
+    seen: BTreeMap<RunnerName, ChildPhase>,
+    /// For the next blocking query about the same children.
+    index: Option<u64>,
+}
+
+impl Follower {
+    async fn run(mut self, events: mpsc::UnboundedSender<Event>, health: Health) {
+        let mut away = false;
+        loop {
+            let mut news = self.living.clone();
+            let looked = tokio::select! {
+                looked = self.look(Some(WAIT)) => looked,
+                changed = news.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(GATHER).await;
+                    self.living.mark_unchanged();
+                    self.index = None;
+                    continue;
+                }
+            };
+            match looked {
+                Ok(changes) => {
+                    if away || !changes.is_empty() {
+                        health.report("nomad", None);
+                        if events.send(Event::ChildrenSeen(changes)).is_err() {
+                            return;
+                        }
+                    }
+                    away = false;
+                }
+                Err(error) => {
+                    away = true;
+                    self.index = None;
+                    health.report("nomad", Some(error.to_string()));
+                    if events.send(Event::NomadAway { reason: error.to_string() }).is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(AWAY).await;
+                }
+            }
+        }
+    }
+
+    /// What has changed since the last look; waits for a change if told how long.
+    async fn look(
+        &mut self,
+        wait: Option<Duration>,
+    ) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
+        let mine: BTreeMap<String, RunnerName> = self
+            .living
+            .borrow_and_update()
+            .iter()
+            .filter(|(_, (spot, _))| *spot == self.spot)
+            .map(|(name, (_, child))| (child.clone(), name.clone()))
+            .collect();
+        self.seen.retain(|name, _| mine.values().any(|living| living == name));
+        if mine.is_empty() {
+            self.nomad.leader().await?;
+            if wait.is_some() {
+                // Nothing to follow: the set's next change interrupts this.
+                tokio::time::sleep(WAIT).await;
+            }
+            return Ok(Vec::new());
+        }
+        let ids: Vec<String> = mine.keys().cloned().collect();
+        let index = self.index.filter(|_| wait.is_some());
+        let phases = match self.nomad.statuses(&self.place, &ids, index, WAIT).await {
+            Ok(statuses) => {
+                self.index = Some(statuses.index);
+                self.phases(&mine, statuses.jobs).await?
+            }
+            Err(Error::Unsupported { .. }) => {
+                if wait.is_some() {
+                    tokio::time::sleep(OLD_AGENT).await;
+                }
+                self.phases(&mine, Vec::new()).await?
+            }
+            Err(error) => return Err(error),
+        };
+        let changed = phases.into_iter().filter(|(name, phase)| self.seen.get(name) != Some(phase));
+        let changed: Vec<_> = changed.collect();
+        self.seen.extend(changed.iter().cloned());
+        Ok(changed)
+    }
+
+    async fn phases(
+        &self,
+        mine: &BTreeMap<String, RunnerName>,
+        jobs: Vec<ChildStatus>,
+    ) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
+        let mut phases = Vec::new();
+        let mut missing: BTreeSet<&String> = mine.keys().collect();
+        for job in jobs {
+            let Some(name) = mine.get(&job.id) else { continue };
+            missing.remove(&job.id);
+            let phase = match brief_phase(&job.status, &job.allocations) {
+                Brief::Alive(phase) => phase,
+                Brief::Ended => self.ended(&job.id).await?,
+            };
+            phases.push((name.clone(), phase));
+        }
+        for child in missing {
+            phases.push((mine[child].clone(), phase_of(&self.nomad, &self.place, child).await?));
+        }
+        Ok(phases)
+    }
+
+    async fn ended(&self, child: &str) -> Result<ChildPhase, Error> {
+        let allocations = self.nomad.allocations(&self.place, child).await?;
+        Ok(ChildPhase::Ended { how: how_it_ended(&allocations) })
+    }
+}
+
+enum Brief {
+    Alive(ChildPhase),
+    Ended,
+}
+
+/// A stop makes the job dead at once, its task up to `kill_timeout` later: both must be over.
+fn brief_phase(status: &JobStatus, allocations: &[AllocStub]) -> Brief {
+    if allocations.iter().any(|allocation| !allocation.client_status.is_terminal()) {
+        return Brief::Alive(ChildPhase::Placed);
+    }
+    match status {
+        JobStatus::Dead => Brief::Ended,
+        _ if allocations.is_empty() => Brief::Alive(ChildPhase::NotPlaced),
+        _ => Brief::Alive(ChildPhase::Placed),
+    }
+}
+
+/// Where one child stands, asked by id.
+pub async fn phase_of(nomad: &Client, place: &Place, child: &str) -> Result<ChildPhase, Error> {
+    let job = match nomad.job(place, child).await {
+        Ok(job) => job,
+        Err(Error::NotFound { .. }) => {
+            return Ok(ChildPhase::Ended { how: "Nomad has forgotten its child".to_owned() });
+        }
+        Err(error) => return Err(error),
+    };
+    let allocations = nomad.allocations(place, child).await?;
+    if allocations.iter().any(|allocation| !allocation.client_status.is_terminal()) {
+        return Ok(ChildPhase::Placed);
+    }
+    Ok(match job.status {
+        JobStatus::Dead => ChildPhase::Ended { how: how_it_ended(&allocations) },
+        _ if allocations.is_empty() => ChildPhase::NotPlaced,
+        _ => ChildPhase::Placed,
+    })
+}
+
+/// The exit code of actions/runner that means: too old, gets no jobs (with the variable
+/// `ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE`, actions/runner#4203).
+const OUTDATED: i64 = 7;
+
+/// In words: which task of the last allocation failed, and with what.
+fn how_it_ended(allocations: &[Allocation]) -> String {
+    let Some(last) = allocations.last() else {
+        return "it was stopped before it was placed".to_owned();
+    };
+    let failed =
+        last.task_states.iter().filter(|(_, state)| state.failed).find_map(|(task, state)| {
+            let event =
+                state.events.iter().rev().find(|e| e.exit_code.is_some_and(|code| code != 0));
+            let event =
+                event.or_else(|| state.events.iter().rev().find(|e| e.kind.contains("Failure")));
+            event.map(|event| match event.exit_code {
+                Some(OUTDATED) => {
+                    format!("task {task} exited with 7: its actions/runner is outdated")
+                }
+                Some(code) if code != 0 => format!("task {task} exited with {code}"),
+                _ => format!("task {task}: {}", event.message),
+            })
+        });
+    match failed {
+        Some(how) => format!("its allocation on {} failed: {how}", last.node_name),
+        None => format!("its allocation on {} is {}", last.node_name, last.client_status),
+    }
+}

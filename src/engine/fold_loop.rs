@@ -1,0 +1,218 @@
+//! The one place where the ledger changes: events in, one transaction for all that has
+//! gathered, and only then requests out.
+//!
+//! A request's row is on disk before the request leaves, so that a restart knows what may
+//! have been sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::children::{self, Living};
+use super::workers::Workers;
+use super::{Health, Query, views};
+use crate::ledger::event::Webhook;
+use crate::ledger::{Effects, Event, Note, Record, Request, State, Time, step};
+use crate::store::{Delivery, Reader, Store};
+
+/// Events that go into one transaction at most.
+const BATCH: usize = 256;
+/// Between tries to write while the store refuses.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
+
+pub struct FoldLoop {
+    pub state: State,
+    pub store: Store,
+    pub reader: Reader,
+    pub deliveries: mpsc::UnboundedReceiver<Delivery>,
+    pub incoming: mpsc::UnboundedReceiver<Event>,
+    pub asked: mpsc::Receiver<Query>,
+    pub live: watch::Sender<Living>,
+    pub workers: Workers,
+    pub health: Health,
+    pub stop: CancellationToken,
+    pub grace: Duration,
+}
+
+/// What one turn of the loop has gathered.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    requests: Vec<Request>,
+    notes: Vec<Note>,
+}
+
+impl FoldLoop {
+    pub async fn run(mut self) {
+        // Seeded by the system: names must differ between two daemons of one prefix.
+        let mut rng = StdRng::from_os_rng();
+        let mut batch = Batch::default();
+        batch.take(step::resume(&mut self.state, now(), &mut rng));
+        self.finish(&mut batch, true).await;
+        loop {
+            let due = self.state.next_timer();
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                Some(event) = self.incoming.recv() => self.fold(event, &mut rng, &mut batch),
+                Some(delivery) = self.deliveries.recv() => self.fold_delivery(delivery, &mut rng, &mut batch),
+                Some(query) = self.asked.recv() => self.answer(query),
+                () = until(due) => self.fold(Event::Tick, &mut rng, &mut batch),
+            }
+            self.gather(&mut rng, &mut batch);
+            self.finish(&mut batch, true).await;
+        }
+        self.wind_up(&mut rng).await;
+    }
+
+    /// Takes whatever else is there already, so that one commit serves it all.
+    fn gather(&mut self, rng: &mut StdRng, batch: &mut Batch) {
+        for _ in 0..BATCH {
+            if let Ok(event) = self.incoming.try_recv() {
+                self.fold(event, rng, batch);
+            } else if let Ok(delivery) = self.deliveries.try_recv() {
+                self.fold_delivery(delivery, rng, batch);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn fold(&mut self, event: Event, rng: &mut StdRng, batch: &mut Batch) {
+        batch.take(step::step(&mut self.state, event, now(), rng));
+    }
+
+    fn fold_delivery(&mut self, delivery: Delivery, rng: &mut StdRng, batch: &mut Batch) {
+        let past = match &delivery.report {
+            Some(report) if self.state.known_job(report.id).is_none() => self.reader.job(report.id),
+            _ => Ok(None),
+        };
+        let past = past.unwrap_or_else(|error| {
+            error!(%error, delivery = %delivery.id, "cannot read a job's past; folding without it");
+            None
+        });
+        let webhook = Webhook {
+            delivery: delivery.id,
+            received_at: delivery.received_at,
+            repository: delivery.repository,
+            report: delivery.report,
+            past: past.map(Box::new),
+        };
+        self.fold(Event::Webhook(Box::new(webhook)), rng, batch);
+    }
+
+    /// Writes, then logs, then (if `act`) sends.
+    async fn finish(&mut self, batch: &mut Batch, act: bool) {
+        let Batch { records, requests, notes } = std::mem::take(batch);
+        if !records.is_empty() {
+            let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
+            self.write(records).await;
+            if runners {
+                let living = children::living(&self.state, self.workers.nomad());
+                self.live.send_if_modified(|before| {
+                    let changed = *before != living;
+                    *before = living;
+                    changed
+                });
+            }
+        }
+        for note in notes {
+            log(&note);
+        }
+        if act {
+            for request in requests {
+                self.workers.carry_out(request);
+            }
+        }
+    }
+
+    /// Does not return before the rows are on disk: nothing may be sent that is not owed.
+    async fn write(&self, records: Vec<Record>) {
+        let records = Arc::new(records);
+        let mut failed = false;
+        while let Err(error) = self.store.commit(records.clone()).await {
+            if !failed {
+                warn!(%error, "cannot record what has happened; trying again, and doing nothing until then");
+            }
+            failed = true;
+            self.health.report("store", Some(error.to_string()));
+            tokio::time::sleep(WRITE_AGAIN).await;
+        }
+        if failed {
+            self.health.report("store", None);
+        }
+    }
+
+    fn answer(&self, query: Query) {
+        // Whoever asked may have gone.
+        match query {
+            Query::Status(to) => {
+                let _ = to.send(views::status(&self.state, now(), self.health.degraded()));
+            }
+            Query::Reasons(to) => {
+                let _ = to.send(views::reasons(&self.state, now()));
+            }
+        }
+    }
+
+    /// Folds the answers of what is in flight, and begins nothing new. Deliveries that are
+    /// still in the inbox stay there for the next start.
+    async fn wind_up(mut self, rng: &mut StdRng) {
+        let over = tokio::time::Instant::now() + self.grace;
+        while self.workers.are_busy() {
+            let event = tokio::select! {
+                event = self.incoming.recv() => event,
+                () = tokio::time::sleep(Duration::from_millis(20)) => continue,
+                () = tokio::time::sleep_until(over) => break,
+            };
+            let Some(event) = event else { break };
+            let mut batch = Batch::default();
+            self.fold(event, rng, &mut batch);
+            self.finish(&mut batch, false).await;
+        }
+        while let Ok(event) = self.incoming.try_recv() {
+            let mut batch = Batch::default();
+            self.fold(event, rng, &mut batch);
+            self.finish(&mut batch, false).await;
+        }
+    }
+}
+
+impl Batch {
+    fn take(&mut self, effects: Effects) {
+        self.records.extend(effects.records);
+        self.requests.extend(effects.requests);
+        self.notes.extend(effects.notes);
+    }
+}
+
+fn now() -> Time {
+    jiff::Timestamp::now().into()
+}
+
+/// Sleeps until a moment of the wall clock; for ever where there is none.
+async fn until(due: Option<Time>) {
+    match due {
+        Some(due) => tokio::time::sleep(due.since(now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log(note: &Note) {
+    let job = note.job.map(|id| id.0);
+    let run = note.run.map(|id| id.0);
+    let repository = note.repository.as_deref();
+    let runner = note.runner.as_ref().map(|name| name.as_str());
+    let pool = note.pool.as_ref().map(|name| name.as_str());
+    let delivery = note.delivery.as_ref().map(|id| id.as_str());
+    if note.warn {
+        warn!(job, run, repository, pool, runner, delivery, "{}", note.message);
+    } else {
+        info!(job, run, repository, pool, runner, delivery, "{}", note.message);
+    }
+}

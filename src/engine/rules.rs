@@ -1,0 +1,43 @@
+//! Turns the config's pools into the ledger's: the one place where the two meet.
+
+use crate::config::{self, Settings};
+use crate::ledger::matching::RepositoryGlobs;
+use crate::ledger::pool::Delivery;
+use crate::ledger::{Pool, PoolName, Rules, ScopeKind};
+
+pub fn rules(settings: &Settings) -> Rules {
+    Rules {
+        name_prefix: settings.runners.name_prefix.clone(),
+        max: settings.runners.max,
+        pools: settings.pools.iter().map(pool).collect(),
+    }
+}
+
+fn pool(pool: &config::Pool) -> Pool {
+    Pool {
+        name: PoolName(pool.name.clone()),
+        nomad_job: pool.nomad_job.clone(),
+        namespace: pool.namespace.clone(),
+        region: pool.region.clone(),
+        labels: pool.labels.clone(),
+        repositories: RepositoryGlobs::new(&pool.repositories),
+        delivery: match pool.delivery {
+            config::Delivery::Payload => Delivery::Payload,
+            config::Delivery::Meta => Delivery::Meta,
+            config::Delivery::None => Delivery::None,
+        },
+        scope: match pool.scope {
+            config::ScopeKind::Repository => ScopeKind::Repository,
+            config::ScopeKind::Organization => ScopeKind::Organization,
+        },
+        max_runners: pool.max_runners,
+        max_runners_per_repository: pool.max_runners_per_repository,
+        payload: pool.payload.clone(),
+        public_repositories: pool.public_repositories,
+        forks: pool.forks,
+        placement_timeout: pool.placement_timeout,
+        boot_timeout: pool.boot_timeout,
+        release_grace: pool.release_grace,
+        meta: pool.meta.clone(),
+    }
+}

@@ -1,0 +1,100 @@
+//! The ledger as people ask for it: pools with demand and supply, capacity, who waits longest.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::ledger::{JobId, State, Time, why};
+
+#[derive(Debug, Serialize)]
+pub struct StatusView {
+    pub capacity: Capacity,
+    pub pools: Vec<PoolView>,
+    /// The job that has waited longest for a runner.
+    pub oldest_waiting: Option<Oldest>,
+    /// `"who: why"`, for each part that is in trouble.
+    pub degraded: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Capacity {
+    pub alive: usize,
+    pub max: u32,
+}
+
+#[derive(Debug, Serialize)]
+pub struct PoolView {
+    pub name: String,
+    pub nomad_job: String,
+    pub labels: Vec<String>,
+    /// Jobs that wait for a runner.
+    pub demand: usize,
+    /// Runners that are hired and not yet busy.
+    pub supply: usize,
+    pub busy: usize,
+    /// What takes up room.
+    pub alive: usize,
+    pub max_runners: u32,
+    /// Why jobs wait, one line for each reason.
+    pub waiting_for: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Oldest {
+    pub job: JobId,
+    pub repository: String,
+    /// Seconds.
+    pub waits: u64,
+    pub reason: Option<String>,
+}
+
+pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
+    let pools = state.rules.pools.iter().map(|pool| {
+        let classes = || state.classes.iter().filter(|(key, _)| key.pool == pool.name);
+        let runners = || state.runners.values().filter(|r| r.class.pool == pool.name);
+        let mut reasons: Vec<String> =
+            classes().filter_map(|(key, _)| why::class_waits(state, key, now)).collect();
+        reasons.sort();
+        reasons.dedup();
+        PoolView {
+            name: pool.name.0.clone(),
+            nomad_job: pool.nomad_job.clone(),
+            labels: pool.labels.clone(),
+            demand: classes().map(|(_, class)| class.waiting.len()).sum(),
+            supply: runners().filter(|r| r.is_supply()).count(),
+            busy: runners().filter(|r| r.took.is_some()).count(),
+            alive: runners().filter(|r| r.is_alive()).count(),
+            max_runners: pool.max_runners,
+            waiting_for: reasons,
+        }
+    });
+    let oldest = state
+        .classes
+        .iter()
+        .flat_map(|(key, class)| class.waiting.iter().map(move |id| (key, id)))
+        .filter_map(|(key, id)| Some((key, state.jobs.get(id)?)))
+        .min_by_key(|(_, job)| job.received_at)
+        .map(|(key, job)| Oldest {
+            job: job.id(),
+            repository: job.repository_name.clone(),
+            waits: now.since(job.received_at).as_secs(),
+            reason: why::class_waits(state, key, now),
+        });
+    StatusView {
+        capacity: Capacity { alive: state.alive(), max: state.rules.max },
+        pools: pools.collect(),
+        oldest_waiting: oldest,
+        degraded,
+    }
+}
+
+/// Why each job that is demand waits.
+pub fn reasons(state: &State, now: Time) -> BTreeMap<JobId, String> {
+    let classes = state
+        .classes
+        .iter()
+        .filter_map(|(key, class)| Some((class, why::class_waits(state, key, now)?)));
+    classes
+        .flat_map(|(class, why)| class.waiting.iter().map(move |id| (*id, why.clone())))
+        .collect()
+}

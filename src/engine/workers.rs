@@ -1,0 +1,141 @@
+//! Carries out what the ledger asks for, each request in a task of its own, and sends the
+//! answer back as an event. A request's row is on disk before it comes here.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::children::phase_of;
+use super::dispatching::{Dispatcher, place};
+use super::forge::{Forge, Forges};
+use super::health::Health;
+use super::parents;
+use crate::config::Settings;
+use crate::credential::Tokens;
+use crate::ledger::effect::ChildAt;
+use crate::ledger::event::{Answer, ChildPhase, Failure};
+use crate::ledger::{Event, Request};
+use crate::nomad::{self, Client};
+
+pub struct Workers {
+    tasks: TaskTracker,
+    crew: Arc<Crew>,
+}
+
+/// What every request may need.
+struct Crew {
+    forge: Forge,
+    nomad: Client,
+    dispatcher: Dispatcher,
+    tokens: Arc<Tokens>,
+    events: mpsc::UnboundedSender<Event>,
+    watches: parents::Watches,
+}
+
+impl Workers {
+    pub fn new(
+        settings: Arc<Settings>,
+        forges: Forges,
+        nomad: Client,
+        events: mpsc::UnboundedSender<Event>,
+        health: Health,
+    ) -> Self {
+        let tokens = Arc::new(Tokens::default());
+        let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
+        let forge = Forge::new(forges, health);
+        let watches = parents::Watches::default();
+        let crew = Arc::new(Crew { forge, nomad, dispatcher, tokens, events, watches });
+        Self { tasks: TaskTracker::new(), crew }
+    }
+
+    pub fn carry_out(&self, request: Request) {
+        let crew = self.crew.clone();
+        // A watch has no end of its own, and is nothing to wait for.
+        if let Request::WatchParent { pool, namespace, region, parent } = request {
+            let place = place(&crew.nomad, namespace.as_ref(), region.as_ref());
+            crew.watches.watch(crew.nomad.clone(), place, parent, pool, crew.events.clone());
+            return;
+        }
+        self.tasks.spawn(async move {
+            if let Some(event) = crew.answer(request).await {
+                // A closed loop is a daemon that has ended; the rows know what is owed.
+                let _ = crew.events.send(event);
+            }
+        });
+    }
+
+    pub fn nomad(&self) -> &Client {
+        &self.crew.nomad
+    }
+
+    /// Whether requests are under way.
+    pub fn are_busy(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+}
+
+impl Crew {
+    async fn answer(&self, request: Request) -> Option<Event> {
+        Some(match request {
+            Request::Mint { scope, target, life } => {
+                let answer = self.forge.mint(&target, life).await.map(|token| {
+                    let ends = token.ends;
+                    self.tokens.put(scope.clone(), token);
+                    ends
+                });
+                Event::CredentialMinted { scope, answer }
+            }
+            Request::Dispatch(order) => Event::DispatchAnswered {
+                outcome: self.dispatcher.dispatch(&order).await,
+                runner: order.runner,
+            },
+            Request::FindChild { runner, token, namespace, region, parent } => {
+                let place = place(&self.nomad, namespace.as_ref(), region.as_ref());
+                let found = self.nomad.child_by_token(&place, Some(&parent), &token).await;
+                Event::ChildLookedUp {
+                    runner,
+                    answer: from_nomad(found.map(|child| child.map(|c| c.id))),
+                }
+            }
+            Request::FindAtForge { runner, target, repositories } => Event::LookedForAtForge {
+                answer: self.forge.find(&runner, &target, &repositories).await,
+                runner,
+            },
+            Request::LookAtPlacement { runner, at } => {
+                Event::PlacementSeen { answer: self.placement(&at).await, runner }
+            }
+            Request::StopChild { runner, at } => {
+                let place = place(&self.nomad, at.namespace.as_ref(), at.region.as_ref());
+                Event::ChildStopped {
+                    runner,
+                    answer: from_nomad(self.nomad.stop(&place, &at.child).await),
+                }
+            }
+            Request::DeleteRegistration { runner, target, id } => {
+                Event::RegistrationDeleted { runner, answer: self.forge.delete(&target, id).await }
+            }
+            Request::AskFork { repository, full_name, run } => Event::ForkKnown {
+                run,
+                answer: self.forge.is_fork(repository, &full_name, run).await,
+            },
+            Request::AskJobs { class, runs, names } => {
+                let answer = self.forge.jobs(&runs, &names).await;
+                Event::JobsSeen { class, names, answer }
+            }
+            Request::AskJob { full_name, job } => {
+                Event::JobSeen { job, answer: self.forge.job(&full_name, job).await }
+            }
+            Request::WatchParent { .. } => return None,
+        })
+    }
+
+    async fn placement(&self, at: &ChildAt) -> Answer<ChildPhase> {
+        let place = place(&self.nomad, at.namespace.as_ref(), at.region.as_ref());
+        from_nomad(phase_of(&self.nomad, &place, &at.child).await)
+    }
+}
+
+fn from_nomad<T>(answer: Result<T, nomad::Error>) -> Answer<T> {
+    answer.map_err(|error| Failure { reason: error.to_string(), retry_at: None })
+}
