@@ -216,6 +216,8 @@ impl Agent {
         command.arg("agent");
         if !self.options.persistent {
             command.arg("-dev");
+            // Its tokens are gone with the agent before it.
+            self.token = None;
         }
         for config in &configs {
             command.arg("-config").arg(config);
@@ -253,8 +255,7 @@ impl Agent {
             let missing = match probe.leader().await {
                 Err(missing) => missing,
                 Ok(()) => {
-                    // Its state is gone with a -dev agent, so the token is made anew then.
-                    if self.options.acl && (self.token.is_none() || !self.options.persistent) {
+                    if self.options.acl && self.token.is_none() {
                         let token = probe.bootstrap().await.map_err(AgentError::Bootstrap)?;
                         self.token = Some(token);
                     }

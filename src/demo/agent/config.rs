@@ -93,6 +93,8 @@ fn ours(folder: &Path, options: &AgentOptions, ports: &Ports) -> serde_json::Val
     });
     if options.persistent {
         // What -dev would have said.
+        config["advertise"] =
+            json!({ "http": "127.0.0.1", "rpc": "127.0.0.1", "serf": "127.0.0.1" });
         config["server"] = json!({ "enabled": true, "bootstrap_expect": 1, "raft_multiplier": 1 });
         let client = &mut config["client"];
         client["enabled"] = true.into();
