@@ -1,5 +1,7 @@
 //! The Nomad agent that demo and tests start: it comes up, survives a kill, and leaves nothing.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
 //! The runner jobspec that we ship, on a real Nomad, with a small stand-in for the runner: what the
 //! runner is told, what a job can find of the registration token, and how an allocation ends.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};

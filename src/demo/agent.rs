@@ -6,6 +6,7 @@
 mod account;
 mod binary;
 mod config;
+mod leftovers;
 mod processes;
 mod ready;
 
@@ -285,7 +286,7 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.kill_hard();
         processes::end(std::mem::take(&mut self.orphans), &self.folder);
-        account::unmount_below(&self.folder);
+        leftovers::remove(&self.folder);
         if self.options.data_dir.is_none()
             && let Err(error) = fs::remove_dir_all(&self.folder)
         {

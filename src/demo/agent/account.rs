@@ -144,17 +144,3 @@ fn cgroups_writable() -> bool {
             && fields.get(3).is_some_and(|options| options.split(',').any(|option| option == "ro"))
     })
 }
-
-/// Takes down what a killed agent left mounted, so that its folder can be removed.
-pub(super) fn unmount_below(folder: &Path) {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let mut points: Vec<&str> =
-        points.filter(|point| Path::new(point).starts_with(folder)).collect();
-    // The last mounted first.
-    points.reverse();
-    for point in points {
-        let mut umount = Command::new("umount");
-        let _ = umount.args(["-l", point]).stdin(Stdio::null()).stderr(Stdio::null()).status();
-    }
-}
