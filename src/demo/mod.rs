@@ -1,1 +1,3 @@
-//! Placeholder: this room is built next.
+//! The whole thing on one machine: what `roustabout demo` starts, shows and ends again.
+
+pub mod agent;
