@@ -1,6 +1,8 @@
 //! The simulated GitHub and the stand-in runner together, over HTTP: one job from the webhook that
 //! announces it to the last leftover.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests say what they expect by unwrapping")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -105,7 +107,7 @@ async fn one_job_from_its_webhook_to_nothing_left() {
         assert_eq!(job.conclusion, Some(Conclusion::Success));
         assert_eq!(job.runner.as_ref().unwrap().name, "roustabout-x64-1");
     });
-    let seen = seen.lock().unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
     let mut actions: Vec<&str> =
         seen.iter().filter_map(|(_, event)| event["action"].as_str()).collect();
     actions.sort_unstable();
@@ -202,5 +204,32 @@ async fn the_archive_is_downloaded_from_the_server() {
     let answer = world.http.get(world.github.runner_archive_url()).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "application/gzip");
     assert!(answer.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
+    world.github.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_burst_leaves_nothing_over() {
+    const JOBS: usize = 40;
+    let world = World::new().await;
+    let (url, seen) = receiver().await;
+    world.github.with(|github, now| {
+        github.add_hook(Scope::Repository(world.repository), HookSpec::new(url, "s3cret"), now);
+        let job = |n| JobSpec::new(format!("job {n}"), &["x64"]).lasting(10);
+        let jobs = (0..JOBS).map(job).collect();
+        github.add_run(world.repository, RunSpec::default(), jobs, now);
+    });
+    let mut runners = tokio::task::JoinSet::new();
+    let mut roots = Vec::new();
+    for n in 0..JOBS {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(world.configure(root.path(), &format!("roustabout-x64-{n}")).await, 0);
+        let path = root.path().to_owned();
+        runners.spawn(async move { World::run(&path, Environment::new()).await });
+        roots.push(root);
+    }
+    assert!(runners.join_all().await.into_iter().all(|code| code == 0));
+    world.github.until(PATIENCE, |github| github.leftovers().is_empty()).await.unwrap();
+    let all = 1 + 3 * JOBS;
+    world.github.until(PATIENCE, |_| seen.lock().unwrap().len() == all).await.unwrap();
     world.github.shutdown().await;
 }

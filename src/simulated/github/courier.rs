@@ -30,6 +30,8 @@ pub(super) fn run(
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(AT_ONCE)
+        // Real deliveries are spelt `X-Github-…` on the wire (runs-on#539).
+        .http1_title_case_headers()
         .tls_certs_only([])
         .build()
         .map_err(std::io::Error::other)?;

@@ -120,6 +120,12 @@ impl GitHub {
         }
     }
 
+    /// Says where its pages and API are to be found, where that is not the address it listens on
+    /// (a runner in a container, say).
+    pub fn set_base(&mut self, base: &str) {
+        base.trim_end_matches('/').clone_into(&mut self.base);
+    }
+
     /// What time alone does: jobs that were not picked up are queued again, lost ones fail, old
     /// queued ones are cancelled, dead registrations end, old log entries go; then idle runners get
     /// the jobs that wait.

@@ -181,7 +181,7 @@ impl GitHub {
     pub fn started(&mut self, id: u64, secret: &str, job: u64, now: Millis) -> bool {
         let Some(runner) = self.authentic(id, secret) else { return false };
         runner.last_seen = Some(now);
-        if !runner.job.is_some_and(|given| given.job == job) {
+        if runner.job.is_none_or(|given| given.job != job) {
             return false;
         }
         let on = RanOn { id, name: runner.name.clone() };
@@ -195,7 +195,7 @@ impl GitHub {
     pub fn beat(&mut self, id: u64, secret: &str, job: u64, now: Millis) -> Beat {
         let Some(runner) = self.authentic(id, secret) else { return Beat::NotYours };
         runner.last_seen = Some(now);
-        if !runner.job.is_some_and(|given| given.job == job) {
+        if runner.job.is_none_or(|given| given.job != job) {
             return Beat::NotYours;
         }
         match self.jobs.get(&job) {
@@ -216,7 +216,7 @@ impl GitHub {
     ) -> bool {
         let Some(runner) = self.authentic(id, secret) else { return false };
         runner.last_seen = Some(now);
-        if !runner.job.is_some_and(|given| given.job == job) {
+        if runner.job.is_none_or(|given| given.job != job) {
             return false;
         }
         runner.job = None;
@@ -239,12 +239,10 @@ impl GitHub {
             let patience = if runner.ephemeral { DAY } else { 14 * DAY };
             match runner.job {
                 None if seen + patience <= now => self.drop_runner(id, "offline too long", now),
-                Some(given) if !given.picked_up => {
-                    if given.at + self.knobs.pickup_limit <= now {
-                        self.take_back(given.job, now);
-                    }
+                Some(given) if !given.picked_up && given.at + self.knobs.pickup_limit <= now => {
+                    self.take_back(given.job, now);
                 }
-                Some(given) if seen + self.knobs.lost_after <= now => {
+                Some(given) if given.picked_up && seen + self.knobs.lost_after <= now => {
                     if let Some(runner) = self.runners.get_mut(&id) {
                         runner.job = None;
                     }

@@ -121,6 +121,22 @@ mod tests {
     }
 
     #[test]
+    fn the_scripts_hand_their_options_on() {
+        let folder = tempfile::tempdir().unwrap();
+        write_to(folder.path(), Path::new("echo")).unwrap();
+        let call = |script: &str| {
+            let mut command = Command::new(folder.path().join(script));
+            command.args(["--name", "two words"]).env("RUNNER_ALLOW_RUNASROOT", "1");
+            String::from_utf8(command.output().unwrap().stdout).unwrap()
+        };
+        let root = folder.path().canonicalize().unwrap();
+        let root = root.display();
+        let given = format!("simulated-runner config {root} --name two words\n");
+        assert_eq!(call("config.sh"), given);
+        assert_eq!(call("run.sh"), given.replace(" config ", " run "));
+    }
+
+    #[test]
     fn crc_of_the_standard_check_string() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }

@@ -43,6 +43,8 @@ pub async fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
 }
 
 /// The same with the environment as an argument and the exit code as a number.
+///
+/// `run` handles SIGINT and SIGTERM for the whole process that it is called in.
 pub async fn command(args: impl IntoIterator<Item = String>, environment: &Environment) -> u8 {
     let mut args = args.into_iter();
     let (Some(command), Some(root)) = (args.next(), args.next()) else {

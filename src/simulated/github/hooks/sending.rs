@@ -172,7 +172,7 @@ impl GitHub {
     }
 }
 
-/// Spelt as real deliveries spell them (runs-on#539). Without a secret there is no signature.
+/// Without a secret there is no signature.
 fn headers(hook: &Hook, guid: &str, event: &str, body: &str) -> Vec<(String, String)> {
     let content_type = match hook.spec.content_type {
         ContentType::Json => "application/json",
