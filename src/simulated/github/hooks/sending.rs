@@ -113,6 +113,9 @@ impl GitHub {
 
     /// Takes what is to be sent by now, in the order in which it is due.
     pub fn take_deliveries(&mut self, now: Millis) -> Vec<Delivery> {
+        if self.outbox.iter().all(|one| one.due > now) {
+            return Vec::new();
+        }
         let (mut due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.outbox).into_iter().partition(|one| one.due <= now);
         self.outbox = later;

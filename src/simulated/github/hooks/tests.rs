@@ -1,4 +1,5 @@
 //! The rules of delivery: signatures, GUIDs, faults, the log.
+//! In the model alone: no server, time is a number.
 
 use super::sending::sign;
 use super::*;

@@ -1,4 +1,5 @@
 //! What requests come to: who may, how often, in how many pages, and with what faults.
+//! Calls are handed to the model directly: no sockets.
 
 use serde_json::json;
 

@@ -50,20 +50,29 @@ impl GitHub {
         self.note(now, What::JobAssigned { job, name, runner: runner_name });
     }
 
-    /// The job goes back from a runner that has not started it. One whose registration was deleted
-    /// meanwhile is gone with that.
+    /// The job goes back to the queue from a runner that has not picked it up.
     pub(in crate::simulated::github) fn take_back(&mut self, job: u64, now: Millis) {
-        let Some(found) = self.jobs.get_mut(&job) else { return };
-        let Some(id) = found.assigned.take() else { return };
-        let name = found.spec.name.clone();
+        let Some(runner) = self.release(job, now) else { return };
+        let Some(name) = self.jobs.get(&job).map(|job| job.spec.name.clone()) else { return };
         self.queue.insert(job);
-        let Some(runner) = self.runners.get_mut(&id) else { return };
-        runner.job = None;
-        let (registered, runner) = (runner.registered, runner.name.clone());
         self.note(now, What::JobRequeued { job, name, runner });
+    }
+
+    /// Parts a job from the runner that was given it and has not started it; says that one's name.
+    /// A runner whose registration was deleted meanwhile is gone with that.
+    pub(in crate::simulated::github) fn release(
+        &mut self,
+        job: u64,
+        now: Millis,
+    ) -> Option<String> {
+        let id = self.jobs.get_mut(&job)?.assigned.take()?;
+        let runner = self.runners.get_mut(&id)?;
+        runner.job = None;
+        let (registered, name) = (runner.registered, runner.name.clone());
         if !registered {
             self.drop_runner(id, "deleted", now);
         }
+        Some(name)
     }
 
     /// A runner fits a job of its scope if it has all the job's labels, whatever their case (docs,

@@ -1,4 +1,5 @@
 //! The rules of registration, assignment and deletion.
+//! In the model alone: no server, time is a number.
 
 use super::*;
 use crate::simulated::github::model::tests::World;

@@ -77,7 +77,7 @@ impl GitHub {
         match self.jobs.get_mut(&job) {
             Some(job) if job.status == Status::InProgress => job.cancel_requested = true,
             Some(found) if found.status != Status::Completed => {
-                self.take_back(job, now);
+                self.release(job, now);
                 self.complete_job(job, Conclusion::Cancelled, now);
             }
             _ => {}

@@ -1,4 +1,5 @@
 //! The rules of runs and jobs, told by the events that are sent.
+//! In the model alone: no server, time is a number.
 
 use serde_json::Value;
 
@@ -74,6 +75,18 @@ fn a_cancelled_running_job_ends_when_its_runner_has_heard_of_it() {
         sent(&mut world, 5),
         ["queued/queued/-", "in_progress/in_progress/-", "completed/completed/cancelled"]
     );
+}
+
+#[test]
+fn a_job_cancelled_before_its_start_leaves_its_runner_idle() {
+    let mut world = hooked();
+    let job = world.job("build", &["x64"], 0);
+    let runner = world.runner("r", &["x64"], 1);
+    assert_eq!(world.take(&runner, 2), Some(job));
+    world.gh.cancel_job(job, 3);
+    assert!(!world.gh.started(runner.id, &runner.secret, job, 4));
+    let next = world.job("test", &["x64"], 5);
+    assert_eq!(world.take(&runner, 5), Some(next));
 }
 
 #[test]
