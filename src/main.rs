@@ -1,1 +1,5 @@
-fn main() {}
+//! The program: parse, load, run one command, exit code. Everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    roustabout::cli::run()
+}

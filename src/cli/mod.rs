@@ -1,1 +1,143 @@
-//! Placeholder: this room is built next.
+//! The command line: one file a command. Each gets its settings, does its one thing and says
+//! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
+
+mod check;
+mod connections;
+mod demo;
+mod logging;
+mod send;
+mod serve;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Environment, Loaded};
+
+/// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
+#[derive(Parser)]
+#[command(name = "roustabout", version, about, disable_help_subcommand = true)]
+struct Arguments {
+    /// The config; else $ROUSTABOUT_CONFIG, ./roustabout.toml, /etc/roustabout/roustabout.toml.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Serve,
+    /// Look at config, secrets, store, GitHub and Nomad; one line a finding, each with its mend.
+    Check(check::Options),
+    /// The whole thing on this machine in about a minute; nothing to configure.
+    Demo(demo::Options),
+    /// Sign a payload and post it to a running door.
+    Send(send::Options),
+    /// What a running daemon is doing: pools, demand, supply, who waits longest.
+    Status(status::Options),
+    /// Why a job is where it is (not yet).
+    Explain(NotYet),
+    /// Hire nobody new for a pool (not yet).
+    Pause(NotYet),
+    /// Hire for a pool again (not yet).
+    Resume(NotYet),
+    /// Look at a job again now (not yet).
+    Retry(NotYet),
+    /// Manage webhooks on repositories (not yet).
+    Hooks(NotYet),
+    /// Minutes by repository and month (not yet).
+    Report(NotYet),
+    /// The stand-in for actions/runner, as its scripts call it.
+    #[command(hide = true, disable_help_flag = true)]
+    SimulatedRunner(Everything),
+}
+
+/// Whatever follows a command that is not built yet.
+#[derive(clap::Args)]
+struct NotYet {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    _arguments: Vec<String>,
+}
+
+#[derive(clap::Args)]
+struct Everything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// What a command came to, where it is not simply done.
+enum Failed {
+    /// Exit 1.
+    Failed(anyhow::Error),
+    /// Exit 2: the command line or the config.
+    Wrong(String),
+    /// Exit 1; whatever there is to say was said.
+    Said,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Failed::Failed(error.into())
+    }
+}
+
+/// Runs the command that the process was called with.
+pub fn run() -> ExitCode {
+    // The first thing: every TLS connection needs it. An error means it is there already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("roustabout: cannot start its threads: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    runtime.block_on(dispatch(arguments))
+}
+
+async fn dispatch(arguments: Arguments) -> ExitCode {
+    let Arguments { config, command } = arguments;
+    let outcome = match command {
+        Command::Serve => serve::run(config).await,
+        Command::Check(options) => check::run(config, options).await,
+        Command::Demo(options) => demo::run(options).await,
+        Command::Send(options) => send::run(config, options).await,
+        Command::Status(options) => status::run(config, options).await,
+        Command::Explain(_) => not_yet("explain"),
+        Command::Pause(_) => not_yet("pause"),
+        Command::Resume(_) => not_yet("resume"),
+        Command::Retry(_) => not_yet("retry"),
+        Command::Hooks(_) => not_yet("hooks"),
+        Command::Report(_) => not_yet("report"),
+        Command::SimulatedRunner(everything) => {
+            return crate::simulated::runner::main(everything.arguments).await;
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Said) => ExitCode::from(1),
+        Err(Failed::Failed(error)) => {
+            eprintln!("roustabout: {error:#}");
+            ExitCode::from(1)
+        }
+        Err(Failed::Wrong(what)) => {
+            eprintln!("{what}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn not_yet(command: &str) -> Result<(), Failed> {
+    Err(Failed::Wrong(format!("roustabout {command}: not yet; this version does not have it")))
+}
+
+/// The settings, or every mistake in them.
+fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
+    config::load(config.as_deref(), &Environment::of_process())
+        .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))
+}

@@ -132,7 +132,7 @@ impl FoldLoop {
     }
 
     /// Does not return before the rows are on disk: nothing may be sent that is not owed.
-    async fn write(&self, records: Vec<Record>) {
+    async fn write(&mut self, records: Vec<Record>) {
         let records = Arc::new(records);
         let mut failed = false;
         while let Err(error) = self.store.commit(records.clone()).await {

@@ -34,6 +34,20 @@ impl ClientStatus {
     }
 }
 
+impl std::fmt::Display for ClientStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ClientStatus::Pending => "pending",
+            ClientStatus::Running => "running",
+            ClientStatus::Complete => "complete",
+            ClientStatus::Failed => "failed",
+            ClientStatus::Lost => "lost",
+            ClientStatus::Unknown => "unknown",
+            ClientStatus::Other(other) => other,
+        })
+    }
+}
+
 impl From<&str> for ClientStatus {
     fn from(text: &str) -> ClientStatus {
         match text {

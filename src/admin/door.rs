@@ -1,0 +1,183 @@
+//! Routes and who may use them. Off loopback everything but health needs the token.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use axum::{Json, Router};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::json::{JobJson, RunnerJson};
+use crate::engine::Asking;
+use crate::ledger::JobId;
+use crate::store::{Reader, Store};
+
+/// How many rows a list shows.
+const LIMIT: usize = 1000;
+
+pub struct Admin {
+    pub asking: Asking,
+    pub store: Store,
+    pub reader: Reader,
+    pub token: Option<SecretString>,
+}
+
+struct Shared {
+    asking: Asking,
+    store: Store,
+    reader: Mutex<Reader>,
+    token: Option<SecretString>,
+}
+
+type Door = State<Arc<Shared>>;
+
+pub fn router(admin: Admin) -> Router {
+    let Admin { asking, store, reader, token } = admin;
+    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token });
+    let guarded = Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/pools", get(pools))
+        .route("/api/v1/jobs", get(jobs))
+        .route("/api/v1/jobs/{id}", get(job))
+        .route("/api/v1/runners", get(runners))
+        .route("/api/v1/explain/{job}", any(not_yet))
+        .route("/api/v1/pools/{name}/pause", any(not_yet))
+        .route("/api/v1/pools/{name}/resume", any(not_yet))
+        .route("/api/v1/jobs/{id}/retry", any(not_yet))
+        .route("/", any(not_yet))
+        .route("/events", any(not_yet))
+        .layer(from_fn_with_state(shared.clone(), guard));
+    Router::new()
+        .route("/healthz", get(async || Json(json!({"status": "ok"}))))
+        .route("/readyz", get(ready))
+        .route("/metrics", any(not_yet))
+        .merge(guarded)
+        .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .with_state(shared)
+}
+
+fn problem(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({"error": error}))).into_response()
+}
+
+async fn not_yet() -> Response {
+    problem(StatusCode::NOT_IMPLEMENTED, "not yet: this version does not have it")
+}
+
+async fn guard(State(shared): Door, request: Request, next: Next) -> Response {
+    let Some(token) = &shared.token else { return next.run(request).await };
+    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
+    if given.is_some_and(|given| same(given, token.expose_secret().as_bytes())) {
+        return next.run(request).await;
+    }
+    let mut refused = problem(
+        StatusCode::UNAUTHORIZED,
+        "this door wants Authorization: Bearer with the token of [admin] token_file",
+    );
+    refused
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+    refused
+}
+
+/// Compares in a time that does not tell how much agrees.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).fold(0u8, |differs, (a, b)| differs | (a ^ b)) == 0
+}
+
+/// 200 while webhooks can be kept. GitHub or Nomad away is no reason for a proxy to refuse
+/// webhooks: that is told beside it.
+async fn ready(State(shared): Door) -> Response {
+    let degraded = shared.asking.health.degraded();
+    let why = match shared.store.probe().await {
+        Err(error) => Some(error.to_string()),
+        Ok(()) => match shared.asking.status().await {
+            None => Some("the engine is ending".to_owned()),
+            Some(_) => None,
+        },
+    };
+    match why {
+        None => Json(json!({"ready": true, "degraded": degraded})).into_response(),
+        Some(why) => {
+            let body = json!({"ready": false, "reason": why, "degraded": degraded});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+fn ending() -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending")
+}
+
+async fn status(State(shared): Door) -> Response {
+    match shared.asking.status().await {
+        Some(status) => Json(status).into_response(),
+        None => ending(),
+    }
+}
+
+async fn pools(State(shared): Door) -> Response {
+    match shared.asking.status().await {
+        Some(status) => Json(status.pools).into_response(),
+        None => ending(),
+    }
+}
+
+async fn jobs(State(shared): Door) -> Response {
+    let Some(reasons) = shared.asking.reasons().await else { return ending() };
+    read(&shared, |reader| reader.jobs(LIMIT)).map_or_else(
+        |response| response,
+        |jobs| {
+            let list: Vec<JobJson> = jobs
+                .into_iter()
+                .map(|job| {
+                    let reason = reasons.get(&job.id()).cloned();
+                    JobJson::of(job, reason)
+                })
+                .collect();
+            Json(list).into_response()
+        },
+    )
+}
+
+async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse::<u64>() else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "a job's id is a number, as in its page's address",
+        );
+    };
+    let Some(reasons) = shared.asking.reasons().await else { return ending() };
+    match read(&shared, |reader| reader.job(JobId(id))) {
+        Err(response) => response,
+        Ok(None) => problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
+        Ok(Some(job)) => {
+            let reason = reasons.get(&job.id()).cloned();
+            Json(JobJson::of(job, reason)).into_response()
+        }
+    }
+}
+
+async fn runners(State(shared): Door) -> Response {
+    read(&shared, |reader| reader.runners(LIMIT)).map_or_else(
+        |response| response,
+        |runners| Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response(),
+    )
+}
+
+fn read<T>(
+    shared: &Shared,
+    question: impl FnOnce(&Reader) -> rusqlite::Result<T>,
+) -> Result<T, Response> {
+    // A reader has no state that a panic could leave half done.
+    let reader = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+    question(&reader).map_err(|error| {
+        problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot read the store: {error}"))
+    })
+}

@@ -1,0 +1,101 @@
+//! Jobs and runners as the API shows them. These names are a contract with scripts: add, do
+//! not rename.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{Job, Runner, Time};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct JobJson {
+    pub id: u64,
+    pub run_id: u64,
+    pub run_attempt: u64,
+    pub repository: String,
+    pub name: String,
+    pub workflow_name: Option<String>,
+    pub head_branch: Option<String>,
+    pub labels: Vec<String>,
+    pub status: String,
+    pub conclusion: Option<String>,
+    /// The runner that GitHub says took it.
+    pub runner_name: Option<String>,
+    pub pool: Option<String>,
+    /// Why it waits, or why no runner is hired for it.
+    pub reason: Option<String>,
+    pub url: Option<String>,
+    pub delivery: Option<String>,
+    pub received_at: String,
+    pub created_at: Option<String>,
+    pub ended_at: Option<String>,
+}
+
+impl JobJson {
+    /// `waits` is the reason of its class, where the job is demand.
+    pub fn of(job: Job, waits: Option<String>) -> Self {
+        let reason = job.verdict.reason().or(waits);
+        let Job { report, repository_name, delivery, received_at, pool, ended_at, .. } = job;
+        Self {
+            id: report.id.0,
+            run_id: report.run.0,
+            run_attempt: report.run_attempt,
+            repository: repository_name,
+            name: report.name,
+            workflow_name: report.workflow,
+            head_branch: report.head_branch,
+            labels: report.labels,
+            status: report.status.as_str().to_owned(),
+            conclusion: report.conclusion,
+            runner_name: report.runner_name,
+            pool: pool.map(|pool| pool.0),
+            reason,
+            url: report.url,
+            delivery: delivery.map(|id| id.0),
+            received_at: received_at.to_string(),
+            created_at: time(report.created_at),
+            ended_at: time(ended_at),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunnerJson {
+    pub name: String,
+    pub pool: String,
+    /// Where it registers: `owner/name`, or an organization.
+    pub scope: String,
+    /// wanted, dispatching, dispatched, registered, busy, finishing, withdrawing, clearing, gone.
+    pub state: String,
+    /// The job that caused the hiring; GitHub may have given it another.
+    pub hired_for: Option<u64>,
+    /// The job that it took.
+    pub job: Option<u64>,
+    pub nomad_job: String,
+    pub child: Option<String>,
+    pub reason: Option<String>,
+    pub hired_at: String,
+    pub placed_at: Option<String>,
+    pub ended_at: Option<String>,
+}
+
+impl RunnerJson {
+    pub fn of(runner: Runner) -> Self {
+        Self {
+            state: runner.phase().to_owned(),
+            name: runner.name.0,
+            pool: runner.class.pool.0,
+            scope: runner.scope_name,
+            hired_for: runner.cause.map(|id| id.0),
+            job: runner.took.and_then(|took| took.job).map(|id| id.0),
+            nomad_job: runner.parent,
+            child: runner.child,
+            reason: runner.reason,
+            hired_at: runner.hired_at.to_string(),
+            placed_at: time(runner.placed_at),
+            ended_at: time(runner.ended_at),
+        }
+    }
+}
+
+fn time(at: Option<Time>) -> Option<String> {
+    at.map(|at| at.to_string())
+}

@@ -1,0 +1,105 @@
+//! Signs a payload and posts it to a running door, as GitHub would; prints the answer.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use rand::{Rng, SeedableRng};
+use secrecy::SecretString;
+use url::Url;
+
+use super::Failed;
+use crate::webhook::signature;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The payload, a JSON file; - for standard input.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The door; else the config's [webhook] listen and path, on this machine.
+    #[arg(long)]
+    url: Option<Url>,
+    /// X-GitHub-Event.
+    #[arg(long, default_value = "workflow_job")]
+    event: String,
+    /// X-GitHub-Delivery; drawn if not given.
+    #[arg(long, value_name = "ID")]
+    delivery: Option<String>,
+    /// The secret; else the config's, or $ROUSTABOUT_WEBHOOK_SECRET.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Print the answer as one JSON object with its status.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
+    let body = match options.file.to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin())
+            .context("cannot read standard input")?
+            .into_bytes(),
+        _ => std::fs::read(&options.file)
+            .with_context(|| format!("cannot read the payload {}", options.file.display()))?,
+    };
+    let (url, secret) = match (&options.url, &options.secret_file) {
+        (Some(url), Some(file)) => (url.clone(), secret_of(file)?),
+        (url, file) => {
+            let settings = super::load(config)?.settings;
+            let secret = match file {
+                Some(file) => secret_of(file)?,
+                None => settings
+                    .webhook
+                    .secret
+                    .clone()
+                    .context("the config has no webhook secret; give --secret-file")?,
+            };
+            (url.clone().map_or_else(|| door_of(&settings.webhook), Ok)?, secret)
+        }
+    };
+    let delivery = options.delivery.unwrap_or_else(draw_delivery);
+    let answer = reqwest::Client::new()
+        .post(url.clone())
+        .timeout(std::time::Duration::from_secs(10))
+        .header("content-type", "application/json")
+        .header("x-github-event", &options.event)
+        .header("x-github-delivery", &delivery)
+        .header("x-hub-signature-256", signature::sign(&secret, &body))
+        .body(body)
+        .send()
+        .await
+        .with_context(|| format!("no door answers at {url}; is roustabout serve running?"))?;
+    let status = answer.status();
+    let text = answer.text().await.context("the door's answer was cut off")?;
+    if options.json {
+        let body: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
+        println!("{}", serde_json::json!({"status": status.as_u16(), "answer": body}));
+    } else {
+        println!("{status}\n{text}");
+    }
+    if status.is_success() { Ok(()) } else { Err(Failed::Said) }
+}
+
+fn secret_of(file: &std::path::Path) -> anyhow::Result<SecretString> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the secret {}", file.display()))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(SecretString::from(text.strip_suffix('\r').unwrap_or(text)))
+}
+
+fn door_of(webhook: &crate::config::Webhook) -> anyhow::Result<Url> {
+    let mut address = webhook.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    Url::parse(&format!("http://{address}{}", webhook.path))
+        .context("the config's webhook.path makes no address; give --url")
+}
+
+/// Of the form of GitHub's ids, a random UUID (RFC 9562, version 4).
+fn draw_delivery() -> String {
+    let bits: u128 = rand::rngs::StdRng::from_os_rng().random();
+    let bits = bits & !(0xf << 76) | (0x4 << 76);
+    let bits = bits & !(0x3 << 62) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}

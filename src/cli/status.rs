@@ -1,0 +1,120 @@
+//! What a running daemon is doing, as a small table; `--watch` shows it again and again.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value;
+use url::Url;
+
+use super::Failed;
+use crate::admin::Client;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// The private door, such as http://127.0.0.1:9090; else the config's [admin] listen.
+    #[arg(long, env = "ROUSTABOUT_ADDR")]
+    address: Option<String>,
+    /// Again every two seconds, until interrupted.
+    #[arg(long)]
+    watch: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+const WATCH: Duration = Duration::from_secs(2);
+
+pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
+    let client = client(config, options.address.as_deref())?;
+    loop {
+        let status: Value = client.get("/api/v1/status").await?;
+        let text = if options.json { format!("{status}\n") } else { table(&status) };
+        let mut out = std::io::stdout().lock();
+        if options.watch && out.is_terminal() && !options.json {
+            write!(out, "\x1b[H\x1b[2J").context("cannot write")?;
+        }
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?;
+        drop(out);
+        if !options.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(WATCH).await;
+    }
+}
+
+/// The daemon's private door: by address, else by the config.
+fn client(config: Option<PathBuf>, address: Option<&str>) -> Result<Client, Failed> {
+    let environment = crate::config::Environment::of_process();
+    let loaded = crate::config::load(config.as_deref(), &environment);
+    match address {
+        Some(address) => {
+            let url = if address.contains("://") {
+                address.to_owned()
+            } else {
+                format!("http://{address}")
+            };
+            let url = Url::parse(&url).map_err(|error| {
+                Failed::Wrong(format!("--address {address}: {error}; write it as http://HOST:PORT"))
+            })?;
+            // With an address a config is not needed; where there is one it has the token.
+            Ok(Client::new(url, loaded.ok().and_then(|loaded| loaded.settings.admin.token)))
+        }
+        None => {
+            let admin = loaded
+                .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?
+                .settings
+                .admin;
+            let mut listen = admin.listen;
+            if listen.ip().is_unspecified() {
+                listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            let url = Url::parse(&format!("http://{listen}"))
+                .context("[admin] listen makes no address")?;
+            Ok(Client::new(url, admin.token))
+        }
+    }
+}
+
+fn table(status: &Value) -> String {
+    let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
+    let mut text = format!(
+        "{} of {} runners in use\n\n{:<16} {:>7} {:>6} {:>5} {:>6} {:>5}\n",
+        number(&status["capacity"], "alive"),
+        number(&status["capacity"], "max"),
+        "POOL",
+        "WAITING",
+        "HIRED",
+        "BUSY",
+        "ALIVE",
+        "MAX",
+    );
+    for pool in status["pools"].as_array().into_iter().flatten() {
+        text += &format!(
+            "{:<16} {:>7} {:>6} {:>5} {:>6} {:>5}\n",
+            pool["name"].as_str().unwrap_or_default(),
+            number(pool, "demand"),
+            number(pool, "supply"),
+            number(pool, "busy"),
+            number(pool, "alive"),
+            number(pool, "max_runners"),
+        );
+        for reason in pool["waiting_for"].as_array().into_iter().flatten() {
+            text += &format!("  {}\n", reason.as_str().unwrap_or_default());
+        }
+    }
+    let oldest = &status["oldest_waiting"];
+    if !oldest.is_null() {
+        text += &format!(
+            "\nlongest waiting: job {} of {}, {} s{}\n",
+            number(oldest, "job"),
+            oldest["repository"].as_str().unwrap_or_default(),
+            number(oldest, "waits"),
+            oldest["reason"].as_str().map(|why| format!(": {why}")).unwrap_or_default(),
+        );
+    }
+    for who in status["degraded"].as_array().into_iter().flatten() {
+        text += &format!("\ndegraded: {}\n", who.as_str().unwrap_or_default());
+    }
+    text
+}
