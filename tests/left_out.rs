@@ -1,0 +1,13 @@
+//! A plain `cargo test` runs what needs no outside part. This says what it did not run, and
+//! which command does, so that nobody takes a part for the whole.
+
+fn main() {
+    if cfg!(feature = "real-parts") {
+        return;
+    }
+    println!(
+        "\nnot run: the tests against a real Nomad and GitHub's webhook examples \
+         (agent, jobspec, main_job, crash, dispatch, check, demo, examples).\n\
+         scripts/test installs what they need and runs everything.\n"
+    );
+}

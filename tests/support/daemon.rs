@@ -1,0 +1,161 @@
+//! The built binary, running `serve` with a config of its own in a folder of its own. It can
+//! be killed and started again on the same ports and store; dropping it kills it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{free_port, until};
+
+pub const SECRET: &str = "It's a Secret to Everybody";
+pub const GITHUB_TOKEN: &str = "ghp_daemon";
+
+/// Starts the binary with nothing of this process's environment that it would read.
+pub fn roustabout() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roustabout"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+pub struct Daemon {
+    pub folder: tempfile::TempDir,
+    pub door: u16,
+    pub admin: u16,
+    child: Option<Child>,
+    starts: u32,
+}
+
+impl Daemon {
+    /// Writes the config: doors, store and secrets are made here; `rest` is everything from
+    /// `[github]` on, and may hold `[runners]` and more.
+    pub fn prepare(rest: &str) -> Self {
+        Self::prepare_with("", "", rest)
+    }
+
+    /// `webhook` is more keys of `[webhook]`, `top` keys before the first table.
+    pub fn prepare_with(top: &str, webhook: &str, rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (door, admin) = (free_port(), free_port());
+        let config = format!(
+            "{top}\n[log]\nformat = \"json\"\n\
+             [webhook]\nlisten = \"127.0.0.1:{door}\"\nsecret = \"{SECRET}\"\n{webhook}\n\
+             [admin]\nlisten = \"127.0.0.1:{admin}\"\n\
+             [store]\nurl = \"sqlite://{}\"\n{rest}",
+            folder.path().join("roustabout.db").display()
+        );
+        std::fs::write(folder.path().join("roustabout.toml"), config).unwrap();
+        Self { folder, door, admin, child: None, starts: 0 }
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("roustabout.toml")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("roustabout.db")
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/webhook", self.door)
+    }
+
+    /// Starts it and waits until its doors are open.
+    pub async fn start(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        self.starts += 1;
+        let log = File::create(self.log_file(self.starts)).unwrap();
+        let mut command = roustabout();
+        command.arg("serve").arg("--config").arg(self.config()).current_dir(self.folder.path());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        let admin = self.admin;
+        let started = std::time::Instant::now();
+        loop {
+            if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                panic!("the daemon ended with {status}:\n{}", self.log());
+            }
+            let healthy = reqwest::get(format!("http://127.0.0.1:{admin}/healthz")).await;
+            if healthy.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(20), "not up:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill_hard(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for its end; the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        signal(child.id(), "TERM");
+        let mut status = None;
+        until("the daemon ends after SIGTERM", Duration::from_secs(40), async || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        })
+        .await;
+        status.unwrap().code()
+    }
+
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    fn log_file(&self, start: u32) -> PathBuf {
+        self.folder.path().join(format!("log.{start}"))
+    }
+
+    /// Everything it has logged, over all starts.
+    pub fn log(&self) -> String {
+        (1..=self.starts)
+            .map(|start| std::fs::read_to_string(self.log_file(start)).unwrap_or_default())
+            .collect()
+    }
+
+    /// `GET` at the private door.
+    pub async fn api(&self, path: &str) -> Value {
+        let url = format!("http://127.0.0.1:{}{path}", self.admin);
+        reqwest::get(url).await.unwrap().json().await.unwrap()
+    }
+
+    /// The job as the API shows it.
+    pub async fn job(&self, id: u64) -> Value {
+        self.api(&format!("/api/v1/jobs/{id}")).await
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the daemon's log ---\n{}", self.log());
+        }
+    }
+}
+
+pub fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
+    assert!(sent.unwrap().success());
+}
+
+/// A file of this checkout.
+pub fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
