@@ -159,7 +159,7 @@ impl<R: Rng> Fold<'_, R> {
         let runners = unseen.iter().filter_map(|name| self.state.runners.get(name));
         let sent = runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max();
         let Some(class) = self.state.classes.get_mut(key) else { return Duration::ZERO };
-        if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent >= counted)) {
+        if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted)) {
             class.ended_unseen += 1;
             class.counted_at = Some(self.now);
         }
