@@ -1,0 +1,195 @@
+//! Makes steps of what is heard, and keeps what the summary needs.
+//!
+//! A runner is not a job's until GitHub says so: until then steps are the runner's own.
+
+use std::collections::BTreeMap;
+
+use super::news::News;
+use super::notes::Note;
+use super::step::{Kind, Step};
+use crate::simulated::github::{Happening, Millis, What};
+
+#[derive(Debug)]
+pub struct JobTale {
+    pub name: String,
+    pub repository: String,
+    pub queued: Millis,
+    /// Each time that a runner started it. Once is what should be.
+    pub started: Vec<Millis>,
+    pub conclusion: Option<&'static str>,
+}
+
+#[derive(Debug)]
+struct RunnerTale {
+    number: usize,
+    repository: String,
+}
+
+/// Who a step is about.
+#[derive(Default)]
+struct Whose {
+    job: Option<u64>,
+    runner: Option<String>,
+    repository: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Story {
+    pub jobs: BTreeMap<u64, JobTale>,
+    runners: BTreeMap<String, RunnerTale>,
+    pub tokens: usize,
+    pub registered: usize,
+    /// When the first job was queued: the zero of all times.
+    begin: Option<Millis>,
+}
+
+impl Story {
+    /// The step that a piece of news is, if it is one.
+    pub fn tell(&mut self, news: News) -> Option<Step> {
+        match news {
+            News::Happened(happening) => self.happened(happening),
+            News::Noted(note) => self.noted(note),
+            News::Answered { at, job, action, answer } => {
+                // Later events of the job are shown by what they are about.
+                (action == "queued").then(|| {
+                    let whose = Whose { job: Some(job), ..Whose::default() };
+                    self.step(at, Kind::Webhook, whose, format!("queued → webhook {answer}"))
+                })
+            }
+        }
+    }
+
+    /// Why jobs of a repository wait.
+    pub fn waits(&self, at: Millis, repository: &str, reason: &str) -> Step {
+        let whose = Whose { repository: Some(repository.to_owned()), ..Whose::default() };
+        self.step(at, Kind::Waits, whose, reason.to_owned())
+    }
+
+    /// GitHub is done with every job.
+    pub fn all_ended(&self) -> bool {
+        self.jobs.values().all(|job| job.conclusion.is_some())
+    }
+
+    fn happened(&mut self, Happening { at, what }: Happening) -> Option<Step> {
+        match what {
+            What::JobQueued { job, name, repository, .. } => {
+                self.begin.get_or_insert(at);
+                self.jobs.entry(job).or_insert(JobTale {
+                    name,
+                    repository,
+                    queued: at,
+                    started: Vec::new(),
+                    conclusion: None,
+                });
+                None
+            }
+            What::TokenMinted { scope } => {
+                self.tokens += 1;
+                let whose = Whose { repository: Some(scope), ..Whose::default() };
+                let text = "GitHub minted a registration token".to_owned();
+                Some(self.step(at, Kind::Token, whose, text))
+            }
+            What::RunnerRegistered { name, scope, .. } => {
+                self.registered += 1;
+                let text = "registered at GitHub".to_owned();
+                let whose = Whose { runner: Some(name), repository: Some(scope), job: None };
+                Some(self.step(at, Kind::Registered, whose, text))
+            }
+            What::JobStarted { job, runner, .. } => {
+                let text = format!("started on {}", self.short(&runner));
+                if let Some(tale) = self.jobs.get_mut(&job) {
+                    tale.started.push(at);
+                }
+                let whose = Whose { job: Some(job), runner: Some(runner), repository: None };
+                Some(self.step(at, Kind::Started, whose, text))
+            }
+            What::JobCompleted { job, conclusion, runner, .. } => {
+                let tale = self.jobs.get_mut(&job)?;
+                tale.conclusion = Some(conclusion);
+                let text = match tale.started.last() {
+                    Some(start) => format!("completed: {conclusion}, ran {}", seconds(at - start)),
+                    None => format!("completed: {conclusion} in the queue"),
+                };
+                let whose = Whose { job: Some(job), runner, repository: None };
+                Some(self.step(at, Kind::Completed, whose, text))
+            }
+            What::JobRequeued { job, runner, .. } => {
+                let text = format!("not picked up by {}, queued again", self.short(&runner));
+                let whose = Whose { job: Some(job), runner: Some(runner), repository: None };
+                Some(self.step(at, Kind::Trouble, whose, text))
+            }
+            What::JobWaiting { .. }
+            | What::JobAssigned { .. }
+            | What::RunnerRemoved { .. }
+            | What::Delivered { .. } => None,
+        }
+    }
+
+    /// The engine's lines are known by how they begin; one that is not known is shown as it is.
+    fn noted(&mut self, note: Note) -> Option<Step> {
+        let Note { at, warn, message, job, repository, runner, reason } = note;
+        let Some(runner) = runner else {
+            // What it says of jobs is what GitHub has said, unless it warns or refuses.
+            let news = warn || message.starts_with("job refused") || message.ends_with("well again");
+            let text = reason.map_or(message.clone(), |reason| format!("{message}: {reason}"));
+            let kind = if warn { Kind::Trouble } else { Kind::Note };
+            let whose = Whose { job, repository, runner: None };
+            return news.then(|| self.step(at, kind, whose, text));
+        };
+        if let Some(repository) = &repository {
+            let number = self.runners.len() + 1;
+            let tale = RunnerTale { number, repository: repository.clone() };
+            self.runners.entry(runner.clone()).or_insert(tale);
+        }
+        let (kind, text) = match message.strip_prefix("runner ") {
+            _ if warn => (Kind::Trouble, message),
+            Some("took a job" | "finished its job") => return None,
+            Some(rest) => match rest.split_once(' ').unwrap_or((rest, "")) {
+                ("hired", counts) => (Kind::Hired, format!("hired as {runner} {counts}")),
+                ("dispatched", _) => (Kind::Dispatched, rest.to_owned()),
+                ("placed", _) => (Kind::Placed, rest.to_owned()),
+                // Whatever the reason, which the daemon's log has: that it is gone is the news.
+                ("gone:", why) if why.starts_with("its job is known") => {
+                    (Kind::Gone, "gone".to_owned())
+                }
+                ("gone:", why) => (Kind::Gone, format!("gone: {why}")),
+                _ => (Kind::Note, rest.to_owned()),
+            },
+            None => (Kind::Note, message),
+        };
+        let whose = Whose { job: None, runner: Some(runner), repository };
+        Some(self.step(at, kind, whose, text))
+    }
+
+    fn step(&self, at: Millis, kind: Kind, whose: Whose, text: String) -> Step {
+        let Whose { job, runner, repository } = whose;
+        let tale = job.and_then(|job| self.jobs.get(&job));
+        let hired = runner.as_ref().and_then(|runner| self.runners.get(runner));
+        let repository = tale
+            .map(|tale| tale.repository.clone())
+            .or_else(|| hired.map(|hired| hired.repository.clone()))
+            .or(repository);
+        let job_name = tale.map(|tale| tale.name.clone());
+        let who = match (&job_name, &runner) {
+            (Some(name), _) => name.clone(),
+            (None, Some(runner)) => self.short(runner),
+            (None, None) => String::new(),
+        };
+        let since = at - self.begin.unwrap_or(at);
+        #[expect(clippy::cast_precision_loss, reason = "a demo is over within minutes")]
+        let seconds = since as f64 / 1000.0;
+        Step { seconds, step: kind, repository, job, job_name, runner, text, who }
+    }
+
+    fn short(&self, runner: &str) -> String {
+        match self.runners.get(runner) {
+            Some(tale) => format!("runner {}", tale.number),
+            None => runner.to_owned(),
+        }
+    }
+}
+
+/// `1.204 s`.
+pub fn seconds(millis: Millis) -> String {
+    format!("{}.{:03} s", millis / 1000, millis % 1000)
+}
