@@ -2,11 +2,11 @@
 //! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
 
 mod check;
-mod connections;
+pub(crate) mod connections;
 mod demo;
 mod logging;
 mod send;
-mod serve;
+pub(crate) mod serve;
 mod status;
 
 use std::path::PathBuf;

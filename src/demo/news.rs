@@ -52,7 +52,15 @@ pub struct Listening {
 impl Listening {
     pub fn new(github: Server, hooks: Vec<u64>, notes: mpsc::UnboundedReceiver<Note>) -> Self {
         let changes = github.subscribe();
-        Self { github, hooks, changes, notes, heard: Vec::new(), told: 0, answered: BTreeSet::new() }
+        Self {
+            github,
+            hooks,
+            changes,
+            notes,
+            heard: Vec::new(),
+            told: 0,
+            answered: BTreeSet::new(),
+        }
     }
 
     /// Waits until something happens, and a moment longer, so that both sides of it are told in
@@ -81,8 +89,7 @@ impl Listening {
         let (told, hooks, answered) = (self.told, &self.hooks, &mut self.answered);
         let (now_told, happened) = self.github.with(|github, _| {
             let events = github.events();
-            let mut news: Vec<News> =
-                events[told..].iter().cloned().map(News::Happened).collect();
+            let mut news: Vec<News> = events[told..].iter().cloned().map(News::Happened).collect();
             let logged = hooks.iter().flat_map(|hook| github.deliveries(*hook));
             let fresh = logged.filter(|logged| answered.insert(logged.delivery.id));
             news.extend(fresh.filter_map(answer_of));

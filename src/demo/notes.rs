@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn the_engines_lines_are_heard_with_their_fields_and_no_others() {
         let (notes, mut heard) = Notes::new();
-        let subscriber = tracing_subscriber::registry().with(notes.with_filter(filter_fn(is_engine)));
+        let subscriber =
+            tracing_subscriber::registry().with(notes.with_filter(filter_fn(is_engine)));
         tracing::subscriber::with_default(subscriber, || {
             let (job, runner) = (Some(7_u64), Some("roustabout-x64-1"));
             tracing::info!(target: "roustabout::engine::fold_loop", job, runner, "{}", "runner placed");

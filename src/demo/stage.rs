@@ -10,12 +10,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
+use super::agent::random;
 use super::agent::{Agent, AgentOptions};
 use super::folder::Folder;
 use super::left::is_alive;
 use super::notes::Note;
 use super::which_nomad::WhichNomad;
-use super::{log, random, runner_job};
+use super::{log, runner_job};
 use crate::admin;
 use crate::cli::connections;
 use crate::cli::serve::Running;
@@ -148,7 +149,7 @@ impl Stage {
         let door = running.door.context("the daemon has no door")?;
         let door = format!("http://{door}/webhook");
         let api = Url::parse(&format!("http://{}", running.admin))?;
-        let api = admin::Client::new(api, None)?;
+        let api = admin::Client::new(api, None);
         self.daemon = Some(Daemon { door: door.clone(), api, running });
         let hooks = self.github()?.with(|github, now| {
             let mut hook = |repository| {

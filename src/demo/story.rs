@@ -130,7 +130,8 @@ impl Story {
         let Note { at, warn, message, job, repository, runner, reason } = note;
         let Some(runner) = runner else {
             // What it says of jobs is what GitHub has said, unless it warns or refuses.
-            let news = warn || message.starts_with("job refused") || message.ends_with("well again");
+            let news =
+                warn || message.starts_with("job refused") || message.ends_with("well again");
             let text = reason.map_or(message.clone(), |reason| format!("{message}: {reason}"));
             let kind = if warn { Kind::Trouble } else { Kind::Note };
             let whose = Whose { job, repository, runner: None };

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use url::{Host, Url};
 
 use super::agent::find_binary;
@@ -21,20 +21,25 @@ const NONE: &str = "no Nomad found. scripts/demo, in roustabout's sources, build
                     demo; or point NOMAD_BIN at a nomad binary, or --nomad at one that runs on this \
                     machine";
 
-/// `said` is `--nomad`. A word of why, where NOMAD_ADDR is passed over.
+/// What `--nomad` says, or why that cannot be.
+pub fn said(text: &str) -> Result<Url, String> {
+    let address = parse(text)
+        .map_err(|error| format!("--nomad {text}: {error}; write it as http://127.0.0.1:4646"))?;
+    if is_here(&address) {
+        return Ok(address);
+    }
+    Err(format!(
+        "--nomad {text}: not a loopback address. The runners of the demo run this very program and \
+         talk to the simulated GitHub in it, so Nomad has to be on this machine"
+    ))
+}
+
+/// `said` is what `--nomad` says. With it, where `NOMAD_ADDR` is passed over, a word of why.
 pub fn choose(
-    said: Option<&str>,
+    said: Option<Url>,
     env: &Environment,
 ) -> anyhow::Result<(WhichNomad, Option<String>)> {
-    if let Some(said) = said {
-        let address = parse(said)
-            .with_context(|| format!("--nomad {said}: write it as http://127.0.0.1:4646"))?;
-        if !is_here(&address) {
-            bail!(
-                "--nomad {said}: not a loopback address. The runners of the demo run this very \
-                 program and talk to the simulated GitHub in it, so Nomad has to be on this machine"
-            );
-        }
+    if let Some(address) = said {
         return Ok((WhichNomad::Running { address, named_by: "--nomad" }, None));
     }
     let mut passed_over = None;
@@ -74,12 +79,10 @@ mod tests {
 
     #[test]
     fn a_nomad_elsewhere_is_refused_where_it_was_asked_for() {
-        let none = Environment::default();
-        let error = choose(Some("http://10.0.0.1:4646"), &none).unwrap_err().to_string();
+        let error = said("http://10.0.0.1:4646").unwrap_err();
         assert!(error.contains("not a loopback address"), "{error}");
         for here in ["http://127.0.0.1:4646", "localhost:4646", "https://[::1]:4646"] {
-            let (which, _) = choose(Some(here), &none).unwrap();
-            assert!(matches!(which, WhichNomad::Running { named_by: "--nomad", .. }), "{here}");
+            assert!(said(here).is_ok(), "{here}");
         }
     }
 
