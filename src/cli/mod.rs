@@ -6,7 +6,7 @@ pub(crate) mod connections;
 mod demo;
 mod logging;
 mod send;
-pub(crate) mod serve;
+mod serve;
 mod status;
 
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Environment, Loaded};
+pub(crate) use serve::Running;
 
 /// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
 #[derive(Parser)]

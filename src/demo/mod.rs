@@ -128,11 +128,11 @@ async fn perform(
     let version = nomad.client.agent_version().await.ok().flatten().unwrap_or_default();
     let told = match (which, &stage.agent) {
         (WhichNomad::Running { address, named_by }, _) => {
-            format!("{version}, real, the one at {address} ({named_by})")
+            format!("{version}, real, the one at {} ({named_by})", without_slash(address))
         }
         (WhichNomad::Own(_), agent) => format!(
             "{version}, real, started for this at {} in {:.1} s",
-            agent.as_ref().map_or(String::new(), |agent| agent.address().to_string()),
+            agent.as_ref().map_or(String::new(), |agent| without_slash(&agent.address())),
             started.elapsed().as_secs_f64()
         ),
     };
@@ -152,7 +152,11 @@ async fn perform(
     play.run(options.jobs, repositories, (began + WITHIN).into()).await
 }
 
-/// Four letters that tell this run from others on the machine.
+fn without_slash(address: &url::Url) -> String {
+    address.as_str().trim_end_matches('/').to_owned()
+}
+
+/// Eight letters that tell this run from others on the machine.
 fn mark() -> String {
     hex::encode(random::<4>())
 }

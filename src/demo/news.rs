@@ -91,8 +91,10 @@ impl Listening {
             let events = github.events();
             let mut news: Vec<News> = events[told..].iter().cloned().map(News::Happened).collect();
             let logged = hooks.iter().flat_map(|hook| github.deliveries(*hook));
-            let fresh = logged.filter(|logged| answered.insert(logged.delivery.id));
-            news.extend(fresh.filter_map(answer_of));
+            let mut fresh: Vec<_> =
+                logged.filter(|logged| answered.insert(logged.delivery.id)).collect();
+            fresh.sort_by_key(|logged| logged.delivery.id);
+            news.extend(fresh.into_iter().filter_map(answer_of));
             (events.len(), news)
         });
         self.told = now_told;

@@ -1,6 +1,6 @@
 //! The burst itself: queues the jobs, shows what follows, cancels one, and asks what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,8 +25,8 @@ pub struct Play<'a> {
     pub screen: &'a Screen,
     pub listening: Listening,
     story: Story,
-    /// Repositories whose waiting was shown, with its reason.
-    waits: BTreeMap<String, String>,
+    /// Repositories whose waiting was shown.
+    waits: BTreeSet<String>,
     cancelled: Option<u64>,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Play<'a> {
             screen,
             listening,
             story: Story::default(),
-            waits: BTreeMap::new(),
+            waits: BTreeSet::new(),
             cancelled: None,
         }
     }
@@ -70,7 +70,7 @@ impl<'a> Play<'a> {
                 }
                 news = self.listening.next() => self.show(jobs, news)?,
                 _ = look.tick() => {
-                    self.show_waiting().await?;
+                    self.show_waiting(jobs).await?;
                     if self.story.all_ended() {
                         let left = self.left().await?;
                         if left.is_nothing() {
@@ -124,26 +124,34 @@ impl<'a> Play<'a> {
     }
 
     /// Once for each repository, when its jobs wait for more than a runner on its way.
-    async fn show_waiting(&mut self) -> anyhow::Result<()> {
-        for (repository, reason) in self.reasons().await? {
-            if reason.contains("at capacity") && !self.waits.contains_key(&repository) {
-                let now = jiff::Timestamp::now().as_millisecond();
-                self.screen.step(&self.story.waits(now, &repository, &reason));
-                self.waits.insert(repository, reason);
+    async fn show_waiting(&mut self, jobs: usize) -> anyhow::Result<()> {
+        let reasons = self.reasons().await?;
+        let now = jiff::Timestamp::now().as_millisecond();
+        let news = self.listening.now();
+        self.show(jobs, news)?;
+        for (repository, (count, reason)) in reasons {
+            if reason.contains("at capacity") && self.waits.insert(repository.clone()) {
+                self.screen.step(&self.story.waits(now, &repository, count, &reason));
             }
         }
         Ok(())
     }
 
-    /// By repository: why its jobs wait, in the daemon's words.
-    async fn reasons(&self) -> anyhow::Result<BTreeMap<String, String>> {
+    /// By repository: how many jobs wait, and why, in the daemon's words.
+    async fn reasons(&self) -> anyhow::Result<BTreeMap<String, (usize, String)>> {
         let jobs: Vec<Value> = self.stage.daemon()?.api.get("/api/v1/jobs").await?;
-        let open = jobs.iter().filter(|job| job["status"] == "queued");
-        let reasons = open.filter_map(|job| {
-            let repository = job["repository"].as_str()?;
-            Some((repository.to_owned(), job["reason"].as_str()?.to_owned()))
-        });
-        Ok(reasons.collect())
+        let mut reasons = BTreeMap::new();
+        for job in jobs.iter().filter(|job| job["status"] == "queued") {
+            let (Some(repository), Some(reason)) =
+                (job["repository"].as_str(), job["reason"].as_str())
+            else {
+                continue;
+            };
+            let (count, _) =
+                reasons.entry(repository.to_owned()).or_insert_with(|| (0, reason.to_owned()));
+            *count += 1;
+        }
+        Ok(reasons)
     }
 
     async fn left(&self) -> anyhow::Result<Left> {
@@ -160,7 +168,7 @@ impl<'a> Play<'a> {
             Ok(reasons) => problems.extend(
                 reasons
                     .into_iter()
-                    .map(|(repository, reason)| format!("{repository} waits: {reason}")),
+                    .map(|(repository, (_, reason))| format!("{repository} waits: {reason}")),
             ),
             Err(error) => problems.push(format!("{error:#}")),
         }

@@ -142,7 +142,7 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     if let (Some(median), Some(max)) = (summary.median_to_running, summary.max_to_running) {
         figures.push((
             "webhook → running",
-            format!("median {median:.1} s, at most {max:.1} s, the wait for a free place included"),
+            format!("median {median:.1} s, at most {max:.1} s, the wait for one of {MAX_RUNNERS} places included"),
         ));
     }
     figures.push((

@@ -59,10 +59,12 @@ impl Story {
         }
     }
 
-    /// Why jobs of a repository wait.
-    pub fn waits(&self, at: Millis, repository: &str, reason: &str) -> Step {
+    /// Why so many jobs of a repository wait.
+    pub fn waits(&self, at: Millis, repository: &str, jobs: usize, reason: &str) -> Step {
         let whose = Whose { repository: Some(repository.to_owned()), ..Whose::default() };
-        self.step(at, Kind::Waits, whose, reason.to_owned())
+        let mut step = self.step(at, Kind::Waits, whose, format!("wait: {reason}"));
+        step.who = format!("{jobs} job{}", if jobs == 1 { "" } else { "s" });
+        step
     }
 
     /// GitHub is done with every job.
@@ -145,12 +147,16 @@ impl Story {
         let (kind, text) = match message.strip_prefix("runner ") {
             _ if warn => (Kind::Trouble, message),
             Some("took a job" | "finished its job") => return None,
+            // GitHub has said so before.
+            None if message.starts_with("job ") => return None,
             Some(rest) => match rest.split_once(' ').unwrap_or((rest, "")) {
                 ("hired", counts) => (Kind::Hired, format!("hired as {runner} {counts}")),
                 ("dispatched", _) => (Kind::Dispatched, rest.to_owned()),
                 ("placed", _) => (Kind::Placed, rest.to_owned()),
-                // Whatever the reason, which the daemon's log has: that it is gone is the news.
-                ("gone:", why) if why.starts_with("its job is known") => {
+                // The usual ends are no news beside that it is gone.
+                ("gone:", why)
+                    if why.starts_with("its job is known") || why.ends_with(" is complete") =>
+                {
                     (Kind::Gone, "gone".to_owned())
                 }
                 ("gone:", why) => (Kind::Gone, format!("gone: {why}")),
