@@ -1,5 +1,7 @@
 //! The proof of zero: each of the three who know is asked what is left.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -8,6 +10,9 @@ use serde_json::Value;
 use super::stage::{Daemon, Nomad, REPOSITORIES, Secrets};
 use crate::nomad::{ChildStub, JobStatus};
 use crate::simulated::github::Server;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Left {
@@ -27,7 +32,7 @@ impl Left {
         secrets: &Secrets,
     ) -> anyhow::Result<Self> {
         let children = nomad.children().await.context("cannot ask Nomad what is left")?;
-        let http = reqwest::Client::builder().no_proxy().build()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
         let mut registered = 0;
         for repository in REPOSITORIES {
             let url = format!("{}/repos/{repository}/actions/runners", github.url());

@@ -22,7 +22,7 @@ mod which_nomad;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Environment;
 use agent::random;
@@ -61,41 +61,66 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         github_token: format!("ghp_{}", hex::encode(random::<16>())).into(),
         webhook: hex::encode(random::<16>()).into(),
     };
-    let (mut interrupt, mut terminate) =
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut signals = Signals::new()?;
     screen.title(options.jobs);
     let outcome = tokio::select! {
         outcome = perform(&options, &which, &environment, &mut stage, &secrets, &screen, began) => {
             Ended::of(outcome)
         }
-        _ = interrupt.recv() => Ended::Interrupted,
-        _ = terminate.recv() => Ended::Interrupted,
+        () = signals.any() => Ended::Interrupted,
     };
     let keep_log = match &outcome {
         Ended::Through(summary) => !summary.ok,
         Ended::Failed(_) => true,
         Ended::Interrupted => false,
     };
+    if matches!(outcome, Ended::Interrupted) {
+        screen.interrupted();
+    }
     let struck = stage.strike(keep_log).await;
-    let problems = match outcome {
-        Ended::Through(summary) => {
-            screen.summary(&summary, &struck, began.elapsed().as_secs_f64());
-            summary.problems
+    let (summary, mut problems) = match outcome {
+        Ended::Through(mut summary) => {
+            let problems = std::mem::take(&mut summary.problems);
+            (Some(summary), problems)
         }
-        Ended::Failed(error) => {
-            screen.cut_short(&struck);
-            vec![format!("{error:#}")]
-        }
-        Ended::Interrupted => {
-            screen.cut_short(&struck);
-            vec!["interrupted".to_owned()]
-        }
+        Ended::Failed(error) => (None, vec![format!("{error:#}")]),
+        Ended::Interrupted => (None, vec!["interrupted".to_owned()]),
     };
-    let problems: Vec<String> = problems.into_iter().chain(struck.problems).collect();
+    problems.extend(struck.problems.iter().cloned());
+    let whole = began.elapsed().as_secs_f64();
+    match summary {
+        Some(summary) => {
+            screen.summary(&Summary { problems: problems.clone(), ..summary }, &struck, whole)
+        }
+        None => screen.cut_short(&problems, &struck, whole),
+    }
     if !problems.is_empty() {
         bail!("the demo did not go through: {}", problems.join("\n  "));
     }
     Ok(())
+}
+
+/// What ends a demo before its time. Its processes are not in the terminal's process group, so
+/// they end only if it ends them, also when the terminal is closed.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self([
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+        ]))
+    }
+
+    async fn any(&mut self) {
+        let [interrupt, terminate, hang_up] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
 }
 
 enum Ended {

@@ -82,7 +82,11 @@ impl<'a> Play<'a> {
         };
         let news = self.listening.now();
         self.show(jobs, news)?;
-        let dispatches = self.stage.nomad()?.children().await.map_or(0, |all| all.len());
+        let dispatches = self.stage.nomad()?.children().await.map(|all| all.len());
+        let dispatches = dispatches.unwrap_or_else(|error| {
+            problems.push(format!("cannot count the dispatches: {error}"));
+            0
+        });
         Ok(Summary::of(&self.story, self.cancelled, dispatches, left, problems))
     }
 
@@ -171,6 +175,10 @@ impl<'a> Play<'a> {
                     .map(|(repository, (_, reason))| format!("{repository} waits: {reason}")),
             ),
             Err(error) => problems.push(format!("{error:#}")),
+        }
+        if let Ok(nomad) = self.stage.nomad() {
+            problems
+                .extend(nomad.not_placed().await.into_iter().map(|why| format!("Nomad: {why}")));
         }
         if let Ok(github) = self.stage.github() {
             problems.extend(github.with(|github, _| github.leftovers()));

@@ -107,12 +107,24 @@ impl Screen {
         self.line(&format!("  {} {whole:.1} s in all.", ended(struck)));
     }
 
-    /// The demo ended before its time; there is no summary.
-    pub fn cut_short(&self, struck: &Struck) {
+    /// Ending takes a moment, and whoever pressed Ctrl-C wants to know that it was heard.
+    pub fn interrupted(&self) {
         if !self.json {
             self.line("");
-            self.line(&format!("  {}", ended(struck)));
+            self.line("  Interrupted: ending what was started …");
         }
+    }
+
+    /// The demo ended before its time, and there is no summary.
+    pub fn cut_short(&self, problems: &[String], struck: &Struck, whole: f64) {
+        if self.json {
+            return self.object(&json!({
+                "step": "summary", "ok": false, "problems": problems, "purged": struck.purged,
+                "seconds": whole, "log": struck.kept,
+            }));
+        }
+        self.line("");
+        self.line(&format!("  {}", ended(struck)));
     }
 
     fn paint(&self, code: &str, text: &str) -> String {

@@ -1,5 +1,6 @@
 //! What the demo sets up, and how it is taken down again, whatever happened in between.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,6 +54,17 @@ impl Nomad {
         let all = self.client.children_by_token_prefix(self.client.place(), &prefix).await?;
         let ours = |child: &ChildStub| child.parent_id.as_deref() == Some(self.parent.as_str());
         Ok(all.into_iter().filter(ours).collect())
+    }
+
+    /// Why dispatches of ours have no place, in the scheduler's words, each reason once.
+    pub async fn not_placed(&self) -> BTreeSet<String> {
+        let mut reasons = BTreeSet::new();
+        for child in self.children().await.unwrap_or_default().iter().filter(|it| is_alive(it)) {
+            let looks = self.client.evaluations(self.client.place(), &child.id).await;
+            let failures = looks.unwrap_or_default().into_iter().flat_map(|it| it.failed_tg_allocs);
+            reasons.extend(failures.map(|(_, failure)| failure.in_words()));
+        }
+        reasons
     }
 }
 

@@ -200,3 +200,74 @@ impl Story {
 pub fn seconds(millis: Millis) -> String {
     format!("{}.{:03} s", millis / 1000, millis % 1000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(at: Millis, message: &str) -> News {
+        News::Noted(Note {
+            at,
+            message: message.to_owned(),
+            repository: Some("octo/app".to_owned()),
+            runner: Some("roustabout-x64-1".to_owned()),
+            job: Some(7),
+            ..Note::default()
+        })
+    }
+
+    fn happened(at: Millis, what: What) -> News {
+        News::Happened(Happening { at, what })
+    }
+
+    #[test]
+    fn one_job_the_whole_way() {
+        let (job, name) = (7, "build 1".to_owned());
+        let runner = "roustabout-x64-1".to_owned();
+        let repository = "octo/app".to_owned();
+        let queued = What::JobQueued { job, name: name.clone(), repository, labels: Vec::new() };
+        let answer = "202 accepted".to_owned();
+        let started = What::JobStarted { job, name: name.clone(), runner: runner.clone() };
+        let (conclusion, runner) = ("success", Some(runner));
+        let completed = What::JobCompleted { job, name, conclusion, runner };
+        let news = [
+            happened(1_000, queued),
+            News::Answered { at: 1_010, job, action: "queued".to_owned(), answer },
+            said(1_020, "runner hired (1 waiting, 1 hired for them)"),
+            said(1_030, "runner dispatched as gha/dispatch-1-ab"),
+            said(1_040, "runner placed"),
+            happened(1_500, started),
+            said(1_510, "job in_progress: build 1"),
+            said(1_520, "runner took a job"),
+            happened(2_750, completed),
+            said(2_800, "runner finished its job"),
+            said(3_000, "runner gone: its allocation on node-1 is complete"),
+        ];
+        let mut story = Story::default();
+        let steps = news.into_iter().filter_map(|news| story.tell(news));
+        let told: Vec<_> =
+            steps.map(|step| (step.seconds, step.step, step.who, step.text)).collect();
+        let line = |at, kind, who: &str, text: &str| (at, kind, who.to_owned(), text.to_owned());
+        let hired = "hired as roustabout-x64-1 (1 waiting, 1 hired for them)";
+        assert_eq!(
+            told,
+            [
+                line(0.01, Kind::Webhook, "build 1", "queued → webhook 202 accepted"),
+                line(0.02, Kind::Hired, "runner 1", hired),
+                line(0.03, Kind::Dispatched, "runner 1", "dispatched as gha/dispatch-1-ab"),
+                line(0.04, Kind::Placed, "runner 1", "placed"),
+                line(0.5, Kind::Started, "build 1", "started on runner 1"),
+                line(1.75, Kind::Completed, "build 1", "completed: success, ran 1.250 s"),
+                line(2.0, Kind::Gone, "runner 1", "gone"),
+            ]
+        );
+        assert!(story.all_ended());
+    }
+
+    #[test]
+    fn what_is_not_known_is_shown_as_it_is() {
+        let mut story = Story::default();
+        let step = story.tell(said(0, "runner is busy after all, left alone")).unwrap();
+        assert_eq!((step.step, step.text.as_str()), (Kind::Note, "is busy after all, left alone"));
+    }
+}
