@@ -180,9 +180,6 @@ impl<'a> Play<'a> {
             problems
                 .extend(nomad.not_placed().await.into_iter().map(|why| format!("Nomad: {why}")));
         }
-        if let Ok(github) = self.stage.github() {
-            problems.extend(github.with(|github, _| github.leftovers()));
-        }
         problems
     }
 }

@@ -152,10 +152,11 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     }
     let mut figures = vec![("jobs run", ran)];
     if let (Some(median), Some(max)) = (summary.median_to_running, summary.max_to_running) {
-        figures.push((
-            "webhook → running",
-            format!("median {median:.1} s, at most {max:.1} s, the wait for one of {MAX_RUNNERS} places included"),
-        ));
+        let mut text = format!("median {median:.1} s, at most {max:.1} s");
+        if summary.jobs > MAX_RUNNERS {
+            text = format!("{text}, the wait for one of {MAX_RUNNERS} places included");
+        }
+        figures.push(("webhook → running", text));
     }
     figures.push((
         "registration tokens",
