@@ -2,7 +2,7 @@
 //! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
 
 mod check;
-mod connections;
+pub(crate) mod connections;
 mod demo;
 mod logging;
 mod send;
@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Environment, Loaded};
+pub(crate) use serve::Running;
 
 /// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
 #[derive(Parser)]
