@@ -200,13 +200,31 @@ mod tests {
 
     #[test]
     fn a_good_token() {
-        insta::assert_snapshot!(told(Some(&["repo", "admin:org"]), Some(NOW + 15 * 86_400), 4990), @"");
-        insta::assert_snapshot!(told(None, None, 500), @"");
+        insta::assert_snapshot!(told(Some(&["repo", "admin:org"]), Some(NOW + 15 * 86_400), 4990), @r"
+        ok    github octo  the token is octocat's (classic, with repo admin:org); 4990 of 5000 requests left this hour
+        1 ok, 0 warn, 0 fail
+        ");
+        insta::assert_snapshot!(told(None, None, 500), @r"
+        ok    github octo  the token is octocat's (not classic, so what it may do shows only where it is tried); 500 of 5000 requests left this hour
+        1 ok, 0 warn, 0 fail
+        ");
     }
 
     #[test]
     fn a_token_that_will_not_do() {
-        insta::assert_snapshot!(told(Some(&["public_repo"]), Some(NOW + 13 * 86_400), 499), @"");
-        insta::assert_snapshot!(told(Some(&[]), None, 5000), @"");
+        insta::assert_snapshot!(told(Some(&["public_repo"]), Some(NOW + 13 * 86_400), 499), @r"
+        ok    github octo  the token is octocat's (classic, with public_repo); 499 of 5000 requests left this hour
+        warn  github octo  the token has public_repo and not repo: private repositories are not served; give it the scope repo if a pool serves private ones
+        fail  github octo  the token lacks the scope admin:org, without which no runner registers with organizations; give it admin:org (GitHub → Settings → Developer settings → Tokens (classic))
+        warn  github octo  the token ends on 2027-01-28T08:00:00Z; make its successor now, and put it where [[github.credentials]] takes this one from
+        warn  github octo  little is left of the rate limit, until 2027-01-15T08:01:00Z; see what else uses this user's tokens, or give roustabout a user of its own
+        1 ok, 3 warn, 1 fail
+        ");
+        insta::assert_snapshot!(told(Some(&[]), None, 5000), @r"
+        ok    github octo  the token is octocat's (classic, without scopes); 5000 of 5000 requests left this hour
+        fail  github octo  the token lacks the scope repo, without which no runner registers with repositories; give it repo (GitHub → Settings → Developer settings → Tokens (classic))
+        fail  github octo  the token lacks the scope admin:org, without which no runner registers with organizations; give it admin:org (GitHub → Settings → Developer settings → Tokens (classic))
+        1 ok, 0 warn, 2 fail
+        ");
     }
 }

@@ -106,7 +106,9 @@ mod tests {
             let found = judged(&none);
             assert!(found.message.starts_with("has no webhook for jobs"), "{found:?}");
             insta::allow_duplicates! {
-                insta::assert_snapshot!(found.mend.unwrap(), @"");
+                insta::assert_snapshot!(found.mend.unwrap(), @r#"
+                Settings → Webhooks (https://github.com/octo/app/settings/hooks): payload URL https://THIS-DOOR/webhook, content type application/json, the secret of [webhook], the single event "Workflow jobs", active
+                "#);
             }
         }
         assert!(judged(&[hook(JOBS, false, None)]).message.contains("it is not active"));

@@ -255,3 +255,84 @@ fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
         other => Finding::fail(subject, other.to_string(), MEND),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Report, render};
+    use rstest::rstest;
+
+    fn text(findings: Vec<Finding>) -> String {
+        render::text(&Report(findings), false)
+    }
+
+    #[rstest]
+    #[case("1.11.3", Some((1, 11, 3)))]
+    #[case("v1.10.8+ent", Some((1, 10, 8)))]
+    #[case("2.0.6-dev", Some((2, 0, 6)))]
+    #[case("two", None)]
+    fn versions(#[case] text: &str, #[case] version: Option<(u32, u32, u32)>) {
+        assert_eq!(parsed(text), version);
+    }
+
+    #[test]
+    fn old_ones_are_told() {
+        let of = |text: &str| version(Ok(Some(text.to_owned())));
+        let unseen = version(Ok(None));
+        insta::assert_snapshot!(text(vec![of("1.7.7"), of("1.8.0"), of("1.11.2"), of("odd"), unseen]), @r#"
+        warn  nomad  version 1.7.7 is older than 1.8: each runner is asked about alone, which is slow for many; upgrade Nomad
+        ok    nomad  version 1.8.0; before 1.11.2 it may act on both of two equal requests at the same moment, and roustabout sends one at a time
+        ok    nomad  version 1.11.2
+        ok    nomad  version odd
+        ok    nomad  it answers and has a leader; its version is not seen (that takes agent { policy = "read" })
+        4 ok, 1 warn, 0 fail
+        "#);
+    }
+
+    #[test]
+    fn tokens() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let known = |kind: &str, days: Option<i64>| {
+            let expires_at = days.map(|days| now + SignedDuration::from_hours(24 * days));
+            let (kind, policies) = (kind.to_owned(), vec!["runners".to_owned()]);
+            let (accessor_id, name) = ("a".to_owned(), "ci".to_owned());
+            Ok(Some(AclToken { accessor_id, name, kind, policies, expires_at }))
+        };
+        let forbidden = Err(Error::Forbidden { request: "GET /v1/x".into(), text: "no".into() });
+        insta::assert_snapshot!(text(vec![
+            token(known("client", Some(15)), true, now),
+            token(known("client", Some(13)), true, now),
+            token(known("management", None), true, now),
+            token(known("client", None), false, now),
+            token(Ok(None), true, now),
+            token(forbidden, true, now),
+        ]), @r#"
+        ok    nomad  the token "ci", with the policies runners
+        warn  nomad  the token "ci" ends on 2027-01-28T08:00:00Z; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
+        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        ok    nomad  no token is given; what is open to everybody is below
+        ok    nomad  ACLs are off: whoever reaches it may do anything there
+        ok    nomad  the token is no ACL token that it knows: right for a workload identity, and below is what it may do
+        4 ok, 2 warn, 0 fail
+        "#);
+    }
+
+    #[test]
+    fn what_may_not_be_done_is_told_together() {
+        let denied = || Err((true, String::new()));
+        let broken = Err((false, "no answer".to_owned()));
+        insta::assert_snapshot!(text(judged("ci", [
+            ("read-job", denied()), ("list-jobs", broken), ("dispatch-job", denied()),
+        ])), @r#"
+        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        warn  nomad  list-jobs in namespace "ci" could not be tried: no answer; is nomad.address right, and Nomad well?
+        0 ok, 1 warn, 1 fail
+        "#);
+        insta::assert_snapshot!(text(judged("ci", [
+            ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())),
+        ])), @r#"
+        ok    nomad  in namespace "ci" the token has read-job, list-jobs, dispatch-job; deregister-job is not tried
+        1 ok, 0 warn, 0 fail
+        "#);
+    }
+}

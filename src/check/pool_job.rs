@@ -206,7 +206,13 @@ mod tests {
         wrong.parameterized = None;
         wrong.kind = "service".into();
         let service = text("", &wrong);
-        insta::assert_snapshot!(format!("{both}{service}"), @"");
+        insta::assert_snapshot!(format!("{both}{service}"), @r#"
+        fail  pool x64  the job "runner" in namespace "ci" is a sysbatch job: a dispatch would start a runner on every node; register it with type = "batch"
+        fail  pool x64  the job "runner" in namespace "ci" is stopped and takes no dispatch; start it again with nomad job run
+        0 ok, 0 warn, 2 fail
+        fail  pool x64  the job "runner" in namespace "ci" is a service job, and not parameterized; make it type = "batch" with a parameterized block (deploy/nomad has one), or mend nomad_job of the pool
+        0 ok, 0 warn, 1 fail
+        "#);
     }
 
     #[rstest]
@@ -246,11 +252,19 @@ mod tests {
 
     #[test]
     fn what_is_probably_not_meant() {
-        let text = text(
-            "scope = \"organization\"\nrunner_group = \"big\"\n[pools.meta]\nCOLOUR = \"red\"",
-            &job(PayloadRule::Required, &[], &[]),
-        );
-        insta::assert_snapshot!(text, @"");
+        let mut pool = pool("[pools.meta]\nCOLOUR = \"red\"");
+        pool.runner_group = Some("big".to_owned());
+        let found = judge(&pool, "ci", &job(PayloadRule::Required, &[], &[]));
+        let text = render::text(&Report(found), false);
+        insta::assert_snapshot!(text, @r#"
+        ok    pool x64  the job "runner" in namespace "ci" is there and takes what a dispatch carries
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_name, so its runners have no name of ours: one that never gets a job is stopped only while it is not placed; add "runner_name" to its meta_optional and register the runner under it; without, its jobspec must bound a runner's life
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_url, so it must know by itself where to register, and serves one scope only; add "runner_url" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_labels, so it must register with exactly the pool's labels by itself; add "runner_labels" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_group, so the pool's runner_group reaches no runner; add "runner_group" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" does not declare COLOUR of [pools.meta], so it is not sent; add "COLOUR" to its meta_optional, or take it out of [pools.meta]
+        1 ok, 5 warn, 0 fail
+        "#);
     }
 
     #[test]

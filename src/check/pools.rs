@@ -225,6 +225,12 @@ mod tests {
         ]);
         let mut settings = loaded("").settings;
         settings.pools = pools;
-        insta::assert_snapshot!(render::text(&Report(check(&settings)), false), @"");
+        insta::assert_snapshot!(render::text(&Report(check(&settings)), false), @r"
+        fail  pool big   its labels and those of pool small cover each other where both serve the same scope: GitHub gives runners of big to jobs of small, though forks differ; give each of the two a label that the other has not, and name it in runs-on of its jobs; or let both have the same forks
+        warn  pool same  pool small stands before it and takes every job that it could have; move it before small in the file, give it a label that small has not, or take it out
+        fail  pool same  its labels and those of pool big cover each other where both serve the same scope: GitHub gives runners of big to jobs of same, though forks differ; give each of the two a label that the other has not, and name it in runs-on of its jobs; or let both have the same forks
+        ok    runners    at most 20 at a time; the pools' own limits add up to 60, so pools may wait for each other
+        1 ok, 1 warn, 2 fail
+        ");
     }
 }

@@ -213,6 +213,11 @@ mod tests {
         let mut other = found("octo/new");
         other.archived = true;
         other.private = false;
-        insta::assert_snapshot!(judged(&other), @"");
+        insta::assert_snapshot!(judged(&other), @r"
+        fail  octo/app  is called octo/new now, and its jobs come under that name; write octo/new in repositories of pool a, b
+        warn  octo/app  is archived: GitHub runs no jobs there; take it out of repositories of pool a, b
+        warn  octo/app  is public, and pool a refuses public repositories; public_repositories = true in pool a lets its jobs in (strangers' code may then run on your Nomad: see forks), or take it out there
+        0 ok, 2 warn, 1 fail
+        ");
     }
 }
