@@ -383,7 +383,12 @@ async fn what_a_nomad_token_may_not_do_is_told() {
     checked.fails_only(&[]);
     checked.found("warn", "nomad", "is a management token", "make one that may do what is needed");
     assert_eq!(
-        parts.nomad.children_by_token_prefix(parts.nomad.place(), "").await.unwrap().len(),
+        parts
+            .nomad
+            .children_by_token_prefix(parts.nomad.place(), "roustabout-")
+            .await
+            .unwrap()
+            .len(),
         0,
         "nothing was dispatched"
     );

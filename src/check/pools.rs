@@ -41,9 +41,7 @@ fn pair(earlier: &Pool, later: &Pool) -> Option<Finding> {
                  GitHub gives runners of {one} to jobs of {other}{consequence}"
             )
         };
-        let mend = format!(
-            "give each of the two a label that the other has not, and name it in runs-on of its jobs"
-        );
+        let mend = "give each of the two a label that the other has not, and name it in runs-on of its jobs";
         if !differing.is_empty() {
             let which = format!(", though {} differ", differing.join(" and "));
             let mend = format!("{mend}; or let both have the same {}", differing.join(" and "));
