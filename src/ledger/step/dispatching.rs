@@ -157,8 +157,15 @@ impl<R: Rng> Fold<'_, R> {
                     runner.reason =
                         Some(format!("the outcome of its dispatch is unknown: {reason}"));
                 });
-                // At once: the answer is what everything else waits for.
-                self.drive(name);
+                match self.state.runners.get(name).map_or(0, |runner| runner.sends) {
+                    // At once: the answer is what everything else waits for.
+                    0 | 1 => self.drive(name),
+                    // It was looked up and sent again before, and again in vain: no storm.
+                    sends => {
+                        let at = self.now + backoff(sends - 2, self.rng);
+                        self.set_timer(at, Timer::Runner(name.clone()));
+                    }
+                }
             }
         }
     }
