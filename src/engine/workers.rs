@@ -54,7 +54,9 @@ impl Workers {
         // A watch has no end of its own, and is nothing to wait for.
         if let Request::WatchParent { pool, namespace, region, parent } = request {
             let place = place(&crew.nomad, namespace.as_ref(), region.as_ref());
-            crew.watches.watch(crew.nomad.clone(), place, parent, pool, crew.events.clone());
+            let refused = crew.dispatcher.refused_as(&place, &parent);
+            let (nomad, events) = (crew.nomad.clone(), crew.events.clone());
+            crew.watches.watch(nomad, place, parent, refused, pool, events);
             return;
         }
         self.tasks.spawn(async move {
@@ -98,10 +100,12 @@ impl Crew {
                     answer: from_nomad(found.map(|child| child.map(|c| c.id))),
                 }
             }
-            Request::FindAtForge { runner, target, repositories } => Event::LookedForAtForge {
-                answer: self.forge.find(&runner, &target, &repositories).await,
-                runner,
-            },
+            Request::FindAtForge { runner, target, repositories, runs } => {
+                Event::LookedForAtForge {
+                    answer: self.forge.find(&runner, &target, &repositories, &runs).await,
+                    runner,
+                }
+            }
             Request::LookAtPlacement { runner, at } => {
                 Event::PlacementSeen { answer: self.placement(&at).await, runner }
             }

@@ -84,10 +84,19 @@ impl<R: Rng> Fold<'_, R> {
         }
         repositories.sort();
         repositories.dedup();
+        // One whose child Nomad has forgotten may have run, and ended, long ago.
+        let runs = match runner.state {
+            RunnerState::Dispatching(_) => {
+                let waiting = class.into_iter().flat_map(|class| class.waiting.iter());
+                self.runs_of(runner.cause.iter().chain(waiting).copied())
+            }
+            _ => Vec::new(),
+        };
         Request::FindAtForge {
             runner: runner.name.clone(),
             target: self.target_of(runner),
             repositories,
+            runs,
         }
     }
 
