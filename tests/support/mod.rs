@@ -1,10 +1,11 @@
 //! What the end-to-end tests stand on: the built binary as a daemon (`daemon`), the whole
 //! world around it (`world`), a proxy that holds requests at the moments that matter
-//! (`proxy`), and both together (`proxied`). Each test starts its own and ends it.
+//! (`proxy`), both together (`proxied`), and parameterized jobs of the tests' own (`parents`). Each test starts its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
 pub mod daemon;
+pub mod parents;
 pub mod proxied;
 pub mod proxy;
 pub mod world;

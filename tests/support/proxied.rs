@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use roustabout::simulated::github::{Status, What};
+use roustabout::simulated::github::{HookSpec, Scope, Status, Visibility, What};
 use serde_json::Value;
 
+use super::daemon::SECRET;
 use super::proxy::Proxy;
 use super::until;
 use super::world::{Parts, Plan, World};
@@ -75,6 +76,49 @@ impl Proxied {
         });
         assert_eq!(runners.len(), jobs.len(), "each job has a runner of its own");
         self.no_token_twice().await;
+    }
+
+    /// A repository with a hook to the daemon.
+    pub fn add_repository(&self, name: &str, visibility: Visibility) -> u64 {
+        let url = self.daemon.url();
+        self.github.with(|github, now| {
+            let id = github.add_repository(name, visibility, now);
+            github.add_hook(Scope::Repository(id), HookSpec::new(&url, SECRET), now);
+            id
+        })
+    }
+
+    pub fn cancel(&self, jobs: &[u64]) {
+        self.github.with(|github, now| jobs.iter().for_each(|job| github.cancel_job(*job, now)));
+    }
+
+    /// Until so many children were ever made; as Nomad shows them by id.
+    pub async fn until_children(&self, count: usize, limit: Duration) -> Vec<Value> {
+        until(&format!("there are {count} children"), limit, async || {
+            self.children().await.len() >= count
+        })
+        .await;
+        let mut children = Vec::new();
+        for child in self.children().await {
+            children.push(self.child(&child.id).await);
+        }
+        assert_eq!(children.len(), count);
+        children
+    }
+
+    pub async fn child(&self, id: &str) -> Value {
+        self.nomad_get(&format!("/v1/job/{}", id.replace('/', "%2F"))).await
+    }
+
+    /// Until the API gives a reason with that text for the job.
+    pub async fn until_reason(&self, job: u64, text: &str) {
+        let mut reason = Value::Null;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !reason.as_str().is_some_and(|reason| reason.contains(text)) {
+            assert!(Instant::now() < deadline, "no reason with {text:?}, but {reason}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            reason = self.daemon.job(job).await["reason"].clone();
+        }
     }
 
     pub async fn no_token_twice(&self) {
