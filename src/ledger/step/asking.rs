@@ -54,9 +54,25 @@ impl<R: Rng> Fold<'_, R> {
         let names: Vec<RunnerName> = class.unaccounted.iter().cloned().collect();
         // First the runs of the jobs that these runners were hired for: most likely theirs.
         let causes = names.iter().filter_map(|name| self.state.runners.get(name)?.cause);
+        let runs = self.runs_of(causes.chain(class.waiting.iter().copied()));
+        if runs.is_empty() {
+            self.set_hold(key, None);
+            self.account_for(key, names);
+            return;
+        }
+        let asked = runs.iter().flat_map(|run| run.jobs.iter().copied()).collect();
+        if let Some(class) = self.state.classes.get_mut(key) {
+            class.asked = asked;
+        }
+        self.set_hold(key, Some(Hold::Asking { sent: true }));
+        self.request(Request::AskJobs { class: key.clone(), runs, names });
+    }
+
+    /// These jobs by their runs, in the order of their first mention.
+    pub(super) fn runs_of(&self, jobs: impl Iterator<Item = JobId>) -> Vec<RunJobs> {
         let mut order: Vec<RunId> = Vec::new();
         let mut runs: BTreeMap<RunId, RunJobs> = BTreeMap::new();
-        for id in causes.chain(class.waiting.iter().copied()) {
+        for id in jobs {
             let Some(job) = self.state.known_job(id) else { continue };
             let run = job.report.run;
             let entry = runs.entry(run).or_insert_with(|| {
@@ -67,18 +83,7 @@ impl<R: Rng> Fold<'_, R> {
                 entry.jobs.push(id);
             }
         }
-        if order.is_empty() {
-            self.set_hold(key, None);
-            self.account_for(key, names);
-            return;
-        }
-        let asked = runs.values().flat_map(|run| run.jobs.iter().copied()).collect();
-        if let Some(class) = self.state.classes.get_mut(key) {
-            class.asked = asked;
-        }
-        let runs = order.iter().filter_map(|run| runs.remove(run)).collect();
-        self.set_hold(key, Some(Hold::Asking { sent: true }));
-        self.request(Request::AskJobs { class: key.clone(), runs, names });
+        order.iter().filter_map(|run| runs.remove(run)).collect()
     }
 
     pub(super) fn jobs_seen(

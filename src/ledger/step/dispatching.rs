@@ -10,7 +10,7 @@ use crate::ledger::effect::ChildAt;
 use crate::ledger::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild};
 use crate::ledger::runner::{Runner, RunnerState, Sending};
 use crate::ledger::state::Timer;
-use crate::ledger::{Request, RunnerName, ScopeKey, Time, runner_name};
+use crate::ledger::{Request, RunnerName, ScopeKey, Time, backoff, runner_name};
 
 /// How long after the first attempt the same token may be sent again: Nomad forgets tokens of
 /// children that it has collected, at the earliest some hours after their submission.
@@ -94,10 +94,20 @@ impl<R: Rng> Fold<'_, R> {
         };
         repositories.sort();
         repositories.dedup();
+        // One whose child Nomad has forgotten may have run, and ended, long ago.
+        let runs = match runner.state {
+            RunnerState::Dispatching(_) => {
+                let class = self.state.classes.get(&runner.class);
+                let waiting = class.into_iter().flat_map(|class| class.waiting.iter());
+                self.runs_of(runner.cause.iter().chain(waiting).copied())
+            }
+            _ => Vec::new(),
+        };
         Request::FindAtForge {
             runner: runner.name.clone(),
             target: self.target_of(runner),
             repositories,
+            runs,
         }
     }
 
@@ -165,8 +175,15 @@ impl<R: Rng> Fold<'_, R> {
                     runner.reason =
                         Some(format!("the outcome of its dispatch is unknown: {reason}"));
                 });
-                // At once: the answer is what everything else waits for.
-                self.drive(name);
+                match self.state.runners.get(name).map_or(0, |runner| runner.sends) {
+                    // At once: the answer is what everything else waits for.
+                    0 | 1 => self.drive(name),
+                    // It was looked up and sent again before, and again in vain: no storm.
+                    sends => {
+                        let at = self.now + backoff(sends - 2, self.rng);
+                        self.set_timer(at, Timer::Runner(name.clone()));
+                    }
+                }
             }
         }
     }
