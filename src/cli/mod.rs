@@ -9,6 +9,7 @@ mod send;
 mod serve;
 mod status;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -93,7 +94,7 @@ pub fn run() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("roustabout: cannot start its threads: {error}");
+            complain(&format!("roustabout: cannot start its threads: {error}"));
             return ExitCode::from(1);
         }
     };
@@ -122,14 +123,19 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Said) => ExitCode::from(1),
         Err(Failed::Failed(error)) => {
-            eprintln!("roustabout: {error:#}");
+            complain(&format!("roustabout: {error:#}"));
             ExitCode::from(1)
         }
         Err(Failed::Wrong(what)) => {
-            eprintln!("{what}");
+            complain(&what);
             ExitCode::from(2)
         }
     }
+}
+
+/// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
+fn complain(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 fn not_yet(command: &str) -> Result<(), Failed> {
