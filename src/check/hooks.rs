@@ -83,6 +83,7 @@ mod tests {
             html_url: "https://github.com/octo/app".into(),
             permissions: None,
             archived: false,
+            owned_by_organization: false,
         };
         judge("github octo/app", &repository, "/webhook", hooks)
     }

@@ -190,6 +190,7 @@ mod tests {
             html_url: String::new(),
             permissions: None,
             archived: false,
+            owned_by_organization: false,
         }
     }
 

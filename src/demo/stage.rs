@@ -160,7 +160,7 @@ impl Stage {
         let door = running.door.context("the daemon has no door")?;
         let door = format!("http://{door}/webhook");
         let api = Url::parse(&format!("http://{}", running.admin))?;
-        let api = admin::Client::new(api, None);
+        let api = admin::Client::new(api, None)?;
         self.daemon = Some(Daemon { door: door.clone(), api, running });
         let hooks = self.github()?.with(|github, now| {
             let mut hook = |repository| {
