@@ -204,6 +204,8 @@ impl<R: Rng> Fold<'_, R> {
     /// Certainly not in Nomad: let go if nobody wants it any more, else still owed.
     pub(super) fn owed_again(&mut self, name: &RunnerName, reason: String) {
         self.release_probe(name);
+        // That request made nothing, so it counts for nothing.
+        self.change(name, |runner| runner.sends = runner.sends.saturating_sub(1));
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.unwanted {
             self.end_runner(name, "not wanted any more before it was dispatched");
