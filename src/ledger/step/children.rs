@@ -22,6 +22,7 @@ impl<R: Rng> Fold<'_, R> {
             match phase {
                 ChildPhase::NotPlaced => {}
                 ChildPhase::Placed => self.placed(&name),
+                ChildPhase::Replaced => self.replaced(&name),
                 ChildPhase::Ended { how } => self.child_ended(&name, &how),
             }
         }
@@ -36,6 +37,17 @@ impl<R: Rng> Fold<'_, R> {
         if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
             self.change(name, |runner| runner.placed_at = Some(now));
             self.note_runner(false, name, "runner placed".to_owned());
+            self.start_clocks(name);
+        }
+    }
+
+    /// Its allocation was lost and Nomad has started another. One that had no job is let go:
+    /// its credential is used up, and another is hired. One that had is left to its end.
+    fn replaced(&mut self, name: &RunnerName) {
+        self.placed(name);
+        let supply = self.state.runners.get(name).is_some_and(|r| r.is_supply());
+        if supply {
+            self.let_go(name, "its allocation was lost, and a second one cannot register");
         }
     }
 
