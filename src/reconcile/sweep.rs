@@ -13,12 +13,15 @@ use crate::ledger::{JobReport, Repository};
 /// progress too (slang#11143), and in pending ones (cap-evolve#228).
 const UNFINISHED: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
 
+/// A run, and the login that caused it.
+type Caused = (u64, Option<String>);
+
 /// What was seen the last time, by question.
 #[derive(Default)]
 pub struct Memory {
     repository: Option<Repository>,
     /// By status: the tag, and the runs with who caused them.
-    runs: BTreeMap<&'static str, (Option<String>, Vec<(u64, Option<String>)>)>,
+    runs: BTreeMap<&'static str, (Option<String>, Vec<Caused>)>,
     /// By run: the tag and the jobs.
     jobs: BTreeMap<u64, (Option<String>, Vec<JobReport>)>,
     /// How often it was looked at; now and then visibility and name are asked for anew.
@@ -57,7 +60,7 @@ fn refused(memory: &Memory, name: &str, reason: String) -> Observation {
 impl Memory {
     async fn look(&mut self, client: &Client, name: &str) -> Result<Observation, Error> {
         let known = match &self.repository {
-            Some(known) if self.looks % BELIEVED != 0 => known.clone(),
+            Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
             _ => repository(&client.repository(name).await?),
         };
         self.looks += 1;
