@@ -116,7 +116,7 @@ impl Forge {
         drop(places);
         match answer {
             Err(Error::NotFound { .. }) => Ok(None),
-            other => self.judge(Operation::Runs, full_name, other).map(|job| report(job)),
+            other => self.judge(Operation::Runs, full_name, other).map(report),
         }
     }
 
