@@ -3,6 +3,7 @@
 //! `in_progress` and `completed` are final; between `queued` and `waiting` nothing decides,
 //! so GitHub is asked where they disagree. Which runners are hired is `hiring`'s part.
 
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use rand::Rng;
@@ -167,8 +168,8 @@ impl<R: Rng> Fold<'_, R> {
             Judgement::Refused(why) => Verdict::Refused(why),
             Judgement::AskFork => {
                 let full_name = repository.full_name.clone();
-                if !self.state.forks.contains_key(&run) {
-                    self.state.forks.insert(run, ForkAnswer::Asking { tries: 0 });
+                if let Entry::Vacant(entry) = self.state.forks.entry(run) {
+                    entry.insert(ForkAnswer::Asking { tries: 0 });
                     self.request(Request::AskFork { repository: job.repository, full_name, run });
                 }
                 match &job.verdict {
