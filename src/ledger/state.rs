@@ -82,6 +82,8 @@ pub struct Breaker {
 pub struct Swept {
     /// Every served repository has been asked about once.
     pub all: bool,
+    /// And every question about a fork that this raised is answered: runners may be let go.
+    pub settled: bool,
     /// GitHub does not let us see these; their own classes are left alone.
     pub refused: BTreeSet<RepositoryId>,
 }

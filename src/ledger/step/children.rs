@@ -71,11 +71,11 @@ impl<R: Rng> Fold<'_, R> {
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
                 self.end_runner(name, "let go");
             }
-            RunnerState::Withdrawing(Leaving::LookingForPlacement | Leaving::Stopping)
-                if !placed =>
-            {
+            // Nomad said so just before the stop; that nobody saw it placed would not be enough.
+            RunnerState::Withdrawing(Leaving::Stopping) if !placed => {
                 self.end_runner(name, "let go before it was placed");
             }
+            RunnerState::Withdrawing(_) if runner.nameless => self.end_runner(name, how),
             RunnerState::Withdrawing(_) => {
                 // It may have registered meanwhile: look once more.
                 self.clear(name);

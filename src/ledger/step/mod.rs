@@ -250,6 +250,7 @@ impl<'a, R: Rng> Fold<'a, R> {
         for key in std::mem::take(&mut self.asks) {
             self.ask_class(&key);
         }
+        self.settle_after_start();
         // Letting go touches classes again, but never one that was not touched already.
         for key in self.classes.clone() {
             self.take_back(&key);

@@ -65,6 +65,16 @@ fn the_end_of_a_placed_child_may_be_seen_before_the_answer_about_its_placement()
 }
 
 #[test]
+fn one_that_ended_before_anybody_saw_it_placed_is_looked_for_at_github() {
+    let (mut ledger, runner) = surplus();
+    let _ = ledger.child(&runner, ended());
+    assert_eq!(words(&ledger.placement(&runner, ended())), ["find at forge in octo/app"]);
+    assert_eq!(words(&ledger.at_forge(&runner, registered(false))), ["delete registration 7"]);
+    let _ = ledger.deleted(&runner, Deletion::NoNewJob);
+    ledger.is_empty();
+}
+
+#[test]
 fn placed_and_not_registered_is_looked_for_until_its_time_to_boot_is_over_then_stopped() {
     let (mut ledger, runner) = surplus();
     let effects = ledger.placement(&runner, ChildPhase::Placed);
