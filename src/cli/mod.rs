@@ -2,7 +2,7 @@
 //! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
 
 mod check;
-mod connections;
+pub(crate) mod connections;
 mod demo;
 mod logging;
 mod send;
@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Environment, Loaded};
+pub(crate) use serve::Running;
 
 /// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
 #[derive(Parser)]
@@ -73,7 +74,7 @@ struct Everything {
 /// What a command came to, where it is not simply done.
 enum Failed {
     /// Exit 1.
-    Failed(anyhow::Error),
+    Because(anyhow::Error),
     /// Exit 2: the command line or the config.
     Wrong(String),
     /// Exit 1; whatever there is to say was said.
@@ -82,7 +83,7 @@ enum Failed {
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Failed::Failed(error.into())
+        Failed::Because(error.into())
     }
 }
 
@@ -122,7 +123,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Said) => ExitCode::from(1),
-        Err(Failed::Failed(error)) => {
+        Err(Failed::Because(error)) => {
             complain(&format!("roustabout: {error:#}"));
             ExitCode::from(1)
         }

@@ -23,7 +23,7 @@ use crate::webhook::{self, Bodies, Door, signature::Secrets};
 const ADMIN_CONNECTIONS: usize = 64;
 
 pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
-    let Loaded { settings, warnings, file } = super::load(config)?;
+    let Loaded { settings, warnings, file, .. } = super::load(config)?;
     logging::start(&settings.log);
     info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -1,4 +1,5 @@
-//! A repository's webhooks, to see whether one reaches us.
+//! Webhooks of repositories and organizations, to see whether one reaches us. What they have
+//! delivered is in `deliveries`.
 
 use serde::Deserialize;
 
@@ -51,6 +52,15 @@ impl Client {
     pub async fn hooks(&self, repo: &str) -> Result<Vec<Hook>, Error> {
         let mut path = registration::repository(repo);
         path.push("hooks");
+        self.hooks_at(path).await
+    }
+
+    /// `GET /orgs/…/hooks`, all pages. Needs "Webhooks: read" of the organization.
+    pub async fn organization_hooks(&self, login: &str) -> Result<Vec<Hook>, Error> {
+        self.hooks_at(vec!["orgs", login, "hooks"]).await
+    }
+
+    async fn hooks_at(&self, path: Vec<&str>) -> Result<Vec<Hook>, Error> {
         let hook = |wire: WireHook| Hook {
             id: wire.id,
             url: wire.config.url,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::registration;
+use super::runs::Conditional;
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -133,9 +134,25 @@ impl Client {
         let mut path = registration::repository(repo);
         path.extend(["actions", "runs", &id, "jobs"]);
         let call = Call::get(path).query("filter", "latest");
-        let items = |p: WireJobs| p.jobs.into_iter().map(WorkflowJob::from).collect();
         self.pages(call, items).await
     }
+
+    /// As [`jobs_of_run`](Self::jobs_of_run), if they are others than when `etag` was told.
+    pub async fn jobs_of_run_if_changed(
+        &self,
+        repo: &str,
+        run_id: u64,
+        etag: Option<&str>,
+    ) -> Result<Conditional<Vec<WorkflowJob>>, Error> {
+        let id = run_id.to_string();
+        let mut path = registration::repository(repo);
+        path.extend(["actions", "runs", &id, "jobs"]);
+        self.pages_if_changed(Call::get(path).query("filter", "latest"), etag, items).await
+    }
+}
+
+fn items(page: WireJobs) -> Vec<WorkflowJob> {
+    page.jobs.into_iter().map(WorkflowJob::from).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Source of all facts unless said otherwise: docs.github.com/en/rest, API version 2022-11-28,
 //! and GitHub's OpenAPI description.
 
+mod deliveries;
 mod error;
 mod gate;
 mod hooks;
@@ -21,6 +22,7 @@ mod transport;
 mod user;
 mod wire;
 
+pub use deliveries::Delivery;
 pub use error::Error;
 pub use hooks::{Hook, LastResponse};
 pub use jobs::{JobStatus, WorkflowJob};

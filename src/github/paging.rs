@@ -1,8 +1,10 @@
 //! Lists of several pages: follows `Link: <…>; rel="next"` until there is none.
 
+use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
+use super::runs::Conditional;
 use super::transport::{self, Answer, Call, Client, Target};
 
 /// GitHub gives at most 1000 filtered runs and 10 000 runners a group, a hundred a page.
@@ -21,6 +23,28 @@ impl Client {
         let request = first.name();
         let answer = self.call(first.query("per_page", "100")).await?;
         self.rest_of_pages(request, answer, items).await
+    }
+
+    /// As [`pages`](Self::pages), if the first page is another than when `etag` was told. The
+    /// lists that are asked for in this way carry their total on the first page.
+    pub(super) async fn pages_if_changed<'a, P, T>(
+        &self,
+        mut first: Call<'a>,
+        etag: Option<&'a str>,
+        items: fn(P) -> Vec<T>,
+    ) -> Result<Conditional<Vec<T>>, Error>
+    where
+        P: DeserializeOwned,
+    {
+        first.etag = etag;
+        let request = first.name();
+        let answer = self.call(first.query("per_page", "100")).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Conditional::Unchanged);
+        }
+        let etag = answer.etag();
+        let value = self.rest_of_pages(request, answer, items).await?;
+        Ok(Conditional::Fresh { value, etag })
     }
 
     /// The items of this page and of all that follow it.

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::registration;
+use super::runs::Conditional;
 use super::transport::{Call, Client};
 
 /// A repository as a run names it. Know repositories by `id`: names change.
@@ -35,6 +36,8 @@ pub struct Repository {
     /// What the token's user may do here; None where GitHub does not say.
     pub permissions: Option<RepositoryPermissions>,
     pub archived: bool,
+    /// Its owner is an organization, not a personal account.
+    pub owned_by_organization: bool,
 }
 
 /// The user's role, not the token's permissions: a fine-grained token may have less.
@@ -62,15 +65,18 @@ struct WireRepository {
     permissions: Option<RepositoryPermissions>,
     #[serde(default)]
     archived: bool,
+    owner: Option<WireOwner>,
 }
 
-impl Client {
-    /// `GET /repos/:owner/:name`. A renamed repository is found under its old name too: compare
-    /// `full_name`.
-    pub async fn repository(&self, repo: &str) -> Result<Repository, Error> {
-        let call = Call::get(registration::repository(repo));
-        let (wire, _) = self.read::<WireRepository>(call).await?;
-        Ok(Repository {
+#[derive(Deserialize)]
+struct WireOwner {
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+impl From<WireRepository> for Repository {
+    fn from(wire: WireRepository) -> Repository {
+        Repository {
             id: wire.id,
             full_name: wire.full_name,
             private: wire.private,
@@ -81,7 +87,27 @@ impl Client {
             html_url: wire.html_url,
             permissions: wire.permissions,
             archived: wire.archived,
-        })
+            owned_by_organization: wire.owner.is_some_and(|owner| owner.kind == "Organization"),
+        }
+    }
+}
+
+impl Client {
+    /// `GET /repos/:owner/:name`. A renamed repository is found under its old name too: compare
+    /// `full_name`.
+    pub async fn repository(&self, repo: &str) -> Result<Repository, Error> {
+        let call = Call::get(registration::repository(repo));
+        Ok(self.read::<WireRepository>(call).await?.0.into())
+    }
+
+    /// `GET /user/repos`: every repository that the token's user owns, works on, or sees through
+    /// an organization. `etag` is that of an earlier answer; it covers the first page.
+    pub async fn my_repositories(
+        &self,
+        etag: Option<&str>,
+    ) -> Result<Conditional<Vec<Repository>>, Error> {
+        let items = |page: Vec<WireRepository>| page.into_iter().map(Repository::from).collect();
+        self.pages_if_changed(Call::get(vec!["user", "repos"]), etag, items).await
     }
 }
 

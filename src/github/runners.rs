@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::registration::RunnersOf;
+use super::runs::Conditional;
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -85,6 +86,16 @@ impl Client {
         // Older Enterprise Servers ignore the parameter.
         all.retain(|runner| name.is_none_or(|name| runner.name == name));
         Ok(all)
+    }
+
+    /// All runners of the scope, if they are others than when `etag` was told.
+    pub async fn runners_if_changed(
+        &self,
+        of: RunnersOf<'_>,
+        etag: Option<&str>,
+    ) -> Result<Conditional<Vec<Runner>>, Error> {
+        let items = |p: WireRunners| p.runners.into_iter().map(Runner::from).collect();
+        self.pages_if_changed(Call::get(of.path()), etag, items).await
     }
 
     /// `DELETE …/actions/runners/:id`.

@@ -3,7 +3,6 @@
 //! The jobs of a run are in `jobs`.
 
 use jiff::Timestamp;
-use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::error::Error;
@@ -117,17 +116,8 @@ impl Client {
     ) -> Result<Conditional<Vec<Run>>, Error> {
         let mut path = registration::repository(repo);
         path.extend(["actions", "runs"]);
-        let mut call = Call::get(path).query("status", status).query("per_page", "100");
-        call.etag = etag;
-        let request = call.name();
-        let answer = self.call(call).await?;
-        if answer.status == StatusCode::NOT_MODIFIED {
-            return Ok(Conditional::Unchanged);
-        }
-        let etag = answer.etag();
         let items = |p: WireRuns| p.workflow_runs.into_iter().map(Run::from).collect();
-        let value = self.rest_of_pages(request, answer, items).await?;
-        Ok(Conditional::Fresh { value, etag })
+        self.pages_if_changed(Call::get(path).query("status", status), etag, items).await
     }
 }
 
