@@ -39,7 +39,7 @@ fn workflow_jobs() -> Vec<Value> {
 /// Sends it as JSON and as a form, over one connection; both answers.
 async fn both(raw: &mut Raw, event: &str, id: &str, payload: &Value) -> [Reply; 2] {
     let json = Request::hook(event, &format!("{id} json"), payload.to_string());
-    let form = Request::hook(event, &format!("{id} form"), payload.to_string()).in_a_form();
+    let form = Request::hook(event, &format!("{id} form"), payload.to_string()).into_form();
     raw.say(json.bytes()).await;
     let first = raw.reply().await;
     raw.say(form.bytes()).await;

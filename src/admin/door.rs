@@ -148,19 +148,15 @@ async fn jobs(State(shared): Door) -> Response {
         Ok(reasons) => reasons,
         Err(why) => return no_answer(why),
     };
-    read(&shared, |reader| reader.jobs(LIMIT)).map_or_else(
-        |response| *response,
-        |jobs| {
-            let list: Vec<JobJson> = jobs
-                .into_iter()
-                .map(|job| {
-                    let reason = reasons.get(&job.id()).cloned();
-                    JobJson::of(job, reason)
-                })
-                .collect();
-            Json(list).into_response()
-        },
-    )
+    let jobs = match read(&shared, |reader| reader.jobs(LIMIT)) {
+        Ok(jobs) => jobs,
+        Err(error) => return unread(&error),
+    };
+    let shown = jobs.into_iter().map(|job| {
+        let reason = reasons.get(&job.id()).cloned();
+        JobJson::of(job, reason)
+    });
+    Json(shown.collect::<Vec<_>>()).into_response()
 }
 
 async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
@@ -175,7 +171,7 @@ async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
         Err(why) => return no_answer(why),
     };
     match read(&shared, |reader| reader.job(JobId(id))) {
-        Err(response) => *response,
+        Err(error) => unread(&error),
         Ok(None) => problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
         Ok(Some(job)) => {
             let reason = reasons.get(&job.id()).cloned();
@@ -185,20 +181,23 @@ async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
 }
 
 async fn runners(State(shared): Door) -> Response {
-    read(&shared, |reader| reader.runners(LIMIT)).map_or_else(
-        |response| *response,
-        |runners| Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response(),
-    )
+    match read(&shared, |reader| reader.runners(LIMIT)) {
+        Ok(runners) => {
+            Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response()
+        }
+        Err(error) => unread(&error),
+    }
 }
 
 fn read<T>(
     shared: &Shared,
     question: impl FnOnce(&Reader) -> rusqlite::Result<T>,
-) -> Result<T, Box<Response>> {
+) -> rusqlite::Result<T> {
     // A reader has no state that a panic could leave half done.
     let reader = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
-    question(&reader).map_err(|error| {
-        let why = format!("cannot read the store: {error}");
-        Box::new(problem(StatusCode::INTERNAL_SERVER_ERROR, &why))
-    })
+    question(&reader)
+}
+
+fn unread(error: &rusqlite::Error) -> Response {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot read the store: {error}"))
 }

@@ -280,7 +280,7 @@ pub fn runners_of(target: &Target) -> RunnersOf<'_> {
 }
 
 /// `None` for a status that we do not know: it moves nothing.
-fn report(job: github::WorkflowJob) -> Option<JobReport> {
+pub fn report(job: github::WorkflowJob) -> Option<JobReport> {
     let status = match job.status {
         github::JobStatus::Queued => JobStatus::Queued,
         github::JobStatus::Waiting => JobStatus::Waiting,
@@ -301,5 +301,6 @@ fn report(job: github::WorkflowJob) -> Option<JobReport> {
         runner_name: job.runner_name,
         url: job.html_url,
         created_at: job.created_at.map(Time::from),
+        actor: None,
     })
 }

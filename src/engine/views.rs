@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::ledger::{JobId, State, Time, why};
+use super::Known;
+use crate::ledger::{JobId, ScopeKey, State, Time, why};
 
 #[derive(Debug, Serialize)]
 pub struct StatusView {
@@ -97,4 +98,17 @@ pub fn reasons(state: &State, now: Time) -> BTreeMap<JobId, String> {
     classes
         .flat_map(|(class, why)| class.waiting.iter().map(move |id| (*id, why.clone())))
         .collect()
+}
+
+/// What the sweeps need to know.
+pub fn known(state: &State) -> Known {
+    let jobs = state.by_repository.keys().filter_map(|id| state.repositories.get(id));
+    let runners = state.runners.values().filter_map(|runner| match runner.class.scope {
+        ScopeKey::Repository(id) => state.repositories.get(&id),
+        ScopeKey::Organization(_) => None,
+    });
+    Known {
+        repositories: jobs.chain(runners).map(|repository| repository.full_name.clone()).collect(),
+        children: state.runners.values().filter_map(|runner| runner.child.clone()).collect(),
+    }
 }

@@ -95,6 +95,9 @@ pub struct Runner {
     /// When its credential ends (a time, not the secret).
     pub credential_ends: Option<Time>,
     pub placed_at: Option<Time>,
+    /// When GitHub was first seen to list it.
+    #[serde(default)]
+    pub registered_at: Option<Time>,
     pub github_id: Option<u64>,
     /// Failed tries in a row of whatever is being tried now.
     pub tries: u32,
@@ -106,6 +109,35 @@ pub struct Runner {
 }
 
 impl Runner {
+    /// One that is owed a dispatch, and of which nothing else is known.
+    pub fn new(name: RunnerName, class: ClassKey, scope_name: String, now: Time) -> Self {
+        Self {
+            name,
+            class,
+            scope_name,
+            state: RunnerState::Wanted,
+            took: None,
+            unwanted: false,
+            cause: None,
+            namespace: None,
+            region: None,
+            parent: String::new(),
+            child: None,
+            nameless: false,
+            hired_at: now,
+            first_sent_at: None,
+            sends: 0,
+            credential_ends: None,
+            placed_at: None,
+            registered_at: None,
+            github_id: None,
+            tries: 0,
+            reason: None,
+            ended_at: None,
+            in_flight: false,
+        }
+    }
+
     /// Hired, wanted, and not yet busy.
     pub fn is_supply(&self) -> bool {
         self.took.is_none()

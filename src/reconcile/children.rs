@@ -42,7 +42,7 @@ impl Reconciler {
     async fn children_at(&self, place: &Place) -> Result<Vec<Found>, Error> {
         let prefix = &self.settings.runners.name_prefix;
         let listed = self.nomad.children_by_token_prefix(place, &format!("{prefix}-")).await?;
-        let followed = self.known.borrow().children.clone();
+        let followed = self.asking.known().await.unwrap_or_default().children;
         let mut found = Vec::new();
         for stub in listed.into_iter().filter(|stub| !followed.contains(&stub.id)) {
             let counts = &stub.counts;

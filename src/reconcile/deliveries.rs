@@ -59,7 +59,6 @@ impl Reconciler {
                 received_at: Time::from(jiff::Timestamp::now()),
                 repository: job.repository,
                 report: job.report,
-                sender: job.sender,
             };
             match self.store.keep(delivery.clone()).await {
                 Ok(Kept::New) => {

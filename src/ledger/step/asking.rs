@@ -112,7 +112,11 @@ impl<R: Rng> Fold<'_, R> {
             names.into_iter().filter(|name| class.unaccounted.contains(name)).collect();
         let others = class.unaccounted.len() > unseen.len();
         if !unseen.is_empty() && !class.waiting.is_empty() {
-            let wait = self.wait_before_replacing(&key, &unseen);
+            let (wait, counted) = self.wait_before_replacing(&key, &unseen);
+            if counted {
+                let why = self.state.classes.get(&key).and_then(|class| class.last_end.clone());
+                self.pool_failed(&key.pool, &unseen, why);
+            }
             let until = self.now + wait;
             self.set_hold(&key, Some(Hold::Until(until)));
             self.set_timer(until, Timer::Class(key.clone()));
@@ -160,20 +164,21 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Counts an end without a job, and says how long nobody is hired for it. Runners that had
     /// been sent before the last one was counted ended together with that one.
-    fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> Duration {
+    fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> (Duration, bool) {
         let runners = unseen.iter().filter_map(|name| self.state.runners.get(name));
         let sent = runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max();
-        let Some(class) = self.state.classes.get_mut(key) else { return Duration::ZERO };
-        if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted)) {
+        let Some(class) = self.state.classes.get_mut(key) else { return (Duration::ZERO, false) };
+        let counts = class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted));
+        if counts {
             class.ended_unseen += 1;
             class.counted_at = Some(self.now);
         }
         // GitHub's ids ascend, so the last is the youngest.
         let youngest = class.waiting.last().and_then(|id| self.state.jobs.get(id));
         if youngest.is_some_and(|job| self.now.since(job.received_at) > OLD) {
-            return HOURLY;
+            return (HOURLY, counts);
         }
-        backoff(class.ended_unseen.saturating_sub(1), self.rng)
+        (backoff(class.ended_unseen.saturating_sub(1), self.rng), counts)
     }
 
     /// No job names these: whatever they left at GitHub is cleared away.

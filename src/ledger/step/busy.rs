@@ -51,6 +51,7 @@ impl<R: Rng> Fold<'_, R> {
             && let Some(class) = self.state.classes.get_mut(&key)
         {
             class.works();
+            self.pool_works(&key.pool);
             self.touch(&key);
         }
     }
@@ -96,6 +97,7 @@ impl<R: Rng> Fold<'_, R> {
             entry.works();
             entry.unaccounted.remove(name);
         }
+        self.pool_works(&class.pool);
         if news {
             let message = if done { "runner finished its job" } else { "runner took a job" };
             self.note_runner(false, name, message.to_owned());

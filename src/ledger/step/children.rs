@@ -22,6 +22,7 @@ impl<R: Rng> Fold<'_, R> {
             match phase {
                 ChildPhase::NotPlaced => {}
                 ChildPhase::Placed => self.placed(&name),
+                ChildPhase::Replaced => self.replaced(&name),
                 ChildPhase::Ended { how } => self.child_ended(&name, &how),
             }
         }
@@ -36,6 +37,17 @@ impl<R: Rng> Fold<'_, R> {
         if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
             self.change(name, |runner| runner.placed_at = Some(now));
             self.note_runner(false, name, "runner placed".to_owned());
+            self.start_clocks(name);
+        }
+    }
+
+    /// Its allocation was lost and Nomad has started another. One that had no job is let go:
+    /// its credential is used up, and another is hired. One that had is left to its end.
+    fn replaced(&mut self, name: &RunnerName) {
+        self.placed(name);
+        let supply = self.state.runners.get(name).is_some_and(|r| r.is_supply());
+        if supply {
+            self.let_go(name, "its allocation was lost, and a second one cannot register");
         }
     }
 
@@ -59,11 +71,11 @@ impl<R: Rng> Fold<'_, R> {
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
                 self.end_runner(name, "let go");
             }
-            RunnerState::Withdrawing(Leaving::LookingForPlacement | Leaving::Stopping)
-                if !placed =>
-            {
+            // Nomad said so just before the stop; that nobody saw it placed would not be enough.
+            RunnerState::Withdrawing(Leaving::Stopping) if !placed => {
                 self.end_runner(name, "let go before it was placed");
             }
+            RunnerState::Withdrawing(_) if runner.nameless => self.end_runner(name, how),
             RunnerState::Withdrawing(_) => {
                 // It may have registered meanwhile: look once more.
                 self.clear(name);

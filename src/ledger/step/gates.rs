@@ -95,7 +95,8 @@ impl<R: Rng> Fold<'_, R> {
 
     /// The one that tried found neither that the way is open nor that it is closed.
     pub(super) fn release_probe(&mut self, name: &RunnerName) {
-        let gates = self.state.refusals.values_mut();
+        let breakers = self.state.breakers.values_mut().filter_map(|b| b.gate.as_mut());
+        let gates = self.state.refusals.values_mut().chain(breakers);
         let away = match &mut self.state.nomad {
             NomadState::Away(gate) => Some(gate),
             _ => None,

@@ -19,25 +19,26 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 impl<R: Rng> Fold<'_, R> {
     /// Nobody needs it: not sent is simply forgotten, an unknown outcome is waited for.
-    pub(super) fn let_go(&mut self, name: &RunnerName) {
+    pub(super) fn let_go(&mut self, name: &RunnerName, why: &str) {
         let Some(runner) = self.state.runners.get(name) else { return };
         match runner.state {
             RunnerState::Wanted => self.end_runner(name, "not wanted any more"),
             RunnerState::Dispatching(_) => self.change(name, |runner| runner.unwanted = true),
-            _ => self.begin_leaving(name),
+            _ => self.begin_leaving(name, why),
         }
     }
 
-    pub(super) fn begin_leaving(&mut self, name: &RunnerName) {
-        self.note_runner(false, name, "runner let go: no job waits for it".to_owned());
+    pub(super) fn begin_leaving(&mut self, name: &RunnerName, why: &str) {
+        self.note_runner(false, name, format!("runner let go: {why}"));
         self.change(name, |runner| {
             runner.unwanted = false;
             runner.tries = 0;
+            runner.reason = Some(why.to_owned());
         });
         self.leave(name, Leaving::LookingForPlacement);
     }
 
-    fn leave(&mut self, name: &RunnerName, leaving: Leaving) {
+    pub(super) fn leave(&mut self, name: &RunnerName, leaving: Leaving) {
         self.change(name, |runner| runner.state = RunnerState::Withdrawing(leaving));
         self.drive(name);
     }
@@ -72,7 +73,7 @@ impl<R: Rng> Fold<'_, R> {
         pool.map_or(pool::GONE_RELEASE_GRACE, |pool| pool.release_grace)
     }
 
-    fn boot_timeout(&self, runner: &Runner) -> Duration {
+    pub(super) fn boot_timeout(&self, runner: &Runner) -> Duration {
         let pool = self.state.rules.pool(&runner.class.pool);
         pool.map_or(pool::GONE_BOOT_TIMEOUT, |pool| pool.boot_timeout)
     }
@@ -101,7 +102,7 @@ impl<R: Rng> Fold<'_, R> {
             Err(failure) => self.try_again(name, failure),
             Ok(ChildPhase::Ended { how }) => self.child_ended(name, &how),
             Ok(ChildPhase::NotPlaced) => self.leave(name, Leaving::Stopping),
-            Ok(ChildPhase::Placed) => {
+            Ok(ChildPhase::Placed | ChildPhase::Replaced) => {
                 let now = self.now;
                 self.change(name, |runner| {
                     runner.placed_at.get_or_insert(now);
@@ -166,7 +167,7 @@ impl<R: Rng> Fold<'_, R> {
                     Leaving::LookingForRegistration | Leaving::LookingForJob
                 )
                 | RunnerState::Clearing
-        );
+        ) || self.is_late_to_boot(runner);
         if !asked {
             // A webhook was faster, and its state may want something else by now.
             self.drive(name);
@@ -209,6 +210,8 @@ impl<R: Rng> Fold<'_, R> {
                 self.runner_took(name, None, false);
             }
             RunnerState::Withdrawing(_) => self.leave(name, Leaving::Deleting),
+            RunnerState::Dispatched if busy => self.runner_took(name, None, false),
+            RunnerState::Dispatched => self.registered(name, id),
             _ => self.drive(name),
         }
     }
@@ -231,6 +234,7 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.tries += 1);
                 self.leave(name, Leaving::Booting { look_again });
             }
+            RunnerState::Dispatched => self.did_not_boot(name),
             _ => {}
         }
     }

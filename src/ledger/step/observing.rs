@@ -23,7 +23,6 @@ impl<R: Rng> Fold<'_, R> {
             }
             Observation::SweptAll => {
                 self.state.swept.all = true;
-                self.touch_all();
             }
             Observation::Runners { target, runners } => self.runners_listed(&target, runners),
             Observation::Children(found) => {
@@ -37,7 +36,9 @@ impl<R: Rng> Fold<'_, R> {
     fn swept(&mut self, repository: Repository, reports: Vec<JobReport>) {
         let id = repository.id;
         self.meet_repository(repository);
-        self.state.swept.refused.remove(&id);
+        if self.state.swept.refused.remove(&id) {
+            self.touch_scope(&ScopeKey::Repository(id));
+        }
         let mut missing = self.state.by_repository.get(&id).cloned().unwrap_or_default();
         for report in reports {
             missing.remove(&report.id);
@@ -68,7 +69,16 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn may_let_go(&self, key: &ClassKey) -> bool {
         let swept = &self.state.swept;
         let refused = matches!(key.scope, ScopeKey::Repository(id) if swept.refused.contains(&id));
-        swept.all && self.state.forks_are_known() && !refused
+        swept.settled && !refused
+    }
+
+    /// Notices when everything was seen once since the start, with what it raised.
+    pub(super) fn settle_after_start(&mut self) {
+        let swept = &mut self.state.swept;
+        if swept.all && !swept.settled && self.state.forks_are_known() {
+            self.state.swept.settled = true;
+            self.touch_all();
+        }
     }
 
     fn runners_listed(&mut self, target: &Target, listed: Vec<Registered>) {

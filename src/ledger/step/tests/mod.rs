@@ -20,6 +20,7 @@ use super::{resume, step};
 use crate::ledger::event::{
     AtForge, ChildPhase, Deletion, DispatchOutcome, Failure, FoundChild, Webhook,
 };
+use crate::ledger::observation::Observation;
 use crate::ledger::{
     ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, Pool, Record,
     Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState, ScopeKey, State,
@@ -44,7 +45,10 @@ impl Rows {
                 Record::Job(job) => drop(self.jobs.insert(job.id(), *job)),
                 Record::Runner(runner) => drop(self.runners.insert(runner.name.clone(), *runner)),
                 Record::Repository(repo) => drop(self.repositories.insert(repo.id, *repo)),
-                Record::Class { .. } | Record::Folded(_) => {}
+                Record::Class { .. }
+                | Record::Folded(_)
+                | Record::Pause { .. }
+                | Record::Happened { .. } => {}
             }
         }
     }
@@ -77,7 +81,7 @@ struct Ledger {
 }
 
 fn rules(max: u32, pools: Vec<Pool>) -> Rules {
-    Rules { name_prefix: "roustabout".into(), max, pools }
+    Rules { name_prefix: "roustabout".into(), max, robots: vec!["dependabot[bot]".into()], pools }
 }
 
 fn scope() -> ScopeKey {
@@ -123,6 +127,7 @@ impl Ledger {
     fn made_ready(mut self) -> Self {
         let _ = self.step(Event::ChildrenSeen(Vec::new()));
         let _ = self.minted(scope());
+        let _ = self.step(Event::Observed(Box::new(Observation::SweptAll)));
         self
     }
 
@@ -311,6 +316,7 @@ fn word(request: &Request) -> String {
         Request::LookAtPlacement { .. } => "look at placement".into(),
         Request::StopChild { .. } => "stop child".into(),
         Request::DeleteRegistration { id, .. } => format!("delete registration {id}"),
+        Request::DeleteStray { id, .. } => format!("delete stray {id}"),
         Request::AskFork { run, .. } => format!("ask fork of run {run}"),
         Request::AskJobs { names, .. } => format!("ask jobs after {} ended", names.len()),
         Request::AskJob { job, .. } => format!("ask job {job}"),

@@ -1,0 +1,142 @@
+//! How long anything in a runner's life may take: to be placed, to boot, to be given a job, to
+//! live. One timer a runner; when it is due, whatever is overdue by then happens.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::Fold;
+use crate::ledger::pool::Delivery;
+use crate::ledger::runner::{Leaving, RunnerState};
+use crate::ledger::state::Timer;
+use crate::ledger::{Runner, RunnerName, Time};
+
+/// How long a deadline waits while nobody may be let go yet, after a start.
+const NOT_NOW: Duration = Duration::from_secs(30);
+
+/// What a runner is late for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deadline {
+    Placement,
+    Boot,
+    Idle,
+    Life,
+}
+
+impl<R: Rng> Fold<'_, R> {
+    /// Sets the timer for whatever the runner may be late for next.
+    pub(super) fn start_clocks(&mut self, name: &RunnerName) {
+        let next = self.state.runners.get(name).and_then(|runner| {
+            let due = self.deadlines(runner).map(|(at, _)| at).filter(|at| *at > self.now).min();
+            // What is overdue already is looked at at once, by the same way.
+            let overdue = self.deadlines(runner).any(|(at, _)| at <= self.now);
+            if overdue { Some(self.now) } else { due }
+        });
+        if let Some(at) = next {
+            self.set_timer(at, Timer::Deadline(name.clone()));
+        }
+    }
+
+    /// Everything a runner in this state can be late for, and from when on.
+    fn deadlines(&self, runner: &Runner) -> impl Iterator<Item = (Time, Deadline)> + use<R> {
+        let pool = self.state.rules.pool(&runner.class.pool);
+        let supply = runner.is_supply() && runner.child.is_some();
+        let waits = pool.is_some_and(|pool| pool.delivery != Delivery::None);
+        let sent = runner.first_sent_at.unwrap_or(runner.hired_at);
+        let placement = pool
+            .filter(|_| supply && waits && runner.placed_at.is_none())
+            .map(|pool| (sent + pool.placement_timeout, Deadline::Placement));
+        let boot = runner
+            .placed_at
+            .filter(|_| supply && !runner.nameless && runner.state == RunnerState::Dispatched)
+            .map(|at| (at + self.boot_timeout(runner), Deadline::Boot));
+        let idle = runner
+            .registered_at
+            .filter(|_| supply && runner.state == RunnerState::Registered)
+            .zip(pool)
+            .map(|(at, pool)| (at + pool.idle_timeout, Deadline::Idle));
+        let life = pool
+            .filter(|_| supply)
+            .map(|pool| (runner.hired_at + pool.max_lifetime, Deadline::Life));
+        [placement, boot, idle, life].into_iter().flatten()
+    }
+
+    pub(super) fn check_deadlines(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let mut missed = self.deadlines(runner).filter(|(at, _)| *at <= self.now);
+        let Some((_, missed)) = missed.next() else { return self.start_clocks(name) };
+        if runner.in_flight || !self.may_let_go(&runner.class.clone()) {
+            return self.set_timer(self.now + NOT_NOW, Timer::Deadline(name.clone()));
+        }
+        match missed {
+            // Not its pool's fault: no backoff, no breaker; the next has a fresh credential.
+            Deadline::Placement => {
+                self.let_go(
+                    name,
+                    "not placed within placement_timeout; hired again with a fresh credential",
+                );
+            }
+            Deadline::Boot => self.look_whether_it_booted(name),
+            Deadline::Idle => self.idle_too_long(name),
+            Deadline::Life => {
+                self.note_runner(true, name, "runner is older than max_lifetime".to_owned());
+                self.let_go(name, "older than max_lifetime, and not busy");
+            }
+        }
+    }
+
+    /// Placed for longer than it may take to register, and not known to have a job.
+    pub(super) fn is_late_to_boot(&self, runner: &Runner) -> bool {
+        let mut late = self.deadlines(runner).filter(|(at, _)| *at <= self.now);
+        late.any(|(_, deadline)| deadline == Deadline::Boot)
+    }
+
+    fn look_whether_it_booted(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let request = self.find_at_forge(runner);
+        self.change(name, |runner| runner.in_flight = true);
+        self.request(request);
+    }
+
+    /// GitHub lists it: from here on it may be idle too long.
+    pub(super) fn registered(&mut self, name: &RunnerName, id: u64) {
+        let now = self.now;
+        self.change(name, |runner| {
+            runner.state = RunnerState::Registered;
+            runner.github_id = Some(id);
+            runner.registered_at.get_or_insert(now);
+        });
+        self.note_runner(false, name, "runner registered".to_owned());
+        self.start_clocks(name);
+    }
+
+    /// Neither a runner nor a running job carries its name: stop it, and look once more when
+    /// it has ended.
+    pub(super) fn did_not_boot(&mut self, name: &RunnerName) {
+        let why = "not registered within boot_timeout";
+        self.ends_unused(name, why);
+        self.leave(name, Leaving::Stopping);
+    }
+
+    fn idle_too_long(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let waits = self.state.classes.get(&runner.class).is_some_and(|c| !c.waiting.is_empty());
+        if !waits {
+            // Surplus is let go elsewhere; nobody waits for what it does not get.
+            return self.set_timer(self.now + NOT_NOW, Timer::Deadline(name.clone()));
+        }
+        let why = "given no job within idle_timeout although jobs wait; may its runner group serve the repository?";
+        self.ends_unused(name, why);
+        self.begin_leaving(name, why);
+    }
+
+    /// Counts as one that ended without a job: GitHub is asked before another is hired.
+    fn ends_unused(&mut self, name: &RunnerName, why: &str) {
+        self.note_runner(true, name, format!("runner is of no use: {why}"));
+        self.change(name, |runner| runner.reason = Some(why.to_owned()));
+        let Some(class) = self.state.runners.get(name).map(|runner| runner.class.clone()) else {
+            return;
+        };
+        self.ask_before_hiring(&class, Some(name));
+    }
+}
