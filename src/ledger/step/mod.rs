@@ -22,7 +22,7 @@ mod letting_go;
 mod observing;
 mod operator;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timers;
