@@ -97,7 +97,7 @@ fn failure(reason: &str) -> Failure {
 }
 
 fn ended() -> ChildPhase {
-    ChildPhase::Ended { how: "exit code 1".into() }
+    ChildPhase::Ended { how: "exit code 1".into(), placed: true }
 }
 
 fn report_by(id: u64, status: JobStatus, runner: &RunnerName) -> JobReport {
