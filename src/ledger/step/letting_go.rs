@@ -89,6 +89,7 @@ impl<R: Rng> Fold<'_, R> {
                 runner.reason = None;
             }
         });
+        self.start_clocks(name);
     }
 
     pub(super) fn placement_seen(&mut self, name: &RunnerName, answer: Answer<ChildPhase>) {
