@@ -136,6 +136,28 @@ impl Proxied {
         reqwest::get(url).await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
+    /// Any other request at the agent itself.
+    pub async fn nomad_send(&self, method: &str, path: &str, body: Value) -> Value {
+        let url = self.agent.address().join(path).unwrap();
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let sent = reqwest::Client::new().request(method, url).json(&body).send().await.unwrap();
+        sent.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Somebody stops it by hand.
+    pub async fn stop_by_hand(&self, child: &str) {
+        let path = format!("/v1/job/{}", child.replace('/', "%2F"));
+        self.nomad_send("DELETE", &path, Value::Null).await;
+    }
+
+    /// Nothing new is placed on the one node, or everything is again.
+    pub async fn set_eligible(&self, eligible: bool) {
+        let node = self.nomad_get("/v1/nodes").await[0]["ID"].as_str().unwrap().to_owned();
+        let word = if eligible { "eligible" } else { "ineligible" };
+        let path = format!("/v1/node/{node}/eligibility");
+        self.nomad_send("PUT", &path, serde_json::json!({ "Eligibility": word })).await;
+    }
+
     /// Nomad forgets everything that has ended.
     pub async fn collect_garbage(&self) {
         let url = self.agent.address().join("/v1/system/gc").unwrap();
