@@ -8,9 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{DeliveryFaults, HookSpec, Scope, Status};
-use roustabout::simulated::protocol::Registration;
 use support::daemon::SECRET;
 use support::proxied::Proxied;
 use support::proxy::Fate;
@@ -108,12 +106,7 @@ async fn the_database_is_lost() {
     until("a fourth is hired", LIMIT, async || world.children().await.len() == 4).await;
     world.daemon.kill_hard();
     world.cancel(&unneeded);
-    for suffix in ["", "-wal", "-shm"] {
-        let file = format!("{}{suffix}", world.daemon.database().display());
-        // The last two are only there after an unclean end.
-        let _ = std::fs::remove_file(file);
-    }
-    assert!(!world.daemon.database().exists());
+    lose_database(&world);
     world.daemon.start().await;
     until("all four are adopted", LIMIT, async || {
         world.daemon.log().matches("runner adopted").count() >= 3
@@ -123,32 +116,15 @@ async fn the_database_is_lost() {
     assert_eq!(world.children().await.len(), 4, "nobody was hired twice");
 }
 
-fn register(world: &Proxied, name: &str) -> u64 {
-    world.github.with(|github, now| {
-        let scope = Scope::Repository(world.app);
-        let (token, _) = github.mint_runner_token(scope, Purpose::Register, now);
-        let registration = Registration {
-            url: format!("{}/octo/app", world.github.url().trim_end_matches('/')),
-            token,
-            name: name.to_owned(),
-            labels: vec!["self-hosted".to_owned(), "elsewhere".to_owned()],
-            ephemeral: true,
-            replace: false,
-            group: None,
-        };
-        github.register(&registration, now).unwrap().id
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stray_registration_of_ours_is_deleted_and_no_other() {
     let world = Proxied::planned(often()).await;
-    let ours = register(&world, "roustabout-x64-0123456789abc");
-    let gone_pool = register(&world, "roustabout-old-pool-0123456789abd");
+    let ours = world.register_by_hand("roustabout-x64-0123456789abc");
+    let gone_pool = world.register_by_hand("roustabout-old-pool-0123456789abd");
     let others = [
-        register(&world, "roustabout2-x64-0123456789abc"),
-        register(&world, "roustabout-x64-by-hand"),
-        register(&world, "build-server-7"),
+        world.register_by_hand("roustabout2-x64-0123456789abc"),
+        world.register_by_hand("roustabout-x64-by-hand"),
+        world.register_by_hand("build-server-7"),
     ];
     until("the strays are deleted", LIMIT, async || {
         world
@@ -161,6 +137,56 @@ async fn a_stray_registration_of_ours_is_deleted_and_no_other() {
         assert!(others.iter().all(|id| github.runner(*id).is_some_and(|r| r.registered)));
     });
     assert_eq!(world.github_proxy.count("DELETE", "/actions/runners/"), 2);
+}
+
+fn lose_database(world: &Proxied) {
+    for suffix in ["", "-wal", "-shm"] {
+        let file = format!("{}{suffix}", world.daemon.database().display());
+        // The last two are only there after an unclean end.
+        let _ = std::fs::remove_file(file);
+    }
+    assert!(!world.daemon.database().exists());
+}
+
+/// A webhook comes before Nomad has shown what lives: nobody is hired until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_hired_before_what_lives_is_known() {
+    let mut world = Proxied::planned(often()).await;
+    world.set_eligible(false).await;
+    let jobs = world.queue(world.app, 1, 200);
+    until("it is hired for", LIMIT, async || world.children().await.len() == 1).await;
+    world.daemon.kill_hard();
+    lose_database(&world);
+    let mut held = world.nomad_proxy.next("GET", "DispatchIdempotencyToken", Fate::HoldAnswer);
+    world.daemon.start().await;
+    held.arrived().await;
+    let more = world.queue(world.app, 1, 200);
+    until("it is known", LIMIT, async || world.daemon.job(more[0]).await["id"].is_u64()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.children().await.len(), 1);
+    world.until_reason(more[0], "waiting for Nomad's first listing").await;
+    held.release();
+    world.set_eligible(true).await;
+    world.each_ran_once(&[jobs, more].concat(), LIMIT).await;
+    assert_eq!(world.children().await.len(), 2);
+}
+
+/// GitHub does not say at first which repository a child of ours belongs to.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_is_lost_and_github_stumbles() {
+    let mut world = Proxied::planned(often()).await;
+    let jobs = world.queue(world.app, 1, 6_000);
+    until_status(&world, jobs[0], Status::InProgress).await;
+    world.daemon.kill_hard();
+    lose_database(&world);
+    let mut stumble = world.github_proxy.rule("GET", "/repos/octo/app", 0, 3, Fate::Refuse(503));
+    world.daemon.start().await;
+    stumble.arrived().await;
+    until("it is adopted", LIMIT, async || world.daemon.log().contains("runner adopted")).await;
+    let status = world.daemon.api("/api/v1/runners").await;
+    assert_eq!(status[0]["scope"], "octo/app", "{status}");
+    world.each_ran_once(&jobs, LIMIT).await;
+    assert_eq!(world.children().await.len(), 1);
 }
 
 /// The door was shut when the organization's hook knocked, and the sweep sees no run: the
@@ -182,6 +208,8 @@ async fn what_an_organizations_hook_failed_to_deliver_is_fetched() {
     let blind = world.github_proxy.rule("GET", "/actions/runs?", 0, 1_000, Fate::Refuse(404));
     drop_webhooks(&world, 0.0);
     let jobs = world.queue(world.app, 1, 200);
+    let cancelled = world.queue(world.lib, 2, 200);
+    world.cancel(&cancelled);
     until("the hook's log shows the failure", LIMIT, async || {
         world.github.with(|github, _| github.next_delivery().is_none())
     })
@@ -193,7 +221,10 @@ async fn what_an_organizations_hook_failed_to_deliver_is_fetched() {
     world.each_ran_once(&jobs, LIMIT).await;
     assert!(world.daemon.log().contains("missed webhook fetched"));
     assert_eq!(world.github_proxy.count("POST", "/attempts"), 0, "nothing was redelivered");
-    assert_eq!(world.children().await.len(), 1);
+    assert_eq!(world.children().await.len(), 1, "nobody was hired for what was cancelled");
+    for job in cancelled {
+        assert_eq!(world.daemon.job(job).await["conclusion"], "cancelled");
+    }
 }
 
 /// Several sweeps, and the user whose token it is has spent nothing.

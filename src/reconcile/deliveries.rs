@@ -82,21 +82,32 @@ impl Reconciler {
         let Some(newest) = new.iter().map(|delivery| delivery.id).max() else {
             return Ok(Some(etag));
         };
-        // Oldest first, as they should have come.
-        for missed in new.iter().rev().filter(|d| d.failed() && d.event == "workflow_job") {
-            let Some(payload) = client.delivered_payload(login, hook.id, missed.id).await? else {
-                continue;
+        let missed = new.iter().filter(|d| d.failed() && d.event == "workflow_job");
+        // Newest first, and of each job only that: nobody is hired for what has ended since.
+        let mut told = BTreeSet::new();
+        let mut newest_of_jobs = Vec::new();
+        for missed in missed {
+            let payload = match client.delivered_payload(login, hook.id, missed.id).await {
+                Ok(Some(payload)) => payload,
+                // Too old by now.
+                Ok(None) | Err(Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
             };
             let Ok(job) = read_workflow_job(payload.to_string().as_bytes()) else { continue };
+            if job.report.as_ref().is_none_or(|report| told.insert(report.id)) {
+                newest_of_jobs.push((missed.guid.clone(), job));
+            }
+        }
+        for (guid, job) in newest_of_jobs.into_iter().rev() {
             let delivery = Delivery {
-                id: DeliveryId(missed.guid.clone()),
+                id: DeliveryId(guid.clone()),
                 received_at: Time::from(jiff::Timestamp::now()),
                 repository: job.repository,
                 report: job.report,
             };
             match self.store.keep(delivery.clone()).await {
                 Ok(Kept::New) => {
-                    info!(delivery = missed.guid, organization = login, "missed webhook fetched");
+                    info!(delivery = guid, organization = login, "missed webhook fetched");
                     // Closed: the daemon is ending, and the inbox has it.
                     let _ = self.hand.send(delivery);
                 }

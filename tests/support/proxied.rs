@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
+use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{HookSpec, Scope, Status, Visibility, What};
+use roustabout::simulated::protocol::Registration;
 use serde_json::Value;
 
 use super::daemon::SECRET;
@@ -85,6 +87,24 @@ impl Proxied {
             let id = github.add_repository(name, visibility, now);
             github.add_hook(Scope::Repository(id), HookSpec::new(&url, SECRET), now);
             id
+        })
+    }
+
+    /// A registration at `octo/app` that no runner of ours made and that fits no job.
+    pub fn register_by_hand(&self, name: &str) -> u64 {
+        self.github.with(|github, now| {
+            let scope = Scope::Repository(self.app);
+            let (token, _) = github.mint_runner_token(scope, Purpose::Register, now);
+            let registration = Registration {
+                url: format!("{}/octo/app", self.github.url().trim_end_matches('/')),
+                token,
+                name: name.to_owned(),
+                labels: vec!["self-hosted".to_owned(), "elsewhere".to_owned()],
+                ephemeral: true,
+                replace: false,
+                group: None,
+            };
+            github.register(&registration, now).unwrap().id
         })
     }
 
