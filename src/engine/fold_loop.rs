@@ -40,6 +40,9 @@ pub struct FoldLoop {
     pub health: Health,
     pub stop: CancellationToken,
     pub grace: Duration,
+    /// What Nomad showed of our children before those that nobody followed were listed: with
+    /// the first of it hiring begins, and one of them may be what a job needs.
+    pub early: Option<Vec<Event>>,
     /// Once it is to end: until when it may take.
     pub over: Option<tokio::time::Instant>,
 }
@@ -98,8 +101,18 @@ impl FoldLoop {
     }
 
     fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
+        if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
+            return early.push(event);
+        }
+        let listed = matches!(&event, Event::Observed(observation)
+            if matches!(**observation, Observation::Children(_)));
         self.drop_what_is_over(&mut event);
         batch.take(step::step(&mut self.state, event, now(), rng));
+        if listed {
+            for event in self.early.take().unwrap_or_default() {
+                batch.take(step::step(&mut self.state, event, now(), rng));
+            }
+        }
     }
 
     /// Listings lag: what they say of jobs that the store knows to have ended is too late.

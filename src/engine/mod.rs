@@ -157,6 +157,7 @@ impl Engine {
             health: health.clone(),
             stop: stop.clone(),
             grace: settings.shutdown_grace,
+            early: Some(Vec::new()),
             over: None,
         };
         let running = tokio::spawn(async move {

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use self::children::Listed;
 use crate::config::Settings;
 use crate::engine::{Asking, Forges};
 use crate::github;
@@ -30,6 +31,8 @@ use crate::{nomad, webhook};
 
 /// Repositories that are looked at at the same time.
 const AT_ONCE: usize = 4;
+/// Between tries to list the children at the start, for until then nobody is hired.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
 /// A repository is looked at often for so long after it last had open demand.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 
@@ -57,8 +60,13 @@ impl Reconciler {
         let mut memories: BTreeMap<String, sweep::Memory> = BTreeMap::new();
         let mut recent: BTreeMap<String, Instant> = BTreeMap::new();
         let mut runners = runners::Memory::default();
+        let mut hooks = deliveries::Memory::default();
         let mut next_full = Instant::now();
         let mut first = true;
+        // Before the sweep, so that nobody is hired for a job whose runner is there already.
+        while self.list_children().await == Listed::No {
+            tokio::time::sleep(LIST_AGAIN).await;
+        }
         loop {
             let everything = Instant::now() >= next_full;
             let now = Instant::now();
@@ -74,12 +82,12 @@ impl Reconciler {
                 next_full = now + full;
                 // First the children, so that a runner of one is not taken for a stray.
                 let listed = self.list_children().await;
-                if listed {
+                if listed == Listed::Whole {
                     let targets = served.targets();
                     self.list_runners(targets, &mut runners).await;
                 }
-                self.fetch_failed_deliveries(&served.organizations()).await;
-                if first && whole && listed {
+                self.fetch_failed_deliveries(&served.organizations(), &mut hooks).await;
+                if first && whole && listed == Listed::Whole {
                     first = false;
                     self.tell(Observation::SweptAll);
                 } else if first {

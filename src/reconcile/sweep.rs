@@ -20,6 +20,7 @@ type Caused = (u64, Option<String>);
 #[derive(Default)]
 pub struct Memory {
     repository: Option<Repository>,
+    repository_tag: Option<String>,
     /// By status: the tag, and the runs with who caused them.
     runs: BTreeMap<&'static str, (Option<String>, Vec<Caused>)>,
     /// By run: the tag and the jobs.
@@ -61,7 +62,17 @@ impl Memory {
     async fn look(&mut self, client: &Client, name: &str) -> Result<Observation, Error> {
         let known = match &self.repository {
             Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
-            _ => repository(&client.repository(name).await?),
+            known => {
+                let tag = known.as_ref().and(self.repository_tag.as_deref());
+                match (client.repository_if_changed(name, tag).await?, known) {
+                    (Conditional::Fresh { value, etag }, _) => {
+                        self.repository_tag = etag;
+                        repository(&value)
+                    }
+                    (Conditional::Unchanged, Some(known)) => known.clone(),
+                    (Conditional::Unchanged, None) => repository(&client.repository(name).await?),
+                }
+            }
         };
         self.looks += 1;
         self.repository = Some(known.clone());

@@ -103,6 +103,18 @@ impl<R: Rng> Fold<'_, R> {
         late.any(|(_, deadline)| deadline == Deadline::Boot)
     }
 
+    /// Whoever waits, it is of no use any more and does not return to work.
+    pub(super) fn is_past_use(&self, runner: &Runner) -> bool {
+        let Some(pool) = self.state.rules.pool(&runner.class.pool) else { return false };
+        let sent = runner.first_sent_at.unwrap_or(runner.hired_at);
+        let waits = pool.delivery != Delivery::None;
+        let unplaced = waits && runner.child.is_some() && runner.placed_at.is_none();
+        let idle = |at: Time| self.now >= at + pool.idle_timeout;
+        (unplaced && self.now >= sent + pool.placement_timeout)
+            || runner.registered_at.is_some_and(idle)
+            || self.now >= runner.hired_at + pool.max_lifetime
+    }
+
     fn look_whether_it_booted(&mut self, name: &RunnerName) {
         let Some(runner) = self.state.runners.get(name) else { return };
         let request = self.find_at_forge(runner);

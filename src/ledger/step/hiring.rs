@@ -54,7 +54,9 @@ impl<R: Rng> Fold<'_, R> {
                 return;
             }
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
-            let most = runners.filter(|r| r.can_return()).max_by_key(|r| r.advance());
+            let most = runners
+                .filter(|r| r.can_return() && !self.is_past_use(r))
+                .max_by_key(|r| r.advance());
             let Some(name) = most.map(|runner| runner.name.clone()) else { return };
             self.return_to_work(&name);
         }
