@@ -5,7 +5,9 @@
 mod client;
 mod door;
 mod json;
+mod operate;
 
 pub use client::{Client, ClientError};
 pub(crate) use client::{http, root_cause};
 pub use door::{Admin, router};
+pub use operate::pause_time;
