@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use super::explaining::{self, Explainer};
 use super::json::{JobJson, RunnerJson};
 use super::operate;
 use crate::engine::Asking;
@@ -29,6 +30,7 @@ pub struct Admin {
     pub store: Store,
     pub reader: Reader,
     pub token: Option<SecretString>,
+    pub explainer: Explainer,
 }
 
 pub(super) struct Shared {
@@ -36,20 +38,22 @@ pub(super) struct Shared {
     store: Store,
     pub reader: Mutex<Reader>,
     token: Option<SecretString>,
+    pub explainer: Explainer,
 }
 
 pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { asking, store, reader, token } = admin;
-    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token });
+    let Admin { asking, store, reader, token, explainer } = admin;
+    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
         .route("/api/v1/jobs", get(jobs))
         .route("/api/v1/jobs/{id}", get(job))
         .route("/api/v1/runners", get(runners))
-        .route("/api/v1/explain/{job}", any(not_yet))
+        .route("/api/v1/explain/{*job}", get(explaining::job))
+        .route("/api/v1/deliveries/{id}", get(explaining::delivery))
         .route("/api/v1/pools/{name}/pause", post(operate::pause))
         .route("/api/v1/pools/{name}/resume", post(operate::resume))
         .route("/api/v1/jobs/{id}/retry", post(operate::retry))

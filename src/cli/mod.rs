@@ -5,6 +5,7 @@ mod check;
 pub(crate) mod connections;
 mod daemon;
 mod demo;
+mod explain;
 mod logging;
 mod operate;
 mod send;
@@ -43,8 +44,8 @@ enum Command {
     Send(send::Options),
     /// What a running daemon is doing: pools, demand, supply, who waits longest.
     Status(status::Options),
-    /// Why a job is where it is (not yet).
-    Explain(NotYet),
+    /// Why a job is where it is: one sentence, and what happened to it.
+    Explain(explain::Options),
     /// Hire nobody new for a pool, until `resume` or for a time.
     Pause(operate::Pause),
     /// Hire for a pool again.
@@ -112,7 +113,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Demo(options) => demo::run(options).await,
         Command::Send(options) => send::run(config, options).await,
         Command::Status(options) => status::run(config, options).await,
-        Command::Explain(_) => not_yet("explain"),
+        Command::Explain(options) => explain::run(config, options).await,
         Command::Pause(options) => operate::pause(config, options).await,
         Command::Resume(options) => operate::resume(config, options).await,
         Command::Retry(options) => operate::retry(config, options).await,
