@@ -168,7 +168,7 @@ async fn retry_after_is_obeyed_by_everything_on_that_credential() {
         // Both repositories are asked for, and the second only once the time is over.
         let waited = asked[1].at.duration_since(asked[0].at);
         assert!(waited >= Duration::from_millis(3_900), "{status}: asked again after {waited:?}");
-        assert!(waited < Duration::from_secs(8), "{status}: and not much later: {waited:?}");
+        assert!(waited < Duration::from_secs(15), "{status}: and not much later: {waited:?}");
         assert_eq!(asked.len(), 3, "{status}");
     }
 }

@@ -7,12 +7,14 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use super::explaining::{self, Explainer};
 use super::json::{JobJson, RunnerJson};
+use super::operate;
 use crate::engine::Asking;
 use crate::ledger::JobId;
 use crate::store::{Reader, Store};
@@ -28,30 +30,33 @@ pub struct Admin {
     pub store: Store,
     pub reader: Reader,
     pub token: Option<SecretString>,
+    pub explainer: Explainer,
 }
 
-struct Shared {
-    asking: Asking,
+pub(super) struct Shared {
+    pub asking: Asking,
     store: Store,
-    reader: Mutex<Reader>,
+    pub reader: Mutex<Reader>,
     token: Option<SecretString>,
+    pub explainer: Explainer,
 }
 
-type Door = State<Arc<Shared>>;
+pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { asking, store, reader, token } = admin;
-    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token });
+    let Admin { asking, store, reader, token, explainer } = admin;
+    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
         .route("/api/v1/jobs", get(jobs))
         .route("/api/v1/jobs/{id}", get(job))
         .route("/api/v1/runners", get(runners))
-        .route("/api/v1/explain/{job}", any(not_yet))
-        .route("/api/v1/pools/{name}/pause", any(not_yet))
-        .route("/api/v1/pools/{name}/resume", any(not_yet))
-        .route("/api/v1/jobs/{id}/retry", any(not_yet))
+        .route("/api/v1/explain/{*job}", get(explaining::job))
+        .route("/api/v1/deliveries/{id}", get(explaining::delivery))
+        .route("/api/v1/pools/{name}/pause", post(operate::pause))
+        .route("/api/v1/pools/{name}/resume", post(operate::resume))
+        .route("/api/v1/jobs/{id}/retry", post(operate::retry))
         .route("/", any(not_yet))
         .route("/events", any(not_yet))
         .layer(from_fn_with_state(shared.clone(), guard));
@@ -64,7 +69,7 @@ pub fn router(admin: Admin) -> Router {
         .with_state(shared)
 }
 
-fn problem(status: StatusCode, error: &str) -> Response {
+pub(super) fn problem(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({"error": error}))).into_response()
 }
 
@@ -117,7 +122,7 @@ async fn ready(State(shared): Door) -> Response {
 }
 
 /// The engine's answer, or why there is none.
-async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
+pub(super) async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
     match tokio::time::timeout(ENGINE_ANSWERS, question).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err("the daemon is ending"),
@@ -125,7 +130,7 @@ async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static
     }
 }
 
-fn no_answer(why: &str) -> Response {
+pub(super) fn no_answer(why: &str) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
@@ -189,7 +194,7 @@ async fn runners(State(shared): Door) -> Response {
     }
 }
 
-fn read<T>(
+pub(super) fn read<T>(
     shared: &Shared,
     question: impl FnOnce(&Reader) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
@@ -198,6 +203,6 @@ fn read<T>(
     question(&reader)
 }
 
-fn unread(error: &rusqlite::Error) -> Response {
+pub(super) fn unread(error: &rusqlite::Error) -> Response {
     problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot read the store: {error}"))
 }

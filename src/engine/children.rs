@@ -364,7 +364,8 @@ pub async fn phase_of(nomad: &Client, place: &Place, child: &str) -> Result<Chil
     let job = match nomad.job(place, child).await {
         Ok(job) => job,
         Err(Error::NotFound { .. }) => {
-            return Ok(ChildPhase::Ended { how: "Nomad has forgotten its child".to_owned() });
+            let how = "Nomad has forgotten its child".to_owned();
+            return Ok(ChildPhase::Ended { how, placed: true });
         }
         Err(error) => return Err(error),
     };
@@ -373,7 +374,9 @@ pub async fn phase_of(nomad: &Client, place: &Place, child: &str) -> Result<Chil
         allocations.iter().map(|allocation| allocation.client_status.clone()).collect();
     Ok(match brief_phase(&job.status, &statuses) {
         Brief::Alive(phase) => phase,
-        Brief::Ended => ChildPhase::Ended { how: how_it_ended(&allocations) },
+        Brief::Ended => {
+            ChildPhase::Ended { how: how_it_ended(&allocations), placed: !allocations.is_empty() }
+        }
     })
 }
 

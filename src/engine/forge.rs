@@ -115,7 +115,12 @@ impl Forge {
         let answer = client.job(full_name, job.0).await;
         drop(places);
         match answer {
-            Err(Error::NotFound { .. }) => Ok(None),
+            // GitHub says the same of what the token may not see. Only where the repository is in
+            // sight is the job gone.
+            Err(Error::NotFound { .. }) => {
+                self.ask(Operation::Repository, full_name, client.repository(full_name)).await?;
+                Ok(None)
+            }
             other => self.judge(Operation::Runs, full_name, other).map(report),
         }
     }

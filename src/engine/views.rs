@@ -36,6 +36,10 @@ pub struct PoolView {
     /// What takes up room.
     pub alive: usize,
     pub max_runners: u32,
+    /// It hires nobody new,
+    pub paused: bool,
+    /// and until when, if that was said.
+    pub paused_until: Option<String>,
     /// Why jobs wait, one line for each reason.
     pub waiting_for: Vec<String>,
 }
@@ -57,6 +61,7 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
             classes().filter_map(|(key, _)| why::class_waits(state, key, now)).collect();
         reasons.sort();
         reasons.dedup();
+        let pause = state.pauses.get(&pool.name);
         PoolView {
             name: pool.name.0.clone(),
             nomad_job: pool.nomad_job.clone(),
@@ -66,6 +71,8 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
             busy: runners().filter(|r| r.took.is_some()).count(),
             alive: runners().filter(|r| r.is_alive()).count(),
             max_runners: pool.max_runners,
+            paused: pause.is_some(),
+            paused_until: pause.and_then(|until| until.map(|at| at.to_string())),
             waiting_for: reasons,
         }
     });

@@ -159,6 +159,7 @@ pub enum ChildPhase {
     /// Its allocation was lost, and Nomad has started another in its place: that one has a
     /// credential that is used up.
     Replaced,
-    /// Its job is dead and all its allocations are terminal, or Nomad has forgotten it.
-    Ended { how: String },
+    /// Its job is dead and all its allocations are terminal, or Nomad has forgotten it;
+    /// `placed`: it had an allocation, or may have had one.
+    Ended { how: String, placed: bool },
 }

@@ -74,6 +74,8 @@ pub struct Gate {
 #[derive(Debug, Clone, Default)]
 pub struct Breaker {
     pub ends: u32,
+    /// When the last of them was counted: who had been sent before then ended together with it.
+    pub counted_at: Option<Time>,
     /// Set while it is open.
     pub gate: Option<Gate>,
 }
@@ -291,6 +293,17 @@ impl State {
     /// When `Event::Tick` is due next.
     pub fn next_timer(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Sets the one timer for a runner's deadlines, or takes it away.
+    pub(super) fn set_clock(&mut self, name: &RunnerName, at: Option<Time>) {
+        let Some(runner) = self.runners.get_mut(name) else { return };
+        if let Some(old) = std::mem::replace(&mut runner.clock, at) {
+            self.timers.remove(&(old, Timer::Deadline(name.clone())));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, Timer::Deadline(name.clone())));
+        }
     }
 
     pub(super) fn set_timer(&mut self, at: Time, timer: Timer) {

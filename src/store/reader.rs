@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
 use super::{Delivery, OpenError, Unfinished, Unparsed, schema};
-use crate::ledger::{DeliveryId, Job, JobId, PoolName, Repository, Runner, Time};
+use crate::ledger::{DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time};
 
 pub struct Reader {
     connection: Connection,
@@ -50,6 +50,15 @@ impl Reader {
         let body: Option<String> =
             statement.query_row([id.0.cast_signed()], |row| row.get(0)).optional()?;
         body.map(|body| parse(&body)).transpose()
+    }
+
+    /// All jobs of a run, of all its attempts.
+    pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM jobs WHERE json_extract(body, '$.report.run') = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([run.0.cast_signed()], |row| row.get::<_, String>(0))?;
+        rows.map(|body| parse(&body?)).collect()
     }
 
     /// Open jobs first, then the newest that ended; at most `limit`.

@@ -14,7 +14,7 @@ use crate::ledger::event::{Answer, Failure};
 use crate::ledger::state::Timer;
 use crate::ledger::{
     ClassKey, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, RunnerName, ScopeKey,
-    backoff,
+    Time, backoff,
 };
 
 /// GitHub ends jobs that wait "at least 24 h"; past that it is asked hourly.
@@ -112,11 +112,8 @@ impl<R: Rng> Fold<'_, R> {
             names.into_iter().filter(|name| class.unaccounted.contains(name)).collect();
         let others = class.unaccounted.len() > unseen.len();
         if !unseen.is_empty() && !class.waiting.is_empty() {
-            let (wait, counted) = self.wait_before_replacing(&key, &unseen);
-            if counted {
-                let why = self.state.classes.get(&key).and_then(|class| class.last_end.clone());
-                self.pool_failed(&key.pool, &unseen, why);
-            }
+            let wait = self.wait_before_replacing(&key, &unseen);
+            self.pool_failed(&key, &unseen);
             let until = self.now + wait;
             self.set_hold(&key, Some(Hold::Until(until)));
             self.set_timer(until, Timer::Class(key.clone()));
@@ -164,21 +161,25 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Counts an end without a job, and says how long nobody is hired for it. Runners that had
     /// been sent before the last one was counted ended together with that one.
-    fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> (Duration, bool) {
-        let runners = unseen.iter().filter_map(|name| self.state.runners.get(name));
-        let sent = runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max();
-        let Some(class) = self.state.classes.get_mut(key) else { return (Duration::ZERO, false) };
-        let counts = class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted));
-        if counts {
+    fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> Duration {
+        let sent = self.last_sent(unseen);
+        let Some(class) = self.state.classes.get_mut(key) else { return Duration::ZERO };
+        if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted)) {
             class.ended_unseen += 1;
             class.counted_at = Some(self.now);
         }
         // GitHub's ids ascend, so the last is the youngest.
         let youngest = class.waiting.last().and_then(|id| self.state.jobs.get(id));
         if youngest.is_some_and(|job| self.now.since(job.received_at) > OLD) {
-            return (HOURLY, counts);
+            return HOURLY;
         }
-        (backoff(class.ended_unseen.saturating_sub(1), self.rng), counts)
+        backoff(class.ended_unseen.saturating_sub(1), self.rng)
+    }
+
+    /// When the last of them was sent to Nomad.
+    pub(super) fn last_sent(&self, names: &[RunnerName]) -> Option<Time> {
+        let runners = names.iter().filter_map(|name| self.state.runners.get(name));
+        runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max()
     }
 
     /// No job names these: whatever they left at GitHub is cleared away.
@@ -192,7 +193,9 @@ impl<R: Rng> Fold<'_, R> {
                     let reason = runner.reason.clone().unwrap_or_else(|| "ended".to_owned());
                     self.end_runner(&name, &reason);
                 }
-                _ => self.drive(&name),
+                // One on its way out goes on by itself.
+                Some(runner) if runner.has_ended() => self.drive(&name),
+                _ => {}
             }
         }
     }

@@ -5,21 +5,24 @@ use rand::Rng;
 
 use super::Fold;
 use crate::ledger::state::{Gate, Timer};
-use crate::ledger::{Note, PoolName, RunnerName, backoff};
+use crate::ledger::{ClassKey, Note, PoolName, RunnerName, backoff};
 
 /// Ends without a job in a row, those together once, that open it.
 const OPENS_AT: u32 = 3;
 
 impl<R: Rng> Fold<'_, R> {
-    /// Runners of the pool ended without a job; `why` is what was told of the last one's end.
-    pub(super) fn pool_failed(
-        &mut self,
-        pool: &PoolName,
-        ended: &[RunnerName],
-        why: Option<String>,
-    ) {
+    /// These runners of a class ended without a job. Those of another class that had been sent
+    /// before the last were counted ended together with them: a machine that died, say.
+    pub(super) fn pool_failed(&mut self, class: &ClassKey, ended: &[RunnerName]) {
+        let pool = &class.pool;
+        let why = self.state.classes.get(class).and_then(|class| class.last_end.clone());
+        let sent = self.last_sent(ended);
         let breaker = self.state.breakers.entry(pool.clone()).or_default();
+        if breaker.counted_at.is_some_and(|counted| sent.is_none_or(|sent| sent <= counted)) {
+            return;
+        }
         breaker.ends += 1;
+        breaker.counted_at = Some(self.now);
         let reason = why.unwrap_or_else(|| "they ended without having taken a job".to_owned());
         let tries = match &breaker.gate {
             None if breaker.ends < OPENS_AT => return,

@@ -23,7 +23,7 @@ impl<R: Rng> Fold<'_, R> {
                 ChildPhase::NotPlaced => {}
                 ChildPhase::Placed => self.placed(&name),
                 ChildPhase::Replaced => self.replaced(&name),
-                ChildPhase::Ended { how } => self.child_ended(&name, &how),
+                ChildPhase::Ended { how, placed } => self.child_ended(&name, &how, placed),
             }
         }
     }
@@ -45,18 +45,22 @@ impl<R: Rng> Fold<'_, R> {
     /// its credential is used up, and another is hired. One that had is left to its end.
     fn replaced(&mut self, name: &RunnerName) {
         self.placed(name);
-        let supply = self.state.runners.get(name).is_some_and(|r| r.is_supply());
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let (supply, leaves) = (runner.is_supply(), runner.can_return());
         if supply {
-            self.let_go(name, "its allocation was lost, and a second one cannot register");
+            self.let_go_for_good(name, "its allocation was lost, and a second one cannot register");
+        } else if leaves {
+            self.change(name, |runner| runner.spent = true);
         }
     }
 
-    pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str) {
+    pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str, placed: bool) {
         let Some(runner) = self.state.runners.get(name) else { return };
         if let Some(took) = runner.took {
             return self.ended_at_work(name, took, how);
         }
-        let (placed, class) = (runner.placed_at.is_some(), runner.class.clone());
+        let placed = placed || runner.placed_at.is_some();
+        let class = runner.class.clone();
         match &runner.state {
             RunnerState::Dispatched | RunnerState::Registered => {
                 self.note_runner(
@@ -68,10 +72,12 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.reason = Some(how.to_owned()));
                 self.ask_before_hiring(&class, Some(name));
             }
+            // It was of no use, and GitHub's answer to that is yet to come.
+            RunnerState::Withdrawing(_) if self.is_unaccounted(name) => self.clear(name),
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
                 self.end_runner(name, "let go");
             }
-            // Nomad said so just before the stop; that nobody saw it placed would not be enough.
+            // Nomad said so just before the stop, and it was not placed before it died.
             RunnerState::Withdrawing(Leaving::Stopping) if !placed => {
                 self.end_runner(name, "let go before it was placed");
             }

@@ -8,7 +8,6 @@ use rand::Rng;
 use super::Fold;
 use crate::ledger::pool::Delivery;
 use crate::ledger::runner::{Leaving, RunnerState};
-use crate::ledger::state::Timer;
 use crate::ledger::{Runner, RunnerName, Time};
 
 /// How long a deadline waits while nobody may be let go yet, after a start.
@@ -24,17 +23,12 @@ enum Deadline {
 }
 
 impl<R: Rng> Fold<'_, R> {
-    /// Sets the timer for whatever the runner may be late for next.
+    /// Sets the timer for whatever the runner may be late for next; what is overdue already
+    /// is looked at at once, by the same way.
     pub(super) fn start_clocks(&mut self, name: &RunnerName) {
-        let next = self.state.runners.get(name).and_then(|runner| {
-            let due = self.deadlines(runner).map(|(at, _)| at).filter(|at| *at > self.now).min();
-            // What is overdue already is looked at at once, by the same way.
-            let overdue = self.deadlines(runner).any(|(at, _)| at <= self.now);
-            if overdue { Some(self.now) } else { due }
-        });
-        if let Some(at) = next {
-            self.set_timer(at, Timer::Deadline(name.clone()));
-        }
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let next = self.deadlines(runner).map(|(at, _)| at.max(self.now)).min();
+        self.state.set_clock(name, next);
     }
 
     /// Everything a runner in this state can be late for, and from when on.
@@ -42,7 +36,7 @@ impl<R: Rng> Fold<'_, R> {
         let pool = self.state.rules.pool(&runner.class.pool);
         let supply = runner.is_supply() && runner.child.is_some();
         let waits = pool.is_some_and(|pool| pool.delivery != Delivery::None);
-        let sent = runner.first_sent_at.unwrap_or(runner.hired_at);
+        let sent = runner.last_sent_at.or(runner.first_sent_at).unwrap_or(runner.hired_at);
         let placement = pool
             .filter(|_| supply && waits && runner.placed_at.is_none())
             .map(|pool| (sent + pool.placement_timeout, Deadline::Placement));
@@ -54,33 +48,51 @@ impl<R: Rng> Fold<'_, R> {
             .registered_at
             .filter(|_| supply && runner.state == RunnerState::Registered)
             .zip(pool)
-            .map(|(at, pool)| (at + pool.idle_timeout, Deadline::Idle));
+            .map(|(at, pool)| {
+                (at.max(self.waits_since(runner)) + pool.idle_timeout, Deadline::Idle)
+            });
+        let at_work = runner.took.is_some_and(|took| !took.done) && !runner.has_ended();
         let life = pool
-            .filter(|_| supply)
+            .filter(|_| supply || (at_work && !runner.told_old))
             .map(|pool| (runner.hired_at + pool.max_lifetime, Deadline::Life));
         [placement, boot, idle, life].into_iter().flatten()
+    }
+
+    /// Since when a job waits that this runner could have been given; now, where none does.
+    fn waits_since(&self, runner: &Runner) -> Time {
+        let class = self.state.classes.get(&runner.class);
+        // GitHub's ids ascend, so the first is the oldest.
+        let oldest = class.and_then(|class| class.waiting.first());
+        oldest.and_then(|id| self.state.jobs.get(id)).map_or(self.now, |job| job.received_at)
+    }
+
+    pub(super) fn deadline_is_due(&mut self, name: &RunnerName) {
+        self.state.set_clock(name, None);
+        self.check_deadlines(name);
     }
 
     pub(super) fn check_deadlines(&mut self, name: &RunnerName) {
         let Some(runner) = self.state.runners.get(name) else { return };
         let mut missed = self.deadlines(runner).filter(|(at, _)| *at <= self.now);
         let Some((_, missed)) = missed.next() else { return self.start_clocks(name) };
+        if missed == Deadline::Life && !runner.told_old {
+            self.note_runner(true, name, "runner is older than max_lifetime".to_owned());
+            self.change(name, |runner| runner.told_old = true);
+            return self.start_clocks(name);
+        }
         if runner.in_flight || !self.may_let_go(&runner.class.clone()) {
-            return self.set_timer(self.now + NOT_NOW, Timer::Deadline(name.clone()));
+            return self.state.set_clock(name, Some(self.now + NOT_NOW));
         }
         match missed {
             // Not its pool's fault: no backoff, no breaker; the next has a fresh credential.
-            Deadline::Placement => {
-                self.let_go(
-                    name,
-                    "not placed within placement_timeout; hired again with a fresh credential",
-                );
-            }
+            Deadline::Placement => self.let_go_for_good(
+                name,
+                "not placed within placement_timeout; hired again with a fresh credential",
+            ),
             Deadline::Boot => self.look_whether_it_booted(name),
             Deadline::Idle => self.idle_too_long(name),
             Deadline::Life => {
-                self.note_runner(true, name, "runner is older than max_lifetime".to_owned());
-                self.let_go(name, "older than max_lifetime, and not busy");
+                self.let_go_for_good(name, "older than max_lifetime, and not busy");
             }
         }
     }
@@ -125,18 +137,15 @@ impl<R: Rng> Fold<'_, R> {
     /// Neither a runner nor a running job carries its name: stop it, and look once more when
     /// it has ended.
     pub(super) fn did_not_boot(&mut self, name: &RunnerName) {
-        let why = "not registered within boot_timeout";
-        self.ends_unused(name, why);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if !self.may_let_go(&runner.class.clone()) {
+            return self.state.set_clock(name, Some(self.now + NOT_NOW));
+        }
+        self.ends_unused(name, "not registered within boot_timeout");
         self.leave(name, Leaving::Stopping);
     }
 
     fn idle_too_long(&mut self, name: &RunnerName) {
-        let Some(runner) = self.state.runners.get(name) else { return };
-        let waits = self.state.classes.get(&runner.class).is_some_and(|c| !c.waiting.is_empty());
-        if !waits {
-            // Surplus is let go elsewhere; nobody waits for what it does not get.
-            return self.set_timer(self.now + NOT_NOW, Timer::Deadline(name.clone()));
-        }
         let why = "given no job within idle_timeout although jobs wait; may its runner group serve the repository?";
         self.ends_unused(name, why);
         self.begin_leaving(name, why);
@@ -145,7 +154,11 @@ impl<R: Rng> Fold<'_, R> {
     /// Counts as one that ended without a job: GitHub is asked before another is hired.
     fn ends_unused(&mut self, name: &RunnerName, why: &str) {
         self.note_runner(true, name, format!("runner is of no use: {why}"));
-        self.change(name, |runner| runner.reason = Some(why.to_owned()));
+        self.change(name, |runner| {
+            runner.spent = true;
+            runner.tries = 0;
+            runner.reason = Some(why.to_owned());
+        });
         let Some(class) = self.state.runners.get(name).map(|runner| runner.class.clone()) else {
             return;
         };

@@ -70,10 +70,14 @@ impl<R: Rng> Fold<'_, R> {
             }
             return;
         };
-        let sends = u32::from(matches!(request, Request::Dispatch(_)));
+        let sends = matches!(request, Request::Dispatch(_));
+        let now = self.now;
         self.change(name, |runner| {
             runner.in_flight = true;
-            runner.sends += sends;
+            if sends {
+                runner.sends += 1;
+                runner.last_sent_at = Some(now);
+            }
         });
         self.request(request);
     }

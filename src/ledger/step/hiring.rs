@@ -27,6 +27,7 @@ struct Occupied {
 enum Obstacle {
     Pool,
     Repository,
+    Class,
 }
 
 impl<R: Rng> Fold<'_, R> {
@@ -123,7 +124,7 @@ impl<R: Rng> Fold<'_, R> {
                 .or_else(|| self.hungry_from(Bound::Unbounded, occupied, people_first))
         };
         // Robots' cap holds while people wait elsewhere; who could use the room goes first.
-        round(true).or_else(|| round(false))
+        round(true).or_else(|| round(false).filter(|_| !self.people_wait_for_a_token()))
     }
 
     /// Skips a whole pool or scope that is full, so that many waiting classes cost nothing.
@@ -146,6 +147,7 @@ impl<R: Rng> Fold<'_, R> {
                 Some(Obstacle::Repository) => {
                     Bound::Excluded(ClassKey { run: Some(RunId(u64::MAX)), ..key.clone() })
                 }
+                Some(Obstacle::Class) => Bound::Excluded(key.clone()),
             };
         }
     }
@@ -165,7 +167,7 @@ impl<R: Rng> Fold<'_, R> {
             return Some(Obstacle::Pool);
         }
         if people_first && self.robots_have_theirs(key, pool) {
-            return Some(Obstacle::Repository);
+            return Some(Obstacle::Class);
         }
         let (Some(cap), ScopeKey::Repository(id)) = (pool.max_runners_per_repository, &key.scope)
         else {

@@ -275,7 +275,7 @@ fn is_late(job: &Job, report: &JobReport) -> bool {
 }
 
 /// The newer report over the older job; what the newer one leaves out stays known.
-fn merge(mut job: Job, report: JobReport) -> Job {
+pub(super) fn merge(mut job: Job, report: JobReport) -> Job {
     let old = std::mem::replace(&mut job.report, report);
     let new = &mut job.report;
     if new.labels.is_empty() {

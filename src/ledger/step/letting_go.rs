@@ -28,6 +28,12 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    /// The same for one whose time is over: it is not taken back when demand is.
+    pub(super) fn let_go_for_good(&mut self, name: &RunnerName, why: &str) {
+        self.change(name, |runner| runner.spent = true);
+        self.let_go(name, why);
+    }
+
     pub(super) fn begin_leaving(&mut self, name: &RunnerName, why: &str) {
         self.note_runner(false, name, format!("runner let go: {why}"));
         self.change(name, |runner| {
@@ -35,11 +41,19 @@ impl<R: Rng> Fold<'_, R> {
             runner.tries = 0;
             runner.reason = Some(why.to_owned());
         });
+        if !self.is_unaccounted(name) {
+            // It tells nothing of its pool any more, so another may try.
+            self.release_probe(name);
+        }
         self.leave(name, Leaving::LookingForPlacement);
     }
 
     pub(super) fn leave(&mut self, name: &RunnerName, leaving: Leaving) {
-        self.change(name, |runner| runner.state = RunnerState::Withdrawing(leaving));
+        let touches = matches!(leaving, Leaving::Stopping | Leaving::Deleting);
+        self.change(name, |runner| {
+            runner.spent |= touches;
+            runner.state = RunnerState::Withdrawing(leaving);
+        });
         self.drive(name);
     }
 
@@ -84,7 +98,10 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| {
             runner.unwanted = false;
             if matches!(runner.state, RunnerState::Withdrawing(_)) {
-                runner.state = RunnerState::Dispatched;
+                runner.state = match runner.registered_at {
+                    Some(_) => RunnerState::Registered,
+                    None => RunnerState::Dispatched,
+                };
                 runner.tries = 0;
                 runner.reason = None;
             }
@@ -101,7 +118,7 @@ impl<R: Rng> Fold<'_, R> {
         let nameless = runner.nameless;
         match answer {
             Err(failure) => self.try_again(name, failure),
-            Ok(ChildPhase::Ended { how }) => self.child_ended(name, &how),
+            Ok(ChildPhase::Ended { how, placed }) => self.child_ended(name, &how, placed),
             Ok(ChildPhase::NotPlaced) => self.leave(name, Leaving::Stopping),
             Ok(ChildPhase::Placed | ChildPhase::Replaced) => {
                 let now = self.now;
@@ -136,9 +153,10 @@ impl<R: Rng> Fold<'_, R> {
             runner.in_flight
                 && matches!(
                     runner.state,
-                    RunnerState::Withdrawing(
-                        Leaving::LookingForRegistration | Leaving::LookingForJob
-                    )
+                    RunnerState::Dispatched
+                        | RunnerState::Withdrawing(
+                            Leaving::LookingForRegistration | Leaving::LookingForJob
+                        )
                 )
         };
         if self.state.runners.get(name).is_some_and(asking) {
@@ -282,6 +300,10 @@ impl<R: Rng> Fold<'_, R> {
             }
             return;
         }
-        self.drive(name);
+        match runner.state {
+            // The look whether it has booted failed.
+            RunnerState::Dispatched => self.check_deadlines(name),
+            _ => self.drive(name),
+        }
     }
 }

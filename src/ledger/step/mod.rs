@@ -22,7 +22,7 @@ mod letting_go;
 mod observing;
 mod operator;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -188,6 +188,7 @@ impl<'a, R: Rng> Fold<'a, R> {
 
     /// The end of a runner: out of memory, its row closed.
     fn end_runner(&mut self, name: &RunnerName, reason: &str) {
+        self.state.set_clock(name, None);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
         runner.state = RunnerState::Gone;
         runner.reason = Some(reason.to_owned());

@@ -29,8 +29,30 @@ fn not_placed_is_stopped_having_asked_nomad_just_before() {
     assert_eq!(words(&ledger.placement(&runner, ChildPhase::NotPlaced)), ["stop child"]);
     let _ = ledger.stopped(&runner);
     assert!(ledger.runner(&runner).is_alive(), "its end is seen where all ends are");
-    let _ = ledger.child(&runner, ended());
+    let how = "it was stopped".to_owned();
+    let _ = ledger.child(&runner, ChildPhase::Ended { how, placed: false });
     ledger.is_empty();
+}
+
+#[test]
+fn one_that_was_placed_after_the_look_and_before_it_died_is_looked_for_at_github() {
+    let (mut ledger, runner) = surplus();
+    let _ = ledger.placement(&runner, ChildPhase::NotPlaced);
+    let _ = ledger.stopped(&runner);
+    assert_eq!(words(&ledger.child(&runner, ended())), ["find at forge in octo/app"]);
+    assert_eq!(words(&ledger.at_forge(&runner, registered(false))), ["delete registration 7"]);
+    let _ = ledger.deleted(&runner, Deletion::NoNewJob);
+    ledger.is_empty();
+}
+
+#[test]
+fn whoever_may_have_been_stopped_is_not_kept_when_demand_returns() {
+    let (mut ledger, runner) = surplus();
+    let _ = ledger.placement(&runner, ChildPhase::NotPlaced);
+    let answer = Err(failure("timeout"));
+    let _ = ledger.step(Event::ChildStopped { runner: runner.clone(), answer });
+    assert_eq!(words(&ledger.queued(2)), ["dispatch"]);
+    assert!(matches!(ledger.runner(&runner).state, RunnerState::Withdrawing(_)));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::Rng;
 
 use super::*;
+use crate::ledger::pool::Delivery;
 use crate::ledger::why;
 
 const MAX: usize = 4;
@@ -30,6 +31,11 @@ struct Child {
     was_registered: bool,
     job: Option<u64>,
     dies_at: Option<Time>,
+    /// Never registers, or is never given a job.
+    deaf: bool,
+    mute: bool,
+    /// We deleted its registration, so from then on it gets no job.
+    deleted: bool,
     ended: Option<Time>,
     looked_for: Option<Time>,
 }
@@ -72,6 +78,7 @@ fn laws() -> Rules {
         pool.max_runners = PER_POOL as u32;
         pool.max_runners_per_repository = Some(PER_REPOSITORY as u32);
     }
+    pools[1].delivery = Delivery::None;
     rules(MAX as u32, pools)
 }
 
@@ -160,6 +167,10 @@ impl World {
 
     fn crash(&mut self) {
         self.tell("CRASH".into());
+        if !self.honest && self.chance(20) {
+            self.tell("THE DATABASE IS LOST".into());
+            self.rows = Rows::default();
+        }
         self.state = self.rows.load(laws());
         let way = std::mem::take(&mut self.way);
         for (at, thing) in way {
@@ -206,19 +217,40 @@ impl World {
         })));
     }
 
-    /// Nomad's children that the ledger follows.
+    /// Nomad's children: those that nobody follows, then those that the ledger follows.
     fn listing(&mut self) {
+        let lost = self.children.iter().filter(|(name, child)| {
+            child.ended.is_none() && !self.state.runners.contains_key(*name)
+        });
+        let lost: Vec<Found> = lost.map(|(name, _)| self.found(name)).collect();
+        if !lost.is_empty() {
+            let first = RunnerName::from(lost[0].child.as_str());
+            self.step(Event::Observed(Box::new(Observation::Children(lost))));
+            if !self.state.runners.contains_key(&first) {
+                return; // A crash: the new life begins with a listing of its own.
+            }
+        }
         let followed = self.state.runners.values().filter(|runner| runner.child.is_some());
         let names: Vec<RunnerName> = followed.map(|runner| runner.name.clone()).collect();
         let phases = names.into_iter().map(|name| (name.clone(), self.phase(&name))).collect();
         self.step(Event::ChildrenSeen(phases));
     }
 
-    /// What a sweep would tell: every job as it is now.
+    /// Every job of an unfinished run, but for those that a lagging listing leaves out; and who
+    /// is registered.
     fn sweep(&mut self) {
-        for id in self.jobs.keys().copied().collect::<Vec<_>>() {
-            let job = &self.jobs[&id];
-            self.way.push((self.now, Way::Hook(job.repository, job.report.clone())));
+        for number in [1, 2] {
+            let jobs = || self.jobs.values().filter(move |job| job.repository == number);
+            let open = jobs().filter(|job| job.report.status != JobStatus::Completed);
+            let runs: BTreeSet<_> = open.map(|job| job.report.run).collect();
+            let listed = jobs().filter(|job| runs.contains(&job.report.run));
+            let mut reports: Vec<JobReport> = listed.map(|job| job.report.clone()).collect();
+            reports.retain(|_| self.honest || self.rng.random_range(0..10) > 0);
+            let repository = Box::new(repository_of(number));
+            self.step(Event::Observed(Box::new(Observation::Swept { repository, reports })));
+            let target = Target::Repository(repository_of(number).full_name);
+            let runners = self.registered_in(number);
+            self.step(Event::Observed(Box::new(Observation::Runners { target, runners })));
         }
     }
 
@@ -232,7 +264,8 @@ impl World {
             self.listing();
         }
         // From the first whole sweep on runners may be let go.
-        if !self.state.swept.all && (self.honest || self.chance(10)) {
+        if self.chance(if self.honest { 10 } else { 5 }) {
+            self.sweep();
             self.step(Event::Observed(Box::new(Observation::SweptAll)));
         }
     }
@@ -295,10 +328,7 @@ impl World {
         }
         self.tell("FROM HERE ON THE WORLD IS HONEST".into());
         self.honest = true;
-        for turn in 0..2000 {
-            if turn % 100 == 0 {
-                self.sweep();
-            }
+        for _ in 0..2000 {
             if self.is_over() {
                 return;
             }

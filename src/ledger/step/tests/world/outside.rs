@@ -5,6 +5,8 @@
 use super::*;
 use crate::ledger::event::Answer;
 
+const LAG: Duration = Duration::from_secs(10);
+
 impl World {
     /// What a request does when it arrives, and its answer.
     pub(super) fn act(&mut self, request: Request) -> Option<Event> {
@@ -58,7 +60,12 @@ impl World {
                 let answer = answer(bad, deletion);
                 Event::RegistrationDeleted { runner, answer }
             }
-            Request::DeleteStray { .. } => return None,
+            Request::DeleteStray { runner, .. } => {
+                if acts {
+                    let _ = self.delete(&runner);
+                }
+                return None;
+            }
             Request::AskFork { run, .. } => Event::ForkKnown { run, answer: answer(bad, false) },
             Request::AskJobs { class, runs, names } => {
                 let asked = runs.into_iter().flat_map(|run| run.jobs);
@@ -79,7 +86,12 @@ impl World {
 
     fn dispatch(&mut self, runner: &RunnerName) -> DispatchOutcome {
         // The token is Nomad's: the same one again is the same child.
-        self.children.entry(runner.clone()).or_default();
+        if !self.children.contains_key(runner) {
+            let (deaf, mute) = (self.chance(4), self.chance(4));
+            let unlucky = !self.honest;
+            let child = Child { deaf: deaf && unlucky, mute: mute && unlucky, ..Child::default() };
+            self.children.insert(runner.clone(), child);
+        }
         let child = runner.0.clone();
         DispatchOutcome::Accepted { child, nameless: false, credential_ends: None }
     }
@@ -90,6 +102,31 @@ impl World {
             child if child.placed.is_some() => ChildPhase::Placed,
             _ => ChildPhase::NotPlaced,
         }
+    }
+
+    /// A child as its token tells of it.
+    pub(super) fn found(&self, runner: &RunnerName) -> Found {
+        let number = self.orders[runner].1;
+        Found {
+            child: runner.0.clone(),
+            token: format!("{runner}@octo/r{number}"),
+            parent: "github-runner".into(),
+            namespace: None,
+            region: None,
+            submitted_at: self.now,
+            phase: self.phase(runner),
+            nameless: false,
+            repository: Some(Box::new(repository_of(number))),
+        }
+    }
+
+    pub(super) fn registered_in(&self, number: u64) -> Vec<Registered> {
+        let here = self.children.iter().filter(|(name, _)| self.orders[*name].1 == number);
+        let listed = here.filter_map(|(name, child)| {
+            let busy = self.shows_busy(child);
+            Some(Registered { id: child.registered?, name: name.0.clone(), busy })
+        });
+        listed.collect()
     }
 
     fn started(&self, job: Option<u64>) -> Option<Time> {
@@ -110,7 +147,9 @@ impl World {
             return AtForge::Registered { id, busy: self.shows_busy(child) };
         }
         let running = child.job.map(|id| &self.jobs[&id].report);
-        match running.filter(|report| report.status == JobStatus::InProgress) {
+        // The listing of running jobs lags.
+        let shown = self.started(child.job).is_some_and(|at| self.now.since(at) > LAG);
+        match running.filter(|report| report.status == JobStatus::InProgress && shown) {
             Some(report) => AtForge::Named(Box::new(report.clone())),
             None => AtForge::Nowhere,
         }
@@ -122,7 +161,9 @@ impl World {
             && let Some(started) = self.started(child.job)
         {
             let looked = child.looked_for.unwrap_or(Time(0));
-            assert!(started > looked, "{runner} is stopped at work");
+            // Whose registration was deleted got no job since, and the grace outlasts any lag.
+            let lag = if child.deleted { Duration::ZERO } else { LAG };
+            assert!(started + lag > looked, "{runner} is stopped at work");
         }
         let at = self.soon(10);
         self.children.get_mut(runner).unwrap().dies_at.get_or_insert(at);
@@ -136,6 +177,7 @@ impl World {
         let at = self.soon(20);
         let child = self.children.get_mut(runner).unwrap();
         child.registered = None;
+        child.deleted = true;
         if child.job.is_none() {
             child.dies_at.get_or_insert(at);
         }
@@ -231,12 +273,19 @@ impl World {
         } else if child.placed.is_none() {
             child.placed = (dice < 400).then_some(now);
         } else if !child.was_registered {
-            if child.placed.is_some_and(|at| now.since(at).as_secs() > 8) && dice < 300 {
+            if !child.deaf
+                && child.placed.is_some_and(|at| now.since(at).as_secs() > 8)
+                && dice < 300
+            {
                 child.registered = Some(dice + 1);
                 child.was_registered = true;
                 self.tell(format!("   {name} registers"));
             }
-        } else if child.registered.is_some() && child.job.is_none() && child.dies_at.is_none() {
+        } else if child.registered.is_some()
+            && child.job.is_none()
+            && child.dies_at.is_none()
+            && !child.mute
+        {
             let fits = |job: &GithubJob| {
                 job.report.status == JobStatus::Queued
                     && job.repository == repository
