@@ -140,8 +140,8 @@ async fn idle_for_too_long(world: &Proxied) {
     world.stop_by_hand(&second.id).await;
 }
 
-/// Three in a row: the pool tries one at a time, says why, and goes on when one works. The
-/// jobs that have run then.
+/// Three times in a row, those together once: the pool tries one at a time, says why, and goes
+/// on when one works. The jobs that run then.
 async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
     let mut broken = Vec::new();
     let mut old = Vec::new();
@@ -153,10 +153,16 @@ async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
     until_logged(world, "pool old hires one runner at a time").await;
     assert!(world.daemon.log().contains("exited with 3"));
     assert!(world.daemon.log().contains("its actions/runner is outdated"));
-    assert_eq!(ever(world, "broken").await, 3);
     world.cancel(&old);
     let archive = world.github.runner_archive_url().parse().unwrap();
     runner_job::register(&world.nomad, "broken", &archive).await.unwrap();
+    // Somebody repaired it and does not want to wait for the next try.
+    for job in &broken {
+        let admin = world.daemon.admin;
+        let url = format!("http://127.0.0.1:{admin}/api/v1/jobs/{job}/retry");
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
     until_logged(world, "pool broken works again").await;
     broken
 }
