@@ -61,8 +61,7 @@ impl Client {
         self.pages(Call::get(vec!["orgs", login, "hooks"]), read).await
     }
 
-    /// `GET /orgs/…/hooks`, all pages, if they are others than when `etag` was told. Needs
-    /// "Webhooks: read" of the organization.
+    /// The same, if they are others than when `etag` was told.
     pub async fn organization_hooks_if_changed(
         &self,
         login: &str,
