@@ -5,6 +5,7 @@
 //! (`credential`, `github`, `nomad`) → events back. `docs/architecture.md` has the picture.
 
 pub mod admin;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod credential;

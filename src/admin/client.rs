@@ -11,6 +11,8 @@ pub enum ClientError {
         "no roustabout answers at {url}: {reason}; is it running, and is the address right (--address, ROUSTABOUT_ADDR or [admin] listen)?"
     )]
     Away { url: Url, reason: String },
+    #[error("cannot set up a connection: {0}")]
+    SetUp(reqwest::Error),
     #[error("{url} answered {status}: {text}")]
     Refused { url: Url, status: u16, text: String },
     #[error("{url} answered something else than roustabout would: {reason}")]
@@ -24,8 +26,8 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(base: Url, token: Option<SecretString>) -> Self {
-        Self { http: reqwest::Client::new(), base, token }
+    pub fn new(base: Url, token: Option<SecretString>) -> Result<Self, ClientError> {
+        Ok(Self { http: http(&base).map_err(ClientError::SetUp)?, base, token })
     }
 
     /// `GET` of a path such as `/api/v1/status`.
@@ -51,8 +53,24 @@ impl Client {
     }
 }
 
+/// For one door at `url`. This machine is reached without the environment's proxy, and without
+/// an installed CA bundle.
+pub(crate) fn http(url: &Url) -> reqwest::Result<reqwest::Client> {
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|der| reqwest::Certificate::from_der(der).ok());
+    let builder = reqwest::Client::builder().tls_certs_merge(roots);
+    if loopback { builder.no_proxy() } else { builder }.build()
+}
+
 /// reqwest names the address and buries the reason; the reason is what helps.
-fn root_cause(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

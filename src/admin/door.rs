@@ -1,6 +1,7 @@
 //! Routes and who may use them. Off loopback everything but health needs the token.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
@@ -18,6 +19,9 @@ use crate::store::{Reader, Store};
 
 /// How many rows a list shows.
 const LIMIT: usize = 1000;
+/// How long the engine may take to answer. It writes before it answers, so a store that
+/// cannot be written keeps it from answering at all.
+const ENGINE_ANSWERS: Duration = Duration::from_secs(4);
 
 pub struct Admin {
     pub asking: Asking,
@@ -68,10 +72,14 @@ async fn not_yet() -> Response {
     problem(StatusCode::NOT_IMPLEMENTED, "not yet: this version does not have it")
 }
 
+const BEARER: &[u8] = b"Bearer ";
+
 async fn guard(State(shared): Door, request: Request, next: Next) -> Response {
     let Some(token) = &shared.token else { return next.run(request).await };
     let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
+    let given = given.and_then(|value| value.split_at_checked(BEARER.len()));
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER));
+    let given = given.map(|(_, given)| given);
     if given.is_some_and(|given| same(given, token.expose_secret().as_bytes())) {
         return next.run(request).await;
     }
@@ -97,10 +105,7 @@ async fn ready(State(shared): Door) -> Response {
     let degraded = shared.asking.health.degraded();
     let why = match shared.store.probe().await {
         Err(error) => Some(error.to_string()),
-        Ok(()) => match shared.asking.status().await {
-            None => Some("the engine is ending".to_owned()),
-            Some(_) => None,
-        },
+        Ok(()) => ask(shared.asking.status()).await.err().map(str::to_owned),
     };
     match why {
         None => Json(json!({"ready": true, "degraded": degraded})).into_response(),
@@ -111,28 +116,40 @@ async fn ready(State(shared): Door) -> Response {
     }
 }
 
-fn ending() -> Response {
-    problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending")
+/// The engine's answer, or why there is none.
+async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
+    match tokio::time::timeout(ENGINE_ANSWERS, question).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err("the daemon is ending"),
+        Err(_) => Err("the engine does not answer; most likely the store cannot be written"),
+    }
+}
+
+fn no_answer(why: &str) -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 async fn status(State(shared): Door) -> Response {
-    match shared.asking.status().await {
-        Some(status) => Json(status).into_response(),
-        None => ending(),
+    match ask(shared.asking.status()).await {
+        Ok(status) => Json(status).into_response(),
+        Err(why) => no_answer(why),
     }
 }
 
 async fn pools(State(shared): Door) -> Response {
-    match shared.asking.status().await {
-        Some(status) => Json(status.pools).into_response(),
-        None => ending(),
+    match ask(shared.asking.status()).await {
+        Ok(status) => Json(status.pools).into_response(),
+        Err(why) => no_answer(why),
     }
 }
 
 async fn jobs(State(shared): Door) -> Response {
-    let Some(reasons) = shared.asking.reasons().await else { return ending() };
+    let reasons = match ask(shared.asking.reasons()).await {
+        Ok(reasons) => reasons,
+        Err(why) => return no_answer(why),
+    };
     read(&shared, |reader| reader.jobs(LIMIT)).map_or_else(
-        |response| response,
+        |response| *response,
         |jobs| {
             let list: Vec<JobJson> = jobs
                 .into_iter()
@@ -153,9 +170,12 @@ async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
             "a job's id is a number, as in its page's address",
         );
     };
-    let Some(reasons) = shared.asking.reasons().await else { return ending() };
+    let reasons = match ask(shared.asking.reasons()).await {
+        Ok(reasons) => reasons,
+        Err(why) => return no_answer(why),
+    };
     match read(&shared, |reader| reader.job(JobId(id))) {
-        Err(response) => response,
+        Err(response) => *response,
         Ok(None) => problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
         Ok(Some(job)) => {
             let reason = reasons.get(&job.id()).cloned();
@@ -166,7 +186,7 @@ async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
 
 async fn runners(State(shared): Door) -> Response {
     read(&shared, |reader| reader.runners(LIMIT)).map_or_else(
-        |response| response,
+        |response| *response,
         |runners| Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response(),
     )
 }
@@ -174,10 +194,11 @@ async fn runners(State(shared): Door) -> Response {
 fn read<T>(
     shared: &Shared,
     question: impl FnOnce(&Reader) -> rusqlite::Result<T>,
-) -> Result<T, Response> {
+) -> Result<T, Box<Response>> {
     // A reader has no state that a panic could leave half done.
     let reader = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
     question(&reader).map_err(|error| {
-        problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot read the store: {error}"))
+        let why = format!("cannot read the store: {error}");
+        Box::new(problem(StatusCode::INTERNAL_SERVER_ERROR, &why))
     })
 }

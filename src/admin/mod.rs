@@ -7,4 +7,5 @@ mod door;
 mod json;
 
 pub use client::{Client, ClientError};
+pub(crate) use client::{http, root_cause};
 pub use door::{Admin, router};

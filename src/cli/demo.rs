@@ -1,14 +1,34 @@
 //! The main job on one machine, every step shown.
 
 use super::Failed;
+use crate::demo;
 
 #[derive(clap::Args)]
 pub struct Options {
+    /// A Nomad that runs on this machine, such as http://127.0.0.1:4646; else NOMAD_ADDR where
+    /// that is loopback, else one is started from NOMAD_BIN, PATH or what scripts/demo has built.
+    #[arg(long, value_name = "ADDR")]
+    nomad: Option<String>,
+    /// How many jobs are queued at once.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+    /// One JSON object a step, the summary last.
     #[arg(long)]
     json: bool,
+    /// Leave everything running (not yet).
+    #[arg(long)]
+    keep: bool,
 }
 
 pub async fn run(options: Options) -> Result<(), Failed> {
-    let _ = options.json;
-    super::not_yet("demo")
+    let Options { nomad, jobs, json, keep } = options;
+    if keep {
+        return Err(Failed::Wrong(
+            "roustabout demo --keep: not yet; this version always ends what it has started"
+                .to_owned(),
+        ));
+    }
+    let nomad = nomad.as_deref().map(demo::said).transpose().map_err(Failed::Wrong)?;
+    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json }).await?;
+    Ok(())
 }

@@ -2,19 +2,21 @@
 //! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
 
 mod check;
-mod connections;
+pub(crate) mod connections;
 mod demo;
 mod logging;
 mod send;
 mod serve;
 mod status;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Environment, Loaded};
+pub(crate) use serve::Running;
 
 /// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
 #[derive(Parser)]
@@ -72,7 +74,7 @@ struct Everything {
 /// What a command came to, where it is not simply done.
 enum Failed {
     /// Exit 1.
-    Failed(anyhow::Error),
+    Because(anyhow::Error),
     /// Exit 2: the command line or the config.
     Wrong(String),
     /// Exit 1; whatever there is to say was said.
@@ -81,7 +83,7 @@ enum Failed {
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Failed::Failed(error.into())
+        Failed::Because(error.into())
     }
 }
 
@@ -93,7 +95,7 @@ pub fn run() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("roustabout: cannot start its threads: {error}");
+            complain(&format!("roustabout: cannot start its threads: {error}"));
             return ExitCode::from(1);
         }
     };
@@ -121,15 +123,20 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failed::Said) => ExitCode::from(1),
-        Err(Failed::Failed(error)) => {
-            eprintln!("roustabout: {error:#}");
+        Err(Failed::Because(error)) => {
+            complain(&format!("roustabout: {error:#}"));
             ExitCode::from(1)
         }
         Err(Failed::Wrong(what)) => {
-            eprintln!("{what}");
+            complain(&what);
             ExitCode::from(2)
         }
     }
+}
+
+/// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
+fn complain(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 fn not_yet(command: &str) -> Result<(), Failed> {

@@ -1,5 +1,6 @@
 //! Signs a payload and posts it to a running door, as GitHub would; prints the answer.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,7 +9,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Failed;
+use crate::admin;
 use crate::webhook::signature;
+
+/// The implied secret, as in the config.
+const SECRET_VARIABLE: &str = "ROUSTABOUT_WEBHOOK_SECRET";
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -19,10 +24,10 @@ pub struct Options {
     #[arg(long)]
     url: Option<Url>,
     /// X-GitHub-Event.
-    #[arg(long, default_value = "workflow_job")]
+    #[arg(long, default_value = "workflow_job", value_parser = header_value)]
     event: String,
     /// X-GitHub-Delivery; drawn if not given.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = header_value)]
     delivery: Option<String>,
     /// The secret; else the config's, or $ROUSTABOUT_WEBHOOK_SECRET.
     #[arg(long, value_name = "FILE")]
@@ -40,23 +45,10 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         _ => std::fs::read(&options.file)
             .with_context(|| format!("cannot read the payload {}", options.file.display()))?,
     };
-    let (url, secret) = match (&options.url, &options.secret_file) {
-        (Some(url), Some(file)) => (url.clone(), secret_of(file)?),
-        (url, file) => {
-            let settings = super::load(config)?.settings;
-            let secret = match file {
-                Some(file) => secret_of(file)?,
-                None => settings
-                    .webhook
-                    .secret
-                    .clone()
-                    .context("the config has no webhook secret; give --secret-file")?,
-            };
-            (url.clone().map_or_else(|| door_of(&settings.webhook), Ok)?, secret)
-        }
-    };
+    let (url, secret) = target(config, &options)?;
     let delivery = options.delivery.unwrap_or_else(draw_delivery);
-    let answer = reqwest::Client::new()
+    let answer = admin::http(&url)
+        .context("cannot set up a connection")?
         .post(url.clone())
         .timeout(std::time::Duration::from_secs(10))
         .header("content-type", "application/json")
@@ -66,17 +58,50 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         .body(body)
         .send()
         .await
-        .with_context(|| format!("no door answers at {url}; is roustabout serve running?"))?;
+        .map_err(|error| {
+            let why = admin::root_cause(&error);
+            anyhow::anyhow!("no door answers at {url}: {why}; is roustabout serve running?")
+        })?;
     let status = answer.status();
     let text = answer.text().await.context("the door's answer was cut off")?;
-    if options.json {
+    let shown = if options.json {
         let body: serde_json::Value =
             serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
-        println!("{}", serde_json::json!({"status": status.as_u16(), "answer": body}));
+        serde_json::json!({"status": status.as_u16(), "answer": body}).to_string()
     } else {
-        println!("{status}\n{text}");
-    }
+        format!("{status}\n{text}")
+    };
+    writeln!(std::io::stdout(), "{shown}").context("cannot write")?;
     if status.is_success() { Ok(()) } else { Err(Failed::Said) }
+}
+
+/// Where to, and signed with what. The config is read only for what the options leave open.
+fn target(config: Option<PathBuf>, options: &Options) -> Result<(Url, SecretString), Failed> {
+    if let (Some(url), Some(file)) = (&options.url, &options.secret_file) {
+        return Ok((url.clone(), secret_of(file)?));
+    }
+    let webhook = match (super::load(config), &options.url) {
+        (Ok(loaded), _) => loaded.settings.webhook,
+        (Err(failed), None) => return Err(failed),
+        (Err(failed), Some(url)) => {
+            let secret = std::env::var(SECRET_VARIABLE).map_err(|_| failed)?;
+            return Ok((url.clone(), SecretString::from(secret)));
+        }
+    };
+    let secret = match (&options.secret_file, &webhook.secret) {
+        (Some(file), _) => secret_of(file)?,
+        (None, Some(secret)) => secret.clone(),
+        (None, None) => {
+            let what = "roustabout send: the config has no webhook secret; give --secret-file";
+            return Err(Failed::Wrong(what.to_owned()));
+        }
+    };
+    Ok((options.url.clone().map_or_else(|| door_of(&webhook), Ok)?, secret))
+}
+
+fn header_value(text: &str) -> Result<String, String> {
+    let fit = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    fit.then(|| text.to_owned()).ok_or_else(|| "no header can hold this".to_owned())
 }
 
 fn secret_of(file: &std::path::Path) -> anyhow::Result<SecretString> {

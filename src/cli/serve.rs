@@ -16,13 +16,14 @@ use crate::admin;
 use crate::config::{Loaded, Settings};
 use crate::engine::{self, Engine, Forges};
 use crate::store::Store;
-use crate::webhook::{self, Door, listener, signature::Secrets};
+use crate::webhook::listener::{self, Limits};
+use crate::webhook::{self, Bodies, Door, signature::Secrets};
 
 /// Connections to the private door.
 const ADMIN_CONNECTIONS: usize = 64;
 
 pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
-    let Loaded { settings, warnings, file } = super::load(config)?;
+    let Loaded { settings, warnings, file, .. } = super::load(config)?;
     logging::start(&settings.log);
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -75,7 +76,12 @@ impl Running {
         doors.push(tokio::spawn(listener::serve(
             admin_listener,
             router,
-            ADMIN_CONNECTIONS,
+            // Nothing is to be kept there that comes after the end has begun.
+            Limits {
+                connections: ADMIN_CONNECTIONS,
+                last_requests: Duration::ZERO,
+                ..Limits::default()
+            },
             stop_admin.clone(),
         )));
         let door = door_listener.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -87,11 +93,16 @@ impl Running {
                     rules: Arc::new(engine::rules(&settings)),
                     store,
                     hand: engine.hand.clone(),
-                    max_body: settings.webhook.max_body,
+                    bodies: Bodies::up_to(settings.webhook.max_body),
                 },
             );
-            let most = settings.webhook.max_connections;
-            doors.push(tokio::spawn(listener::serve(listener, router, most, stop_door.clone())));
+            let usual = Limits::default();
+            let limits = Limits {
+                connections: settings.webhook.max_connections,
+                last_requests: usual.last_requests.min(settings.shutdown_grace / 2),
+                ..usual
+            };
+            doors.push(tokio::spawn(listener::serve(listener, router, limits, stop_door.clone())));
         }
         info!(door = door.map(|address| address.to_string()), admin = %admin, "ready");
         Ok(Self {
@@ -117,10 +128,14 @@ impl Running {
                 let _ = door.await;
             }
         };
-        if tokio::time::timeout(self.grace, doors).await.is_err() {
-            warn!("connections are still open after the grace; they are cut");
-        }
-        self.engine.stop().await;
+        let doors = async {
+            if tokio::time::timeout(self.grace, doors).await.is_err() {
+                warn!("connections are still open after the grace; they are cut");
+            }
+        };
+        // Side by side, so that both end within one grace. What the door keeps after the
+        // engine's end waits in the inbox for the next start.
+        tokio::join!(doors, self.engine.stop());
         info!("ended");
     }
 }

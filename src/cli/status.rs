@@ -58,7 +58,7 @@ fn client(config: Option<PathBuf>, address: Option<&str>) -> Result<Client, Fail
                 Failed::Wrong(format!("--address {address}: {error}; write it as http://HOST:PORT"))
             })?;
             // With an address a config is not needed; where there is one it has the token.
-            Ok(Client::new(url, loaded.ok().and_then(|loaded| loaded.settings.admin.token)))
+            Ok(Client::new(url, loaded.ok().and_then(|loaded| loaded.settings.admin.token))?)
         }
         None => {
             let admin = loaded
@@ -71,7 +71,7 @@ fn client(config: Option<PathBuf>, address: Option<&str>) -> Result<Client, Fail
             }
             let url = Url::parse(&format!("http://{listen}"))
                 .context("[admin] listen makes no address")?;
-            Ok(Client::new(url, admin.token))
+            Ok(Client::new(url, admin.token)?)
         }
     }
 }

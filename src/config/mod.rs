@@ -55,9 +55,21 @@ use section::{Context, Section};
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub settings: Settings,
-    /// What works and is probably not meant, a line each.
-    pub warnings: Vec<String>,
+    /// What works and is probably not meant.
+    pub warnings: Vec<ConfigError>,
+    /// Where each secret was read that stands in a file of the operator's (systemd's credentials
+    /// and variables are in none).
+    pub secrets: Vec<SecretPlace>,
     /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+/// Where a secret stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretPlace {
+    /// As errors name it: `webhook.secret`.
+    pub key: String,
+    /// None: the config itself.
     pub file: Option<PathBuf>,
 }
 
@@ -102,13 +114,17 @@ pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, Co
         positions: Positions::of(text),
         errors: RefCell::new(errors),
         warnings: RefCell::default(),
+        secrets: RefCell::default(),
     };
     let settings = settings(&Section::root(&context, &tree));
     let errors = context.errors.into_inner();
     match settings {
-        Some(settings) if errors.is_empty() => {
-            Ok(Loaded { settings, warnings: context.warnings.into_inner(), file: None })
-        }
+        Some(settings) if errors.is_empty() => Ok(Loaded {
+            settings,
+            warnings: context.warnings.into_inner(),
+            secrets: context.secrets.into_inner(),
+            file: None,
+        }),
         _ => Err(ConfigErrors::new(errors)),
     }
 }

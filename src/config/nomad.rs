@@ -52,6 +52,9 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     };
     let client_cert_file = readable(section, "client_cert_file");
     let client_key_file = readable(section, "client_key_file");
+    if let Some(path) = &client_key_file {
+        section.note_secret("client_key_file", Some(path.clone()));
+    }
     for (given, missing) in
         [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")]
     {
@@ -68,7 +71,11 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     let tls_server_name = section.text("tls_server_name");
     let tls_skip_verify = section.flag("tls_skip_verify");
     if tls_skip_verify == Some(true) {
-        section.warn("tls_skip_verify", "anyone between here and Nomad can read its token");
+        section.warn(
+            "tls_skip_verify",
+            "anyone between here and Nomad can read its token",
+            "take it out, and name Nomad's certificate authority in ca_cert_file",
+        );
     }
     Some(Nomad {
         address: address?,

@@ -89,6 +89,9 @@ pub(super) fn credential_file(env: &Environment, name: &str) -> Option<PathBuf> 
 }
 
 fn said(section: &Section, key: &str) -> Found {
+    if section.given(key).is_some_and(|value| value.origin().is_none()) {
+        section.note_secret(key, None);
+    }
     match section.text(key) {
         Some(text) => Found::Secret(text.into(), None),
         None => Found::Bad,
@@ -97,7 +100,10 @@ fn said(section: &Section, key: &str) -> Found {
 
 fn in_named_file(section: &Section, file_key: &str) -> Found {
     match section.path(file_key) {
-        Some(path) => read(section, file_key, &path),
+        Some(path) => {
+            section.note_secret(file_key, Some(path.clone()));
+            read(section, file_key, &path)
+        }
         None => Found::Bad,
     }
 }

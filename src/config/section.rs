@@ -5,15 +5,16 @@
 //! `values.rs` reads typed values from it; what they mean is for the files of the sections.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 
 use ::config::{Map, Value, ValueKind};
 
-use super::Environment;
 use super::error::ConfigError;
 use super::keys::{self, Key};
 use super::not_yet;
 use super::position::Positions;
 use super::suggest::nearest;
+use super::{Environment, SecretPlace};
 
 /// What all sections of one load share.
 pub(super) struct Context<'a> {
@@ -22,7 +23,8 @@ pub(super) struct Context<'a> {
     pub(super) env: &'a Environment,
     pub(super) positions: Positions,
     pub(super) errors: RefCell<Vec<ConfigError>>,
-    pub(super) warnings: RefCell<Vec<String>>,
+    pub(super) warnings: RefCell<Vec<ConfigError>>,
+    pub(super) secrets: RefCell<Vec<SecretPlace>>,
 }
 
 /// One table of the tree; absent ones read like empty ones.
@@ -170,25 +172,36 @@ impl<'a> Section<'a> {
 
     /// Notes a mistake at a key of this section.
     pub(super) fn report(&self, key: &str, what: impl Into<String>, mend: impl Into<String>) {
+        let mistake = self.remark(key, what.into(), mend.into());
+        self.context.errors.borrow_mut().push(mistake);
+    }
+
+    /// Notes something that works and is probably not meant.
+    pub(super) fn warn(&self, key: &str, what: impl Into<String>, mend: impl Into<String>) {
+        let warning = self.remark(key, what.into(), mend.into());
+        self.context.warnings.borrow_mut().push(warning);
+    }
+
+    fn remark(&self, key: &str, what: String, mend: String) -> ConfigError {
         let found = self.found(key);
         let variable = found.as_ref().and_then(Value::origin);
         let place = join(&self.place, key);
-        self.context.errors.borrow_mut().push(ConfigError {
+        ConfigError {
             origin: variable.unwrap_or(self.context.file).to_owned(),
             key: join(&self.shown, key),
-            what: what.into(),
-            mend: mend.into(),
+            what,
+            mend,
             order: match variable {
                 Some(_) => usize::MAX,
                 None => self.context.positions.line(&place),
             },
-        });
+        }
     }
 
-    /// Notes something that works and is probably not meant.
-    pub(super) fn warn(&self, key: &str, text: &str) {
-        let warning = format!("{}: {}: {text}", self.context.file, join(&self.shown, key));
-        self.context.warnings.borrow_mut().push(warning);
+    /// Notes where a secret of this section stands: in that file, or in the config itself.
+    pub(super) fn note_secret(&self, key: &str, file: Option<PathBuf>) {
+        let place = SecretPlace { key: join(&self.shown, key), file };
+        self.context.secrets.borrow_mut().push(place);
     }
 
     /// A key of this section as `keys.rs` declares it.

@@ -296,7 +296,7 @@ impl Drop for Agent {
 }
 
 /// For names and secrets that nobody else has.
-fn random<const N: usize>() -> [u8; N] {
+pub(super) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     OsRng.try_fill_bytes(&mut bytes).expect("every system has a source of randomness");
     bytes

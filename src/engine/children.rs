@@ -22,6 +22,12 @@ const WAIT: Duration = Duration::from_secs(30);
 const GATHER: Duration = Duration::from_millis(100);
 /// Between tries while Nomad is away.
 const AWAY: Duration = Duration::from_secs(2);
+/// How often it is asked whether it is there while no child of ours lives.
+const IDLE: Duration = Duration::from_secs(5);
+/// A blocking query that came back without having waited is not repeated at once.
+const IN_VAIN: Duration = Duration::from_millis(250);
+/// Questions about single children at once.
+const AT_ONCE: usize = 8;
 /// How often an agent without the statuses call (before 1.8.0) is asked about each child.
 const OLD_AGENT: Duration = Duration::from_secs(2);
 
@@ -90,18 +96,18 @@ pub async fn follow(
     let mut first = Vec::new();
     for follower in &mut followers {
         loop {
-            match follower.look(None).await {
+            let looked = follower.look().await;
+            follower.tell(&health, looked.as_ref().err());
+            match looked {
                 Ok(changes) => break first.extend(changes),
                 Err(error) => {
-                    health.report("nomad", Some(error.to_string()));
+                    // Closed: the daemon is ending, and so is this task. Here and below.
                     let _ = events.send(Event::NomadAway { reason: error.to_string() });
                     tokio::time::sleep(AWAY).await;
                 }
             }
         }
     }
-    health.report("nomad", None);
-    // Closed: the daemon is ending, and so is this task.
     let _ = events.send(Event::ChildrenSeen(first));
     let mut tasks = tokio::task::JoinSet::new();
     for follower in followers {
@@ -117,7 +123,7 @@ struct Follower {
     living: watch::Receiver<Living>,
     /// What was told last, so that only changes are told.
     seen: BTreeMap<RunnerName, ChildPhase>,
-    /// For the next blocking query about the same children.
+    /// For the next blocking query about the same children; without one it asks at once.
     index: Option<u64>,
 }
 
@@ -125,82 +131,94 @@ impl Follower {
     async fn run(mut self, events: mpsc::UnboundedSender<Event>, health: Health) {
         let mut away = false;
         loop {
-            let mut news = self.living.clone();
-            let looked = tokio::select! {
-                looked = self.look(Some(WAIT)) => looked,
-                changed = news.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    tokio::time::sleep(GATHER).await;
-                    self.living.mark_unchanged();
-                    self.index = None;
-                    continue;
-                }
-            };
-            match looked {
-                Ok(changes) => {
-                    if away || !changes.is_empty() {
-                        health.report("nomad", None);
-                        if events.send(Event::ChildrenSeen(changes)).is_err() {
-                            return;
-                        }
-                    }
-                    away = false;
-                }
+            if !away && !self.wait().await {
+                return;
+            }
+            let looked = self.look().await;
+            self.tell(&health, looked.as_ref().err());
+            let news = match looked {
+                Ok(changes) if away || !changes.is_empty() => Some(Event::ChildrenSeen(changes)),
+                Ok(_) => None,
                 Err(error) => {
                     away = true;
                     self.index = None;
-                    health.report("nomad", Some(error.to_string()));
-                    if events.send(Event::NomadAway { reason: error.to_string() }).is_err() {
-                        return;
-                    }
+                    let _ = events.send(Event::NomadAway { reason: error.to_string() });
                     tokio::time::sleep(AWAY).await;
+                    continue;
                 }
+            };
+            away = false;
+            if news.is_some_and(|news| events.send(news).is_err()) {
+                return;
             }
         }
     }
 
-    /// What has changed since the last look; waits for a change if told how long.
-    async fn look(
-        &mut self,
-        wait: Option<Duration>,
-    ) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
-        let mine: BTreeMap<String, RunnerName> = self
-            .living
-            .borrow_and_update()
-            .iter()
-            .filter(|(_, (spot, _))| *spot == self.spot)
-            .map(|(name, (_, child))| (child.clone(), name.clone()))
-            .collect();
-        self.seen.retain(|name, _| mine.values().any(|living| living == name));
-        if mine.is_empty() {
-            self.nomad.leader().await?;
-            if wait.is_some() {
-                // Nothing to follow: the set's next change interrupts this.
-                tokio::time::sleep(WAIT).await;
-            }
-            return Ok(Vec::new());
+    fn tell(&self, health: &Health, error: Option<&Error>) {
+        health.report("nomad", &self.spot.namespace, error.map(ToString::to_string));
+    }
+
+    /// Waits for a reason to look: where there is an index, the look itself waits for one.
+    /// False: the daemon is ending.
+    async fn wait(&mut self) -> bool {
+        if self.index.is_some() {
+            return true;
         }
-        let ids: Vec<String> = mine.keys().cloned().collect();
-        let index = self.index.filter(|_| wait.is_some());
-        let phases = match self.nomad.statuses(&self.place, &ids, index, WAIT).await {
-            Ok(statuses) => {
-                self.index = Some(statuses.index);
-                self.phases(&mine, statuses.jobs).await?
+        // Not marked as seen: a change that came since the last look must wake this.
+        let pause = if self.of_mine(&self.living.borrow()).is_empty() { IDLE } else { OLD_AGENT };
+        tokio::select! {
+            changed = self.living.changed() => changed.is_ok(),
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    /// What has changed since the last look. With an index it waits for a change, in Nomad or
+    /// in the set of children; only that waiting is ever cut short.
+    async fn look(&mut self) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
+        loop {
+            let living = self.living.borrow_and_update().clone();
+            let mine = self.of_mine(&living);
+            self.seen.retain(|name, _| mine.values().any(|living| living == name));
+            if mine.is_empty() {
+                self.index = None;
+                self.nomad.leader().await?;
+                return Ok(Vec::new());
             }
-            Err(Error::Unsupported { .. }) => {
-                if wait.is_some() {
-                    tokio::time::sleep(OLD_AGENT).await;
+            let ids: Vec<String> = mine.keys().cloned().collect();
+            let since = self.index.take();
+            let statuses = tokio::select! {
+                statuses = self.nomad.statuses(&self.place, &ids, since, WAIT) => statuses,
+                changed = self.living.changed(), if since.is_some() => {
+                    if changed.is_err() {
+                        return Ok(Vec::new());
+                    }
+                    tokio::time::sleep(GATHER).await;
+                    continue;
                 }
-                self.phases(&mine, Vec::new()).await?
-            }
-            Err(error) => return Err(error),
-        };
-        let changed = phases.into_iter().filter(|(name, phase)| self.seen.get(name) != Some(phase));
-        let changed: Vec<_> = changed.collect();
-        self.seen.extend(changed.iter().cloned());
-        Ok(changed)
+            };
+            let phases = match statuses {
+                Ok(statuses) => {
+                    if since.is_some_and(|since| statuses.index <= since) {
+                        tokio::time::sleep(IN_VAIN).await;
+                    }
+                    let phases = self.phases(&mine, statuses.jobs).await?;
+                    self.index = Some(statuses.index);
+                    phases
+                }
+                Err(Error::Unsupported { .. }) => self.phases(&mine, Vec::new()).await?,
+                Err(error) => return Err(error),
+            };
+            let news =
+                phases.into_iter().filter(|(name, phase)| self.seen.get(name) != Some(phase));
+            let news: Vec<_> = news.collect();
+            self.seen.extend(news.iter().cloned());
+            return Ok(news);
+        }
+    }
+
+    fn of_mine(&self, living: &Living) -> BTreeMap<String, RunnerName> {
+        let mine = living.iter().filter(|(_, (spot, _))| *spot == self.spot);
+        mine.map(|(name, (_, child))| (child.clone(), name.clone())).collect()
     }
 
     async fn phases(
@@ -209,25 +227,27 @@ impl Follower {
         jobs: Vec<ChildStatus>,
     ) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
         let mut phases = Vec::new();
-        let mut missing: BTreeSet<&String> = mine.keys().collect();
+        let mut missing = mine.clone();
+        let mut doubtful = Vec::new();
         for job in jobs {
-            let Some(name) = mine.get(&job.id) else { continue };
-            missing.remove(&job.id);
-            let phase = match brief_phase(&job.status, &job.allocations) {
-                Brief::Alive(phase) => phase,
-                Brief::Ended => self.ended(&job.id).await?,
-            };
-            phases.push((name.clone(), phase));
+            let Some(name) = missing.remove(&job.id) else { continue };
+            match brief_phase(&job.status, &job.allocations) {
+                Brief::Alive(phase) => phases.push((name, phase)),
+                Brief::Ended => doubtful.push((job.id, name)),
+            }
         }
-        for child in missing {
-            phases.push((mine[child].clone(), phase_of(&self.nomad, &self.place, child).await?));
+        doubtful.extend(missing);
+        for some in doubtful.chunks(AT_ONCE) {
+            let mut asked = tokio::task::JoinSet::new();
+            for (child, name) in some.iter().cloned() {
+                let (nomad, place) = (self.nomad.clone(), self.place.clone());
+                asked.spawn(async move { (name, phase_of(&nomad, &place, &child).await) });
+            }
+            for (name, phase) in asked.join_all().await {
+                phases.push((name, phase?));
+            }
         }
         Ok(phases)
-    }
-
-    async fn ended(&self, child: &str) -> Result<ChildPhase, Error> {
-        let allocations = self.nomad.allocations(&self.place, child).await?;
-        Ok(ChildPhase::Ended { how: how_it_ended(&allocations) })
     }
 }
 

@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::health::Health;
 use super::meta;
-use crate::config::{Delivery, Settings};
+use super::parents::Version;
+use crate::config::{self, Delivery, Settings};
 use crate::credential::Tokens;
 use crate::ledger::Time;
 use crate::ledger::effect::DispatchOrder;
@@ -29,11 +30,26 @@ pub struct Dispatcher {
     tokens: Arc<Tokens>,
     health: Health,
     places: Arc<Semaphore>,
-    takes: Arc<Mutex<Declared>>,
+    known: Arc<Mutex<Known>>,
 }
 
-/// Which keys each parameterized job takes, and since when that is known.
-type Declared = BTreeMap<(String, Option<String>, String), (Instant, Arc<Parameterized>)>;
+/// A parameterized job: namespace, region, id.
+type ParentKey = (String, Option<String>, String);
+
+#[derive(Default)]
+struct Known {
+    declared: BTreeMap<ParentKey, Declared>,
+    /// What the jobs were that refused a dispatch.
+    refused: BTreeMap<ParentKey, Version>,
+}
+
+/// Which keys a parameterized job takes.
+#[derive(Clone)]
+struct Declared {
+    since: Instant,
+    version: Version,
+    takes: Arc<Parameterized>,
+}
 
 impl Dispatcher {
     pub fn new(
@@ -48,7 +64,7 @@ impl Dispatcher {
             tokens,
             health,
             places: Arc::new(Semaphore::new(AT_ONCE)),
-            takes: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -58,9 +74,9 @@ impl Dispatcher {
         let outcome = self.attempt(order).await;
         match &outcome {
             DispatchOutcome::NotSent { reason } | DispatchOutcome::Unknown { reason } => {
-                self.health.report("nomad", Some(reason.clone()));
+                self.health.report("nomad", "", Some(reason.clone()));
             }
-            DispatchOutcome::Accepted { .. } => self.health.report("nomad", None),
+            DispatchOutcome::Accepted { .. } => self.health.report("nomad", "", None),
             DispatchOutcome::Refused { .. } | DispatchOutcome::CredentialMissing => {}
         }
         outcome
@@ -74,10 +90,37 @@ impl Dispatcher {
             };
         };
         let place = place(&self.nomad, order.namespace.as_ref(), order.region.as_ref());
-        let takes = match self.declared(&place, &order.parent).await {
-            Ok(takes) => takes,
-            Err(outcome) => return outcome,
+        let believed = self.believed(&key(&place, &order.parent));
+        let fresh = believed.is_none();
+        let declared = match believed {
+            Some(declared) => declared,
+            None => match self.ask(&place, &order.parent).await {
+                Ok(declared) => declared,
+                Err(outcome) => return outcome,
+            },
         };
+        let outcome = self.send(order, pool, &place, &declared).await;
+        if !matches!(outcome, DispatchOutcome::Refused { .. }) || fresh {
+            return outcome;
+        }
+        // What was believed may be out of date: the job may take other keys by now.
+        match self.ask(&place, &order.parent).await {
+            Ok(newer) if newer.version != declared.version => {
+                self.send(order, pool, &place, &newer).await
+            }
+            Ok(_) => outcome,
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn send(
+        &self,
+        order: &DispatchOrder,
+        pool: &config::Pool,
+        place: &Place,
+        declared: &Declared,
+    ) -> DispatchOutcome {
+        let takes = &declared.takes;
         let now = Time::from(jiff::Timestamp::now());
         let life = pool.placement_timeout + pool.boot_timeout;
         let token = match pool.delivery {
@@ -88,12 +131,13 @@ impl Dispatcher {
             },
         };
         let secret = token.as_ref().map(|token| &token.secret);
-        let cargo = match meta::load(order, pool, &takes, secret) {
+        let refused = |reason| {
+            self.note_refusal(key(place, &order.parent), declared.version);
+            DispatchOutcome::Refused { reason }
+        };
+        let cargo = match meta::load(order, pool, takes, secret) {
             Ok(cargo) => cargo,
-            Err(reason) => {
-                self.forget(&place, &order.parent);
-                return DispatchOutcome::Refused { reason };
-            }
+            Err(reason) => return refused(reason),
         };
         let request = DispatchRequest {
             idempotency_token: &order.idempotency_token,
@@ -101,19 +145,16 @@ impl Dispatcher {
             meta: &cargo.meta,
         };
         let ends = token.map(|token| token.ends);
-        match self.nomad.dispatch(&place, &order.parent, &request).await {
+        match self.nomad.dispatch(place, &order.parent, &request).await {
             Ok(dispatched) if order.again && !dispatched.repeated => {
                 // Of two dispatches with one token the loser may be told a child that is not
                 // there (Nomad 1.11.2 on), and this token was sent before.
-                self.confirmed(&place, dispatched.child, &takes, ends).await
+                self.confirmed(place, dispatched.child, takes, ends).await
             }
-            Ok(dispatched) => accepted(dispatched.child, &takes, ends),
+            Ok(dispatched) => accepted(dispatched.child, takes, ends),
             Err(DispatchError::NotSent(reason)) => DispatchOutcome::NotSent { reason },
             Err(DispatchError::Unknown(reason)) => DispatchOutcome::Unknown { reason },
-            Err(DispatchError::Refused { kind, .. }) => {
-                self.forget(&place, &order.parent);
-                DispatchOutcome::Refused { reason: kind.to_string() }
-            }
+            Err(DispatchError::Refused { kind, .. }) => refused(kind.to_string()),
         }
     }
 
@@ -130,21 +171,19 @@ impl Dispatcher {
         }
     }
 
-    /// Which keys the parameterized job takes; an outcome where it cannot be dispatched.
-    async fn declared(
-        &self,
-        place: &Place,
-        parent: &str,
-    ) -> Result<Arc<Parameterized>, DispatchOutcome> {
-        let key = key(place, parent);
-        if let Some((since, takes)) = self.lock().get(&key)
-            && since.elapsed() < BELIEVED
-        {
-            return Ok(takes.clone());
-        }
+    /// Which keys the parameterized job takes, asked anew; an outcome where it cannot be
+    /// dispatched.
+    async fn ask(&self, place: &Place, parent: &str) -> Result<Declared, DispatchOutcome> {
+        let answer = self.nomad.job(place, parent).await;
+        let version = Version::seen(&answer);
+        let refused = |reason| {
+            if let Some(version) = version {
+                self.note_refusal(key(place, parent), version);
+            }
+            Err(DispatchOutcome::Refused { reason })
+        };
         let namespace = &place.namespace;
-        let refused = |reason| Err(DispatchOutcome::Refused { reason });
-        let job = match self.nomad.job(place, parent).await {
+        let job = match answer {
             Ok(job) => job,
             Err(nomad::Error::NotFound { .. }) => {
                 return refused(format!(
@@ -152,11 +191,18 @@ impl Dispatcher {
                      register it with nomad job run, or mend nomad_job of the pool"
                 ));
             }
+            Err(error @ nomad::Error::Forbidden { .. }) => {
+                return refused(format!(
+                    "{error}; in namespace \"{namespace}\" it needs read-job, list-jobs, \
+                     dispatch-job and deregister-job (before Nomad 1.11.2: submit-job)"
+                ));
+            }
             Err(error @ (nomad::Error::Unavailable { .. } | nomad::Error::Protocol { .. })) => {
                 return Err(DispatchOutcome::NotSent { reason: error.to_string() });
             }
             Err(error) => return refused(error.to_string()),
         };
+        let version = Version::of(&job);
         if job.stop {
             return refused(format!(
                 "the parameterized job \"{parent}\" is stopped; start it again with nomad job run"
@@ -167,19 +213,31 @@ impl Dispatcher {
                 "the job \"{parent}\" in namespace \"{namespace}\" is not parameterized; it needs a parameterized block"
             ));
         };
-        let takes = Arc::new(takes);
-        self.lock().insert(key, (Instant::now(), takes.clone()));
-        Ok(takes)
+        let declared = Declared { since: Instant::now(), version, takes: Arc::new(takes) };
+        self.lock().declared.insert(key(place, parent), declared.clone());
+        Ok(declared)
+    }
+
+    fn believed(&self, key: &ParentKey) -> Option<Declared> {
+        let known = self.lock();
+        known.declared.get(key).filter(|declared| declared.since.elapsed() < BELIEVED).cloned()
+    }
+
+    /// What the job was when it last refused a dispatch: whoever watches it waits for another.
+    pub fn refused_as(&self, place: &Place, parent: &str) -> Option<Version> {
+        self.lock().refused.get(&key(place, parent)).copied()
     }
 
     /// What a refusal made doubtful is asked for anew.
-    fn forget(&self, place: &Place, parent: &str) {
-        self.lock().remove(&key(place, parent));
+    fn note_refusal(&self, key: ParentKey, version: Version) {
+        let mut known = self.lock();
+        known.declared.remove(&key);
+        known.refused.insert(key, version);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Declared> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         // Every entry is whole whatever panicked beside it.
-        self.takes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +251,7 @@ fn accepted(
     DispatchOutcome::Accepted { child, nameless, credential_ends }
 }
 
-fn key(place: &Place, parent: &str) -> (String, Option<String>, String) {
+fn key(place: &Place, parent: &str) -> ParentKey {
     (place.namespace.clone(), place.region.clone(), parent.to_owned())
 }
 

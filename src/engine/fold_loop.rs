@@ -37,6 +37,8 @@ pub struct FoldLoop {
     pub health: Health,
     pub stop: CancellationToken,
     pub grace: Duration,
+    /// Once it is to end: until when it may take.
+    pub over: Option<tokio::time::Instant>,
 }
 
 /// What one turn of the loop has gathered.
@@ -78,8 +80,15 @@ impl FoldLoop {
             } else if let Ok(delivery) = self.deliveries.try_recv() {
                 self.fold_delivery(delivery, rng, batch);
             } else {
-                return;
+                break;
             }
+        }
+        // However much comes in, timers and questions have their turn.
+        if self.state.next_timer().is_some_and(|due| due <= now()) {
+            self.fold(Event::Tick, rng, batch);
+        }
+        while let Ok(query) = self.asked.try_recv() {
+            self.answer(query);
         }
     }
 
@@ -111,7 +120,9 @@ impl FoldLoop {
         let Batch { records, requests, notes } = std::mem::take(batch);
         if !records.is_empty() {
             let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
-            self.write(records).await;
+            if !self.write(records).await {
+                return;
+            }
             if runners {
                 let living = children::living(&self.state, self.workers.nomad());
                 self.live.send_if_modified(|before| {
@@ -131,8 +142,9 @@ impl FoldLoop {
         }
     }
 
-    /// Does not return before the rows are on disk: nothing may be sent that is not owed.
-    async fn write(&mut self, records: Vec<Record>) {
+    /// Does not return before the rows are on disk, for nothing may be sent that is not owed;
+    /// false: they are not, and the daemon has to end.
+    async fn write(&mut self, records: Vec<Record>) -> bool {
         let records = Arc::new(records);
         let mut failed = false;
         while let Err(error) = self.store.commit(records.clone()).await {
@@ -140,12 +152,27 @@ impl FoldLoop {
                 warn!(%error, "cannot record what has happened; trying again, and doing nothing until then");
             }
             failed = true;
-            self.health.report("store", Some(error.to_string()));
-            tokio::time::sleep(WRITE_AGAIN).await;
+            self.health.report("store", "", Some(error.to_string()));
+            let again = tokio::time::Instant::now() + WRITE_AGAIN;
+            while tokio::select! {
+                Some(query) = self.asked.recv() => { self.answer(query); true }
+                () = tokio::time::sleep_until(again) => false,
+            } {}
+            if self.stop.is_cancelled() && tokio::time::Instant::now() >= self.ends_at() {
+                error!(
+                    "ending without having recorded the last answers; the next start asks for them again"
+                );
+                return false;
+            }
         }
         if failed {
-            self.health.report("store", None);
+            self.health.report("store", "", None);
         }
+        true
+    }
+
+    fn ends_at(&mut self) -> tokio::time::Instant {
+        *self.over.get_or_insert_with(|| tokio::time::Instant::now() + self.grace)
     }
 
     fn answer(&self, query: Query) {
@@ -163,7 +190,7 @@ impl FoldLoop {
     /// Folds the answers of what is in flight, and begins nothing new. Deliveries that are
     /// still in the inbox stay there for the next start.
     async fn wind_up(mut self, rng: &mut StdRng) {
-        let over = tokio::time::Instant::now() + self.grace;
+        let over = self.ends_at();
         while self.workers.are_busy() {
             let event = tokio::select! {
                 event = self.incoming.recv() => event,

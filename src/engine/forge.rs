@@ -48,13 +48,15 @@ impl Forges {
     }
 
     pub fn client(&self, owner: &str) -> Answer<&Client> {
-        let found = self.settings.github.credential_for(owner);
-        found.and_then(|(index, _)| self.clients.get(index)).map(|(client, _)| client).ok_or_else(
-            || Failure {
-                reason: format!("no [[github.credentials]] has {owner} among its owners"),
-                retry_at: None,
-            },
-        )
+        self.credential(owner).map(|(client, _)| client).ok_or_else(|| Failure {
+            reason: format!("no [[github.credentials]] has {owner} among its owners"),
+            retry_at: None,
+        })
+    }
+
+    fn credential(&self, owner: &str) -> Option<&(Client, String)> {
+        let (index, _) = self.settings.github.credential_for(owner)?;
+        self.clients.get(index)
     }
 }
 
@@ -114,7 +116,7 @@ impl Forge {
         drop(places);
         match answer {
             Err(Error::NotFound { .. }) => Ok(None),
-            other => self.judge(Operation::Runs, full_name, other).map(|job| report(job)),
+            other => self.judge(Operation::Runs, full_name, other).map(report),
         }
     }
 
@@ -150,12 +152,14 @@ impl Forge {
         Ok(reports)
     }
 
-    /// The name among the scope's runners, else among the running jobs of `repositories`.
+    /// The name among the scope's runners, else among the running jobs of `repositories`, else
+    /// among all jobs of `runs`.
     pub async fn find(
         &self,
         name: &RunnerName,
         target: &Target,
         repositories: &[String],
+        runs: &[RunJobs],
     ) -> Answer<AtForge> {
         let client = self.forges.client(target.owner())?;
         let of = runners_of(target);
@@ -168,6 +172,14 @@ impl Forge {
         for repository in repositories {
             if let Some(report) = self.running_job(repository, name).await? {
                 return Ok(AtForge::Named(Box::new(report)));
+            }
+        }
+        // Run by run, for here a failure must not pass for an answer: somebody would be hired.
+        for run in runs.iter().take(RUNS_A_QUESTION) {
+            let jobs = self.jobs(std::slice::from_ref(run), std::slice::from_ref(name)).await?;
+            let mut jobs = jobs.into_iter();
+            if let Some(job) = jobs.find(|job| job.runner_name.as_deref() == Some(name.as_str())) {
+                return Ok(AtForge::Named(Box::new(job)));
             }
         }
         Ok(AtForge::Nowhere)
@@ -230,7 +242,10 @@ impl Forge {
             ) => Some(error.to_string()),
             _ => None,
         };
-        self.health.report("github", trouble);
+        let owner = on.split_once('/').map_or(on, |(owner, _)| owner);
+        let owners = self.forges.credential(owner).map_or(owner, |(_, owners)| owners.as_str());
+        let trouble = trouble.map(|error| format!("{error} (credential for {owners})"));
+        self.health.report("github", owners, trouble);
         answer.map_err(|error| failure(&error, operation, on))
     }
 }

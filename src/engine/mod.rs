@@ -120,6 +120,7 @@ impl Engine {
             health: health.clone(),
             stop: stop.clone(),
             grace: settings.shutdown_grace,
+            over: None,
         };
         let running = tokio::spawn(async move {
             fold_loop.run().await;

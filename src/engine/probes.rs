@@ -13,17 +13,16 @@ const EVERY: Duration = Duration::from_secs(30);
 
 pub async fn run(forges: Forges, nomad: Client, health: Health) {
     loop {
-        let mut trouble = None;
         for (client, owners) in forges.clients() {
-            match client.rate_limit().await {
+            let trouble = match client.rate_limit().await {
                 // Enterprise Server may have rate limits switched off: it answered, all the same.
-                Ok(_) | Err(Error::NotFound { .. } | Error::Forbidden { .. }) => {}
-                Err(error) => trouble = Some(format!("{error} (credential for {owners})")),
-            }
+                Ok(_) | Err(Error::NotFound { .. } | Error::Forbidden { .. }) => None,
+                Err(error) => Some(format!("{error} (credential for {owners})")),
+            };
+            health.report("github", owners, trouble);
         }
-        health.report("github", trouble);
         let leader = nomad.leader().await;
-        health.report("nomad", leader.err().map(|error| error.to_string()));
+        health.report("nomad", "", leader.err().map(|error| error.to_string()));
         tokio::time::sleep(EVERY).await;
     }
 }

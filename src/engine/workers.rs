@@ -14,9 +14,9 @@ use super::parents;
 use crate::config::Settings;
 use crate::credential::Tokens;
 use crate::ledger::effect::ChildAt;
-use crate::ledger::event::{Answer, ChildPhase, Failure};
+use crate::ledger::event::{Answer, ChildPhase, Failure, FoundChild};
 use crate::ledger::{Event, Request};
-use crate::nomad::{self, Client};
+use crate::nomad::{self, Client, Place};
 
 pub struct Workers {
     tasks: TaskTracker,
@@ -54,7 +54,9 @@ impl Workers {
         // A watch has no end of its own, and is nothing to wait for.
         if let Request::WatchParent { pool, namespace, region, parent } = request {
             let place = place(&crew.nomad, namespace.as_ref(), region.as_ref());
-            crew.watches.watch(crew.nomad.clone(), place, parent, pool, crew.events.clone());
+            let refused = crew.dispatcher.refused_as(&place, &parent);
+            let (nomad, events) = (crew.nomad.clone(), crew.events.clone());
+            crew.watches.watch(nomad, place, parent, refused, pool, events);
             return;
         }
         self.tasks.spawn(async move {
@@ -92,16 +94,15 @@ impl Crew {
             },
             Request::FindChild { runner, token, namespace, region, parent } => {
                 let place = place(&self.nomad, namespace.as_ref(), region.as_ref());
-                let found = self.nomad.child_by_token(&place, Some(&parent), &token).await;
-                Event::ChildLookedUp {
+                let answer = self.find_child(&place, &parent, &token).await;
+                Event::ChildLookedUp { runner, answer: from_nomad(answer) }
+            }
+            Request::FindAtForge { runner, target, repositories, runs } => {
+                Event::LookedForAtForge {
+                    answer: self.forge.find(&runner, &target, &repositories, &runs).await,
                     runner,
-                    answer: from_nomad(found.map(|child| child.map(|c| c.id))),
                 }
             }
-            Request::FindAtForge { runner, target, repositories } => Event::LookedForAtForge {
-                answer: self.forge.find(&runner, &target, &repositories).await,
-                runner,
-            },
             Request::LookAtPlacement { runner, at } => {
                 Event::PlacementSeen { answer: self.placement(&at).await, runner }
             }
@@ -128,6 +129,24 @@ impl Crew {
             }
             Request::WatchParent { .. } => return None,
         })
+    }
+
+    async fn find_child(
+        &self,
+        place: &Place,
+        parent: &str,
+        token: &str,
+    ) -> Result<Option<FoundChild>, nomad::Error> {
+        let Some(stub) = self.nomad.child_by_token(place, Some(parent), token).await? else {
+            return Ok(None);
+        };
+        // Lists do not show what a child was given.
+        let nameless = match self.nomad.job(place, &stub.id).await {
+            Ok(job) => !job.meta.contains_key("runner_name"),
+            Err(nomad::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(FoundChild { child: stub.id, nameless }))
     }
 
     async fn placement(&self, at: &ChildAt) -> Answer<ChildPhase> {

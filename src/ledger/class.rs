@@ -2,12 +2,12 @@
 //! the pool's labels contain `{run_id}`. Counts, not pairs: the ledger compares how many wait
 //! with how many are hired, and never says which runner is for which job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
+use super::{Job, JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
 
 /// Where a runner registers, by what does not change.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,11 +48,21 @@ pub enum Hold {
 pub struct Class {
     /// Demand.
     pub waiting: BTreeSet<JobId>,
+    /// Those of them that no live dispatch names as its cause.
+    pub unnamed: BTreeSet<JobId>,
+    /// In which repositories they wait, and how many in each.
+    pub repositories: BTreeMap<RepositoryId, usize>,
     /// Every runner of the class that is not gone, whatever its state.
     pub runners: BTreeSet<RunnerName>,
     pub hold: Option<Hold>,
+    /// The jobs that the question under way is about.
+    pub asked: BTreeSet<JobId>,
     /// Runners that ended unseen since the last one that got a job, those together once.
     pub ended_unseen: u32,
+    /// When the last of them was counted: who had been sent before then ended together with it.
+    pub counted_at: Option<Time>,
+    /// What was last told of the end of one.
+    pub last_end: Option<String>,
     /// Names of runners that ended unseen and that GitHub has yet to be asked about.
     pub unaccounted: BTreeSet<RunnerName>,
     /// How often asking has failed in a row.
@@ -62,7 +72,42 @@ pub struct Class {
 }
 
 impl Class {
+    /// Nothing to remember. A hold is remembered: it ends by a timer or an answer, and until
+    /// then a new job of the class must not slip past it.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.runners.is_empty() && self.unaccounted.is_empty()
+        self.waiting.is_empty()
+            && self.runners.is_empty()
+            && self.unaccounted.is_empty()
+            && self.hold.is_none()
+    }
+
+    pub(super) fn enlist(&mut self, job: &Job) {
+        if self.waiting.insert(job.id()) {
+            *self.repositories.entry(job.repository).or_default() += 1;
+        }
+        if job.cause_of.is_none() {
+            self.unnamed.insert(job.id());
+        }
+    }
+
+    pub(super) fn strike(&mut self, job: JobId, repository: RepositoryId) {
+        self.unnamed.remove(&job);
+        if self.waiting.remove(&job)
+            && let Some(count) = self.repositories.get_mut(&repository)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.repositories.remove(&repository);
+            }
+        }
+    }
+
+    /// A runner of the class got a job: whatever ended unseen before counts no more.
+    pub(super) fn works(&mut self) {
+        self.ended_unseen = 0;
+        self.counted_at = None;
+        if matches!(self.hold, Some(Hold::Until(_))) {
+            self.hold = None;
+        }
     }
 }

@@ -79,11 +79,13 @@ pub enum Request {
         region: Option<String>,
         parent: String,
     },
-    /// The name among the scope's runners and, else, the running jobs of these repositories.
+    /// The name among the scope's runners and, else, the running jobs of these repositories
+    /// and the jobs of these runs, whatever their state.
     FindAtForge {
         runner: RunnerName,
         target: Target,
         repositories: Vec<String>,
+        runs: Vec<RunJobs>,
     },
     LookAtPlacement {
         runner: RunnerName,

@@ -47,7 +47,7 @@ pub enum Event {
     /// The child that carries the runner's token, if Nomad has one.
     ChildLookedUp {
         runner: RunnerName,
-        answer: Answer<Option<String>>,
+        answer: Answer<Option<FoundChild>>,
     },
     LookedForAtForge {
         runner: RunnerName,
@@ -66,7 +66,8 @@ pub enum Event {
         answer: Answer<Deletion>,
     },
     /// What Nomad shows of children that we follow, whenever it changes; it has been asked
-    /// about all of them when this comes.
+    /// about all of them when this comes. A runner is followed from the moment its child is
+    /// known, and its phase is told then, however old it is.
     ChildrenSeen(Vec<(RunnerName, ChildPhase)>),
     /// Nomad's API did not answer the follower of children.
     NomadAway {
@@ -104,6 +105,14 @@ pub enum DispatchOutcome {
     CredentialMissing,
     /// Anything may have happened.
     Unknown { reason: String },
+}
+
+/// A child found by its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundChild {
+    pub child: String,
+    /// It was given no `runner_name`, see `Runner::nameless`.
+    pub nameless: bool,
 }
 
 /// A runner's name as GitHub knows it.

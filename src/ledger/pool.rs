@@ -44,6 +44,11 @@ pub struct Pool {
     pub meta: BTreeMap<String, String>,
 }
 
+/// What holds for runners of a pool that is gone from the config: the config's defaults.
+pub const GONE_BOOT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Never nothing: GitHub's `busy` lags, and a runner at work would be stopped.
+pub const GONE_RELEASE_GRACE: Duration = Duration::from_secs(300);
+
 impl Pool {
     /// Whether each run is a class of its own.
     pub fn is_per_run(&self) -> bool {

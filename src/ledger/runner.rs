@@ -130,6 +130,36 @@ impl Runner {
         )
     }
 
+    /// Ended in Nomad or never there, so that nothing but a registration can be left of it.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, RunnerState::Clearing | RunnerState::Gone)
+    }
+
+    /// Nobody needs it, but nothing has been done to it yet: it can be supply again.
+    pub fn can_return(&self) -> bool {
+        let untouched = match self.state {
+            RunnerState::Dispatching(_) => self.unwanted,
+            RunnerState::Withdrawing(
+                Leaving::LookingForPlacement
+                | Leaving::LookingForRegistration
+                | Leaving::Booting { .. }
+                | Leaving::LeftAlone,
+            ) => true,
+            _ => false,
+        };
+        untouched && self.took.is_none()
+    }
+
+    /// The look that must come just before a stop.
+    pub fn look_before_stopping(&self) -> Leaving {
+        match (self.placed_at, self.github_id) {
+            _ if self.nameless => Leaving::LookingForPlacement,
+            (None, _) => Leaving::LookingForPlacement,
+            (Some(_), None) => Leaving::LookingForRegistration,
+            (Some(_), Some(_)) => Leaving::LookingForJob,
+        }
+    }
+
     /// How much would be thrown away with it: the least advanced goes first.
     pub fn advance(&self) -> u8 {
         match self.state {

@@ -4,9 +4,10 @@
 //! made anew at a start from the rows; `step` changes it and keeps the parts in agreement.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::class::Hold;
-use super::runner::{RunnerState, Sending};
+use super::runner::{Leaving, RunnerState, Sending};
 use super::{
     Class, ClassKey, Job, JobId, Pool, PoolName, Repository, RepositoryId, Rules, RunId, Runner,
     RunnerName, ScopeKey, ScopeKind, Time,
@@ -37,6 +38,9 @@ pub struct State {
     pub enlisted: BTreeMap<JobId, ClassKey>,
     pub by_repository: BTreeMap<RepositoryId, BTreeSet<JobId>>,
     pub by_run: BTreeMap<RunId, BTreeSet<JobId>>,
+    /// Runners that ended while GitHub was being asked about them: the answer may be older
+    /// than their end, so they are asked about once more.
+    pub outdated: BTreeSet<RunnerName>,
     pub timers: BTreeSet<(Time, Timer)>,
     ended: BTreeMap<JobId, Job>,
     ended_order: VecDeque<JobId>,
@@ -46,6 +50,8 @@ pub struct State {
 pub struct CredentialState {
     pub ends: Option<Time>,
     pub minting: bool,
+    /// How long the one that is being minted must live.
+    pub life: Duration,
     pub failed: Option<Gate>,
 }
 
@@ -71,8 +77,13 @@ pub enum NomadState {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForkAnswer {
-    Asking,
-    Failed { tries: u32 },
+    Asking {
+        tries: u32,
+    },
+    /// A timer asks again.
+    Failed {
+        tries: u32,
+    },
     Known(bool),
 }
 
@@ -104,6 +115,7 @@ impl State {
             enlisted: BTreeMap::new(),
             by_repository: BTreeMap::new(),
             by_run: BTreeMap::new(),
+            outdated: BTreeSet::new(),
             timers: BTreeSet::new(),
             ended: BTreeMap::new(),
             ended_order: VecDeque::new(),
@@ -121,8 +133,15 @@ impl State {
         let mut state = Self::new(rules);
         state.repositories = repositories.into_iter().map(|r| (r.id, r)).collect();
         for mut runner in runners {
-            if matches!(runner.state, RunnerState::Dispatching(_)) {
-                runner.state = RunnerState::Dispatching(Sending::LookingUp);
+            match runner.state {
+                RunnerState::Dispatching(_) => {
+                    runner.state = RunnerState::Dispatching(Sending::LookingUp);
+                }
+                // Whatever was seen before the stop is old by now.
+                RunnerState::Withdrawing(Leaving::Stopping) => {
+                    runner.state = RunnerState::Withdrawing(runner.look_before_stopping());
+                }
+                _ => {}
             }
             let class = state.classes.entry(runner.class.clone()).or_default();
             class.runners.insert(runner.name.clone());
@@ -132,7 +151,8 @@ impl State {
             }
             state.runners.insert(runner.name.clone(), runner);
         }
-        for job in jobs {
+        for mut job in jobs {
+            job.cause_of = job.cause_of.filter(|name| state.runners.contains_key(name));
             state.insert_job(job);
         }
         state
@@ -180,6 +200,10 @@ impl State {
 
     pub fn alive(&self) -> usize {
         self.runners.values().filter(|r| r.is_alive()).count()
+    }
+
+    pub fn is_in_progress(&self, id: JobId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| job.report.status == super::JobStatus::InProgress)
     }
 
     /// A job as it is known now, open or ended a moment ago.

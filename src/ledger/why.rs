@@ -55,7 +55,7 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
             return format!(
                 "runners of this pool ended without having taken a job ({} in a row, last: {}); the next is hired at {at}",
                 state.classes[key].ended_unseen,
-                last_end(state, key),
+                state.classes[key].last_end.as_deref().unwrap_or("see their allocations"),
             );
         }
         _ => {}
@@ -82,16 +82,6 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
         }
     }
     at_capacity(state, key, pool)
-}
-
-/// What the last runners of the class left as their reason, while they are remembered.
-fn last_end(state: &State, key: &ClassKey) -> String {
-    let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
-    let ended = runners.filter(|r| r.state == RunnerState::Clearing);
-    ended
-        .filter_map(|r| r.reason.clone())
-        .next_back()
-        .unwrap_or_else(|| "see their allocations".to_owned())
 }
 
 fn at_capacity(state: &State, key: &ClassKey, pool: &super::Pool) -> String {

@@ -19,6 +19,10 @@ pub struct AclToken {
     pub expires_at: Option<Timestamp>,
 }
 
+/// The accessor of the token that everybody has where ACLs are off (Nomad `nomad/structs/acl.go`
+/// `ACLsDisabledToken`; seen on 1.11.3).
+const ACLS_DISABLED: &str = "acls-disabled";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WireToken {
@@ -74,6 +78,9 @@ impl Client {
             }
             Err(other) => return Err(other),
         };
+        if wire.accessor_id == ACLS_DISABLED {
+            return Ok(None);
+        }
         Ok(Some(AclToken {
             accessor_id: wire.accessor_id,
             name: wire.name,
@@ -162,7 +169,10 @@ mod tests {
             let (ours, _server) = client("/v1/acl/token/self", status, body).await;
             assert!(matches!(ours.acl_token_self().await, Err(Error::Forbidden { .. })));
         }
-        let (ours, _server) = client("/v1/acl/token/self", 400, "ACL support disabled").await;
-        assert_eq!(ours.acl_token_self().await.unwrap(), None);
+        let off = json!({"AccessorID": "acls-disabled", "Name": "ACLs disabled token"}).to_string();
+        for (status, body) in [(400, "ACL support disabled"), (200, off.as_str())] {
+            let (ours, _server) = client("/v1/acl/token/self", status, body).await;
+            assert_eq!(ours.acl_token_self().await.unwrap(), None);
+        }
     }
 }

@@ -160,6 +160,21 @@ impl Client {
         Ok(Answer { status, index: index.unwrap_or(0), next_token, body })
     }
 
+    /// Makes the request and hands over the answer unread, if it is a success.
+    pub(super) async fn open(&self, call: Call<'_>) -> Result<reqwest::Response, Error> {
+        let name = call.name();
+        let unavailable = |reason| Error::Unavailable { request: name.clone(), reason };
+        let request = self.request(call).map_err(unavailable)?;
+        let response = request.send().await.map_err(|error| unavailable(cause(&error)))?;
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response);
+        }
+        let body = response.bytes().await.unwrap_or_default().to_vec();
+        let answer = Answer { status, index: 0, next_token: None, body };
+        Err(Error::from_status(name, status, answer.text()))
+    }
+
     /// As [`send`](Self::send), with everything but a success made an error.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, Error> {
         let request = call.name();

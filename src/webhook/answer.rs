@@ -1,5 +1,7 @@
 //! The door's answers: one JSON form for all of them (`interface.md`, "The public door").
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,7 +29,9 @@ pub(super) enum Answer {
     WrongMethod,
     TooLarge(u64),
     WrongType,
-    TooSlow,
+    /// The body did not come in this time.
+    TooSlow(Duration),
+    CutOff,
     Unsigned,
     Unreadable(String),
     /// Not kept: GitHub counts the delivery as failed.
@@ -39,7 +43,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 impl Answer {
     pub(super) fn respond(&self, delivery: Option<&DeliveryId>) -> Response {
-        let too_large;
+        let detail;
         let (status, outcome, reason) = match self {
             Answer::Accepted => (StatusCode::ACCEPTED, "accepted", None),
             Answer::Duplicate => {
@@ -58,8 +62,8 @@ impl Answer {
                 Some("webhooks come by POST"),
             ),
             Answer::TooLarge(limit) => {
-                too_large = format!("the body is over {limit} bytes (webhook.max_body)");
-                (StatusCode::PAYLOAD_TOO_LARGE, "too large", Some(too_large.as_str()))
+                detail = format!("the body is over {limit} bytes (webhook.max_body)");
+                (StatusCode::PAYLOAD_TOO_LARGE, "too large", Some(detail.as_str()))
             }
             Answer::WrongType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -68,9 +72,11 @@ impl Answer {
                     "the content type is neither application/json nor application/x-www-form-urlencoded",
                 ),
             ),
-            Answer::TooSlow => {
-                (StatusCode::REQUEST_TIMEOUT, "too slow", Some("the body did not come within 10 s"))
+            Answer::TooSlow(time) => {
+                detail = format!("the body did not come within {} s", time.as_secs());
+                (StatusCode::REQUEST_TIMEOUT, "too slow", Some(detail.as_str()))
             }
+            Answer::CutOff => (StatusCode::BAD_REQUEST, "cut off", Some("the body was cut off")),
             // One and the same for no, malformed and wrong: nothing to learn from it.
             Answer::Unsigned => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", Some("the signature does not hold"))
@@ -90,7 +96,7 @@ impl Answer {
             Answer::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
-            Answer::TooSlow => {
+            Answer::TooSlow(_) | Answer::CutOff => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

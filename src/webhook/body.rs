@@ -10,10 +10,26 @@ use http_body_util::BodyExt;
 
 use super::answer::Answer;
 
-/// Bodies that are being read or judged, in bytes, over all connections.
-const IN_FLIGHT: u64 = 64 * 1024 * 1024;
-/// How long a body may take to come.
-const TIME: Duration = Duration::from_secs(10);
+/// A length can be announced by anyone, so no more than this is believed before it comes.
+const ALLOCATED_AHEAD: u64 = 64 * 1024;
+
+/// How much a door takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Bodies {
+    /// Bytes of one body.
+    pub each: u64,
+    /// Bytes of all bodies that are being read or judged.
+    pub together: u64,
+    /// How long one may take to come.
+    pub time: Duration,
+}
+
+impl Bodies {
+    /// The usual limits, with this one for a single body.
+    pub fn up_to(each: u64) -> Self {
+        Self { each, together: 64 * 1024 * 1024, time: Duration::from_secs(10) }
+    }
+}
 
 /// Counts the bytes of bodies in flight.
 #[derive(Clone, Default)]
@@ -32,11 +48,11 @@ impl InFlight {
 }
 
 impl Share {
-    /// Takes more; `false` where that would be too much in all.
-    fn grow(&mut self, bytes: u64) -> bool {
+    /// Takes more; `false` where that would be more than `most` in all.
+    fn grow(&mut self, bytes: u64, most: u64) -> bool {
         let before = self.all.0.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        before + bytes <= IN_FLIGHT
+        before + bytes <= most
     }
 }
 
@@ -47,37 +63,35 @@ impl Drop for Share {
 }
 
 /// The whole body, and its share of what is in flight for as long as it is needed.
+///
+/// Only what has come counts: were announced lengths to count, three connections that announce
+/// much and send nothing would close the door.
 pub(super) async fn read(
     body: Body,
     announced: Option<u64>,
-    limit: u64,
+    limits: &Bodies,
     in_flight: &InFlight,
 ) -> Result<(Bytes, Share), Answer> {
-    let mut share = in_flight.share();
-    if !share.grow(announced.unwrap_or(0)) {
-        return Err(too_much());
-    }
-    tokio::time::timeout(TIME, collect(body, announced.unwrap_or(0), limit, share))
+    tokio::time::timeout(limits.time, collect(body, announced, limits, in_flight.share()))
         .await
-        .unwrap_or(Err(Answer::TooSlow))
+        .unwrap_or(Err(Answer::TooSlow(limits.time)))
 }
 
 async fn collect(
     mut body: Body,
-    reserved: u64,
-    limit: u64,
+    announced: Option<u64>,
+    limits: &Bodies,
     mut share: Share,
 ) -> Result<(Bytes, Share), Answer> {
-    // Reserved is not allocated: a length can be announced by anyone.
-    let mut whole = BytesMut::with_capacity(usize::try_from(reserved.min(64 * 1024)).unwrap_or(0));
+    let capacity = announced.unwrap_or(0).min(ALLOCATED_AHEAD);
+    let mut whole = BytesMut::with_capacity(usize::try_from(capacity).unwrap_or(0));
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Answer::Unreadable("the body was cut off".to_owned()))?;
+        let frame = frame.map_err(|_| Answer::CutOff)?;
         let Ok(data) = frame.into_data() else { continue };
-        let length = (whole.len() + data.len()) as u64;
-        if length > limit {
-            return Err(Answer::TooLarge(limit));
+        if (whole.len() + data.len()) as u64 > limits.each {
+            return Err(Answer::TooLarge(limits.each));
         }
-        if length > share.bytes && !share.grow(length - share.bytes) {
+        if !share.grow(data.len() as u64, limits.together) {
             return Err(too_much());
         }
         whole.extend_from_slice(&data);
@@ -93,10 +107,14 @@ fn too_much() -> Answer {
 mod tests {
     use super::*;
 
+    async fn read_hello(each: u64, in_flight: &InFlight) -> Result<(Bytes, Share), Answer> {
+        read(Body::from("hello"), None, &Bodies::up_to(each), in_flight).await
+    }
+
     #[tokio::test]
     async fn what_is_in_flight_is_given_back() {
         let in_flight = InFlight::default();
-        let read = read(Body::from("hello"), Some(5), 10, &in_flight).await;
+        let read = read_hello(10, &in_flight).await;
         assert_eq!(in_flight.0.load(Ordering::Relaxed), 5);
         drop(read);
         assert_eq!(in_flight.0.load(Ordering::Relaxed), 0);
@@ -104,17 +122,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_counted_as_it_comes() {
-        let in_flight = InFlight::default();
-        let answer = read(Body::from("hello"), None, 4, &in_flight).await.map(|_| ()).unwrap_err();
+        let answer = read_hello(4, &InFlight::default()).await.map(|_| ()).unwrap_err();
         assert_eq!(answer, Answer::TooLarge(4));
     }
 
     #[tokio::test]
-    async fn too_many_bytes_in_all_are_refused() {
+    async fn too_many_bytes_in_all_are_refused_and_given_back() {
         let in_flight = InFlight::default();
-        in_flight.0.store(IN_FLIGHT - 2, Ordering::Relaxed);
-        let answer = read(Body::from("hello"), None, 10, &in_flight).await.map(|_| ()).unwrap_err();
+        let taken = Bodies::up_to(10).together - 2;
+        in_flight.0.store(taken, Ordering::Relaxed);
+        let answer = read_hello(10, &in_flight).await.map(|_| ()).unwrap_err();
         assert!(matches!(answer, Answer::Unavailable(_)));
-        assert_eq!(in_flight.0.load(Ordering::Relaxed), IN_FLIGHT - 2);
+        assert_eq!(in_flight.0.load(Ordering::Relaxed), taken);
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use super::answer::Answer;
-use super::body::{self, InFlight};
+use super::body::{self, Bodies, InFlight};
 use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::signature::Secrets;
 use crate::ledger::policy::Judgement;
@@ -23,6 +23,8 @@ use crate::store::{Delivery, Kept, Store, Unparsed};
 const UNPARSED_BYTES: usize = 64 * 1024;
 /// GitHub's delivery ids are UUIDs; longer than this is not one.
 const LONGEST_DELIVERY_ID: usize = 128;
+/// Characters of the reason why a body could not be read.
+const LONGEST_REASON: usize = 300;
 
 /// Where a kept delivery goes next.
 pub type Hand = mpsc::UnboundedSender<Delivery>;
@@ -33,31 +35,34 @@ pub struct Door {
     pub rules: Arc<Rules>,
     pub store: Store,
     pub hand: Hand,
-    /// Bytes.
-    pub max_body: u64,
+    pub bodies: Bodies,
 }
 
 #[derive(Clone)]
 struct Shared {
+    path: Arc<str>,
     door: Arc<Door>,
     in_flight: InFlight,
 }
 
 /// The one path of the public door; everything else is 404.
 pub fn router(path: &str, door: Door) -> Router {
-    let shared = Shared { door: Arc::new(door), in_flight: InFlight::default() };
-    Router::new()
-        .route(path, axum::routing::any(take))
-        .fallback(async || Answer::WrongPath.respond(None))
-        .with_state(shared)
+    let in_flight = InFlight::default();
+    let shared = Shared { path: path.into(), door: Arc::new(door), in_flight };
+    // Not a route: the operator's path is meant as it stands, whatever signs are in it.
+    Router::new().fallback(take).with_state(shared)
 }
 
 async fn take(
     State(shared): State<Shared>,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    if uri.path() != &*shared.path {
+        return Answer::WrongPath.respond(None);
+    }
     let delivery = delivery_id(&headers);
     let answer = judge(&shared, &method, &headers, body, delivery.as_ref()).await;
     log(&answer, &headers, delivery.as_ref());
@@ -71,7 +76,7 @@ async fn judge(
     body: Body,
     id: Option<&DeliveryId>,
 ) -> Answer {
-    let Shared { door, in_flight } = shared;
+    let Shared { door, in_flight, .. } = shared;
     if method != Method::POST {
         return Answer::WrongMethod;
     }
@@ -79,11 +84,11 @@ async fn judge(
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > door.max_body) {
-        return Answer::TooLarge(door.max_body);
+    if announced.is_some_and(|length| length > door.bodies.each) {
+        return Answer::TooLarge(door.bodies.each);
     }
     let Some(encoding) = Encoding::of(headers) else { return Answer::WrongType };
-    let (raw, _share) = match body::read(body, announced, door.max_body, in_flight).await {
+    let (raw, _share) = match body::read(body, announced, &door.bodies, in_flight).await {
         Ok(read) => read,
         Err(answer) => return answer,
     };
@@ -97,8 +102,17 @@ async fn judge(
             "the event is {event}; only workflow_job says anything about jobs"
         )),
         Ok(Understood::Job(id, job)) => door.keep(id, *job).await,
-        Err(why) => door.keep_unreadable(headers, id, why, &raw).await,
+        Err(why) => door.keep_unreadable(headers, id, clipped(why), &raw).await,
     }
+}
+
+/// A parser's error may quote the body, and a body may be long.
+fn clipped(mut why: String) -> String {
+    if let Some((end, _)) = why.char_indices().nth(LONGEST_REASON) {
+        why.truncate(end);
+        why.push('…');
+    }
+    why
 }
 
 enum Understood {
@@ -139,14 +153,22 @@ impl Door {
             report: job.report,
             sender: job.sender,
         };
-        match self.store.keep(delivery.clone()).await {
-            Ok(Kept::Duplicate) => Answer::Duplicate,
-            Ok(Kept::New) => {
+        let (store, hand) = (self.store.clone(), self.hand.clone());
+        // A task of its own, for this one ends where the sender hangs up: what has become
+        // durable meanwhile must be handed on all the same.
+        let kept = tokio::spawn(async move {
+            let kept = store.keep(delivery.clone()).await;
+            if let Ok(Kept::New) = kept {
                 // A closed engine is a daemon that is ending; the next one finds it in the inbox.
-                let _ = self.hand.send(delivery);
-                answer
+                let _ = hand.send(delivery);
             }
-            Err(error) => Answer::Unavailable(error.to_string()),
+            kept
+        });
+        match kept.await {
+            Ok(Ok(Kept::Duplicate)) => Answer::Duplicate,
+            Ok(Ok(Kept::New)) => answer,
+            Ok(Err(error)) => Answer::Unavailable(error.to_string()),
+            Err(_) => Answer::Unavailable("the daemon is ending".to_owned()),
         }
     }
 

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -20,23 +21,49 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-const HEAD: Duration = Duration::from_secs(10);
-const IDLE: Duration = Duration::from_secs(60);
-/// After the last answer, how long what the other side still sends is read and thrown away,
-/// so that a reset does not overtake the answer.
-const LINGER: Duration = Duration::from_secs(2);
+/// How many connections a door has, and how long each thing may take on one.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub connections: usize,
+    /// From a head's first byte to its last.
+    pub head: Duration,
+    /// Without any byte of a head.
+    pub idle: Duration,
+    /// While the other side takes nothing of an answer.
+    pub write: Duration,
+    /// After the last answer, how long what the other side still sends is read and thrown
+    /// away, so that a reset does not overtake the answer.
+    pub linger: Duration,
+    /// After `stop`, how long an idle connection may still bring a request: one may be on its
+    /// way, and GitHub sends it once only.
+    pub last_requests: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 256,
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            write: Duration::from_secs(10),
+            linger: Duration::from_secs(2),
+            last_requests: Duration::from_secs(3),
+        }
+    }
+}
+
+/// Bytes that a head may have. GitHub's have less than 1 kB.
+const HEAD_BYTES: usize = 64 * 1024;
 /// Connections that are being told 503; beyond these they are simply closed.
 const REFUSING: usize = 64;
+/// After a failed accept: out of file descriptors, most likely, so those that are open get
+/// time to end.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// Serves `router` until `stop`; then accepts nobody new, and answers what is under way on
-/// open connections with `Connection: close`. Returns when the last connection has ended.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    max_connections: usize,
-    stop: CancellationToken,
-) {
-    let connections = Arc::new(Semaphore::new(max_connections));
+/// Serves `router` until `stop`; then accepts nobody new, and answers what comes on open
+/// connections with `Connection: close`. Returns when the last connection has ended.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Semaphore::new(REFUSING));
     let tasks = TaskTracker::new();
     loop {
@@ -49,23 +76,22 @@ pub async fn serve(
                 Ok(permit) => {
                     let (router, stop) = (router.clone(), stop.clone());
                     tasks.spawn(async move {
-                        connection(stream, router, stop).await;
+                        connection(stream, router, limits, stop).await;
                         drop(permit);
                     });
                 }
                 Err(_) => {
                     if let Ok(permit) = refusals.clone().try_acquire_owned() {
                         tasks.spawn(async move {
-                            refuse(stream).await;
+                            refuse(stream, limits.linger).await;
                             drop(permit);
                         });
                     }
                 }
             },
-            // Out of file descriptors, most likely: give those that are open time to end.
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }
     }
@@ -74,28 +100,45 @@ pub async fn serve(
     tasks.wait().await;
 }
 
-async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
     // Answers are small and wait for nobody.
     let _ = stream.set_nodelay(true);
     let phase = Arc::new(Phase::default());
-    let io = TokioIo::new(Timed::new(stream, phase.clone()));
+    let io = TokioIo::new(Timed::new(stream, limits, phase.clone()));
+    let stopping = stop.clone();
     let service =
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             phase.set(SERVING);
-            let (phase, router) = (phase.clone(), router.clone());
+            let (phase, router, stopping) = (phase.clone(), router.clone(), stopping.clone());
             async move {
                 let response = hyper_util::service::TowerToHyperService::new(router);
-                let response = hyper::service::Service::call(&response, request).await;
+                let mut response = hyper::service::Service::call(&response, request).await;
+                if let Ok(response) = &mut response
+                    && stopping.is_cancelled()
+                {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
                 phase.set(IDLING);
                 response
             }
         });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service)
-    );
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // hyper's own counts idle time too, and ends it after 30 s; `Timed` tells them apart.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES)
+        // Who has said all it has to say may still listen.
+        .half_close(true);
+    let mut connection = std::pin::pin!(builder.serve_connection(io, service));
+    let last_call = async {
+        stop.cancelled().await;
+        tokio::time::sleep(limits.last_requests).await;
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = last_call => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -105,18 +148,21 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     }
 }
 
-async fn refuse(mut stream: TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-        retry-after: 10\r\nconnection: close\r\ncontent-length: 64\r\n\r\n\
-        {\"outcome\":\"unavailable\",\"reason\":\"too many connections are open\"}";
+async fn refuse(mut stream: TcpStream, linger: Duration) {
+    const BODY: &str = "{\"outcome\":\"unavailable\",\"reason\":\"too many connections are open\"}";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
+         retry-after: 10\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
     let told = async {
-        stream.write_all(ANSWER).await?;
+        stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await?;
         let mut scratch = [0u8; 4096];
         while stream.read(&mut scratch).await? > 0 {}
         io::Result::Ok(())
     };
-    let _ = tokio::time::timeout(LINGER, told).await;
+    let _ = tokio::time::timeout(linger, told).await;
 }
 
 /// What a connection is doing, as far as time-outs are concerned.
@@ -147,17 +193,22 @@ struct Timed {
     /// The phase that the deadline was set for.
     timed: u8,
     deadline: Pin<Box<Sleep>>,
+    /// There while the other side takes nothing of what is written.
+    stalled: Option<Pin<Box<Sleep>>>,
     lingering: bool,
+    limits: Limits,
 }
 
 impl Timed {
-    fn new(stream: TcpStream, phase: Arc<Phase>) -> Self {
+    fn new(stream: TcpStream, limits: Limits, phase: Arc<Phase>) -> Self {
         Self {
             stream,
             phase,
             timed: IDLING,
-            deadline: Box::pin(tokio::time::sleep(IDLE)),
+            deadline: Box::pin(tokio::time::sleep(limits.idle)),
+            stalled: None,
             lingering: false,
+            limits,
         }
     }
 
@@ -165,7 +216,7 @@ impl Timed {
         let phase = self.phase.get();
         if phase != self.timed {
             self.timed = phase;
-            let time = if phase == READING_HEAD { HEAD } else { IDLE };
+            let time = if phase == READING_HEAD { self.limits.head } else { self.limits.idle };
             self.deadline.as_mut().reset(Instant::now() + time);
         }
         if phase != SERVING && self.deadline.as_mut().poll(context).is_ready() {
@@ -185,6 +236,10 @@ impl AsyncRead for Timed {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.stalled.is_some() {
+            // Who takes no answers brings no more requests; writing wakes this task.
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Pending => {
@@ -209,7 +264,23 @@ impl AsyncWrite for Timed {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, data)
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_write(context, data) {
+            Poll::Pending => {
+                let write = this.limits.write;
+                let stalled =
+                    this.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(write)));
+                std::task::ready!(stalled.as_mut().poll(context));
+                Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the answer was not taken in time",
+                )))
+            }
+            ready => {
+                this.stalled = None;
+                ready
+            }
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -221,7 +292,7 @@ impl AsyncWrite for Timed {
         if !this.lingering {
             std::task::ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
             this.lingering = true;
-            this.deadline.as_mut().reset(Instant::now() + LINGER);
+            this.deadline.as_mut().reset(Instant::now() + this.limits.linger);
         }
         loop {
             if this.deadline.as_mut().poll(context).is_ready() {

@@ -15,7 +15,11 @@ pub const GITHUB_TOKEN: &str = "ghp_daemon";
 
 /// Starts the binary with nothing of this process's environment that it would read.
 pub fn roustabout() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roustabout"));
+    without_environment(env!("CARGO_BIN_EXE_roustabout"))
+}
+
+fn without_environment(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
@@ -64,10 +68,21 @@ impl Daemon {
 
     /// Starts it and waits until its doors are open.
     pub async fn start(&mut self) {
+        self.start_by(&[]).await;
+    }
+
+    /// The same, called by `wrapper`: a command that gets the daemon's as its last arguments
+    /// and becomes it.
+    pub async fn start_by(&mut self, wrapper: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
         let mut command = roustabout();
+        if let [program, arguments @ ..] = wrapper {
+            let daemon = command.get_program().to_owned();
+            command = without_environment(program);
+            command.args(arguments).arg(daemon);
+        }
         command.arg("serve").arg("--config").arg(self.config()).current_dir(self.folder.path());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
@@ -95,10 +110,15 @@ impl Daemon {
 
     /// SIGTERM, and waits for its end; the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
+        signal(self.process(), "TERM");
+        self.ended().await
+    }
+
+    /// Waits for its end; the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
-        signal(child.id(), "TERM");
         let mut status = None;
-        until("the daemon ends after SIGTERM", Duration::from_secs(40), async || {
+        until("the daemon ends", Duration::from_secs(40), async || {
             status = child.try_wait().unwrap();
             status.is_some()
         })

@@ -1,13 +1,20 @@
 //! What the end-to-end tests stand on: the built binary as a daemon (`daemon`), the whole
-//! world around it (`world`), and a proxy that holds requests at the moments that matter
-//! (`proxy`). Each test starts its own and ends it.
+//! world around it (`world`), webhooks as raw as they need be (`webhook`), a proxy that holds
+//! requests at the moments that matter (`proxy`), both together (`proxied`), parameterized jobs
+//! of the tests' own (`parents`), and `check` and what it found (`checking`). Each test starts
+//! its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod checking;
 pub mod daemon;
+pub mod parents;
+pub mod proxied;
 pub mod proxy;
+pub mod webhook;
 pub mod world;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Waits until `holds`; fails with `what` after `limit`.
@@ -19,7 +26,16 @@ pub async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> 
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, below those that the system hands to connections: one of
+/// those could take it before the daemon does.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(97);
+    loop {
+        let number = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 16_000;
+        let port = 16_000 + u16::try_from(number).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

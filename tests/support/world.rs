@@ -25,6 +25,8 @@ pub struct Plan {
     pub github: Option<String>,
     pub nomad: Option<String>,
     pub top: String,
+    /// `[[github.credentials]]` that go before the usual one.
+    pub credentials: String,
 }
 
 impl Default for Plan {
@@ -35,6 +37,7 @@ impl Default for Plan {
             github: None,
             nomad: None,
             top: String::new(),
+            credentials: String::new(),
         }
     }
 }
@@ -58,12 +61,18 @@ pub struct Parts {
 
 impl Parts {
     pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut AgentOptions)) -> Self {
         // Only the first test of a process finds none installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(std::path::PathBuf::from);
         let binary = find_binary(said.as_deref(), |name| std::env::var_os(name))
             .expect("no Nomad found; scripts/test gets one and runs these tests");
-        let agent = Agent::start(AgentOptions::new(binary)).await.unwrap();
+        let mut options = AgentOptions::new(binary);
+        change(&mut options);
+        let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let github = Server::start(listener, 7).unwrap();
         github.set_runner_binary(env!("CARGO_BIN_EXE_roustabout"));
@@ -107,11 +116,12 @@ impl World {
         let github_url = plan.github.unwrap_or_else(|| github.url().to_string());
         let nomad_url = plan.nomad.unwrap_or_else(|| agent.address().to_string());
         let config = format!(
-            "[github]\napi_url = \"{}\"\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"{GITHUB_TOKEN}\"\n\
+            "[github]\napi_url = \"{}\"\n{}\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"{GITHUB_TOKEN}\"\n\
              [nomad]\naddress = \"{}\"\n{}\n\
              [[pools]]\nname = \"x64\"\nnomad_job = \"{PARENT}\"\n\
              labels = [\"self-hosted\", \"linux\", \"x64\"]\nrepositories = [\"octo/*\"]\n{}\n",
             github_url.trim_end_matches('/'),
+            plan.credentials,
             nomad_url.trim_end_matches('/'),
             plan.before_pools,
             plan.pool,
@@ -135,10 +145,26 @@ impl World {
 
     /// A run with `count` jobs of `millis` each; their ids.
     pub fn queue(&self, repository: u64, count: usize, millis: i64) -> Vec<u64> {
-        let jobs = (0..count).map(|n| JobSpec::new(format!("job {n}"), &LABELS).lasting(millis));
+        self.queue_run(repository, RunSpec::default(), &LABELS, count, millis)
+    }
+
+    /// The same for the pool of the label `name`.
+    pub fn queue_for(&self, name: &str, repository: u64, count: usize) -> Vec<u64> {
+        self.queue_run(repository, RunSpec::default(), &["self-hosted", name], count, 200)
+    }
+
+    pub fn queue_run(
+        &self,
+        repository: u64,
+        spec: RunSpec,
+        labels: &[&str],
+        count: usize,
+        millis: i64,
+    ) -> Vec<u64> {
+        let jobs = (0..count).map(|n| JobSpec::new(format!("job {n}"), labels).lasting(millis));
         let jobs: Vec<JobSpec> = jobs.collect();
         self.github.with(|github, now| {
-            let run = github.add_run(repository, RunSpec::default(), jobs, now);
+            let run = github.add_run(repository, spec, jobs, now);
             github.run(run).unwrap().jobs.clone()
         })
     }

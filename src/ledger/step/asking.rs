@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::Fold;
 use super::job_events::Source;
+use super::{Fold, when_to_retry};
 use crate::ledger::class::Hold;
 use crate::ledger::effect::RunJobs;
-use crate::ledger::event::Answer;
+use crate::ledger::event::{Answer, Failure};
 use crate::ledger::state::Timer;
 use crate::ledger::{
-    ClassKey, JobId, JobReport, JobStatus, Request, RunId, RunnerName, Time, backoff,
+    ClassKey, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, RunnerName, ScopeKey,
+    backoff,
 };
 
 /// GitHub ends jobs that wait "at least 24 h"; past that it is asked hourly.
@@ -27,12 +28,15 @@ impl<R: Rng> Fold<'_, R> {
     /// what became of the jobs.
     pub(super) fn ask_before_hiring(&mut self, key: &ClassKey, ended: Option<&RunnerName>) {
         let class = self.state.classes.entry(key.clone()).or_default();
-        class.unaccounted.extend(ended.cloned());
+        if let Some(name) = ended {
+            class.unaccounted.insert(name.clone());
+            class.last_end = self.state.runners.get(name).and_then(|r| r.reason.clone());
+        }
         if !matches!(class.hold, Some(Hold::Asking { .. })) {
             class.hold = Some(Hold::Asking { sent: false });
         }
         self.touch(key);
-        self.ask_class(key);
+        self.asks.insert(key.clone());
     }
 
     pub(super) fn is_unaccounted(&self, name: &RunnerName) -> bool {
@@ -50,9 +54,25 @@ impl<R: Rng> Fold<'_, R> {
         let names: Vec<RunnerName> = class.unaccounted.iter().cloned().collect();
         // First the runs of the jobs that these runners were hired for: most likely theirs.
         let causes = names.iter().filter_map(|name| self.state.runners.get(name)?.cause);
+        let runs = self.runs_of(causes.chain(class.waiting.iter().copied()));
+        if runs.is_empty() {
+            self.set_hold(key, None);
+            self.account_for(key, names);
+            return;
+        }
+        let asked = runs.iter().flat_map(|run| run.jobs.iter().copied()).collect();
+        if let Some(class) = self.state.classes.get_mut(key) {
+            class.asked = asked;
+        }
+        self.set_hold(key, Some(Hold::Asking { sent: true }));
+        self.request(Request::AskJobs { class: key.clone(), runs, names });
+    }
+
+    /// These jobs by their runs, in the order of their first mention.
+    pub(super) fn runs_of(&self, jobs: impl Iterator<Item = JobId>) -> Vec<RunJobs> {
         let mut order: Vec<RunId> = Vec::new();
         let mut runs: BTreeMap<RunId, RunJobs> = BTreeMap::new();
-        for id in causes.chain(class.waiting.iter().copied()) {
+        for id in jobs {
             let Some(job) = self.state.known_job(id) else { continue };
             let run = job.report.run;
             let entry = runs.entry(run).or_insert_with(|| {
@@ -63,14 +83,7 @@ impl<R: Rng> Fold<'_, R> {
                 entry.jobs.push(id);
             }
         }
-        if order.is_empty() {
-            self.set_hold(key, None);
-            self.account_for(key, names);
-            return;
-        }
-        let runs = order.iter().filter_map(|run| runs.remove(run)).collect();
-        self.set_hold(key, Some(Hold::Asking { sent: true }));
-        self.request(Request::AskJobs { class: key.clone(), runs, names });
+        order.iter().filter_map(|run| runs.remove(run)).collect()
     }
 
     pub(super) fn jobs_seen(
@@ -79,62 +92,88 @@ impl<R: Rng> Fold<'_, R> {
         names: Vec<RunnerName>,
         answer: Answer<Vec<JobReport>>,
     ) {
-        let Some(class) = self.state.classes.get_mut(&key) else { return };
         let reports = match answer {
             Ok(reports) => reports,
-            Err(failure) => {
-                class.hold = Some(Hold::Asking { sent: false });
-                class.asks_failed += 1;
-                let wait = self.now + backoff(class.asks_failed - 1, self.rng);
-                let at = failure.retry_at.map_or(wait, |at| at.max(self.now));
-                self.set_timer(at, Timer::Class(key.clone()));
-                self.touch(&key);
-                return;
-            }
+            Err(failure) => return self.ask_class_later(&key, &failure),
         };
-        class.asks_failed = 0;
+        let class = self.state.classes.get_mut(&key);
+        let mut missing = class.map(|class| std::mem::take(&mut class.asked)).unwrap_or_default();
         for report in reports {
-            let sibling = self.state.by_run.get(&report.run).and_then(|ids| ids.first());
-            let repository = self
-                .state
-                .known_job(report.id)
-                .or_else(|| sibling.and_then(|id| self.state.jobs.get(id)))
-                .map(|job| job.repository);
-            if let Some(repository) = repository {
+            missing.remove(&report.id);
+            if let Some(repository) = self.repository_of(&report, &key.scope) {
                 self.fold_report(report, repository, Source::Asked, None);
             }
         }
-        let Some(class) = self.state.classes.get(&key) else { return };
+        let Some(class) = self.state.classes.get_mut(&key) else { return };
+        class.asks_failed = 0;
+        // Absence moves nothing: who is missing is asked for by id.
+        missing.retain(|id| class.waiting.contains(id));
         let unseen: Vec<RunnerName> =
             names.into_iter().filter(|name| class.unaccounted.contains(name)).collect();
         let others = class.unaccounted.len() > unseen.len();
         if !unseen.is_empty() && !class.waiting.is_empty() {
-            let wait = self.wait_before_replacing(&key);
+            let wait = self.wait_before_replacing(&key, &unseen);
             let until = self.now + wait;
             self.set_hold(&key, Some(Hold::Until(until)));
             self.set_timer(until, Timer::Class(key.clone()));
-            if let Some(class) = self.state.classes.get_mut(&key) {
-                class.ended_unseen += 1;
-            }
         } else {
             self.set_hold(&key, None);
         }
         self.account_for(&key, unseen);
+        for id in missing {
+            self.ask_job(id);
+        }
         if others {
             // Some ended while the question was under way.
             self.set_hold(&key, Some(Hold::Asking { sent: false }));
-            self.ask_class(&key);
+            self.asks.insert(key);
         }
     }
 
-    fn wait_before_replacing(&mut self, key: &ClassKey) -> Duration {
-        let Some(class) = self.state.classes.get(key) else { return Duration::ZERO };
-        let received = |id: &JobId| self.state.jobs.get(id).map(|job| job.received_at);
-        let youngest: Option<Time> = class.waiting.iter().filter_map(received).max();
-        if youngest.is_some_and(|at| self.now.since(at) > OLD) {
+    /// The repository of a job that GitHub was asked about: its own, that of another job of its
+    /// run, or the one that the question was about.
+    pub(super) fn repository_of(
+        &self,
+        report: &JobReport,
+        scope: &ScopeKey,
+    ) -> Option<RepositoryId> {
+        let sibling = self.state.by_run.get(&report.run).and_then(|ids| ids.first());
+        let known = self
+            .state
+            .known_job(report.id)
+            .or_else(|| sibling.and_then(|id| self.state.jobs.get(id)))
+            .map(|job| job.repository);
+        known.or(match scope {
+            ScopeKey::Repository(id) => Some(*id),
+            ScopeKey::Organization(_) => None,
+        })
+    }
+
+    fn ask_class_later(&mut self, key: &ClassKey, failure: &Failure) {
+        let Some(class) = self.state.classes.get_mut(key) else { return };
+        class.hold = Some(Hold::Asking { sent: false });
+        let at = when_to_retry(failure, class.asks_failed, self.now, self.rng);
+        class.asks_failed += 1;
+        self.set_timer(at, Timer::Class(key.clone()));
+        self.touch(key);
+    }
+
+    /// Counts an end without a job, and says how long nobody is hired for it. Runners that had
+    /// been sent before the last one was counted ended together with that one.
+    fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> Duration {
+        let runners = unseen.iter().filter_map(|name| self.state.runners.get(name));
+        let sent = runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max();
+        let Some(class) = self.state.classes.get_mut(key) else { return Duration::ZERO };
+        if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted)) {
+            class.ended_unseen += 1;
+            class.counted_at = Some(self.now);
+        }
+        // GitHub's ids ascend, so the last is the youngest.
+        let youngest = class.waiting.last().and_then(|id| self.state.jobs.get(id));
+        if youngest.is_some_and(|job| self.now.since(job.received_at) > OLD) {
             return HOURLY;
         }
-        backoff(class.ended_unseen, self.rng)
+        backoff(class.ended_unseen.saturating_sub(1), self.rng)
     }
 
     /// No job names these: whatever they left at GitHub is cleared away.
@@ -156,7 +195,9 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn class_timer(&mut self, key: &ClassKey) {
         let Some(class) = self.state.classes.get(key) else { return };
         match class.hold {
-            Some(Hold::Asking { sent: false }) => self.ask_class(key),
+            Some(Hold::Asking { sent: false }) => {
+                self.asks.insert(key.clone());
+            }
             Some(Hold::Until(at)) if at <= self.now => self.set_hold(key, None),
             _ => {}
         }
@@ -188,24 +229,19 @@ impl<R: Rng> Fold<'_, R> {
                 self.fold_report(report, repository, Source::Asked, None);
             }
             Err(failure) => {
-                let wait = self.now + backoff(1, self.rng);
-                let at = failure.retry_at.map_or(wait, |at| at.max(wait));
+                let at = when_to_retry(&failure, 1, self.now, self.rng);
                 self.set_timer(at, Timer::Job(id));
             }
         }
     }
 
     /// Whether a job is at work with a runner that is not there any more.
-    fn runner_has_ended(&self, id: JobId) -> bool {
-        self.state.jobs.get(&id).is_some_and(|job| {
-            let name = job.report.runner_name.as_deref().map(RunnerName::from);
-            name.is_some_and(|name| {
-                let ours = crate::ledger::runner_name::pool_of(
-                    &self.state.rules.name_prefix,
-                    name.as_str(),
-                );
-                ours.is_some() && !self.state.runners.contains_key(&name)
+    pub(super) fn runner_has_ended(&self, id: JobId) -> bool {
+        let Some(job) = self.state.jobs.get(&id) else { return false };
+        let name = job.report.runner_name.as_deref().map(RunnerName::from);
+        job.report.status == JobStatus::InProgress
+            && name.is_some_and(|name| {
+                self.is_of_our_form(&name) && !self.state.runners.contains_key(&name)
             })
-        })
     }
 }

@@ -1,18 +1,13 @@
 //! Folds what Nomad shows of children: placed, ended, forgotten. A runner that ends without
 //! having been busy is a question for GitHub, see `asking`.
 
-use std::time::Duration;
-
 use rand::Rng;
 
-use super::Fold;
+use super::{ASK_AFTER_END, Fold};
+use crate::ledger::RunnerName;
 use crate::ledger::event::ChildPhase;
-use crate::ledger::runner::{Leaving, RunnerState};
+use crate::ledger::runner::{Leaving, RunnerState, Took};
 use crate::ledger::state::{NomadState, Timer};
-use crate::ledger::{JobStatus, RunnerName};
-
-/// GitHub's word on a job whose runner has ended is waited for this long before it is asked.
-const ASK_AFTER_END: Duration = Duration::from_secs(60);
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn children_seen(&mut self, children: Vec<(RunnerName, ChildPhase)>) {
@@ -47,18 +42,7 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str) {
         let Some(runner) = self.state.runners.get(name) else { return };
         if let Some(took) = runner.took {
-            let job = took.job;
-            self.end_runner(name, how);
-            if let Some(job) = job
-                && self
-                    .state
-                    .jobs
-                    .get(&job)
-                    .is_some_and(|j| j.report.status == JobStatus::InProgress)
-            {
-                self.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
-            }
-            return;
+            return self.ended_at_work(name, took, how);
         }
         let (placed, class) = (runner.placed_at.is_some(), runner.class.clone());
         match &runner.state {
@@ -68,10 +52,8 @@ impl<R: Rng> Fold<'_, R> {
                     name,
                     format!("runner ended without a job that we know of: {how}"),
                 );
-                self.change(name, |runner| {
-                    runner.state = RunnerState::Clearing;
-                    runner.reason = Some(how.to_owned());
-                });
+                self.clear(name);
+                self.change(name, |runner| runner.reason = Some(how.to_owned()));
                 self.ask_before_hiring(&class, Some(name));
             }
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
@@ -84,16 +66,31 @@ impl<R: Rng> Fold<'_, R> {
             }
             RunnerState::Withdrawing(_) => {
                 // It may have registered meanwhile: look once more.
-                self.change(name, |runner| {
-                    runner.state = RunnerState::Clearing;
-                    runner.tries = 0;
-                });
+                self.clear(name);
                 self.drive(name);
             }
             RunnerState::Wanted
             | RunnerState::Dispatching(_)
             | RunnerState::Clearing
             | RunnerState::Gone => {}
+        }
+    }
+
+    /// The usual end: its job is done, or news of that is on the way. Else its machine is gone.
+    fn ended_at_work(&mut self, name: &RunnerName, took: Took, how: &str) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let nobody_can_ask = runner.nameless || took.done;
+        if nobody_can_ask {
+            return self.end_runner(name, how);
+        }
+        if runner.has_ended() {
+            return;
+        }
+        self.clear(name);
+        self.change(name, |runner| runner.reason = Some(how.to_owned()));
+        self.clear_later(name);
+        if let Some(job) = took.job {
+            self.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
         }
     }
 }

@@ -3,12 +3,12 @@
 
 use rand::Rng;
 
-use super::Fold;
+use super::{Fold, when_to_retry};
 use crate::ledger::effect::Target;
-use crate::ledger::event::Answer;
+use crate::ledger::event::{Answer, Failure};
 use crate::ledger::pool::Delivery;
 use crate::ledger::state::{Gate, Timer};
-use crate::ledger::{ClassKey, Note, Request, ScopeKey, Time, backoff};
+use crate::ledger::{ClassKey, Note, Request, ScopeKey, Time};
 
 impl<R: Rng> Fold<'_, R> {
     /// True where a runner of the class can be dispatched now. Else one request a scope is
@@ -30,6 +30,7 @@ impl<R: Rng> Fold<'_, R> {
         let Some(target) = self.scope_target(key) else { return false };
         if let Some(state) = self.state.credentials.get_mut(&key.scope) {
             state.minting = true;
+            state.life = life;
         }
         self.request(Request::Mint { scope: key.scope.clone(), target, life });
         false
@@ -49,15 +50,23 @@ impl<R: Rng> Fold<'_, R> {
         let now = self.now;
         let state = self.state.credentials.entry(scope.clone()).or_default();
         state.minting = false;
-        match answer {
-            Ok(ends) => {
-                state.ends = Some(ends);
-                state.failed = None;
+        // One that is too short lived is a failure too, or it would be asked for without end.
+        let answer = answer.and_then(|ends| {
+            state.ends = Some(ends);
+            if ends >= now + state.life {
+                return Ok(());
             }
+            let reason = format!(
+                "the token ends at {ends}, too early to be handed out (placement_timeout + \
+                 boot_timeout); is this machine's clock right?"
+            );
+            Err(Failure { reason, retry_at: None })
+        });
+        match answer {
+            Ok(()) => state.failed = None,
             Err(failure) => {
                 let tries = state.failed.as_ref().map_or(0, |gate| gate.tries);
-                let at = failure.retry_at.unwrap_or_else(|| now + backoff(tries, self.rng));
-                let until = at.max(now);
+                let until = when_to_retry(&failure, tries, now, self.rng);
                 let news = state.failed.as_ref().is_none_or(|gate| gate.reason != failure.reason);
                 state.failed = Some(Gate {
                     reason: failure.reason.clone(),

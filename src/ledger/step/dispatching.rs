@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::Fold;
+use super::{Fold, when_to_retry};
 use crate::ledger::effect::ChildAt;
-use crate::ledger::event::{Answer, AtForge, DispatchOutcome, Failure};
+use crate::ledger::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild};
 use crate::ledger::runner::{Runner, RunnerState, Sending};
-use crate::ledger::state::{Gate, NomadState, Timer};
-use crate::ledger::{PoolName, Request, RunnerName, Time, backoff, runner_name};
+use crate::ledger::state::Timer;
+use crate::ledger::{Request, RunnerName, ScopeKey, Time, backoff, runner_name};
 
 /// How long after the first attempt the same token may be sent again: Nomad forgets tokens of
 /// children that it has collected, at the earliest some hours after their submission.
@@ -47,7 +47,14 @@ impl<R: Rng> Fold<'_, R> {
                 parent: runner.parent.clone(),
             }),
             RunnerState::Dispatching(Sending::AskingForge) => Some(self.find_at_forge(runner)),
-            RunnerState::Withdrawing(leaving) => self.leaving_request(runner, leaving),
+            RunnerState::Withdrawing(leaving) => {
+                if let Some(at) = self.pause_of(runner, leaving) {
+                    return self.set_timer(at, Timer::Runner(name.clone()));
+                }
+                self.leaving_request(runner, leaving)
+            }
+            // First the question about its class: most likely a job names it.
+            RunnerState::Clearing if self.is_unaccounted(name) => None,
             RunnerState::Clearing => Some(match runner.github_id {
                 Some(id) => self.deletion(runner, id),
                 None => self.find_at_forge(runner),
@@ -72,22 +79,35 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     pub(super) fn find_at_forge(&self, runner: &Runner) -> Request {
-        // Jobs that may carry the name: those of the class, by their repositories.
-        let class = self.state.classes.get(&runner.class);
-        let jobs = class.into_iter().flat_map(|class| class.waiting.iter()).chain(&runner.cause);
-        let mut repositories: Vec<String> = jobs
-            .filter_map(|id| self.state.known_job(*id))
-            .map(|job| job.repository_name.clone())
-            .collect();
-        if let super::super::ScopeKey::Repository(_) = runner.class.scope {
-            repositories.push(self.target_of(runner).name().to_owned());
-        }
+        // Jobs that may carry the name: in the repositories where jobs of the class wait, and
+        // in that of the job it was hired for.
+        let mut repositories = match runner.class.scope {
+            ScopeKey::Repository(_) => vec![self.target_of(runner).name().to_owned()],
+            ScopeKey::Organization(_) => {
+                let class = self.state.classes.get(&runner.class);
+                let cause = runner.cause.and_then(|id| self.state.known_job(id));
+                let waiting = class.into_iter().flat_map(|class| class.repositories.keys());
+                let ids = waiting.copied().chain(cause.map(|job| job.repository));
+                let known = ids.filter_map(|id| self.state.repositories.get(&id));
+                known.map(|repository| repository.full_name.clone()).collect()
+            }
+        };
         repositories.sort();
         repositories.dedup();
+        // One whose child Nomad has forgotten may have run, and ended, long ago.
+        let runs = match runner.state {
+            RunnerState::Dispatching(_) => {
+                let class = self.state.classes.get(&runner.class);
+                let waiting = class.into_iter().flat_map(|class| class.waiting.iter());
+                self.runs_of(runner.cause.iter().chain(waiting).copied())
+            }
+            _ => Vec::new(),
+        };
         Request::FindAtForge {
             runner: runner.name.clone(),
             target: self.target_of(runner),
             repositories,
+            runs,
         }
     }
 
@@ -102,8 +122,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Tries the same again later: when the other side said, else by backoff.
     pub(super) fn try_again(&mut self, name: &RunnerName, failure: Failure) {
         let Some(runner) = self.state.runners.get(name) else { return };
-        let wait = self.now + backoff(runner.tries, self.rng);
-        let at = failure.retry_at.map_or(wait, |at| at.max(self.now));
+        let at = when_to_retry(&failure, runner.tries, self.now, self.rng);
         let news = runner.reason.as_deref() != Some(failure.reason.as_str());
         if news {
             self.note_runner(true, name, failure.reason.clone());
@@ -118,8 +137,8 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn dispatch_answered(&mut self, name: &RunnerName, outcome: DispatchOutcome) {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
-        if !matches!(runner.state, RunnerState::Dispatching(_)) {
-            return;
+        if runner.state != RunnerState::Dispatching(Sending::Sent) {
+            return self.drive(name);
         }
         let (pool, scope) = (runner.class.pool.clone(), runner.class.scope.clone());
         match outcome {
@@ -129,8 +148,7 @@ impl<R: Rng> Fold<'_, R> {
                     runner.credential_ends = credential_ends;
                 });
                 self.nomad_answers();
-                self.state.refusals.remove(&pool);
-                self.touch_pool(&pool);
+                self.parent_changed(&pool);
                 self.child_known(name, child);
             }
             DispatchOutcome::Refused { reason } => {
@@ -151,14 +169,21 @@ impl<R: Rng> Fold<'_, R> {
                     name,
                     format!("dispatch outcome unknown, looking it up: {reason}"),
                 );
-                self.release_probe(name);
+                self.probe_is_lost(name, &reason);
                 self.change(name, |runner| {
                     runner.state = RunnerState::Dispatching(Sending::LookingUp);
                     runner.reason =
                         Some(format!("the outcome of its dispatch is unknown: {reason}"));
                 });
-                // At once: the answer is what everything else waits for.
-                self.drive(name);
+                match self.state.runners.get(name).map_or(0, |runner| runner.sends) {
+                    // At once: the answer is what everything else waits for.
+                    0 | 1 => self.drive(name),
+                    // It was looked up and sent again before, and again in vain: no storm.
+                    sends => {
+                        let at = self.now + backoff(sends - 2, self.rng);
+                        self.set_timer(at, Timer::Runner(name.clone()));
+                    }
+                }
             }
         }
     }
@@ -177,114 +202,44 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Certainly not in Nomad: let go if nobody wants it any more, else still owed.
-    fn owed_again(&mut self, name: &RunnerName, reason: String) {
+    pub(super) fn owed_again(&mut self, name: &RunnerName, reason: String) {
         self.release_probe(name);
+        // That request made nothing, so it counts for nothing.
+        self.change(name, |runner| runner.sends = runner.sends.saturating_sub(1));
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.unwanted {
             self.end_runner(name, "not wanted any more before it was dispatched");
             return;
         }
+        if runner.took.is_some() {
+            // GitHub has seen it meanwhile, so an earlier attempt did arrive.
+            self.change(name, |runner| {
+                runner.state = RunnerState::Dispatching(Sending::LookingUp);
+            });
+            return self.drive(name);
+        }
         self.change(name, |runner| {
             runner.state = RunnerState::Wanted;
+            runner.first_sent_at = None;
             runner.reason = Some(reason);
         });
     }
 
-    fn refused(&mut self, name: &RunnerName, pool: &PoolName, reason: String) {
-        let gate = self.state.refusals.get(pool);
-        // Those that were sent before the first refusal came back count once.
-        let counts = gate.is_none_or(|gate| gate.probe.as_ref() == Some(name));
-        if counts {
-            let tries = gate.map_or(0, |gate| gate.tries);
-            let until = self.now + backoff(tries, self.rng);
-            if gate.is_none_or(|gate| gate.reason != reason) {
-                self.note_runner(true, name, format!("dispatch refused: {reason}"));
-            }
-            let gate = Gate { reason: reason.clone(), tries: tries + 1, until, probe: None };
-            self.state.refusals.insert(pool.clone(), gate);
-            self.set_timer(until, Timer::Refusal(pool.clone()));
-            if let Some(pool) = self.state.rules.pool(pool) {
-                let request = Request::WatchParent {
-                    pool: pool.name.clone(),
-                    namespace: pool.namespace.clone(),
-                    region: pool.region.clone(),
-                    parent: pool.nomad_job.clone(),
-                };
-                self.request(request);
-            }
-        }
-        self.owed_again(name, reason);
-        self.touch_pool(pool);
-    }
-
-    /// The parameterized job changed: what was refused is sent again at once.
-    pub(super) fn parent_changed(&mut self, pool: &PoolName) {
-        if self.state.refusals.remove(pool).is_some() {
-            self.touch_pool(pool);
-        }
-    }
-
-    pub(super) fn touch_pool(&mut self, pool: &PoolName) {
-        let keys: Vec<_> =
-            self.state.classes.keys().filter(|key| key.pool == *pool).cloned().collect();
-        for key in keys {
-            self.touch(&key);
-        }
-    }
-
-    /// Nomad cannot be reached: everybody waits, and one at a time tries.
-    pub(super) fn unreachable(&mut self, probe: Option<&RunnerName>, reason: String) {
-        let now = self.now;
-        let tries = match &self.state.nomad {
-            NomadState::Unlisted { .. } => {
-                self.state.nomad = NomadState::Unlisted { reason: Some(reason) };
-                return;
-            }
-            NomadState::Listed => 0,
-            NomadState::Away(gate) if gate.probe.is_some() && gate.probe.as_ref() == probe => {
-                gate.tries
-            }
-            NomadState::Away(_) => return,
-        };
-        let until = now + backoff(tries, self.rng);
-        self.state.nomad = NomadState::Away(Gate { reason, tries: tries + 1, until, probe: None });
-        self.set_timer(until, Timer::Nomad);
-        self.touch_all();
-    }
-
-    /// Nomad answered something: the way is open.
-    pub(super) fn nomad_answers(&mut self) {
-        if let NomadState::Away(_) = self.state.nomad {
-            self.state.nomad = NomadState::Listed;
-            self.touch_all();
-        }
-    }
-
-    pub(super) fn touch_all(&mut self) {
-        self.classes.extend(self.state.classes.keys().cloned());
-    }
-
-    fn release_probe(&mut self, name: &RunnerName) {
-        let gates = self.state.refusals.values_mut();
-        let away = match &mut self.state.nomad {
-            NomadState::Away(gate) => Some(gate),
-            _ => None,
-        };
-        for gate in gates.chain(away) {
-            if gate.probe.as_ref() == Some(name) {
-                gate.probe = None;
-            }
-        }
-    }
-
-    pub(super) fn child_looked_up(&mut self, name: &RunnerName, answer: Answer<Option<String>>) {
+    pub(super) fn child_looked_up(
+        &mut self,
+        name: &RunnerName,
+        answer: Answer<Option<FoundChild>>,
+    ) {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.state != RunnerState::Dispatching(Sending::LookingUp) {
-            return;
+            return self.drive(name);
         }
         match answer {
-            Ok(Some(child)) => self.child_known(name, child),
+            Ok(Some(FoundChild { child, nameless })) => {
+                self.change(name, |runner| runner.nameless = nameless);
+                self.child_known(name, child);
+            }
             Ok(None) => {
                 self.change(name, |runner| {
                     runner.state = RunnerState::Dispatching(Sending::AskingForge);
@@ -304,6 +259,9 @@ impl<R: Rng> Fold<'_, R> {
             AtForge::Registered { .. } | AtForge::Named(_) => {
                 // It was dispatched, and Nomad has forgotten its child.
                 self.change(name, |runner| runner.state = RunnerState::Clearing);
+            }
+            AtForge::Nowhere if runner.took.is_some() => {
+                self.end_runner(name, "it had a job, and neither Nomad nor GitHub knows it now");
             }
             AtForge::Nowhere if runner.unwanted => {
                 self.end_runner(name, "never dispatched, and not wanted any more");
@@ -326,12 +284,5 @@ impl<R: Rng> Fold<'_, R> {
                 self.ask_before_hiring(&class, None);
             }
         }
-    }
-}
-
-impl Gate {
-    /// One at a time, and not before its time.
-    pub fn may_pass(&self, now: Time) -> bool {
-        self.until <= now && self.probe.is_none()
     }
 }

@@ -2,6 +2,7 @@
 //! classes in turn. How a single dispatch is followed is in `dispatching`.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use rand::Rng;
 
@@ -11,7 +12,8 @@ use crate::ledger::effect::DispatchOrder;
 use crate::ledger::runner::{Runner, RunnerState, Sending};
 use crate::ledger::state::NomadState;
 use crate::ledger::{
-    ClassKey, Note, PoolName, RepositoryId, Request, RunnerName, ScopeKey, runner_name,
+    ClassKey, JobId, Note, PoolName, RepositoryId, Request, RunId, RunnerName, ScopeKey,
+    runner_name,
 };
 
 /// What is alive, counted once per step: it is what caps look at.
@@ -19,6 +21,12 @@ struct Occupied {
     all: u32,
     pools: BTreeMap<PoolName, u32>,
     repositories: BTreeMap<(PoolName, RepositoryId), u32>,
+}
+
+/// What keeps a hungry class from hiring, and with it its neighbours.
+enum Obstacle {
+    Pool,
+    Repository,
 }
 
 impl<R: Rng> Fold<'_, R> {
@@ -33,6 +41,21 @@ impl<R: Rng> Fold<'_, R> {
             let least = runners.filter(|r| r.is_supply()).min_by_key(|r| r.advance());
             let Some(name) = least.map(|runner| runner.name.clone()) else { return };
             self.let_go(&name);
+        }
+    }
+
+    /// Takes back whom nobody needed a moment ago, the most advanced first, before anybody
+    /// new is hired.
+    pub(super) fn take_back(&mut self, key: &ClassKey) {
+        loop {
+            let Some(class) = self.state.classes.get(key) else { return };
+            if self.state.supply(class) >= class.waiting.len() {
+                return;
+            }
+            let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
+            let most = runners.filter(|r| r.can_return()).max_by_key(|r| r.advance());
+            let Some(name) = most.map(|runner| runner.name.clone()) else { return };
+            self.return_to_work(&name);
         }
     }
 
@@ -56,6 +79,12 @@ impl<R: Rng> Fold<'_, R> {
         let mut occupied = self.occupied();
         while occupied.all < self.state.rules.max && self.nomad_takes_more() {
             let Some(key) = self.next_hungry(&occupied) else { return };
+            // It may have waited for room longer than its credential lived.
+            if !self.has_credential(&key) {
+                self.state.hungry.remove(&key);
+                self.touch(&key);
+                continue;
+            }
             occupied.all += 1;
             *occupied.pools.entry(key.pool.clone()).or_default() += 1;
             if let ScopeKey::Repository(id) = key.scope {
@@ -84,34 +113,45 @@ impl<R: Rng> Fold<'_, R> {
 
     /// The first class after the one served last that may hire under its pool's caps.
     fn next_hungry(&self, occupied: &Occupied) -> Option<ClassKey> {
-        let hungry = &self.state.hungry;
-        let after = self.state.turn.as_ref().map(|turn| {
-            hungry.range((std::ops::Bound::Excluded(turn), std::ops::Bound::Unbounded))
-        });
-        let mut full: Option<&PoolName> = None;
-        for key in after.into_iter().flatten().chain(hungry.iter()) {
-            if full == Some(&key.pool) {
-                continue;
-            }
-            let Some(pool) = self.state.rules.pool(&key.pool) else { continue };
-            let taken = occupied.pools.get(&key.pool).copied().unwrap_or_default();
-            let refused =
-                self.state.refusals.get(&key.pool).is_some_and(|gate| !gate.may_pass(self.now));
-            if taken >= pool.max_runners || refused {
-                full = Some(&key.pool);
-                continue;
-            }
-            if let (Some(cap), ScopeKey::Repository(id)) =
-                (pool.max_runners_per_repository, &key.scope)
-            {
-                let of = occupied.repositories.get(&(key.pool.clone(), *id));
-                if of.copied().unwrap_or_default() >= cap {
-                    continue;
+        let after = self.state.turn.clone().map(Bound::Excluded);
+        after
+            .and_then(|after| self.hungry_from(after, occupied))
+            .or_else(|| self.hungry_from(Bound::Unbounded, occupied))
+    }
+
+    /// Skips a whole pool or scope that is full, so that many waiting classes cost nothing.
+    fn hungry_from(&self, mut from: Bound<ClassKey>, occupied: &Occupied) -> Option<ClassKey> {
+        loop {
+            let key = self.state.hungry.range((from, Bound::Unbounded)).next()?;
+            from = match self.obstacle(key, occupied) {
+                None => return Some(key.clone()),
+                Some(Obstacle::Pool) => Bound::Included(ClassKey {
+                    // The next possible name, and the first of its keys.
+                    pool: PoolName(format!("{}\0", key.pool)),
+                    scope: ScopeKey::Repository(RepositoryId(0)),
+                    run: None,
+                }),
+                Some(Obstacle::Repository) => {
+                    Bound::Excluded(ClassKey { run: Some(RunId(u64::MAX)), ..key.clone() })
                 }
-            }
-            return Some(key.clone());
+            };
         }
-        None
+    }
+
+    fn obstacle(&self, key: &ClassKey, occupied: &Occupied) -> Option<Obstacle> {
+        let Some(pool) = self.state.rules.pool(&key.pool) else { return Some(Obstacle::Pool) };
+        let taken = occupied.pools.get(&key.pool).copied().unwrap_or_default();
+        let refused =
+            self.state.refusals.get(&key.pool).is_some_and(|gate| !gate.may_pass(self.now));
+        if taken >= pool.max_runners || refused {
+            return Some(Obstacle::Pool);
+        }
+        let (Some(cap), ScopeKey::Repository(id)) = (pool.max_runners_per_repository, &key.scope)
+        else {
+            return None;
+        };
+        let here = occupied.repositories.get(&(key.pool.clone(), *id)).copied();
+        (here.unwrap_or_default() >= cap).then_some(Obstacle::Repository)
     }
 
     /// Whether a dispatch may be sent at all: Nomad has shown its children since the start,
@@ -131,7 +171,16 @@ impl<R: Rng> Fold<'_, R> {
             let mut owed = runners.filter(|r| r.state == RunnerState::Wanted && r.is_supply());
             owed.next().map(|runner| runner.name.clone())
         });
-        let Some(name) = owed.or_else(|| self.new_runner(key)) else { return };
+        let name = match owed {
+            Some(name) => {
+                self.renew(&name);
+                name
+            }
+            None => match self.new_runner(key) {
+                Some(name) => name,
+                None => return,
+            },
+        };
         let now = self.now;
         self.change(&name, |runner| {
             runner.state = RunnerState::Dispatching(Sending::Sent);
@@ -151,10 +200,9 @@ impl<R: Rng> Fold<'_, R> {
         let class = self.state.classes.get(key)?;
         let pool = self.state.rules.pool(&key.pool)?;
         // A job is the cause of one live dispatch at most, so the first that is of none yet.
-        let jobs = || class.waiting.iter().filter_map(|id| self.state.jobs.get(id));
-        let cause = jobs().find(|job| job.cause_of.is_none()).map(|job| job.id());
-        let repository =
-            jobs().next().and_then(|job| self.state.repositories.get(&job.repository))?;
+        let cause = class.unnamed.first().copied();
+        let first = class.waiting.first().and_then(|id| self.state.jobs.get(id))?;
+        let repository = self.state.repositories.get(&first.repository)?;
         let scope_name = match &key.scope {
             ScopeKey::Repository(_) => repository.full_name.clone(),
             ScopeKey::Organization(_) => repository.owner().to_owned(),
@@ -189,10 +237,7 @@ impl<R: Rng> Fold<'_, R> {
         if let Some(class) = self.state.classes.get_mut(key) {
             class.runners.insert(name.clone());
         }
-        if let Some(job) = cause.and_then(|id| self.state.jobs.get_mut(&id)) {
-            job.cause_of = Some(name.clone());
-            self.jobs.insert(job.id());
-        }
+        self.name_cause(&name, cause);
         self.note(Note {
             message: format!("runner hired ({waiting} waiting, {supply} hired for them)"),
             job: cause,
@@ -203,6 +248,43 @@ impl<R: Rng> Fold<'_, R> {
             ..Note::default()
         });
         Some(name)
+    }
+
+    /// A runner that is still owed goes out by the rules of today, and for a job that waits.
+    fn renew(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let Some(class) = self.state.classes.get(&runner.class) else { return };
+        let Some(pool) = self.state.rules.pool(&runner.class.pool).cloned() else { return };
+        let (old, cause) = (runner.cause, class.unnamed.first().copied());
+        let stale = old.is_none_or(|job| !class.waiting.contains(&job));
+        self.change(name, |runner| {
+            runner.namespace = pool.namespace;
+            runner.region = pool.region;
+            runner.parent = pool.nomad_job;
+        });
+        if !stale || cause.is_none() {
+            return;
+        }
+        if let Some(job) = old.and_then(|id| self.state.jobs.get_mut(&id))
+            && job.cause_of.as_ref() == Some(name)
+        {
+            job.cause_of = None;
+            self.jobs.insert(job.report.id);
+        }
+        self.change(name, |runner| runner.cause = cause);
+        self.name_cause(name, cause);
+    }
+
+    fn name_cause(&mut self, name: &RunnerName, cause: Option<JobId>) {
+        let Some(job) = cause.and_then(|id| self.state.jobs.get_mut(&id)) else { return };
+        let id = job.id();
+        job.cause_of = Some(name.clone());
+        self.jobs.insert(id);
+        if let Some(class) =
+            self.state.enlisted.get(&id).and_then(|key| self.state.classes.get_mut(key))
+        {
+            class.unnamed.remove(&id);
+        }
     }
 
     /// The request that a runner in `Dispatching(Sent)` is owed.

@@ -3,19 +3,18 @@
 //! `in_progress` and `completed` are final; between `queued` and `waiting` nothing decides,
 //! so GitHub is asked where they disagree. Which runners are hired is `hiring`'s part.
 
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use rand::Rng;
 
-use super::Fold;
-use crate::ledger::event::{Answer, Webhook};
+use super::{ASK_AFTER_END, Fold};
+use crate::ledger::event::Webhook;
 use crate::ledger::job::{Job, JobReport, JobStatus, Verdict};
 use crate::ledger::policy::{self, Judgement};
-use crate::ledger::runner::{RunnerState, Sending, Took};
 use crate::ledger::state::{ForkAnswer, Timer};
 use crate::ledger::{
-    DeliveryId, JobId, Note, Record, Repository, RepositoryId, Request, RunId, RunnerName, Time,
-    backoff, matching,
+    DeliveryId, JobId, Note, Record, Repository, RepositoryId, Request, RunnerName, Time, matching,
 };
 
 /// GitHub's own state lags by up to about 20 s after an approval (runs-on#429).
@@ -47,11 +46,10 @@ impl<R: Rng> Fold<'_, R> {
             return;
         }
         self.effects.records.push(Record::Repository(Box::new(repository.clone())));
-        if self.state.repositories.insert(id, repository).is_some() {
-            let jobs = self.state.by_repository.get(&id).cloned().unwrap_or_default();
-            for job in jobs {
-                self.judge_again(job);
-            }
+        self.state.repositories.insert(id, repository);
+        let jobs = self.state.by_repository.get(&id).cloned().unwrap_or_default();
+        for job in jobs {
+            self.judge_again(job);
         }
     }
 
@@ -66,20 +64,13 @@ impl<R: Rng> Fold<'_, R> {
         let known = self.state.known_job(id).cloned().or(past);
         let before = known.as_ref().map(|job| job.report.status);
         let was_demand = self.state.jobs.get(&id).is_some_and(Job::is_demand);
-        if let Some(before) = before
-            && (report.status.rank() < before.rank()
-                || report.status == JobStatus::Completed && before == JobStatus::Completed)
-        {
-            // Too late to move the job, not too late to say who ran it.
-            self.runner_named(&report, false);
-            return;
-        }
-        let disagrees =
-            before.is_some_and(|b| b != report.status && b.rank() == report.status.rank());
         let mut job = match known {
+            Some(job) if is_late(&job, &report) => return self.late_report(job, report),
             Some(job) => merge(job, report),
             None => self.new_job(report, repository, &source),
         };
+        let disagrees =
+            before.is_some_and(|b| b != job.report.status && b.rank() == job.report.status.rank());
         job.repository = repository;
         if let Some(known) = self.state.repositories.get(&repository) {
             job.repository_name.clone_from(&known.full_name);
@@ -96,10 +87,27 @@ impl<R: Rng> Fold<'_, R> {
         let report = job.report.clone();
         self.place(job);
         self.runner_named(&report, was_demand);
+        if before != Some(JobStatus::InProgress) && self.runner_has_ended(id) {
+            // Its end may never be heard of.
+            self.set_timer(self.now + ASK_AFTER_END, Timer::Job(id));
+        }
         if disagrees && matches!(source, Source::Webhook(..)) {
             self.ask_job(id);
             self.set_timer(self.now + ASK_AGAIN, Timer::Job(id));
         }
+    }
+
+    /// Too late to move the job, not too late to say who ran it.
+    fn late_report(&mut self, mut job: Job, report: JobReport) {
+        if report.status.rank() == 0 {
+            return;
+        }
+        if job.report.runner_name.is_none() && report.runner_name.is_some() {
+            job.report.runner_name.clone_from(&report.runner_name);
+            self.place(job.clone());
+        }
+        let status = job.report.status;
+        self.runner_named(&JobReport { status, ..report }, false);
     }
 
     fn new_job(&self, report: JobReport, repository: RepositoryId, source: &Source) -> Job {
@@ -160,8 +168,8 @@ impl<R: Rng> Fold<'_, R> {
             Judgement::Refused(why) => Verdict::Refused(why),
             Judgement::AskFork => {
                 let full_name = repository.full_name.clone();
-                if !self.state.forks.contains_key(&run) {
-                    self.state.forks.insert(run, ForkAnswer::Asking);
+                if let Entry::Vacant(unasked) = self.state.forks.entry(run) {
+                    unasked.insert(ForkAnswer::Asking { tries: 0 });
                     self.request(Request::AskFork { repository: job.repository, full_name, run });
                 }
                 match &job.verdict {
@@ -200,7 +208,7 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn note_job(&mut self, job: &Job, message: String) {
+    pub(super) fn note_job(&mut self, job: &Job, message: String) {
         self.note(Note {
             message,
             job: Some(job.id()),
@@ -224,11 +232,12 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Puts a job where it belongs now: in memory and in its class's demand, or out of both.
-    fn place(&mut self, job: Job) {
+    pub(super) fn place(&mut self, mut job: Job) {
         let id = job.id();
+        job.cause_of = job.cause_of.filter(|name| self.state.runners.contains_key(name));
         if let Some(key) = self.state.enlisted.remove(&id) {
             if let Some(class) = self.state.classes.get_mut(&key) {
-                class.waiting.remove(&id);
+                class.strike(id, job.repository);
             }
             self.touch(&key);
         }
@@ -243,152 +252,19 @@ impl<R: Rng> Fold<'_, R> {
         if job.is_demand()
             && let Some(key) = self.state.class_of(&job)
         {
-            self.state.classes.entry(key.clone()).or_default().waiting.insert(id);
+            self.state.classes.entry(key.clone()).or_default().enlist(&job);
             self.touch(&key);
             self.state.enlisted.insert(id, key);
         }
         self.state.insert_job(job);
     }
+}
 
-    /// A report that names a runner: if it is ours it is busy, whatever pool or policy says.
-    /// One that names nobody of ours takes away demand only; but where the class has runners
-    /// that carry no name nobody can tell, so it takes one of these too.
-    fn runner_named(&mut self, report: &JobReport, was_demand: bool) {
-        if report.status.rank() == 0 {
-            return;
-        }
-        let done = report.status == JobStatus::Completed;
-        let named = report.runner_name.as_deref().map(RunnerName::from);
-        if let Some(name) = &named
-            && self.state.runners.contains_key(name)
-        {
-            self.runner_took(&name.clone(), Some(report.id), done);
-            return;
-        }
-        let cancelled_in_queue = done && named.is_none();
-        if !was_demand || cancelled_in_queue {
-            self.finish_nameless(report.id, done);
-            return;
-        }
-        let Some(class) = self.state.known_job(report.id).and_then(|job| self.state.class_of(job))
-        else {
-            return;
-        };
-        let nameless = self.state.classes.get(&class).and_then(|class| {
-            let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
-            runners.filter(|r| r.nameless && r.is_supply()).max_by_key(|r| r.advance())
-        });
-        if let Some(name) = nameless.map(|runner| runner.name.clone()) {
-            self.runner_took(&name, Some(report.id), done);
-        }
-    }
-
-    fn finish_nameless(&mut self, job: JobId, done: bool) {
-        let took = |r: &&crate::ledger::Runner| {
-            r.nameless && r.took.is_some_and(|t| t.job == Some(job) && !t.done)
-        };
-        let name = self.state.runners.values().find(took).map(|r| r.name.clone());
-        if let (true, Some(name)) = (done, name) {
-            self.runner_took(&name, Some(job), true);
-        }
-    }
-
-    /// GitHub's word that a runner of ours has, or had, a job. From here on it is never
-    /// stopped; the class's pools work, so its backoff starts over.
-    pub(super) fn runner_took(&mut self, name: &RunnerName, job: Option<JobId>, done: bool) {
-        let Some(runner) = self.state.runners.get(name) else { return };
-        let class = runner.class.clone();
-        let ended = runner.state == RunnerState::Clearing;
-        let news = runner.took.is_none_or(|took| took.job.is_none() || took.done != done);
-        let took = match runner.took {
-            Some(Took { job: Some(earlier), done: was_done }) => {
-                Took { job: Some(earlier), done: was_done || done }
-            }
-            _ => Took { job, done },
-        };
-        self.change(name, |runner| {
-            runner.took = Some(took);
-            runner.unwanted = false;
-            runner.state = match &runner.state {
-                // It was refused or never sent, as far as we knew: it must be in Nomad.
-                RunnerState::Wanted => RunnerState::Dispatching(Sending::LookingUp),
-                RunnerState::Withdrawing(_) => RunnerState::Dispatched,
-                other => other.clone(),
-            };
-        });
-        if let Some(entry) = self.state.classes.get_mut(&class) {
-            entry.ended_unseen = 0;
-            entry.unaccounted.remove(name);
-            if matches!(entry.hold, Some(crate::ledger::class::Hold::Until(_))) {
-                entry.hold = None;
-            }
-        }
-        if news {
-            let message = if done { "runner finished its job" } else { "runner took a job" };
-            self.note_runner(false, name, message.to_owned());
-        }
-        if ended {
-            self.end_runner(name, "its job is known, and its child has ended");
-        } else {
-            self.drive(name);
-        }
-    }
-
-    pub(super) fn fork_known(&mut self, run: RunId, answer: Answer<bool>) {
-        let jobs = self.state.by_run.get(&run).cloned().unwrap_or_default();
-        if jobs.is_empty() {
-            self.state.forks.remove(&run);
-            return;
-        }
-        match answer {
-            Ok(fork) => {
-                self.state.forks.insert(run, ForkAnswer::Known(fork));
-                for id in jobs {
-                    self.judge_again(id);
-                }
-            }
-            Err(failure) => {
-                let tries = match self.state.forks.get(&run) {
-                    Some(ForkAnswer::Failed { tries }) => tries + 1,
-                    _ => 1,
-                };
-                self.state.forks.insert(run, ForkAnswer::Failed { tries });
-                let wait = self.now + backoff(tries - 1, self.rng);
-                let at = failure.retry_at.map_or(wait, |at| at.max(self.now));
-                self.set_timer(at, Timer::Fork(run));
-                for id in jobs {
-                    let Some(mut job) = self.state.jobs.get(&id).cloned() else { continue };
-                    if matches!(job.verdict, Verdict::AskingFork(_)) {
-                        job.verdict = Verdict::AskingFork(Some(failure.reason.clone()));
-                        self.note_job(
-                            &job,
-                            format!("cannot tell whether it is a fork: {}", failure.reason),
-                        );
-                        self.place(job);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn ask_fork_again(&mut self, run: RunId) {
-        let Some(ForkAnswer::Failed { .. }) = self.state.forks.get(&run) else { return };
-        let Some(job) = self
-            .state
-            .by_run
-            .get(&run)
-            .and_then(|ids| ids.first())
-            .and_then(|id| self.state.jobs.get(id))
-        else {
-            return;
-        };
-        let request = Request::AskFork {
-            repository: job.repository,
-            full_name: job.repository_name.clone(),
-            run,
-        };
-        self.request(request);
-    }
+/// Whether a report cannot move the job any more. `queued` and `waiting` never undo a start,
+/// and nothing undoes an end.
+fn is_late(job: &Job, report: &JobReport) -> bool {
+    let status = job.report.status;
+    report.status.rank() < status.rank() || status == JobStatus::Completed
 }
 
 /// The newer report over the older job; what the newer one leaves out stays known.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::Fold;
+use super::job_events::Source;
+use super::{ASK_AFTER_END, Fold};
 use crate::ledger::event::{Answer, AtForge, ChildPhase, Deletion, Failure};
 use crate::ledger::runner::{Leaving, Runner, RunnerState, Sending};
 use crate::ledger::state::Timer;
-use crate::ledger::{JobStatus, Request, RunnerName, Time};
+use crate::ledger::{JobStatus, Request, RunnerName, Time, pool};
 
 /// First pause between two looks at a runner that is starting; doubled each time.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -57,11 +58,43 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    /// Until when a runner on its way out is only waited for.
+    pub(super) fn pause_of(&self, runner: &Runner, leaving: &Leaving) -> Option<Time> {
+        match leaving {
+            Leaving::Booting { look_again } => Some(*look_again),
+            Leaving::Ending { since } => Some(*since + self.release_grace(runner)),
+            _ => None,
+        }
+    }
+
+    fn release_grace(&self, runner: &Runner) -> Duration {
+        let pool = self.state.rules.pool(&runner.class.pool);
+        pool.map_or(pool::GONE_RELEASE_GRACE, |pool| pool.release_grace)
+    }
+
+    fn boot_timeout(&self, runner: &Runner) -> Duration {
+        let pool = self.state.rules.pool(&runner.class.pool);
+        pool.map_or(pool::GONE_BOOT_TIMEOUT, |pool| pool.boot_timeout)
+    }
+
+    /// Demand is back before anything was done to it: it is supply again.
+    pub(super) fn return_to_work(&mut self, name: &RunnerName) {
+        self.note_runner(false, name, "runner kept after all: a job waits for it".to_owned());
+        self.change(name, |runner| {
+            runner.unwanted = false;
+            if matches!(runner.state, RunnerState::Withdrawing(_)) {
+                runner.state = RunnerState::Dispatched;
+                runner.tries = 0;
+                runner.reason = None;
+            }
+        });
+    }
+
     pub(super) fn placement_seen(&mut self, name: &RunnerName, answer: Answer<ChildPhase>) {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.state != RunnerState::Withdrawing(Leaving::LookingForPlacement) {
-            return;
+            return self.drive(name);
         }
         let nameless = runner.nameless;
         match answer {
@@ -82,10 +115,43 @@ impl<R: Rng> Fold<'_, R> {
 
     pub(super) fn child_stopped(&mut self, name: &RunnerName, answer: Answer<()>) {
         self.change(name, |runner| runner.in_flight = false);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.state != RunnerState::Withdrawing(Leaving::Stopping) {
+            return self.drive(name);
+        }
         if let Err(failure) = answer {
+            // It may get a job before the next try, so that one starts with the look before it.
+            let look = runner.look_before_stopping();
+            self.change(name, |runner| runner.state = RunnerState::Withdrawing(look));
             self.try_again(name, failure);
         }
         // Its end is seen where all ends are: when its allocations are terminal.
+    }
+
+    /// It is to be looked for at GitHub; an answer that is under way may be older than its end.
+    pub(super) fn clear(&mut self, name: &RunnerName) {
+        let asking = |runner: &Runner| {
+            runner.in_flight
+                && matches!(
+                    runner.state,
+                    RunnerState::Withdrawing(
+                        Leaving::LookingForRegistration | Leaving::LookingForJob
+                    )
+                )
+        };
+        if self.state.runners.get(name).is_some_and(asking) {
+            self.state.outdated.insert(name.clone());
+        }
+        self.change(name, |runner| {
+            runner.state = RunnerState::Clearing;
+            runner.tries = 0;
+        });
+    }
+
+    /// It ended at work, as far as we know: news of its job is on the way, or its machine is
+    /// gone, and then its registration may be left.
+    pub(super) fn clear_later(&mut self, name: &RunnerName) {
+        self.set_timer(self.now + ASK_AFTER_END, Timer::Runner(name.clone()));
     }
 
     /// Where GitHub knows the name, for whoever asked: a dispatch in doubt, a runner on its
@@ -106,7 +172,9 @@ impl<R: Rng> Fold<'_, R> {
             self.drive(name);
             return;
         }
+        let (scope, outdated) = (runner.class.scope.clone(), self.state.outdated.remove(name));
         let at_forge = match answer {
+            Ok(AtForge::Nowhere) if outdated => return self.drive(name),
             Ok(at_forge) => at_forge,
             Err(failure) => return self.try_again(name, failure),
         };
@@ -116,10 +184,13 @@ impl<R: Rng> Fold<'_, R> {
         match at_forge {
             AtForge::Named(report) => {
                 let done = report.status == JobStatus::Completed;
-                let repository = self.state.known_job(report.id).map(|job| job.repository);
+                let repository = self.repository_of(&report, &scope);
                 self.runner_took(name, Some(report.id), done);
                 if let Some(repository) = repository {
-                    self.fold_report(*report, repository, super::job_events::Source::Asked, None);
+                    self.fold_report(*report, repository, Source::Asked, None);
+                }
+                if self.state.runners.get(name).is_some_and(|r| r.has_ended()) {
+                    self.end_runner(name, "ended at work, and its registration is gone");
                 }
             }
             AtForge::Registered { id, busy } => self.is_registered(name, id, busy),
@@ -150,8 +221,7 @@ impl<R: Rng> Fold<'_, R> {
             }
             RunnerState::Withdrawing(Leaving::LookingForJob) => self.leave(name, Leaving::Stopping),
             RunnerState::Withdrawing(Leaving::LookingForRegistration) => {
-                let boot = self.state.rules.pool(&runner.class.pool).map(|pool| pool.boot_timeout);
-                let over = runner.placed_at.unwrap_or(runner.hired_at) + boot.unwrap_or_default();
+                let over = runner.placed_at.unwrap_or(runner.hired_at) + self.boot_timeout(runner);
                 if self.now >= over {
                     self.leave(name, Leaving::Stopping);
                     return;
@@ -160,7 +230,6 @@ impl<R: Rng> Fold<'_, R> {
                 let look_again = (self.now + pause).min(over);
                 self.change(name, |runner| runner.tries += 1);
                 self.leave(name, Leaving::Booting { look_again });
-                self.set_timer(look_again, Timer::Runner(name.clone()));
             }
             _ => {}
         }
@@ -174,11 +243,7 @@ impl<R: Rng> Fold<'_, R> {
                 self.try_again(name, failure);
             }
             (RunnerState::Withdrawing(Leaving::Deleting), Ok(Deletion::NoNewJob)) => {
-                let grace =
-                    self.state.rules.pool(&runner.class.pool).map(|pool| pool.release_grace);
-                let since = self.now;
-                self.leave(name, Leaving::Ending { since });
-                self.set_timer(since + grace.unwrap_or_default(), Timer::Runner(name.clone()));
+                self.leave(name, Leaving::Ending { since: self.now });
             }
             (RunnerState::Withdrawing(Leaving::Deleting), Ok(Deletion::Busy)) => {
                 self.note_runner(false, name, "runner is busy after all, left alone".to_owned());
@@ -199,20 +264,19 @@ impl<R: Rng> Fold<'_, R> {
     /// A runner's timer: look again, try again, or the grace is over.
     pub(super) fn runner_timer(&mut self, name: &RunnerName) {
         let Some(runner) = self.state.runners.get(name) else { return };
-        let over = |at: Time| self.now >= at;
-        match &runner.state {
-            RunnerState::Withdrawing(Leaving::Booting { look_again }) if over(*look_again) => {
-                self.leave(name, Leaving::LookingForRegistration);
+        if let RunnerState::Withdrawing(leaving) = &runner.state
+            && let Some(until) = self.pause_of(runner, leaving)
+        {
+            let next = match leaving {
+                Leaving::Booting { .. } => Leaving::LookingForRegistration,
+                _ => Leaving::LookingForJob,
+            };
+            // An older timer may be due while a later pause lasts.
+            if self.now >= until {
+                self.leave(name, next);
             }
-            RunnerState::Withdrawing(Leaving::Ending { since }) => {
-                let grace =
-                    self.state.rules.pool(&runner.class.pool).map(|pool| pool.release_grace);
-                if over(*since + grace.unwrap_or_default()) {
-                    self.leave(name, Leaving::LookingForJob);
-                }
-            }
-            RunnerState::Withdrawing(Leaving::Booting { .. }) => {}
-            _ => self.drive(name),
+            return;
         }
+        self.drive(name);
     }
 }

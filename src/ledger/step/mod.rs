@@ -1,13 +1,17 @@
 //! The one function through which everything goes: `step(state, event, now, rng) → effects`.
 //!
-//! One file a theme: `job_events` folds what GitHub says, `hiring` holds supply to demand,
-//! `dispatching` follows a dispatch to a certain outcome, `children` what Nomad shows,
-//! `letting_go` the way out, `asking` the questions about runners that ended unseen.
+//! One file a theme: `job_events` folds what GitHub says (`forks` whose head a run has, `busy`
+//! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
+//! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
+//! shows, `letting_go` the way out, `asking` the questions about runners that ended unseen.
 
 mod asking;
+mod busy;
 mod children;
 mod credentials;
 mod dispatching;
+mod forks;
+mod gates;
 mod hiring;
 mod job_events;
 mod letting_go;
@@ -18,15 +22,33 @@ mod tests;
 mod timers;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rand::Rng;
 
 use super::effect::Target;
+use super::event::Failure;
 use super::runner::RunnerState;
 use super::state::Timer;
 use super::{
     ClassKey, Effects, Event, JobId, Note, Record, Request, Runner, RunnerName, State, Time,
+    backoff,
 };
+
+/// GitHub's word on a job whose runner has ended is waited for this long before it is asked.
+const ASK_AFTER_END: Duration = Duration::from_secs(60);
+
+/// Whoever says "come back at" is not asked again sooner than this, for clocks differ and a
+/// time that has passed already would be a storm.
+const SOONEST: Duration = Duration::from_secs(10);
+
+/// When a question that failed is asked again: when the other side said, else by backoff.
+fn when_to_retry(failure: &Failure, tries: u32, now: Time, rng: &mut impl Rng) -> Time {
+    match failure.retry_at {
+        Some(at) => at.max(now + SOONEST),
+        None => now + backoff(tries, rng),
+    }
+}
 
 /// Folds one event and says what is to be recorded and asked for. Total: no event, in no
 /// order, makes it fail.
@@ -64,14 +86,14 @@ pub fn resume(state: &mut State, now: Time, rng: &mut impl Rng) -> Effects {
     for name in &runners {
         let class = fold.state.runners[name].class.clone();
         fold.touch(&class);
-        // Those that ended unseen wait until the question about their class is answered.
-        if !fold.is_unaccounted(name) {
-            fold.drive(name);
-        }
+        fold.drive(name);
     }
-    let classes: Vec<ClassKey> = fold.state.classes.keys().cloned().collect();
-    for key in classes {
-        fold.ask_class(&key);
+    fold.asks.extend(fold.state.classes.keys().cloned());
+    // Jobs at work with a runner that is gone: the timers that would ask were forgotten.
+    let orphans: Vec<JobId> =
+        fold.state.jobs.keys().copied().filter(|id| fold.runner_has_ended(*id)).collect();
+    for id in orphans {
+        fold.set_timer(now + ASK_AFTER_END, Timer::Job(id));
     }
     fold.finish()
 }
@@ -85,6 +107,9 @@ struct Fold<'a, R> {
     jobs: BTreeSet<JobId>,
     runners: BTreeSet<RunnerName>,
     classes: BTreeSet<ClassKey>,
+    /// Classes that have a question; asked at the end, so that those that end together are
+    /// asked about together.
+    asks: BTreeSet<ClassKey>,
     /// Runners that ended in this step; their last rows are still to be written.
     gone: Vec<Runner>,
 }
@@ -99,6 +124,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             jobs: BTreeSet::new(),
             runners: BTreeSet::new(),
             classes: BTreeSet::new(),
+            asks: BTreeSet::new(),
             gone: Vec::new(),
         }
     }
@@ -159,7 +185,9 @@ impl<'a, R: Rng> Fold<'a, R> {
         {
             job.cause_of = None;
             self.jobs.insert(cause);
+            self.unname(cause);
         }
+        self.state.outdated.remove(name);
         self.runners.remove(name);
         self.note(Note {
             message: format!("runner gone: {reason}"),
@@ -171,6 +199,15 @@ impl<'a, R: Rng> Fold<'a, R> {
         });
         self.gone.push(runner);
         self.touch(&class);
+    }
+
+    /// A waiting job is no runner's cause any more, so that the next hiring may name it.
+    fn unname(&mut self, job: JobId) {
+        if let Some(key) = self.state.enlisted.get(&job)
+            && let Some(class) = self.state.classes.get_mut(key)
+        {
+            class.unnamed.insert(job);
+        }
     }
 
     fn set_timer(&mut self, at: Time, timer: Timer) {
@@ -191,8 +228,12 @@ impl<'a, R: Rng> Fold<'a, R> {
     }
 
     fn finish(mut self) -> Effects {
+        for key in std::mem::take(&mut self.asks) {
+            self.ask_class(&key);
+        }
         // Letting go touches classes again, but never one that was not touched already.
         for key in self.classes.clone() {
+            self.take_back(&key);
             self.let_go_of_surplus(&key);
             self.refresh(&key);
         }
@@ -202,6 +243,11 @@ impl<'a, R: Rng> Fold<'a, R> {
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
                 self.state.classes.remove(&key);
                 self.state.hungry.remove(&key);
+            }
+        }
+        for job in self.gone.iter().filter_map(|runner| runner.took?.job) {
+            if self.state.is_in_progress(job) {
+                self.state.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
             }
         }
         let Self { state, mut effects, jobs, runners, gone, .. } = self;

@@ -1,0 +1,230 @@
+//! GitHub, credential by credential: does it answer, is the token taken, whose is it, what may
+//! it do as far as GitHub tells; then what the pools name (`repository`).
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::at_once::AtOnce;
+use super::finding::Finding;
+use super::plan::{self, Plan};
+use super::{clock, repository};
+use crate::config::{ScopeKind, Settings};
+use crate::github::{Client, Error, RateLimit, User};
+
+/// A token that ends sooner is told: time enough to make another in working hours.
+const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Less than this part of the rate limit is little.
+const LITTLE: u64 = 10;
+
+pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut clients = Vec::new();
+    for credential in &settings.github.credentials {
+        let subject = format!("github {}", credential.owners.join(","));
+        match Client::new(settings.github.api_url.clone(), credential.token.clone()) {
+            Ok(client) => clients.push((subject, client)),
+            Err(error) => {
+                findings.push(Finding::fail(subject, error.to_string(), "mend github.api_url"));
+            }
+        }
+    }
+    let mut at_once = AtOnce::new();
+    for ((subject, client), plan) in clients.iter().cloned().zip(plan::plans(&settings)) {
+        let settings = settings.clone();
+        let about = subject.clone();
+        at_once.add(subject, "is github.api_url right, and GitHub well?", async move {
+            one(&about, &client, plan, settings).await
+        });
+    }
+    findings.extend(at_once.findings().await);
+    for pool in &settings.pools {
+        let patterns = plan::patterns(pool);
+        if !patterns.is_empty() {
+            let message = format!(
+                "{} cannot be listed yet, so of its repositories none is looked at",
+                patterns.join(", ")
+            );
+            findings.push(Finding::ok(format!("pool {}", pool.name), message));
+        }
+    }
+    // One clock is enough: all credentials are at one GitHub.
+    let clocks = clients.iter().find_map(|(_, client)| client.server_clock());
+    findings.extend(clocks.map(|(server, local)| clock::judge(server, local)));
+    findings
+}
+
+async fn one(subject: &str, client: &Client, plan: Plan, settings: Arc<Settings>) -> Vec<Finding> {
+    let user = match client.user().await {
+        Ok(user) => user,
+        Err(error) => return vec![no_user(subject, &error, &plan)],
+    };
+    let limit = client.rate_limit().await.ok();
+    let mut findings = token(subject, &user, limit, &plan.scopes, Timestamp::now());
+    let mut at_once = AtOnce::new();
+    const MEND: &str = "is GitHub well? look again later";
+    for named in plan.repositories {
+        let (client, settings) = (client.clone(), settings.clone());
+        at_once.add(format!("github {}", named.name), MEND, async move {
+            repository::repository(&client, &named, &settings).await
+        });
+    }
+    for named in plan.organizations {
+        let client = client.clone();
+        at_once.add(format!("github {}", named.name), MEND, async move {
+            vec![repository::organization(&client, &named.name).await]
+        });
+    }
+    findings.extend(at_once.findings().await);
+    findings
+}
+
+/// Everything else needs an answer to this one, so nothing else is asked.
+fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
+    let left = plan.repositories.len() + plan.organizations.len();
+    let message = match left {
+        0 => error.to_string(),
+        _ => format!("{error}; {left} of what pools name is not looked at"),
+    };
+    match error {
+        Error::Unauthorized { .. } => Finding::fail(
+            subject,
+            message,
+            "make a new token (GitHub → Settings → Developer settings) and put it where [[github.credentials]] takes this one from",
+        ),
+        Error::HeldBack { .. } | Error::RateLimited { .. } => Finding::warn(
+            subject,
+            message,
+            "wait until then; if it comes again, see what else uses up this user's rate limit",
+        ),
+        Error::Unavailable { .. } => Finding::fail(
+            subject,
+            message,
+            "mend github.api_url or the way there (proxy, firewall, DNS); githubstatus.com tells if it is GitHub",
+        ),
+        _ => Finding::fail(
+            subject,
+            message,
+            "github.api_url must be https://api.github.com, or https://HOST/api/v3 of an Enterprise Server",
+        ),
+    }
+}
+
+/// What is so of the token. Pure.
+fn token(
+    subject: &str,
+    user: &User,
+    limit: Option<RateLimit>,
+    scopes: &[ScopeKind],
+    now: Timestamp,
+) -> Vec<Finding> {
+    let kind = match &user.scopes {
+        Some(scopes) if scopes.is_empty() => "classic, without scopes".to_owned(),
+        Some(scopes) => format!("classic, with {}", scopes.join(" ")),
+        None => "not classic, so what it may do shows only where it is tried".to_owned(),
+    };
+    let left = limit.map_or_else(String::new, |limit| {
+        format!("; {} of {} requests left this hour", limit.remaining, limit.limit)
+    });
+    let mut findings =
+        vec![Finding::ok(subject, format!("the token is {}'s ({kind}){left}", user.login))];
+    if let Some(has) = &user.scopes {
+        findings.extend(scopes.iter().filter_map(|scope| lacks(subject, has, *scope)));
+    }
+    if let Some(ends) = user.expires_at
+        && ends.duration_since(now) < ENDS_SOON
+    {
+        findings.push(Finding::warn(
+            subject,
+            format!("the token ends on {ends}"),
+            "make its successor now, and put it where [[github.credentials]] takes this one from",
+        ));
+    }
+    if let Some(limit) = limit.filter(|limit| limit.remaining < limit.limit / LITTLE) {
+        findings.push(Finding::warn(
+            subject,
+            format!("little is left of the rate limit, until {}", limit.reset),
+            "see what else uses this user's tokens, or give roustabout a user of its own",
+        ));
+    }
+    findings
+}
+
+/// A classic token tells its scopes (docs, "Scopes for OAuth apps").
+fn lacks(subject: &str, has: &[String], scope: ScopeKind) -> Option<Finding> {
+    let any = |wanted: &[&str]| has.iter().any(|scope| wanted.contains(&scope.as_str()));
+    let (wanted, what) = match scope {
+        ScopeKind::Repository if any(&["repo"]) => return None,
+        ScopeKind::Repository if any(&["public_repo"]) => {
+            return Some(Finding::warn(
+                subject,
+                "the token has public_repo and not repo: private repositories are not served",
+                "give it the scope repo if a pool serves private ones",
+            ));
+        }
+        ScopeKind::Repository => ("repo", "repositories"),
+        ScopeKind::Organization if any(&["admin:org", "manage_runners:org"]) => return None,
+        ScopeKind::Organization => ("admin:org", "organizations"),
+    };
+    Some(Finding::fail(
+        subject,
+        format!(
+            "the token lacks the scope {wanted}, without which no runner registers with {what}"
+        ),
+        format!("give it {wanted} (GitHub → Settings → Developer settings → Tokens (classic))"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Report, render};
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn told(scopes: Option<&[&str]>, ends: Option<i64>, remaining: u64) -> String {
+        let user = User {
+            login: "octocat".into(),
+            scopes: scopes.map(|scopes| scopes.iter().map(|s| (*s).to_owned()).collect()),
+            expires_at: ends.map(at),
+        };
+        let limit = RateLimit { limit: 5000, remaining, reset: at(NOW + 60) };
+        let both = [ScopeKind::Repository, ScopeKind::Organization];
+        let found = token("github octo", &user, Some(limit), &both, at(NOW));
+        render::text(&Report(found), false)
+    }
+
+    #[test]
+    fn a_good_token() {
+        insta::assert_snapshot!(told(Some(&["repo", "admin:org"]), Some(NOW + 15 * 86_400), 4990), @r"
+        ok    github octo  the token is octocat's (classic, with repo admin:org); 4990 of 5000 requests left this hour
+        1 ok, 0 warn, 0 fail
+        ");
+        insta::assert_snapshot!(told(None, None, 500), @r"
+        ok    github octo  the token is octocat's (not classic, so what it may do shows only where it is tried); 500 of 5000 requests left this hour
+        1 ok, 0 warn, 0 fail
+        ");
+    }
+
+    #[test]
+    fn a_token_that_will_not_do() {
+        insta::assert_snapshot!(told(Some(&["public_repo"]), Some(NOW + 13 * 86_400), 499), @r"
+        ok    github octo  the token is octocat's (classic, with public_repo); 499 of 5000 requests left this hour
+        warn  github octo  the token has public_repo and not repo: private repositories are not served; give it the scope repo if a pool serves private ones
+        fail  github octo  the token lacks the scope admin:org, without which no runner registers with organizations; give it admin:org (GitHub → Settings → Developer settings → Tokens (classic))
+        warn  github octo  the token ends on 2027-01-28T08:00:00Z; make its successor now, and put it where [[github.credentials]] takes this one from
+        warn  github octo  little is left of the rate limit, until 2027-01-15T08:01:00Z; see what else uses this user's tokens, or give roustabout a user of its own
+        1 ok, 3 warn, 1 fail
+        ");
+        insta::assert_snapshot!(told(Some(&[]), None, 5000), @r"
+        ok    github octo  the token is octocat's (classic, without scopes); 5000 of 5000 requests left this hour
+        fail  github octo  the token lacks the scope repo, without which no runner registers with repositories; give it repo (GitHub → Settings → Developer settings → Tokens (classic))
+        fail  github octo  the token lacks the scope admin:org, without which no runner registers with organizations; give it admin:org (GitHub → Settings → Developer settings → Tokens (classic))
+        1 ok, 0 warn, 2 fail
+        ");
+    }
+}

@@ -1,0 +1,51 @@
+//! The doctor: looks at everything that has to be right for a job to get its runner, and says
+//! what is and how to mend what is not. Changes nothing anywhere, and prints no secret.
+//!
+//! Each file looks at one thing and gives `Finding`s; what needs no network is pure. Independent
+//! things are asked at the same time, each within a limit (`at_once`); what follows from a
+//! failure is not asked. Begin with `finding`, then `pool_job`.
+
+mod at_once;
+mod clock;
+mod credential;
+mod finding;
+mod hooks;
+mod nomad;
+mod plan;
+mod pool_job;
+mod pools;
+mod render;
+mod repository;
+mod settings;
+mod store;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+pub use finding::{Finding, Level, Report};
+pub use render::{json, text};
+
+use crate::config::Loaded;
+use crate::nomad::Client;
+
+/// Everything. `nomad` is the client, or why there can be none.
+pub async fn check(loaded: &Loaded, nomad: anyhow::Result<Client>) -> Report {
+    let settings = Arc::new(loaded.settings.clone());
+    let mut findings = settings::check(loaded);
+    findings.extend(pools::check(&settings));
+    let path = settings.store.path.clone();
+    // A network file system may hang.
+    let store = at_once::within("store", "is its file system in order?", async move {
+        tokio::task::spawn_blocking(move || vec![store::check(&path)]).await.unwrap_or_default()
+    });
+    let (store, github, nomad) = tokio::join!(
+        store,
+        credential::check(settings.clone()),
+        nomad::check(settings.clone(), nomad)
+    );
+    findings.extend(store);
+    findings.extend(github);
+    findings.extend(nomad);
+    Report(findings)
+}

@@ -1,0 +1,338 @@
+//! Nomad: is it there, which version, is the token taken and may it do what dispatching needs;
+//! then each pool's parameterized job (`pool_job`).
+//!
+//! What is tried changes nothing: reading and listing, and a dispatch of a job that does not
+//! exist, for Nomad looks at the capability first (Nomad `nomad/job_endpoint.go` `Job.Dispatch`).
+//! Stopping is not tried.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng, SeedableRng};
+
+use super::at_once::AtOnce;
+use super::finding::Finding;
+use super::pool_job;
+use crate::config::{Pool, Settings};
+use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Place, Refusal};
+
+const SUBJECT: &str = "nomad";
+const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// The daemon asks for many children in one call from here on.
+const STATUSES: (u32, u32, u32) = (1, 8, 0);
+/// From here on two requests with one token at the same moment cannot both be acted on.
+const ONE_OF_TWO: (u32, u32, u32) = (1, 11, 2);
+const MEND: &str = "is nomad.address right, and Nomad well?";
+
+pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> Vec<Finding> {
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => {
+            return vec![Finding::fail(SUBJECT, format!("{error:#}"), "mend [nomad]")];
+        }
+    };
+    let mut findings = match client.leader().await {
+        Ok(_) => Vec::new(),
+        Err(error) => return vec![away(&error, settings.pools.len())],
+    };
+    let mut at_once = AtOnce::new();
+    let asked = client.clone();
+    at_once.add(SUBJECT, MEND, async move { vec![version(asked.agent_version().await)] });
+    let (asked, has_token) = (client.clone(), settings.nomad.token.is_some());
+    at_once.add(SUBJECT, MEND, async move {
+        vec![token(asked.acl_token_self().await, has_token, Timestamp::now())]
+    });
+    for place in places(&settings, &client) {
+        let asked = client.clone();
+        at_once.add(SUBJECT, MEND, async move { capabilities(&asked, &place).await });
+    }
+    for pool in settings.pools.clone() {
+        let asked = client.clone();
+        at_once.add(format!("pool {}", pool.name), MEND, async move {
+            let place = place(&asked, &pool);
+            match asked.job(&place, &pool.nomad_job).await {
+                Ok(job) => pool_job::judge(&pool, &place.namespace, &job),
+                Err(error) => vec![no_job(&pool, &place, &error)],
+            }
+        });
+    }
+    findings.extend(at_once.findings().await);
+    findings
+}
+
+/// As the pool says, else as the connection does.
+fn place(client: &Client, pool: &Pool) -> Place {
+    let own = client.place();
+    Place {
+        namespace: pool.namespace.clone().unwrap_or_else(|| own.namespace.clone()),
+        region: pool.region.clone().or_else(|| own.region.clone()),
+    }
+}
+
+fn places(settings: &Settings, client: &Client) -> std::collections::BTreeSet<Place> {
+    settings.pools.iter().map(|pool| place(client, pool)).collect()
+}
+
+fn away(error: &Error, pools: usize) -> Finding {
+    let mend = match error {
+        Error::Forbidden { .. } => {
+            "give it a token that it knows: [nomad] token_file, or NOMAD_TOKEN"
+        }
+        _ => {
+            "mend nomad.address or start Nomad; `nomad server members` tells whether it has a leader"
+        }
+    };
+    let s = if pools == 1 { "'s job is" } else { "s' jobs are" };
+    Finding::fail(SUBJECT, format!("{error}; the pool{s} not looked at"), mend)
+}
+
+fn version(answer: Result<Option<String>, Error>) -> Finding {
+    let (text, known) = match &answer {
+        Ok(Some(text)) => (text.as_str(), parsed(text)),
+        Ok(None) => {
+            let unseen = "it answers and has a leader; its version is not seen (that takes agent { policy = \"read\" })";
+            return Finding::ok(SUBJECT, unseen);
+        }
+        Err(error) => {
+            return Finding::warn(SUBJECT, format!("its version cannot be read: {error}"), MEND);
+        }
+    };
+    match known {
+        Some(version) if version < STATUSES => Finding::warn(
+            SUBJECT,
+            format!(
+                "version {text} is older than 1.8: each runner is asked about alone, which is slow for many"
+            ),
+            "upgrade Nomad",
+        ),
+        Some(version) if version < ONE_OF_TWO => Finding::ok(
+            SUBJECT,
+            format!(
+                "version {text}; before 1.11.2 it may act on both of two equal requests at the same moment, and roustabout sends one at a time"
+            ),
+        ),
+        _ => Finding::ok(SUBJECT, format!("version {text}")),
+    }
+}
+
+/// `1.11.3`, `1.10.8+ent`, `2.0.6-dev`.
+fn parsed(text: &str) -> Option<(u32, u32, u32)> {
+    let plain = text.trim_start_matches('v').split(['-', '+']).next()?;
+    let mut numbers = plain.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+/// What Nomad says of the token. Whether it is enough shows in `capabilities`.
+fn token(answer: Result<Option<AclToken>, Error>, given: bool, now: Timestamp) -> Finding {
+    const NEW: &str = "make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from";
+    let token = match answer {
+        Ok(Some(token)) => token,
+        Ok(None) => {
+            return Finding::ok(SUBJECT, "ACLs are off: whoever reaches it may do anything there");
+        }
+        Err(Error::Forbidden { .. }) if given => {
+            return Finding::ok(
+                SUBJECT,
+                "the token is no ACL token that it knows: right for a workload identity, and below is what it may do",
+            );
+        }
+        Err(error) => {
+            return Finding::warn(SUBJECT, format!("the token cannot be looked at: {error}"), MEND);
+        }
+    };
+    if !given {
+        return Finding::ok(SUBJECT, "no token is given; what is open to everybody is below");
+    }
+    let name = format!("the token \"{}\"", token.name);
+    if let Some(ends) = token.expires_at.filter(|ends| ends.duration_since(now) < ENDS_SOON) {
+        return Finding::warn(SUBJECT, format!("{name} ends on {ends}"), NEW);
+    }
+    if token.kind == "management" {
+        return Finding::warn(
+            SUBJECT,
+            format!("{name} is a management token and may do everything"),
+            format!("make one that may do what is needed: {}", policy("NAMESPACE")),
+        );
+    }
+    Finding::ok(SUBJECT, format!("{name}, with the policies {}", token.policies.join(", ")))
+}
+
+fn policy(namespace: &str) -> String {
+    format!(
+        "namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\", \"dispatch-job\", \"deregister-job\"] }}"
+    )
+}
+
+/// What the token may do in a namespace.
+async fn capabilities(client: &Client, place: &Place) -> Vec<Finding> {
+    let nobody =
+        format!("roustabout-check-{:032x}", rand::rngs::StdRng::from_os_rng().random::<u128>());
+    let request =
+        DispatchRequest { idempotency_token: &nobody, payload: None, meta: &BTreeMap::new() };
+    let ids = [nobody.clone()];
+    let (read, list, dispatch) = tokio::join!(
+        client.statuses(place, &ids, None, Duration::ZERO),
+        client.child_by_token(place, None, &nobody),
+        client.dispatch(place, &nobody, &request),
+    );
+    let read = match read {
+        // Older than the call; a job that is not there is told apart from one that is not shown.
+        Err(Error::Unsupported { .. }) => client.job(place, &nobody).await.map(|_| ()),
+        other => other.map(|_| ()),
+    };
+    let read = match read {
+        Err(Error::NotFound { .. }) => Ok(()),
+        other => {
+            other.map_err(|error| (matches!(error, Error::Forbidden { .. }), error.to_string()))
+        }
+    };
+    let list = list
+        .map(|_| ())
+        .map_err(|error| (matches!(error, Error::Forbidden { .. }), error.to_string()));
+    let dispatch = match dispatch {
+        Ok(_) | Err(DispatchError::Refused { kind: Refusal::NoSuchJob { .. }, .. }) => Ok(()),
+        Err(DispatchError::Refused { kind: Refusal::Forbidden { .. }, .. }) => {
+            Err((true, "Permission denied".to_owned()))
+        }
+        Err(error) => Err((false, error.to_string())),
+    };
+    judged(&place.namespace, [("read-job", read), ("list-jobs", list), ("dispatch-job", dispatch)])
+}
+
+/// What was tried: fine, or whether it was for want of the capability, and Nomad's words.
+type Tried = Result<(), (bool, String)>;
+
+fn judged(namespace: &str, tried: [(&str, Tried); 3]) -> Vec<Finding> {
+    let denied: Vec<&str> = tried
+        .iter()
+        .filter(|(_, tried)| matches!(tried, Err((true, _))))
+        .map(|(name, _)| *name)
+        .collect();
+    let fine: Vec<&str> =
+        tried.iter().filter(|(_, tried)| tried.is_ok()).map(|(name, _)| *name).collect();
+    let mut findings = Vec::new();
+    if !denied.is_empty() {
+        findings.push(Finding::fail(
+            SUBJECT,
+            format!("in namespace \"{namespace}\" the token may not {}", denied.join(", ")),
+            format!("is it valid? its policy needs {}", policy(namespace)),
+        ));
+    } else if !fine.is_empty() {
+        findings.push(Finding::ok(
+            SUBJECT,
+            format!(
+                "in namespace \"{namespace}\" the token has {}; deregister-job is not tried",
+                fine.join(", ")
+            ),
+        ));
+    }
+    for (name, tried) in tried {
+        if let Err((false, error)) = tried {
+            let message =
+                format!("{name} in namespace \"{namespace}\" could not be tried: {error}");
+            findings.push(Finding::warn(SUBJECT, message, MEND));
+        }
+    }
+    findings
+}
+
+fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
+    let (job, namespace) = (&pool.nomad_job, &place.namespace);
+    let subject = format!("pool {}", pool.name);
+    match error {
+        Error::NotFound { .. } => Finding::fail(
+            subject,
+            format!("there is no job \"{job}\" in namespace \"{namespace}\""),
+            "register it with nomad job run (deploy/nomad has one), or mend nomad_job or namespace of the pool",
+        ),
+        Error::Forbidden { .. } => Finding::fail(
+            subject,
+            format!("the job \"{job}\" in namespace \"{namespace}\" may not be read"),
+            format!("is the token valid? its policy needs {}", policy(namespace)),
+        ),
+        other => Finding::fail(subject, other.to_string(), MEND),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Report, render};
+    use rstest::rstest;
+
+    fn text(findings: Vec<Finding>) -> String {
+        render::text(&Report(findings), false)
+    }
+
+    #[rstest]
+    #[case("1.11.3", Some((1, 11, 3)))]
+    #[case("v1.10.8+ent", Some((1, 10, 8)))]
+    #[case("2.0.6-dev", Some((2, 0, 6)))]
+    #[case("two", None)]
+    fn versions(#[case] text: &str, #[case] version: Option<(u32, u32, u32)>) {
+        assert_eq!(parsed(text), version);
+    }
+
+    #[test]
+    fn old_ones_are_told() {
+        let of = |text: &str| version(Ok(Some(text.to_owned())));
+        let unseen = version(Ok(None));
+        insta::assert_snapshot!(text(vec![of("1.7.7"), of("1.8.0"), of("1.11.2"), of("odd"), unseen]), @r#"
+        warn  nomad  version 1.7.7 is older than 1.8: each runner is asked about alone, which is slow for many; upgrade Nomad
+        ok    nomad  version 1.8.0; before 1.11.2 it may act on both of two equal requests at the same moment, and roustabout sends one at a time
+        ok    nomad  version 1.11.2
+        ok    nomad  version odd
+        ok    nomad  it answers and has a leader; its version is not seen (that takes agent { policy = "read" })
+        4 ok, 1 warn, 0 fail
+        "#);
+    }
+
+    #[test]
+    fn tokens() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let known = |kind: &str, days: Option<i64>| {
+            let expires_at = days.map(|days| now + SignedDuration::from_hours(24 * days));
+            let (kind, policies) = (kind.to_owned(), vec!["runners".to_owned()]);
+            let (accessor_id, name) = ("a".to_owned(), "ci".to_owned());
+            Ok(Some(AclToken { accessor_id, name, kind, policies, expires_at }))
+        };
+        let forbidden = Err(Error::Forbidden { request: "GET /v1/x".into(), text: "no".into() });
+        insta::assert_snapshot!(text(vec![
+            token(known("client", Some(15)), true, now),
+            token(known("client", Some(13)), true, now),
+            token(known("management", None), true, now),
+            token(known("client", None), false, now),
+            token(Ok(None), true, now),
+            token(forbidden, true, now),
+        ]), @r#"
+        ok    nomad  the token "ci", with the policies runners
+        warn  nomad  the token "ci" ends on 2027-01-28T08:00:00Z; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
+        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        ok    nomad  no token is given; what is open to everybody is below
+        ok    nomad  ACLs are off: whoever reaches it may do anything there
+        ok    nomad  the token is no ACL token that it knows: right for a workload identity, and below is what it may do
+        4 ok, 2 warn, 0 fail
+        "#);
+    }
+
+    #[test]
+    fn what_may_not_be_done_is_told_together() {
+        let denied = || Err((true, String::new()));
+        let broken = Err((false, "no answer".to_owned()));
+        insta::assert_snapshot!(text(judged("ci", [
+            ("read-job", denied()), ("list-jobs", broken), ("dispatch-job", denied()),
+        ])), @r#"
+        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        warn  nomad  list-jobs in namespace "ci" could not be tried: no answer; is nomad.address right, and Nomad well?
+        0 ok, 1 warn, 1 fail
+        "#);
+        insta::assert_snapshot!(text(judged("ci", [
+            ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())),
+        ])), @r#"
+        ok    nomad  in namespace "ci" the token has read-job, list-jobs, dispatch-job; deregister-job is not tried
+        1 ok, 0 warn, 0 fail
+        "#);
+    }
+}

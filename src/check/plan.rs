@@ -1,0 +1,116 @@
+//! What of the pools can be looked at, by credential: repositories and organizations that are
+//! named in full. Patterns cannot be listed yet. Pure.
+
+use crate::config::{Pool, ScopeKind, Settings};
+use crate::ledger::matching::RepositoryGlobs;
+
+/// What one credential has to do with.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// `owner/name`, each with the pools that name it.
+    pub repositories: Vec<Named>,
+    /// Of pools in organization scope.
+    pub organizations: Vec<Named>,
+    /// Whether runners are registered with repositories, and with organizations.
+    pub scopes: Vec<ScopeKind>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named {
+    pub name: String,
+    /// Their places in the file.
+    pub pools: Vec<usize>,
+}
+
+pub fn is_literal(text: &str) -> bool {
+    !text.contains(['*', '?'])
+}
+
+/// What the pool serves and is a pattern.
+pub fn patterns(pool: &Pool) -> Vec<&str> {
+    let served = pool.repositories.iter().map(String::as_str);
+    served.filter(|pattern| !pattern.starts_with('!') && !is_literal(pattern)).collect()
+}
+
+/// A plan for each credential, in the file's order.
+pub fn plans(settings: &Settings) -> Vec<Plan> {
+    let credentials = &settings.github.credentials;
+    let mut plans: Vec<Plan> = credentials.iter().map(|_| Plan::default()).collect();
+    for (index, pool) in settings.pools.iter().enumerate() {
+        let served = RepositoryGlobs::new(&pool.repositories);
+        for pattern in pool.repositories.iter().filter(|pattern| !pattern.starts_with('!')) {
+            let owner = pattern.split('/').next().unwrap_or_default();
+            if !is_literal(owner) {
+                plans.iter_mut().for_each(|plan| plan.scope(pool.scope));
+                continue;
+            }
+            let Some((credential, _)) = settings.github.credential_for(owner) else { continue };
+            let plan = &mut plans[credential];
+            plan.scope(pool.scope);
+            if pool.scope == ScopeKind::Organization {
+                note(&mut plan.organizations, owner, index);
+            }
+            if is_literal(pattern) && served.matches(pattern) {
+                note(&mut plan.repositories, pattern, index);
+            }
+        }
+    }
+    plans
+}
+
+impl Plan {
+    fn scope(&mut self, scope: ScopeKind) {
+        if !self.scopes.contains(&scope) {
+            self.scopes.push(scope);
+        }
+    }
+}
+
+fn note(among: &mut Vec<Named>, name: &str, pool: usize) {
+    let index = among.iter().position(|named| named.name.eq_ignore_ascii_case(name));
+    let index = index.unwrap_or_else(|| {
+        among.push(Named { name: name.to_owned(), pools: Vec::new() });
+        among.len() - 1
+    });
+    if !among[index].pools.contains(&pool) {
+        among[index].pools.push(pool);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{loaded, pools};
+
+    fn named(name: &str, pools: &[usize]) -> Named {
+        Named { name: name.to_owned(), pools: pools.to_vec() }
+    }
+
+    #[test]
+    fn each_credential_looks_at_what_it_is_for() {
+        let text = "[[github.credentials]]\nowners = [\"octo\"]\ntoken = \"t\"\n";
+        let mut settings = loaded(text).settings;
+        settings.pools = pools(&[
+            "name = \"a\"\nrepositories = [\"octo/app\", \"Octo/APP\", \"octo/*\", \"else/lib\"]",
+            "name = \"b\"\nrepositories = [\"octo/app\", \"octo/no\", \"!octo/n*\"]\nscope = \"organization\"",
+            "name = \"c\"\nrepositories = [\"*/x\"]",
+        ]);
+        use ScopeKind::{Organization, Repository};
+        assert_eq!(
+            plans(&settings),
+            [
+                Plan {
+                    repositories: vec![named("octo/app", &[0, 1])],
+                    organizations: vec![named("octo", &[1])],
+                    scopes: vec![Repository, Organization],
+                },
+                Plan {
+                    repositories: vec![named("else/lib", &[0])],
+                    organizations: vec![],
+                    scopes: vec![Repository],
+                },
+            ]
+        );
+        assert_eq!(patterns(&settings.pools[0]), ["octo/*"]);
+    }
+}

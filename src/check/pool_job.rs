@@ -1,0 +1,279 @@
+//! Whether a pool's parameterized job can be dispatched, and what it makes of what we send.
+//! Pure: the job was read by `nomad`.
+
+use super::finding::Finding;
+use crate::config::{self, CREDENTIAL_KEYS, Delivery, META_KEYS, placeholders};
+use crate::nomad::{Job, Parameterized, PayloadRule};
+
+/// What is wrong with it, each thing alone; one `ok` where nothing fails.
+pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
+    let subject = format!("pool {}", pool.name);
+    let name = format!("the job \"{}\" in namespace \"{namespace}\"", job.id);
+    let fail = |message: String, mend: String| Finding::fail(&subject, message, mend);
+    let Some(takes) = &job.parameterized else {
+        let message = match job.kind.as_str() {
+            "batch" => format!("{name} is not parameterized"),
+            kind => format!("{name} is a {kind} job, and not parameterized"),
+        };
+        let mend = "make it type = \"batch\" with a parameterized block (deploy/nomad has one), or mend nomad_job of the pool";
+        return vec![fail(message, mend.to_owned())];
+    };
+    let mut found = Vec::new();
+    if job.kind != "batch" {
+        found.push(fail(
+            format!("{name} is a {} job: a dispatch would start a runner on every node", job.kind),
+            "register it with type = \"batch\"".to_owned(),
+        ));
+    }
+    if job.stop {
+        found.push(fail(
+            format!("{name} is stopped and takes no dispatch"),
+            "start it again with nomad job run".to_owned(),
+        ));
+    }
+    found.extend(payload(pool, takes).map(|(what, mend)| fail(format!("{name} {what}"), mend)));
+    for key in &takes.meta_required {
+        found.extend(
+            unfillable(pool, key).map(|(what, mend)| {
+                fail(format!("{name} requires the meta key {key}, {what}"), mend)
+            }),
+        );
+    }
+    if pool.delivery == Delivery::Meta && !declares(takes, "runner_token") {
+        found.push(fail(
+            format!("{name} takes no meta key runner_token, which delivery = \"meta\" needs"),
+            "declare it in meta_required there, or choose another delivery".to_owned(),
+        ));
+    }
+    if found.is_empty() {
+        let message = format!("{name} is there and takes what a dispatch carries");
+        found.push(Finding::ok(&subject, message));
+    }
+    found.extend(
+        remarks(pool, takes)
+            .into_iter()
+            .map(|(what, mend)| Finding::warn(&subject, format!("{name} {what}"), mend)),
+    );
+    found
+}
+
+type Trouble = (String, String);
+
+fn declares(takes: &Parameterized, key: &str) -> bool {
+    takes.meta_required.iter().chain(&takes.meta_optional).any(|declared| declared == key)
+}
+
+fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
+    let sends = match pool.delivery {
+        Delivery::Payload => true,
+        Delivery::Meta => false,
+        Delivery::None => pool.payload.is_some(),
+    };
+    let delivery = match pool.delivery {
+        Delivery::Payload => "payload",
+        Delivery::Meta => "meta",
+        Delivery::None => "none",
+    };
+    match (takes.payload, sends) {
+        (PayloadRule::Forbidden, true) => Some((
+            format!("forbids a payload, which delivery = \"{delivery}\" sends"),
+            "write payload = \"required\" in its parameterized block, or choose another delivery".to_owned(),
+        )),
+        (PayloadRule::Required, false) => Some((
+            format!("requires a payload, and delivery = \"{delivery}\" sends none"),
+            match pool.delivery {
+                Delivery::None => "say what it wants in payload of the pool, or write payload = \"optional\" in its parameterized block".to_owned(),
+                _ => "write payload = \"forbidden\" in its parameterized block, or choose delivery = \"payload\"".to_owned(),
+            },
+        )),
+        _ => None,
+    }
+}
+
+/// Why nobody fills a key that the job requires.
+fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
+    if pool.meta.contains_key(key) || META_KEYS.contains(&key) {
+        return None;
+    }
+    if !CREDENTIAL_KEYS.contains(&key) {
+        return Some((
+            "which is neither one of roustabout's nor in [pools.meta]".to_owned(),
+            format!(
+                "add {key} = \"…\" to [pools.meta] of the pool, or make it optional in the job"
+            ),
+        ));
+    }
+    match (key, pool.delivery) {
+        ("runner_token", Delivery::Meta) => None,
+        ("runner_token", _) => Some((
+            "which delivery = \"meta\" alone fills".to_owned(),
+            "make it optional in the job, or choose that delivery".to_owned(),
+        )),
+        _ => Some((
+            "which this version does not fill yet".to_owned(),
+            "make it optional in the job".to_owned(),
+        )),
+    }
+}
+
+/// What works and is probably not meant.
+fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
+    let mut remarks = Vec::new();
+    let optional = |key: &str| format!("add \"{key}\" to its meta_optional");
+    // By this very name: it is how the daemon knows whether a runner can be told from others.
+    if !declares(takes, "runner_name") {
+        remarks.push((
+            "takes no runner_name, so its runners have no name of ours: one that never gets a job is stopped only while it is not placed".to_owned(),
+            format!("{} and register the runner under it; without, its jobspec must bound a runner's life", optional("runner_name")),
+        ));
+    }
+    for (key, loss) in [
+        ("runner_url", "so it must know by itself where to register, and serves one scope only"),
+        ("runner_labels", "so it must register with exactly the pool's labels by itself"),
+    ] {
+        if !reaches(pool, takes, key) {
+            remarks.push((format!("takes no {key}, {loss}"), optional(key)));
+        }
+    }
+    if pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
+        let what = "takes no runner_group, so the pool's runner_group reaches no runner";
+        remarks.push((what.to_owned(), optional("runner_group")));
+    }
+    for key in pool.meta.keys().filter(|key| !declares(takes, key)) {
+        let what = format!("does not declare {key} of [pools.meta], so it is not sent");
+        remarks.push((what, format!("{}, or take it out of [pools.meta]", optional(key))));
+    }
+    remarks
+}
+
+/// Whether the job gets that fact, under its own name or inside something of the operator's.
+fn reaches(pool: &config::Pool, takes: &Parameterized, fact: &str) -> bool {
+    let within = |text: &str| placeholders(text).any(|name| name == fact);
+    declares(takes, fact)
+        || pool.meta.iter().any(|(key, text)| declares(takes, key) && within(text))
+        || pool.payload.as_deref().is_some_and(within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::pool;
+    use crate::check::{Level, Report, render};
+    use crate::nomad::JobStatus;
+    use rstest::rstest;
+
+    fn job(payload: PayloadRule, required: &[&str], optional: &[&str]) -> Job {
+        let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        Job {
+            id: "runner".into(),
+            parent_id: None,
+            kind: "batch".into(),
+            status: JobStatus::Running,
+            stop: false,
+            job_modify_index: 1,
+            version: 0,
+            submit_time: jiff::Timestamp::UNIX_EPOCH,
+            parameterized: Some(Parameterized {
+                payload,
+                meta_required: owned(required),
+                meta_optional: owned(optional),
+            }),
+            dispatch_idempotency_token: None,
+            meta: std::collections::BTreeMap::new(),
+        }
+    }
+
+    const USUAL: [&str; 3] = ["runner_name", "runner_url", "runner_labels"];
+
+    fn text(pool_: &str, job: &Job) -> String {
+        let found = judge(&pool(pool_), "ci", job);
+        render::text(&Report(found), false)
+    }
+
+    #[test]
+    fn the_job_that_we_ship_is_right() {
+        let found = judge(&pool(""), "ci", &job(PayloadRule::Required, &USUAL, &["run_id"]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].level, Level::Ok, "{found:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_dispatched_at_all() {
+        let mut wrong = job(PayloadRule::Optional, &USUAL, &[]);
+        wrong.kind = "sysbatch".into();
+        wrong.stop = true;
+        let both = text("", &wrong);
+        wrong.parameterized = None;
+        wrong.kind = "service".into();
+        let service = text("", &wrong);
+        insta::assert_snapshot!(format!("{both}{service}"), @r#"
+        fail  pool x64  the job "runner" in namespace "ci" is a sysbatch job: a dispatch would start a runner on every node; register it with type = "batch"
+        fail  pool x64  the job "runner" in namespace "ci" is stopped and takes no dispatch; start it again with nomad job run
+        0 ok, 0 warn, 2 fail
+        fail  pool x64  the job "runner" in namespace "ci" is a service job, and not parameterized; make it type = "batch" with a parameterized block (deploy/nomad has one), or mend nomad_job of the pool
+        0 ok, 0 warn, 1 fail
+        "#);
+    }
+
+    #[rstest]
+    #[case("", PayloadRule::Forbidden, &[], "forbids a payload, which delivery = \"payload\" sends")]
+    #[case("delivery = \"none\"\npayload = \"x\"", PayloadRule::Forbidden, &[], "delivery = \"none\" sends")]
+    #[case("delivery = \"none\"", PayloadRule::Required, &[], "requires a payload, and delivery = \"none\" sends none")]
+    #[case("delivery = \"meta\"", PayloadRule::Required, &["runner_token"], "delivery = \"meta\" sends none")]
+    #[case("delivery = \"meta\"", PayloadRule::Forbidden, &[], "takes no meta key runner_token")]
+    #[case("", PayloadRule::Required, &["colour"], "requires the meta key colour, which is neither")]
+    #[case("", PayloadRule::Required, &["runner_token"], "which delivery = \"meta\" alone fills")]
+    #[case("", PayloadRule::Required, &["runner_jit_config"], "which this version does not fill yet")]
+    fn what_a_dispatch_would_be_refused_for(
+        #[case] pool_: &str,
+        #[case] payload: PayloadRule,
+        #[case] required: &[&str],
+        #[case] told: &str,
+    ) {
+        let required = [&USUAL, required].concat();
+        let found = judge(&pool(pool_), "ci", &job(payload, &required, &[]));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].level, Level::Fail);
+        assert!(found[0].message.contains(told), "{found:?}");
+        assert!(found[0].mend.is_some());
+    }
+
+    #[rstest]
+    #[case("", PayloadRule::Optional, &[])]
+    #[case("delivery = \"meta\"", PayloadRule::Forbidden, &["runner_token"])]
+    #[case("delivery = \"none\"", PayloadRule::Optional, &[])]
+    #[case("delivery = \"none\"\npayload = \"x\"", PayloadRule::Required, &["run_id"])]
+    #[case("[pools.meta]\ncolour = \"red\"", PayloadRule::Required, &["colour"])]
+    fn what_fits(#[case] pool_: &str, #[case] payload: PayloadRule, #[case] required: &[&str]) {
+        let required = [&USUAL, required].concat();
+        let found = judge(&pool(pool_), "ci", &job(payload, &required, &[]));
+        assert!(found.iter().all(|f| f.level == Level::Ok), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_probably_not_meant() {
+        let mut pool = pool("[pools.meta]\nCOLOUR = \"red\"");
+        pool.runner_group = Some("big".to_owned());
+        let found = judge(&pool, "ci", &job(PayloadRule::Required, &[], &[]));
+        let text = render::text(&Report(found), false);
+        insta::assert_snapshot!(text, @r#"
+        ok    pool x64  the job "runner" in namespace "ci" is there and takes what a dispatch carries
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_name, so its runners have no name of ours: one that never gets a job is stopped only while it is not placed; add "runner_name" to its meta_optional and register the runner under it; without, its jobspec must bound a runner's life
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_url, so it must know by itself where to register, and serves one scope only; add "runner_url" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_labels, so it must register with exactly the pool's labels by itself; add "runner_labels" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" takes no runner_group, so the pool's runner_group reaches no runner; add "runner_group" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" does not declare COLOUR of [pools.meta], so it is not sent; add "COLOUR" to its meta_optional, or take it out of [pools.meta]
+        1 ok, 5 warn, 0 fail
+        "#);
+    }
+
+    #[test]
+    fn a_fact_may_come_under_the_operators_own_name() {
+        let found = judge(
+            &pool("[pools.meta]\nURL = \"{runner_url}\"\nLABELS = \"-{runner_labels}-\""),
+            "ci",
+            &job(PayloadRule::Required, &["runner_name"], &["URL", "LABELS"]),
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+}

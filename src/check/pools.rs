@@ -1,0 +1,234 @@
+//! How the pools stand to each other. GitHub hands any runner whose labels cover a job's to that
+//! job, whichever pool hired it; and the first pool that matches has a job, so a later one may
+//! never get any. Pure.
+
+use std::collections::BTreeSet;
+
+use super::finding::Finding;
+use crate::config::{Pool, ScopeKind, Settings};
+use crate::ledger::matching::RepositoryGlobs;
+
+pub fn check(settings: &Settings) -> Vec<Finding> {
+    let pools = &settings.pools;
+    let mut findings = Vec::new();
+    for (index, later) in pools.iter().enumerate() {
+        for earlier in &pools[..index] {
+            findings.extend(pair(earlier, later));
+        }
+    }
+    let most = settings.runners.max;
+    let sum: u64 = pools.iter().map(|pool| u64::from(pool.max_runners)).sum();
+    findings.push(Finding::ok(
+        "runners",
+        match sum > u64::from(most) {
+            true => format!(
+                "at most {most} at a time; the pools' own limits add up to {sum}, so pools may wait for each other"
+            ),
+            false => format!("at most {sum} at a time, by the pools' own limits"),
+        },
+    ));
+    findings
+}
+
+fn pair(earlier: &Pool, later: &Pool) -> Option<Finding> {
+    let subject = format!("pool {}", later.name);
+    let first = &earlier.name;
+    if let Some((one, other)) = covering(earlier, later).filter(|_| meet(earlier, later)) {
+        let differing = policies(earlier, later);
+        let message = |consequence: &str| {
+            format!(
+                "its labels and those of pool {first} cover each other where both serve the same scope: \
+                 GitHub gives runners of {one} to jobs of {other}{consequence}"
+            )
+        };
+        let mend = "give each of the two a label that the other has not, and name it in runs-on of its jobs";
+        if !differing.is_empty() {
+            let which = format!(", though {} differ", differing.join(" and "));
+            let mend = format!("{mend}; or let both have the same {}", differing.join(" and "));
+            return Some(Finding::fail(subject, message(&which), mend));
+        }
+        if !shadows(earlier, later) {
+            return Some(Finding::warn(subject, message(""), mend));
+        }
+    }
+    shadows(earlier, later).then(|| {
+        Finding::warn(
+            subject,
+            format!("pool {first} stands before it and takes every job that it could have"),
+            format!("move it before {first} in the file, give it a label that {first} has not, or take it out"),
+        )
+    })
+}
+
+fn lower(texts: &[String]) -> BTreeSet<String> {
+    texts.iter().map(|text| text.to_lowercase()).collect()
+}
+
+/// Whose runners go to whose jobs, where the labels of one are all among the other's.
+fn covering<'a>(a: &'a Pool, b: &'a Pool) -> Option<(&'a str, &'a str)> {
+    let (of_a, of_b) = (lower(&a.labels), lower(&b.labels));
+    if of_a.is_superset(&of_b) {
+        Some((&a.name, &b.name))
+    } else if of_b.is_superset(&of_a) {
+        Some((&b.name, &a.name))
+    } else {
+        None
+    }
+}
+
+/// What of the policies differs. In repository scope a runner meets jobs of its repository alone,
+/// so which others a pool serves does not matter there.
+fn policies(a: &Pool, b: &Pool) -> Vec<&'static str> {
+    let repositories =
+        a.scope == ScopeKind::Organization && lower(&a.repositories) != lower(&b.repositories);
+    let differing = [
+        (a.public_repositories != b.public_repositories, "public_repositories"),
+        (a.forks != b.forks, "forks"),
+        (repositories, "repositories"),
+    ];
+    differing.into_iter().filter_map(|(differs, key)| differs.then_some(key)).collect()
+}
+
+/// Whether runners of both can be registered in one place.
+fn meet(a: &Pool, b: &Pool) -> bool {
+    let owner = |pattern: &str| pattern.split('/').next().unwrap_or_default().to_owned();
+    let excluded = |by: &Pool, pattern: &str| {
+        excludes(by).any(|exclusion| RepositoryGlobs::new(&[exclusion]).matches(pattern))
+    };
+    a.scope == b.scope
+        && serves(a).any(|one| {
+            serves(b).any(|other| match a.scope {
+                ScopeKind::Organization => overlap(&owner(one), &owner(other)),
+                ScopeKind::Repository => {
+                    overlap(one, other) && !excluded(b, one) && !excluded(a, other)
+                }
+            })
+        })
+}
+
+fn serves(pool: &Pool) -> impl Iterator<Item = &str> {
+    pool.repositories.iter().map(String::as_str).filter(|pattern| !pattern.starts_with('!'))
+}
+
+fn excludes(pool: &Pool) -> impl Iterator<Item = &str> {
+    pool.repositories.iter().filter_map(|pattern| pattern.strip_prefix('!'))
+}
+
+/// Whether some name fits both patterns.
+fn overlap(a: &str, b: &str) -> bool {
+    fn go(a: &[u8], b: &[u8]) -> bool {
+        match (a, b) {
+            ([], rest) | (rest, []) => rest.iter().all(|byte| *byte == b'*'),
+            ([b'*', after @ ..], _) => {
+                go(after, b)
+                    || b.split_first().is_some_and(|(next, rest)| *next != b'/' && go(a, rest))
+            }
+            (_, [b'*', ..]) => go(b, a),
+            ([x, a @ ..], [y, b @ ..]) => x == y && go(a, b),
+        }
+    }
+    go(a.to_lowercase().as_bytes(), b.to_lowercase().as_bytes())
+}
+
+/// Whether whatever `later` could have goes to `earlier`. A star in a pattern is taken for a
+/// character, which only a star fits: so what is said holds for all that the pattern means.
+fn shadows(earlier: &Pool, later: &Pool) -> bool {
+    let taken: Vec<&str> = serves(earlier).collect();
+    let taken = RepositoryGlobs::new(&taken);
+    lower(&earlier.labels).is_superset(&lower(&later.labels))
+        && serves(later).all(|pattern| taken.matches(pattern))
+        && excludes(earlier).all(|exclusion| {
+            excludes(later).any(|other| RepositoryGlobs::new(&[other]).matches(exclusion))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{loaded, pools};
+    use crate::check::{Level, Report, render};
+    use rstest::rstest;
+
+    fn judged(a: &str, b: &str) -> Option<Finding> {
+        let pools = pools(&[&format!("name = \"a\"\n{a}"), &format!("name = \"b\"\n{b}")]);
+        pair(&pools[0], &pools[1])
+    }
+
+    const MORE: &str = "labels = [\"LINUX\", \"gpu\"]\n";
+    const ORG: &str = "scope = \"organization\"\n";
+
+    #[rstest]
+    // Different labels, other repositories, other scopes: they never meet.
+    #[case("", "labels = [\"arm64\"]", None)]
+    #[case("", "labels = [\"LINUX\", \"gpu\"]\nrepositories = [\"else/*\"]", None)]
+    #[case("", "labels = [\"LINUX\", \"gpu\"]\nscope = \"organization\"", None)]
+    #[case(
+        "repositories = [\"octo/*\", \"!octo/app\"]",
+        "labels = [\"LINUX\", \"gpu\"]\nrepositories = [\"octo/app\"]",
+        None
+    )]
+    // They meet.
+    #[case("", "labels = [\"LINUX\", \"gpu\"]", Some(Level::Warn))]
+    #[case("", "labels = [\"LINUX\", \"gpu\"]\nforks = true", Some(Level::Fail))]
+    #[case(
+        "repositories = [\"octo/a*\"]",
+        "labels = [\"linux\", \"gpu\"]\nrepositories = [\"octo/*p\"]",
+        Some(Level::Warn)
+    )]
+    // The first takes everything.
+    #[case("", "", Some(Level::Warn))]
+    #[case("labels = [\"linux\", \"gpu\"]", "repositories = [\"octo/app\"]", Some(Level::Warn))]
+    #[case("", "public_repositories = true", Some(Level::Fail))]
+    fn pairs(#[case] a: &str, #[case] b: &str, #[case] level: Option<Level>) {
+        let found = judged(a, b);
+        assert_eq!(found.as_ref().map(|f| f.level), level, "{found:?}");
+    }
+
+    #[test]
+    fn in_an_organization_runners_go_to_any_repository() {
+        let (app, lib) = ("repositories = [\"octo/app\"]\n", "repositories = [\"octo/lib\"]\n");
+        let found = judged(&format!("{ORG}{app}"), &format!("{MORE}{ORG}{lib}")).unwrap();
+        assert_eq!(found.level, Level::Fail);
+        assert!(found.message.ends_with("though repositories differ"), "{found:?}");
+        assert_eq!(judged(app, &format!("{MORE}{lib}")), None);
+    }
+
+    #[test]
+    fn only_what_is_shadowed_whole_is_called_so() {
+        let shadowed = |a: &str, b: &str| {
+            judged(a, b).is_some_and(|found| found.message.contains("stands before it"))
+        };
+        assert!(shadowed("repositories = [\"*/*\"]", ""));
+        assert!(!shadowed("", "repositories = [\"*/*\"]"));
+        assert!(!shadowed("", MORE));
+        // What the first excludes is left to the second, unless that excludes it too.
+        let but = "repositories = [\"octo/*\", \"!octo/secret\"]";
+        assert!(!shadowed(but, ""));
+        assert!(shadowed(but, but));
+        assert!(shadowed(but, "repositories = [\"octo/*\", \"!octo/s*\"]"));
+    }
+
+    #[test]
+    fn patterns_overlap() {
+        assert!(overlap("octo/*", "*/app") && overlap("a*c/x", "AB*/x") && overlap("*/*", "o/r"));
+        assert!(!overlap("octo/*", "else/*") && !overlap("o/a*", "o/b*") && !overlap("o*", "o/r"));
+    }
+
+    #[test]
+    fn people_read_whose_runners_go_where() {
+        let pools = pools(&[
+            "name = \"small\"",
+            "name = \"big\"\nlabels = [\"linux\", \"gpu\"]\nforks = true",
+            "name = \"same\"\nrepositories = [\"octo/app\"]",
+        ]);
+        let mut settings = loaded("").settings;
+        settings.pools = pools;
+        insta::assert_snapshot!(render::text(&Report(check(&settings)), false), @r"
+        fail  pool big   its labels and those of pool small cover each other where both serve the same scope: GitHub gives runners of big to jobs of small, though forks differ; give each of the two a label that the other has not, and name it in runs-on of its jobs; or let both have the same forks
+        warn  pool same  pool small stands before it and takes every job that it could have; move it before small in the file, give it a label that small has not, or take it out
+        fail  pool same  its labels and those of pool big cover each other where both serve the same scope: GitHub gives runners of big to jobs of same, though forks differ; give each of the two a label that the other has not, and name it in runs-on of its jobs; or let both have the same forks
+        ok    runners    at most 20 at a time; the pools' own limits add up to 60, so pools may wait for each other
+        1 ok, 1 warn, 2 fail
+        ");
+    }
+}

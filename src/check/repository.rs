@@ -1,0 +1,224 @@
+//! One repository or organization that a pool names: is it there, does the policy take it, may
+//! the token do there what serving needs. Only reads: whether a token may *write* (mint a
+//! registration token) is as good as shown by listing runners, which the same permission allows.
+
+use super::finding::Finding;
+use super::hooks;
+use super::plan::Named;
+use crate::config::{ScopeKind, Settings};
+use crate::github::{self, Client, Error, Operation, RunnersOf, permission_for};
+use crate::ledger::matching::RepositoryGlobs;
+
+/// Asked for by name, so that the answer is one page however many runners there are.
+const NOBODY: &str = "roustabout-check";
+
+pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> Vec<Finding> {
+    let name = named.name.as_str();
+    let subject = format!("github {name}");
+    let found = match client.repository(name).await {
+        Ok(found) => found,
+        Err(error) => {
+            let mut finding = refused(&subject, &error, Operation::Repository, name);
+            if matches!(error, Error::NotFound { .. }) {
+                let pools = pool_names(named, settings);
+                finding.mend = Some(format!(
+                    "mend the name in repositories of {pools}, or let the token see it: {}",
+                    permission_for(Operation::Repository)
+                ));
+            }
+            return vec![finding];
+        }
+    };
+    let mut findings = itself(&subject, &found, named, settings);
+    let registers =
+        named.pools.iter().any(|pool| settings.pools[*pool].scope == ScopeKind::Repository);
+    let of = RunnersOf::Repository(name);
+    let (runners, runs, hooks) = tokio::join!(
+        async {
+            match registers {
+                true => Some(client.runners(of, Some(NOBODY)).await),
+                false => None,
+            }
+        },
+        client.runs(name, "queued", None),
+        async {
+            match settings.webhook.enabled {
+                true => Some(client.hooks(name).await),
+                false => None,
+            }
+        },
+    );
+    let mut can = Vec::new();
+    match runners {
+        Some(Ok(_)) => can.push("its runners"),
+        Some(Err(error)) => {
+            let mut finding = refused(&subject, &error, Operation::Runners(of), name);
+            let admin = found.permissions.is_none_or(|permissions| permissions.admin);
+            if let (false, Some(mend)) = (admin, &mut finding.mend) {
+                mend.push_str("; the token's user must be an admin of the repository too");
+            }
+            findings.push(finding);
+        }
+        None => {}
+    }
+    match runs {
+        Ok(_) => can.push("its runs"),
+        Err(error) => findings.push(refused(&subject, &error, Operation::Runs, name)),
+    }
+    if !can.is_empty() {
+        let message = format!("the token reads {} (minting is not tried)", can.join(" and "));
+        findings.push(Finding::ok(&subject, message));
+    }
+    match hooks {
+        Some(Ok(hooks)) => {
+            findings.push(hooks::judge(&subject, &found, &settings.webhook.path, &hooks));
+        }
+        // Serving needs no such permission.
+        Some(Err(Error::Forbidden { .. } | Error::NotFound { .. })) => findings.push(Finding::ok(
+            &subject,
+            format!("webhooks are not looked at: that takes {}", permission_for(Operation::Hooks)),
+        )),
+        Some(Err(error)) => findings.push(refused(&subject, &error, Operation::Hooks, name)),
+        None => {}
+    }
+    findings
+}
+
+/// Its name, its state and the policies.
+fn itself(
+    subject: &str,
+    found: &github::Repository,
+    named: &Named,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let pools = || named.pools.iter().map(|index| &settings.pools[*index]);
+    if !found.full_name.eq_ignore_ascii_case(&named.name) {
+        let lost =
+            pools().any(|pool| !RepositoryGlobs::new(&pool.repositories).matches(&found.full_name));
+        let message =
+            format!("is called {} now, and its jobs come under that name", found.full_name);
+        let mend =
+            format!("write {} in repositories of {}", found.full_name, pool_names(named, settings));
+        findings.push(match lost {
+            true => Finding::fail(subject, message, mend),
+            false => Finding::warn(subject, message, mend),
+        });
+    }
+    if found.archived {
+        findings.push(Finding::warn(
+            subject,
+            "is archived: GitHub runs no jobs there",
+            format!("take it out of repositories of {}", pool_names(named, settings)),
+        ));
+    }
+    if !found.private {
+        for pool in pools().filter(|pool| !pool.public_repositories) {
+            findings.push(Finding::warn(
+                subject,
+                format!("is public, and pool {} refuses public repositories", pool.name),
+                format!(
+                    "public_repositories = true in pool {} lets its jobs in (strangers' code may then run on your Nomad: see forks), or take it out there",
+                    pool.name
+                ),
+            ));
+        }
+    }
+    findings
+}
+
+fn pool_names(named: &Named, settings: &Settings) -> String {
+    let names: Vec<&str> =
+        named.pools.iter().map(|index| settings.pools[*index].name.as_str()).collect();
+    format!("pool {}", names.join(", "))
+}
+
+pub async fn organization(client: &Client, name: &str) -> Finding {
+    let subject = format!("github {name}");
+    let of = RunnersOf::Organization(name);
+    match client.runners(of, Some(NOBODY)).await {
+        Ok(_) => Finding::ok(
+            subject,
+            "the token reads the organization's runners (minting is not tried)",
+        ),
+        Err(error) => {
+            let mut finding = refused(&subject, &error, Operation::Runners(of), name);
+            if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
+                mend.push_str(
+                    "; a personal account has no runners of its own: scope = \"repository\" serves it",
+                );
+            }
+            finding
+        }
+    }
+}
+
+fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
+    let needs = permission_for(operation);
+    let message = error.to_string();
+    match error {
+        Error::Unauthorized { .. } | Error::Forbidden { .. } => {
+            Finding::fail(subject, message, format!("give the token for {on} {needs}"))
+        }
+        Error::NotFound { .. } => Finding::fail(
+            subject,
+            message,
+            format!("does {on} exist? if so, give its token {needs}"),
+        ),
+        Error::HeldBack { .. } | Error::RateLimited { .. } => {
+            Finding::warn(subject, message, "look again after that time")
+        }
+        _ => Finding::fail(subject, message, "look again; githubstatus.com tells if it is GitHub"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{loaded, pools};
+    use crate::check::{Report, render};
+
+    fn found(full_name: &str) -> github::Repository {
+        github::Repository {
+            id: 1,
+            full_name: full_name.to_owned(),
+            private: true,
+            visibility: None,
+            fork: false,
+            allow_forking: None,
+            forks_count: 0,
+            html_url: String::new(),
+            permissions: None,
+            archived: false,
+            owned_by_organization: false,
+        }
+    }
+
+    fn judged(found: &github::Repository) -> String {
+        let mut settings = loaded("").settings;
+        settings.pools = pools(&[
+            "name = \"a\"\nrepositories = [\"octo/app\"]",
+            "name = \"b\"\nrepositories = [\"octo/*\", \"octo/app\"]\npublic_repositories = true",
+        ]);
+        let named = Named { name: "octo/app".into(), pools: vec![0, 1] };
+        render::text(&Report(itself("octo/app", found, &named, &settings)), false)
+    }
+
+    #[test]
+    fn a_private_repository_has_nothing_to_mend() {
+        assert_eq!(judged(&found("Octo/App")), "0 ok, 0 warn, 0 fail\n");
+    }
+
+    #[test]
+    fn what_is_not_as_the_pools_think() {
+        let mut other = found("octo/new");
+        other.archived = true;
+        other.private = false;
+        insta::assert_snapshot!(judged(&other), @r"
+        fail  octo/app  is called octo/new now, and its jobs come under that name; write octo/new in repositories of pool a, b
+        warn  octo/app  is archived: GitHub runs no jobs there; take it out of repositories of pool a, b
+        warn  octo/app  is public, and pool a refuses public repositories; public_repositories = true in pool a lets its jobs in (strangers' code may then run on your Nomad: see forks), or take it out there
+        0 ok, 2 warn, 1 fail
+        ");
+    }
+}

@@ -1,0 +1,209 @@
+//! Whether the store can be written, and whether this version understands it. Looks only: makes
+//! no file and migrates nothing.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, access};
+
+use super::finding::Finding;
+use crate::store::VERSION;
+
+const SUBJECT: &str = "store";
+
+pub fn check(path: &Path) -> Finding {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    if let Some(trouble) = folder_trouble(folder) {
+        return trouble;
+    }
+    let shown = path.display();
+    if !path.exists() {
+        let message = format!("{shown} is not there yet; serve makes it, its folder is writable");
+        return Finding::ok(SUBJECT, message + as_root());
+    }
+    if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
+        return Finding::fail(
+            SUBJECT,
+            format!("{shown} is not writable for this user"),
+            "let the user roustabout runs as own it, and the files with -wal and -shm beside it",
+        );
+    }
+    match schema(path) {
+        Err(error) => Finding::fail(
+            SUBJECT,
+            format!("{shown} cannot be read: {error}"),
+            "if it is no database of roustabout's, say another file in store.url; else restore it from a backup",
+        ),
+        Ok(Schema { version, .. }) if version > VERSION => Finding::fail(
+            SUBJECT,
+            format!(
+                "{shown} was written by a newer roustabout (schema {version}, this one knows {VERSION})"
+            ),
+            "run that version, or say another file in store.url",
+        ),
+        Ok(Schema { version: 0, tables }) if tables > 0 => Finding::fail(
+            SUBJECT,
+            format!("{shown} is another program's database"),
+            "say another file in store.url",
+        ),
+        Ok(Schema { version, .. }) => {
+            let state = match version == VERSION {
+                true => "is up to date and writable".to_owned(),
+                false => format!(
+                    "has schema {version}, serve brings it to {VERSION}: there is no way back, so copy it before"
+                ),
+            };
+            Finding::ok(SUBJECT, format!("{shown} {state}{}", as_root()))
+        }
+    }
+}
+
+fn folder_trouble(folder: &Path) -> Option<Finding> {
+    let shown = folder.display();
+    if !folder.is_dir() {
+        let message = format!("there is no folder {shown}");
+        let mend = format!("make it (mkdir -p {shown}), or say another place in store.url");
+        return Some(Finding::fail(SUBJECT, message, mend));
+    }
+    // SQLite makes files of its own beside the database.
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err().then(|| {
+        Finding::fail(
+            SUBJECT,
+            format!("the folder {shown} is not writable for this user"),
+            "let the user roustabout runs as own it, or say another place in store.url",
+        )
+    })
+}
+
+/// Whoever may write everywhere learns nothing of who may not.
+fn as_root() -> &'static str {
+    match rustix::process::geteuid().is_root() {
+        true => " (looked at as root, who may write anywhere)",
+        false => "",
+    }
+}
+
+struct Schema {
+    version: i64,
+    tables: i64,
+}
+
+fn schema(path: &Path) -> rusqlite::Result<Schema> {
+    let connection = open(path)?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    Ok(Schema {
+        version: connection.query_row("PRAGMA user_version", [], |row| row.get(0))?,
+        tables: connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+    })
+}
+
+/// Even a reader makes the files beside a database in WAL mode, unless told that nobody writes.
+/// So that is said, except where a log is there: then whoever writes has made them.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if PathBuf::from(log).exists() {
+        return Connection::open_with_flags(path, read_only);
+    }
+    let uri = format!("file:{}?immutable=1", encoded(path.as_os_str()));
+    Connection::open_with_flags(uri, read_only | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// As a URI's path.
+fn encoded(path: &OsStr) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let of = |byte: &u8| match plain(*byte) {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    path.as_bytes().iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Level;
+    use crate::store::Store;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn nothing_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = check(&folder.path().join("r.db"));
+        assert_eq!(found.level, Level::Ok);
+        assert!(found.message.contains("is not there yet; serve makes it"), "{found:?}");
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_no_place() {
+        let found = check(Path::new("/nowhere at all/r.db"));
+        assert_eq!(found.level, Level::Fail);
+        assert_eq!(found.message, "there is no folder /nowhere at all");
+    }
+
+    #[tokio::test]
+    async fn a_store_is_looked_at_and_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r #1?%.db");
+        let store = Store::open(&path).unwrap();
+        store.probe().await.unwrap();
+        // Also while its daemon runs.
+        assert!(check(&path).message.contains("is up to date"), "{:?}", check(&path));
+        drop(store);
+        while names(folder.path()).len() > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let before = std::fs::read(&path).unwrap();
+        assert!(check(&path).message.contains("is up to date"), "{:?}", check(&path));
+        assert_eq!(names(folder.path()), ["r #1?%.db"]);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    fn database(sql: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.db");
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn an_older_schema_is_not_brought_up_to_date() {
+        // Of schema 0 without tables, as a file that was only touched.
+        let (_folder, path) = database("VACUUM");
+        let found = check(&path);
+        assert!(found.message.contains("has schema 0, serve brings it to"), "{found:?}");
+        let version: i64 = Connection::open(&path)
+            .unwrap()
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, 0);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told() {
+        let (_folder, path) = database("PRAGMA user_version = 99");
+        let found = check(&path);
+        assert_eq!(found.level, Level::Fail);
+        assert!(found.message.contains("newer roustabout (schema 99"), "{found:?}");
+        let (_folder, path) = database("CREATE TABLE theirs (x)");
+        assert!(check(&path).message.ends_with("is another program's database"));
+        std::fs::write(&path, "this is a text, long enough to be taken for a header".repeat(9))
+            .unwrap();
+        assert!(check(&path).message.contains("cannot be read: "), "{:?}", check(&path));
+    }
+}

@@ -1,0 +1,47 @@
+//! What a look at GitHub or Nomad showed, beside webhooks and answers: the language in which
+//! `reconcile` speaks. What follows from it is decided in `step::observing`.
+
+use super::effect::Target;
+use super::event::ChildPhase;
+use super::{JobReport, Repository, RepositoryId, Time};
+
+#[derive(Debug, Clone)]
+pub enum Observation {
+    /// All jobs of a repository's unfinished runs. Who is open and missing is asked for by id,
+    /// for listings lag.
+    Swept { repository: Box<Repository>, reports: Vec<JobReport> },
+    /// GitHub does not let us see this repository: it counts as answered, and its own classes
+    /// are left alone.
+    SweepRefused { repository: Option<RepositoryId>, full_name: String, reason: String },
+    /// Every served repository has been asked about once since the start.
+    SweptAll,
+    /// All of a scope's runners whose names are of our form.
+    Runners { target: Target, runners: Vec<Registered> },
+    /// Children that are ours by their token, alive, and not followed yet.
+    Children(Vec<Found>),
+}
+
+/// A runner as GitHub lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registered {
+    pub id: u64,
+    pub name: String,
+    pub busy: bool,
+}
+
+/// A child of ours that the ledger does not know: adopted by what its token tells.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub child: String,
+    /// `<name>@<scope>`, with `#<run id>` where its class has one.
+    pub token: String,
+    pub parent: String,
+    pub namespace: Option<String>,
+    pub region: Option<String>,
+    pub submitted_at: Time,
+    pub phase: ChildPhase,
+    /// Its parameterized job took no `runner_name`.
+    pub nameless: bool,
+    /// The repository that the token names, where GitHub knows it.
+    pub repository: Option<Box<Repository>>,
+}

@@ -1,0 +1,116 @@
+//! Ways that are closed after a failure: a pool whose parameterized job refuses dispatches, and
+//! Nomad itself when it cannot be reached. One try when the time is over, then longer waits.
+
+use rand::Rng;
+
+use super::Fold;
+use crate::ledger::state::{Gate, NomadState, Timer};
+use crate::ledger::{PoolName, Request, RunnerName, Time, backoff};
+
+impl<R: Rng> Fold<'_, R> {
+    /// Nomad said no to a dispatch of the pool.
+    pub(super) fn refused(&mut self, name: &RunnerName, pool: &PoolName, reason: String) {
+        let gate = self.state.refusals.get(pool);
+        // Those that were sent before the first refusal came back count once.
+        let counts = gate.is_none_or(|gate| gate.probe.as_ref() == Some(name));
+        if counts {
+            let tries = gate.map_or(0, |gate| gate.tries);
+            let until = self.now + backoff(tries, self.rng);
+            if gate.is_none_or(|gate| gate.reason != reason) {
+                self.note_runner(true, name, format!("dispatch refused: {reason}"));
+            }
+            let gate = Gate { reason: reason.clone(), tries: tries + 1, until, probe: None };
+            self.state.refusals.insert(pool.clone(), gate);
+            self.set_timer(until, Timer::Refusal(pool.clone()));
+            if let Some(pool) = self.state.rules.pool(pool) {
+                let request = Request::WatchParent {
+                    pool: pool.name.clone(),
+                    namespace: pool.namespace.clone(),
+                    region: pool.region.clone(),
+                    parent: pool.nomad_job.clone(),
+                };
+                self.request(request);
+            }
+        }
+        self.owed_again(name, reason);
+        self.touch_pool(pool);
+    }
+
+    /// The parameterized job changed, or took a dispatch: what was refused is sent again at once.
+    pub(super) fn parent_changed(&mut self, pool: &PoolName) {
+        if self.state.refusals.remove(pool).is_some() {
+            self.touch_pool(pool);
+        }
+    }
+
+    pub(super) fn touch_pool(&mut self, pool: &PoolName) {
+        let keys: Vec<_> =
+            self.state.classes.keys().filter(|key| key.pool == *pool).cloned().collect();
+        for key in keys {
+            self.touch(&key);
+        }
+    }
+
+    /// Nomad cannot be reached: everybody waits, and one at a time tries.
+    pub(super) fn unreachable(&mut self, probe: Option<&RunnerName>, reason: String) {
+        let now = self.now;
+        let tries = match &self.state.nomad {
+            NomadState::Unlisted { .. } => {
+                self.state.nomad = NomadState::Unlisted { reason: Some(reason) };
+                self.touch_all();
+                return;
+            }
+            NomadState::Listed => 0,
+            NomadState::Away(gate) if gate.probe.is_some() && gate.probe.as_ref() == probe => {
+                gate.tries
+            }
+            NomadState::Away(_) => return,
+        };
+        let until = now + backoff(tries, self.rng);
+        self.state.nomad = NomadState::Away(Gate { reason, tries: tries + 1, until, probe: None });
+        self.set_timer(until, Timer::Nomad);
+        self.touch_all();
+    }
+
+    /// Nobody can say whether a dispatch arrived. While Nomad was away that is no way back.
+    pub(super) fn probe_is_lost(&mut self, name: &RunnerName, reason: &str) {
+        let probes = |gate: &Gate| gate.probe.as_ref() == Some(name);
+        if matches!(&self.state.nomad, NomadState::Away(gate) if probes(gate)) {
+            self.unreachable(Some(name), reason.to_owned());
+        }
+        self.release_probe(name);
+    }
+
+    /// Nomad answered something: the way is open.
+    pub(super) fn nomad_answers(&mut self) {
+        if let NomadState::Away(_) = self.state.nomad {
+            self.state.nomad = NomadState::Listed;
+            self.touch_all();
+        }
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.classes.extend(self.state.classes.keys().cloned());
+    }
+
+    /// The one that tried found neither that the way is open nor that it is closed.
+    pub(super) fn release_probe(&mut self, name: &RunnerName) {
+        let gates = self.state.refusals.values_mut();
+        let away = match &mut self.state.nomad {
+            NomadState::Away(gate) => Some(gate),
+            _ => None,
+        };
+        for gate in gates.chain(away) {
+            if gate.probe.as_ref() == Some(name) {
+                gate.probe = None;
+            }
+        }
+    }
+}
+
+impl Gate {
+    /// One at a time, and not before its time.
+    pub fn may_pass(&self, now: Time) -> bool {
+        self.until <= now && self.probe.is_none()
+    }
+}

@@ -1,0 +1,166 @@
+//! Folds what sweeps and listings show: jobs whose webhooks never came, children and runners
+//! that are ours and unknown. After a start nobody is let go before all of it was seen once.
+
+use rand::Rng;
+
+use super::Fold;
+use super::job_events::Source;
+use crate::ledger::effect::Target;
+use crate::ledger::event::ChildPhase;
+use crate::ledger::observation::{Found, Observation, Registered};
+use crate::ledger::runner::{Runner, RunnerState, Sending, Took};
+use crate::ledger::{
+    ClassKey, JobId, JobReport, JobStatus, Note, PoolName, Repository, RepositoryId, Request,
+    RunId, RunnerName, ScopeKey, runner_name,
+};
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn observed(&mut self, observation: Observation) {
+        match observation {
+            Observation::Swept { repository, reports } => self.swept(*repository, reports),
+            Observation::SweepRefused { repository, full_name, reason } => {
+                self.sweep_refused(repository, &full_name, &reason);
+            }
+            Observation::SweptAll => {
+                self.state.swept.all = true;
+                self.touch_all();
+            }
+            Observation::Runners { target, runners } => self.runners_listed(&target, runners),
+            Observation::Children(found) => {
+                for child in found {
+                    self.adopt(child);
+                }
+            }
+        }
+    }
+
+    fn swept(&mut self, repository: Repository, reports: Vec<JobReport>) {
+        let id = repository.id;
+        self.meet_repository(repository);
+        self.state.swept.refused.remove(&id);
+        let mut missing = self.state.by_repository.get(&id).cloned().unwrap_or_default();
+        for report in reports {
+            missing.remove(&report.id);
+            self.fold_report(report, id, Source::Asked, None);
+        }
+        // Absence from a listing moves nothing, for listings lag.
+        for job in missing {
+            self.ask_job(job);
+        }
+    }
+
+    fn sweep_refused(&mut self, id: Option<RepositoryId>, full_name: &str, reason: &str) {
+        let known =
+            self.state.repositories.values().find(|r| r.full_name.eq_ignore_ascii_case(full_name));
+        let Some(id) = id.or(known.map(|r| r.id)) else { return };
+        if self.state.swept.refused.insert(id) {
+            self.note(Note {
+                warn: true,
+                message: format!("GitHub does not let us see it: {reason}"),
+                repository: Some(full_name.to_owned()),
+                ..Note::default()
+            });
+        }
+    }
+
+    /// Whether runners of a class may be let go: everything was seen since the start, and
+    /// its own repository not refused.
+    pub(super) fn may_let_go(&self, key: &ClassKey) -> bool {
+        let swept = &self.state.swept;
+        let refused = matches!(key.scope, ScopeKey::Repository(id) if swept.refused.contains(&id));
+        swept.all && self.state.forks_are_known() && !refused
+    }
+
+    fn runners_listed(&mut self, target: &Target, listed: Vec<Registered>) {
+        for registered in listed {
+            let name = RunnerName(registered.name);
+            match self.state.runners.get(&name).map(|runner| runner.state.clone()) {
+                Some(RunnerState::Dispatched) => self.registered(&name, registered.id),
+                Some(_) => {}
+                None if self.state.swept.all && !registered.busy => {
+                    self.note(Note {
+                        message: "a runner of ours that nobody knows is registered; deleting it"
+                            .to_owned(),
+                        repository: Some(target.name().to_owned()),
+                        runner: Some(name.clone()),
+                        ..Note::default()
+                    });
+                    let request = Request::DeleteStray {
+                        runner: name,
+                        target: target.clone(),
+                        id: registered.id,
+                    };
+                    self.request(request);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Takes up a child that is ours by its token and that nobody follows.
+    fn adopt(&mut self, found: Found) {
+        let Some((name, scope)) = found.token.split_once('@') else { return };
+        let (scope, run) = match scope.split_once('#') {
+            Some((scope, run)) => (scope, run.parse().ok().map(RunId)),
+            None => (scope, None),
+        };
+        let prefix = &self.state.rules.name_prefix;
+        let Some(pool) = runner_name::pool_of(prefix, name).map(PoolName::from) else { return };
+        let name = RunnerName::from(name);
+        if let Some(runner) = self.state.runners.get(&name) {
+            // Its dispatch is in doubt: here is the answer.
+            if matches!(
+                runner.state,
+                RunnerState::Dispatching(Sending::LookingUp | Sending::AskingForge)
+            ) {
+                self.child_known(&name, found.child);
+            }
+            return;
+        }
+        let scope_key = match (&found.repository, scope.contains('/')) {
+            (Some(repository), _) => ScopeKey::Repository(repository.id),
+            (None, false) => ScopeKey::Organization(scope.to_lowercase()),
+            // GitHub does not know the repository any more: nothing there needs it.
+            (None, true) => ScopeKey::Repository(RepositoryId(0)),
+        };
+        let life = self.state.rules.pool(&pool).map(|pool| pool.credential_life());
+        let scope_name = scope.to_owned();
+        if let Some(repository) = found.repository {
+            self.meet_repository(*repository);
+        }
+        let class = ClassKey { pool, scope: scope_key, run };
+        let runner = Runner {
+            state: RunnerState::Dispatched,
+            took: self.job_that_names(&name).map(|job| Took { job: Some(job), done: false }),
+            child: Some(found.child.clone()),
+            nameless: found.nameless,
+            namespace: found.namespace,
+            region: found.region,
+            parent: found.parent,
+            hired_at: found.submitted_at,
+            first_sent_at: Some(found.submitted_at),
+            sends: 1,
+            credential_ends: life.map(|life| found.submitted_at + life),
+            placed_at: (found.phase == ChildPhase::Placed).then_some(self.now),
+            ..Runner::new(name.clone(), class.clone(), scope_name, self.now)
+        };
+        self.state.runners.insert(name.clone(), runner);
+        self.state.classes.entry(class).or_default().runners.insert(name.clone());
+        self.change(&name, |_| {});
+        self.note_runner(
+            false,
+            &name,
+            format!("runner adopted: {} is ours and nobody followed it", found.child),
+        );
+        self.start_clocks(&name);
+    }
+
+    /// The open job that GitHub says this runner is at work on.
+    fn job_that_names(&self, name: &RunnerName) -> Option<JobId> {
+        let named = self.state.jobs.values().find(|job| {
+            job.report.status == JobStatus::InProgress
+                && job.report.runner_name.as_deref() == Some(name.as_str())
+        });
+        named.map(|job| job.id())
+    }
+}

@@ -1,0 +1,129 @@
+//! Which repositories the pools serve: those named outright, and for patterns those that the
+//! credentials can see.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::warn_once;
+use crate::config::{ScopeKind, Settings};
+use crate::engine::Forges;
+use crate::github::Conditional;
+use crate::ledger::effect::Target;
+use crate::ledger::matching::RepositoryGlobs;
+
+pub struct Served {
+    settings: Arc<Settings>,
+    forges: Forges,
+    /// By credential: the last listing and its tag.
+    listings: BTreeMap<usize, (Option<String>, Vec<Listed>)>,
+    told: Option<String>,
+}
+
+#[derive(Clone)]
+struct Listed {
+    full_name: String,
+    owned_by_organization: bool,
+}
+
+impl Served {
+    pub fn new(settings: Arc<Settings>, forges: Forges) -> Self {
+        Self { settings, forges, listings: BTreeMap::new(), told: None }
+    }
+
+    /// Asks for the listings again, and gives every served repository by name.
+    pub async fn refresh(&mut self) -> BTreeSet<String> {
+        if self.patterns().any(|pattern| pattern.contains('*')) {
+            self.list().await;
+        }
+        self.names()
+    }
+
+    async fn list(&mut self) {
+        for (index, (client, owners)) in self.forges.clone().clients().enumerate() {
+            let etag = self.listings.get(&index).and_then(|(etag, _)| etag.clone());
+            match client.my_repositories(etag.as_deref()).await {
+                Ok(Conditional::Unchanged) => {}
+                Ok(Conditional::Fresh { value, etag }) => {
+                    let listed = value.into_iter().map(|repository| Listed {
+                        full_name: repository.full_name,
+                        owned_by_organization: repository.owned_by_organization,
+                    });
+                    self.listings.insert(index, (etag, listed.collect()));
+                }
+                Err(error) => warn_once(
+                    &mut self.told,
+                    &format!("cannot list the repositories of the credential for {owners}"),
+                    error.to_string(),
+                ),
+            }
+        }
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = &str> {
+        let pools = self.settings.pools.iter();
+        pools
+            .flat_map(|pool| pool.repositories.iter())
+            .map(String::as_str)
+            .filter(|p| !p.starts_with('!'))
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        let literal = self.patterns().filter(|p| !p.contains('*')).map(str::to_owned);
+        let listed = self.listings.iter().flat_map(|(index, (_, listed))| {
+            // A listing counts for the owners whose credential made it.
+            listed
+                .iter()
+                .map(|l| &l.full_name)
+                .filter(move |name| self.credential_of(name) == Some(*index))
+        });
+        let all = literal.chain(listed.cloned());
+        all.filter(|name| self.globs().any(|globs| globs.matches(name))).collect()
+    }
+
+    fn credential_of(&self, full_name: &str) -> Option<usize> {
+        let owner = full_name.split_once('/').map_or(full_name, |(owner, _)| owner);
+        self.settings.github.credential_for(owner).map(|(index, _)| index)
+    }
+
+    fn globs(&self) -> impl Iterator<Item = RepositoryGlobs> {
+        self.settings.pools.iter().map(|pool| RepositoryGlobs::new(&pool.repositories))
+    }
+
+    /// Where runners of ours may be registered.
+    pub fn targets(&self) -> Vec<Target> {
+        let mut targets: BTreeSet<(bool, String)> = BTreeSet::new();
+        for name in self.names() {
+            for pool in &self.settings.pools {
+                if RepositoryGlobs::new(&pool.repositories).matches(&name) {
+                    match pool.scope {
+                        ScopeKind::Repository => targets.insert((false, name.clone())),
+                        ScopeKind::Organization => {
+                            let owner =
+                                name.split_once('/').map_or(name.as_str(), |(owner, _)| owner);
+                            targets.insert((true, owner.to_lowercase()))
+                        }
+                    };
+                }
+            }
+        }
+        let target = |(organization, name)| match organization {
+            true => Target::Organization(name),
+            false => Target::Repository(name),
+        };
+        targets.into_iter().map(target).collect()
+    }
+
+    /// Owners that are organizations, as far as listings or pools say so.
+    pub fn organizations(&self) -> BTreeSet<String> {
+        let listed = self.listings.values().flat_map(|(_, listed)| listed.iter());
+        let listed = listed.filter(|l| l.owned_by_organization).map(|l| l.full_name.clone());
+        let pools = self.settings.pools.iter().filter(|pool| pool.scope == ScopeKind::Organization);
+        let named =
+            pools.flat_map(|pool| pool.repositories.clone()).filter(|p| !p.starts_with('!'));
+        listed
+            .chain(named)
+            .filter_map(|name| name.split_once('/').map(|(owner, _)| owner.to_lowercase()))
+            .filter(|owner| !owner.contains('*'))
+            .collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! Looks at one repository: its unfinished runs and their jobs. Where nothing has changed the
+//! answers cost no rate limit (`ETag`, GitHub docs "Best practices for using the REST API").
+
+use std::collections::BTreeMap;
+
+use super::{refuses, repository};
+use crate::engine::{Forges, report};
+use crate::github::{Client, Conditional, Error};
+use crate::ledger::observation::Observation;
+use crate::ledger::{JobReport, Repository};
+
+/// A run in any of these may hold jobs that wait. Jobs are queued inside runs that are in
+/// progress too (slang#11143), and in pending ones (cap-evolve#228).
+const UNFINISHED: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
+
+/// What was seen the last time, by question.
+#[derive(Default)]
+pub struct Memory {
+    repository: Option<Repository>,
+    /// By status: the tag and the runs.
+    runs: BTreeMap<&'static str, (Option<String>, Vec<u64>)>,
+    /// By run: the tag and the jobs.
+    jobs: BTreeMap<u64, (Option<String>, Vec<JobReport>)>,
+    /// How often it was looked at; now and then visibility and name are asked for anew.
+    looks: u32,
+}
+
+/// How many looks the repository's own data is believed for; they are in every webhook too.
+const BELIEVED: u32 = 30;
+
+/// The whole picture of a repository, or why there is none.
+pub async fn look(
+    forges: Forges,
+    name: String,
+    mut memory: Memory,
+) -> (String, Memory, Result<Observation, String>) {
+    let owner = name.split_once('/').map_or(name.as_str(), |(owner, _)| owner);
+    let result = match forges.client(owner) {
+        Err(failure) => Ok(refused(&memory, &name, failure.reason)),
+        Ok(client) => match memory.look(client, &name).await {
+            Ok(observation) => Ok(observation),
+            Err(error) if refuses(&error) => Ok(refused(&memory, &name, error.to_string())),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    (name, memory, result)
+}
+
+fn refused(memory: &Memory, name: &str, reason: String) -> Observation {
+    Observation::SweepRefused {
+        repository: memory.repository.as_ref().map(|repository| repository.id),
+        full_name: name.to_owned(),
+        reason,
+    }
+}
+
+impl Memory {
+    async fn look(&mut self, client: &Client, name: &str) -> Result<Observation, Error> {
+        let known = match &self.repository {
+            Some(known) if self.looks % BELIEVED != 0 => known.clone(),
+            _ => repository(&client.repository(name).await?),
+        };
+        self.looks += 1;
+        self.repository = Some(known.clone());
+        for status in UNFINISHED {
+            let etag = self.runs.get(status).and_then(|(etag, _)| etag.clone());
+            match client.runs(name, status, etag.as_deref()).await? {
+                Conditional::Unchanged => {}
+                Conditional::Fresh { value, etag } => {
+                    let runs = value.into_iter().map(|run| run.id).collect();
+                    self.runs.insert(status, (etag, runs));
+                }
+            }
+        }
+        let runs: Vec<u64> =
+            self.runs.values().flat_map(|(_, runs)| runs.iter().copied()).collect();
+        self.jobs.retain(|run, _| runs.contains(run));
+        for run in runs {
+            let etag = self.jobs.get(&run).and_then(|(etag, _)| etag.clone());
+            match client.jobs_of_run_if_changed(name, run, etag.as_deref()).await {
+                Ok(Conditional::Unchanged) => {}
+                Ok(Conditional::Fresh { value, etag }) => {
+                    let reports = value.into_iter().filter_map(report).collect();
+                    self.jobs.insert(run, (etag, reports));
+                }
+                // Deleted since it was listed.
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let reports = self.jobs.values().flat_map(|(_, reports)| reports.iter().cloned()).collect();
+        Ok(Observation::Swept { repository: Box::new(known), reports })
+    }
+}

@@ -1,0 +1,121 @@
+//! `check` where nothing answers, and where there is nothing to ask: no outside part is needed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+
+use support::checking::{self, Checked, check};
+use support::daemon::roustabout;
+use support::free_port;
+
+/// A config whose GitHub and Nomad nobody is.
+fn config(store: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roustabout.toml");
+    let store = store.replace("FOLDER", folder.path().to_str().unwrap());
+    let text = format!(
+        "[webhook]\nsecret = \"hunter2\"\n[store]\nurl = \"sqlite://{store}\"\n\
+         [github]\napi_url = \"http://127.0.0.1:{}\"\n\
+         [[github.credentials]]\nowners = [\"octo\"]\ntoken = \"ghp_s3cr3t\"\n\
+         [nomad]\naddress = \"http://127.0.0.1:{}\"\ntoken = \"s3cr3t\"\n\
+         [[pools]]\nname = \"x64\"\nnomad_job = \"runner\"\nlabels = [\"linux\"]\n\
+         repositories = [\"octo/app\", \"octo/*\"]\ndelivery = \"payload\"\n",
+        free_port(),
+        free_port(),
+    );
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    (folder, file)
+}
+
+fn nobody_answers(checked: &Checked) {
+    checked.found("fail", "github octo", "GET /user: cannot connect", "mend github.api_url");
+    checked.found("fail", "github octo", "1 of what pools name is not looked at", "");
+    checked.found("fail", "nomad", "cannot connect", "mend nomad.address or start Nomad");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once() {
+    let (folder, file) = config("FOLDER/not/here/r.db");
+    let checked = check(&file).await;
+    checked.fails_only(&["store", "github octo", "nomad"]);
+    nobody_answers(&checked);
+    checked.found("ok", "config", "1 pool, 1 credential", "");
+    checked.found("warn", "config", "webhook.secret: is shorter than", "openssl rand");
+    checked.found("warn", "secret", "(mode 644)", "chmod 600 /");
+    checked.found("fail", "store", "there is no folder /", "mkdir -p /");
+    checked.found("ok", "pool x64", "octo/* cannot be listed yet", "");
+    for secret in ["hunter2", "s3cr3t"] {
+        assert!(!checked.said.contains(secret), "{}", checked.said);
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "nothing is made: {left:?}");
+}
+
+#[test]
+fn a_folder_that_is_not_writable_is_told() {
+    let (folder, file) = config("FOLDER/r.db");
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = checking::command(&file);
+    let elsewhere = tempfile::tempdir().unwrap();
+    if rustix::process::geteuid().is_root() {
+        // Root may write anywhere, and nobody may not reach every target folder.
+        let copy = elsewhere.path().join("roustabout");
+        std::fs::copy(command.get_program(), &copy).unwrap();
+        std::fs::set_permissions(elsewhere.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut as_nobody = std::process::Command::new(copy);
+        as_nobody.env_clear().args(command.get_args()).uid(65534).gid(65534);
+        command = as_nobody;
+    }
+    let checked = checking::read(&command.output().unwrap());
+    checked.fails_only(&["store", "github octo", "nomad"]);
+    checked.found(
+        "fail",
+        "store",
+        "is not writable for this user",
+        "let the user roustabout runs as own it",
+    );
+}
+
+#[tokio::test]
+async fn a_newer_database_is_told() {
+    let (folder, file) = config("FOLDER/r.db");
+    rusqlite::Connection::open(folder.path().join("r.db"))
+        .unwrap()
+        .execute_batch("PRAGMA user_version = 99")
+        .unwrap();
+    check(&file).await.found("fail", "store", "newer roustabout (schema 99", "run that version");
+}
+
+#[test]
+fn people_get_lines() {
+    let (_folder, file) = config("FOLDER/r.db");
+    let output = roustabout().arg("check").arg("--config").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("ok    config       /"), "{text}");
+    assert!(text.ends_with(" fail\n") && !text.contains('\x1b'), "{text}");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn a_config_that_does_not_load_is_exit_2_with_every_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roustabout.toml");
+    std::fs::write(&file, "[webhook]\nlistn = \"x\"\n[store]\nretention = 90\n").unwrap();
+    let output = roustabout().arg("check").arg("--config").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    let text = String::from_utf8(output.stderr).unwrap();
+    for told in [
+        "webhook.listn: unknown key; did you mean \"listen\"?",
+        "store.retention: 90 lacks a unit",
+        "pools: missing",
+    ] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+}

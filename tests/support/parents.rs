@@ -1,0 +1,48 @@
+//! Parameterized jobs of the tests' own: what each takes can be chosen, and no node is fit for
+//! their children, so that these stay where they are and can be read at leisure.
+
+use roustabout::nomad::Client;
+use serde_json::{Value, json};
+
+pub struct Parent<'a> {
+    pub id: &'a str,
+    /// `required`, `optional` or `forbidden`.
+    pub payload: &'a str,
+    pub required: &'a [&'a str],
+    pub optional: &'a [&'a str],
+}
+
+impl Parent<'_> {
+    pub async fn register(&self, nomad: &Client) {
+        let mut job = nowhere(self.id);
+        job["ParameterizedJob"] = json!({
+            "Payload": self.payload, "MetaRequired": self.required, "MetaOptional": self.optional,
+        });
+        nomad.register(nomad.place(), &job).await.unwrap();
+    }
+}
+
+/// A batch job that is not parameterized.
+pub async fn register_plain(nomad: &Client, id: &str) {
+    nomad.register(nomad.place(), &nowhere(id)).await.unwrap();
+}
+
+fn nowhere(id: &str) -> Value {
+    json!({
+        "ID": id, "Name": id, "Type": "batch", "Datacenters": ["*"],
+        "Constraints": [
+            { "LTarget": "${attr.kernel.name}", "RTarget": "nowhere", "Operand": "=" },
+        ],
+        "TaskGroups": [{ "Name": "g", "Tasks": [
+            { "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/true" } },
+        ] }],
+    })
+}
+
+/// A pool for jobs of the label `name`, in the words of the config. `more` comes after.
+pub fn pool(name: &str, nomad_job: &str, more: &str) -> String {
+    format!(
+        "\n[[pools]]\nname = {name:?}\nnomad_job = {nomad_job:?}\nlabels = [\"self-hosted\", {name:?}]\n\
+         repositories = [\"*/*\"]\n{more}\n"
+    )
+}
