@@ -99,7 +99,11 @@ impl Nomad {
         let Some(one) = self.allocations.get_mut(id) else { return };
         one.event(now, "Killing", "Sent interrupt. Waiting before force killing");
         let timeout = self.children.get(&one.child).map_or(5_000, |child| child.spec.kill_timeout);
+        let lives = one.lives;
         self.at(now + timeout, Due::Kill(id.to_owned()));
+        if lives {
+            self.signalled.push(id.to_owned());
+        }
     }
 
     pub(super) fn kill(&mut self, id: &str, now: Millis) {

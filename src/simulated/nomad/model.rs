@@ -104,6 +104,7 @@ pub struct Nomad {
     pub(super) evaluations: BTreeMap<String, Evaluation>,
     pub(super) due: BTreeSet<(Millis, Due)>,
     pub(super) started: Vec<Started>,
+    pub(super) signalled: Vec<String>,
     pub(super) killed: Vec<String>,
     pub(super) happenings: Vec<Happening>,
 }
@@ -124,6 +125,7 @@ impl Nomad {
             evaluations: BTreeMap::new(),
             due: BTreeSet::new(),
             started: Vec::new(),
+            signalled: Vec::new(),
             killed: Vec::new(),
             happenings: Vec::new(),
         }
@@ -155,6 +157,11 @@ impl Nomad {
     /// Tasks that have begun since this was asked last.
     pub fn take_started(&mut self) -> Vec<Started> {
         std::mem::take(&mut self.started)
+    }
+
+    /// Allocations whose tasks were told to end, with some time to do so, since this was asked last.
+    pub fn take_signalled(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.signalled)
     }
 
     /// Allocations whose processes were killed, or died with their node, since this was asked last.

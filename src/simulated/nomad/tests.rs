@@ -114,6 +114,7 @@ fn a_stop_makes_the_job_dead_before_its_task() {
     nomad.stop(&child, false, 10 * SECOND);
     assert_eq!(nomad.status(&child), Some(JobStatus::Dead));
     assert!(nomad.is_alive(&child));
+    assert_eq!(nomad.take_signalled().len(), 1);
     nomad.tick(15 * SECOND);
     assert_eq!(nomad.take_killed().len(), 1);
     assert_eq!(statuses(&nomad, &child), [ClientStatus::Pending], "while its poststop runs");

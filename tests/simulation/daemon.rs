@@ -1,0 +1,218 @@
+//! The daemon's one loop: events in, the real `step`, one transaction, and only then requests.
+//!
+//! As `engine::fold_loop`, with the moments in which it can die made visible. Read next: `carrier`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use roustabout::ledger::event::Webhook;
+use roustabout::ledger::{Effects, Event, Note, PoolName, Record, Request, ScopeKey, State, step};
+use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
+use roustabout::simulated::nomad::JobSpec;
+use roustabout::store::Delivery;
+
+use crate::agenda::Act;
+use crate::carrier::Flight;
+use crate::follower::Follower;
+use crate::troubles::Trouble;
+use crate::world::World;
+
+/// Events that go into one transaction at most, as in the engine.
+const BATCH: usize = 256;
+
+/// One life of the daemon: all of it is lost in a crash.
+pub struct Daemon {
+    pub state: State,
+    pub incoming: VecDeque<Event>,
+    pub deliveries: VecDeque<Delivery>,
+    /// Registration tokens, in memory only.
+    pub tokens: BTreeMap<ScopeKey, (String, Millis)>,
+    /// What parameterized jobs were believed to take, and since when.
+    pub believed: BTreeMap<PoolName, (Millis, JobSpec)>,
+    /// What parameterized jobs were when they refused.
+    pub refused: BTreeMap<PoolName, Option<u64>>,
+    pub watched: Vec<PoolName>,
+    pub follower: Follower,
+    rng: StdRng,
+    /// What is being written, and what leaves once it is.
+    writing: Option<Batch>,
+}
+
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    requests: Vec<Request>,
+    notes: Vec<Note>,
+}
+
+impl Daemon {
+    /// When its loop does something by itself.
+    pub fn next(&self) -> Option<Millis> {
+        if self.writing.is_some() {
+            return None;
+        }
+        self.state.next_timer().map(|time| time.0)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.writing.is_none() && self.incoming.is_empty() && self.deliveries.is_empty()
+    }
+}
+
+impl World {
+    pub fn start(&mut self) {
+        if self.daemon.is_some() {
+            return;
+        }
+        self.life += 1;
+        let unfinished = self.disk.unfinished();
+        self.story.tell(self.now, "daemon", || {
+            let (jobs, runners) = (unfinished.jobs.len(), unfinished.runners.len());
+            format!(
+                "starts with {jobs} jobs, {runners} runners, {} in the inbox",
+                unfinished.inbox.len()
+            )
+        });
+        let state = State::load(
+            self.rules.clone(),
+            unfinished.repositories,
+            unfinished.jobs,
+            unfinished.runners,
+        );
+        let mut daemon = Daemon {
+            state,
+            incoming: VecDeque::new(),
+            deliveries: unfinished.inbox.into(),
+            tokens: BTreeMap::new(),
+            believed: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            watched: Vec::new(),
+            follower: Follower::default(),
+            rng: StdRng::seed_from_u64(self.rng.random()),
+            writing: None,
+        };
+        let mut batch = Batch::default();
+        batch.take(step::resume(&mut daemon.state, self.time(), &mut daemon.rng));
+        self.daemon = Some(daemon);
+        self.write(batch);
+        self.after_start();
+    }
+
+    /// One turn of the loop, where there is something to fold and nothing is being written.
+    pub fn turn(&mut self) {
+        let now = self.time();
+        let Some(daemon) = &mut self.daemon else { return };
+        let due = daemon.state.next_timer().is_some_and(|at| at <= now);
+        let idle = daemon.incoming.is_empty() && daemon.deliveries.is_empty() && !due;
+        if daemon.writing.is_some() || idle {
+            return;
+        }
+        let mut batch = Batch::default();
+        for _ in 0..BATCH {
+            let event = if let Some(event) = daemon.incoming.pop_front() {
+                event
+            } else if let Some(delivery) = daemon.deliveries.pop_front() {
+                let known = |id| daemon.state.known_job(id).is_some();
+                let unknown = delivery.report.as_ref().map(|report| report.id);
+                let past = unknown.filter(|id| !known(*id)).and_then(|id| self.disk.job(id));
+                Event::Webhook(Box::new(Webhook {
+                    delivery: delivery.id,
+                    received_at: delivery.received_at,
+                    repository: delivery.repository,
+                    report: delivery.report,
+                    past: past.map(Box::new),
+                }))
+            } else {
+                break;
+            };
+            batch.take(step(&mut daemon.state, event, now, &mut daemon.rng));
+        }
+        if daemon.state.next_timer().is_some_and(|at| at <= now) {
+            batch.take(step(&mut daemon.state, Event::Tick, now, &mut daemon.rng));
+        }
+        if self.strikes(Trouble::Crashes, 0.01) {
+            self.crash("dies before its commit");
+            return;
+        }
+        self.write(batch);
+    }
+
+    fn write(&mut self, batch: Batch) {
+        let least = if batch.records.is_empty() { 0 } else { 1 };
+        let takes = match self.strikes(Trouble::DiskSlow, 0.2) {
+            true => self.draw(100, 5 * SECOND),
+            false => self.draw(least, 20 * least),
+        };
+        self.check_ledger();
+        if let Some(daemon) = &mut self.daemon {
+            daemon.writing = Some(batch);
+            self.agenda.enter(self.now + takes, Act::Written { life: self.life });
+        }
+    }
+
+    /// The transaction is through: the requests may leave.
+    pub fn written(&mut self, life: u32) {
+        if life != self.life {
+            return;
+        }
+        let Some(batch) = self.daemon.as_mut().and_then(|daemon| daemon.writing.take()) else {
+            return;
+        };
+        for note in &batch.notes {
+            self.story.tell(self.now, "daemon", || in_words(note));
+        }
+        self.disk.commit(batch.records);
+        self.check_rows();
+        if !batch.requests.is_empty() && self.strikes(Trouble::Crashes, 0.02) {
+            self.crash("dies after its commit, before anything is sent");
+            return;
+        }
+        for request in batch.requests {
+            self.check_request(&request);
+            self.send(Flight::new(life, request));
+        }
+    }
+
+    pub fn hear(&mut self, life: u32, event: Event) {
+        if life != self.life {
+            return;
+        }
+        if let Some(daemon) = &mut self.daemon {
+            daemon.incoming.push_back(event);
+        }
+    }
+
+    /// Everything in memory is gone. What was being written may have got to the disk or not; what
+    /// is under way may act or not.
+    pub fn crash(&mut self, how: &str) {
+        let Some(mut daemon) = self.daemon.take() else { return };
+        self.story.tell(self.now, "daemon", || how.to_owned());
+        self.life += 1;
+        if let Some(batch) = daemon.writing.take()
+            && self.rng.random_bool(0.5)
+        {
+            self.disk.commit(batch.records);
+        }
+        let off = match self.weather.has(Trouble::OffForHours) && self.rng.random_bool(0.3) {
+            true => self.draw(3 * HOUR, 6 * HOUR),
+            false => *self.pick(&[100, SECOND, 10 * SECOND, 120 * SECOND]).get_or_insert(0),
+        };
+        self.agenda.enter(self.now + off, Act::Start);
+    }
+}
+
+impl Batch {
+    fn take(&mut self, effects: Effects) {
+        self.records.extend(effects.records);
+        self.requests.extend(effects.requests);
+        self.notes.extend(effects.notes);
+    }
+}
+
+fn in_words(note: &Note) -> String {
+    let job = note.job.map(|id| format!(" job={id}")).unwrap_or_default();
+    let runner = note.runner.as_ref().map(|name| format!(" runner={name}")).unwrap_or_default();
+    let warn = if note.warn { "! " } else { "" };
+    format!("{warn}{}{job}{runner}", note.message)
+}

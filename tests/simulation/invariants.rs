@@ -1,0 +1,200 @@
+//! What must hold at every step, whatever goes wrong.
+
+use std::collections::BTreeMap;
+
+use roustabout::ledger::effect::{DispatchOrder, Target};
+use roustabout::ledger::{Job, JobId, JobStatus, Request, RunnerName, ScopeKey};
+use roustabout::simulated::github::model::{MINUTE, SECOND};
+use roustabout::simulated::github::{Head, Visibility};
+use roustabout::simulated::nomad::JobKey;
+
+use crate::world::World;
+
+/// How long after a look a stop may act: one round trip, time-outs and all.
+const ROUND_TRIP: i64 = 60 * SECOND;
+
+impl World {
+    /// After each fold: supply follows demand, caps hold, and each waiting job has its reason.
+    pub fn check_ledger(&mut self) {
+        let Some(daemon) = &self.daemon else { return };
+        let state = &daemon.state;
+        let watching = &mut self.watching;
+        for (key, class) in &state.classes {
+            let (sent, waiting) = (state.sent_supply(class), class.waiting.len());
+            if sent > waiting {
+                watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
+            }
+            if waiting > 0 && class.reason.is_none() {
+                watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
+            }
+        }
+        for job in state.jobs.values().filter(|job| job.report.status == JobStatus::Queued) {
+            let id = job.id();
+            let class = state.enlisted.get(&id).and_then(|key| state.classes.get(key));
+            let waits = class.is_some_and(|class| class.waiting.contains(&id));
+            if waits != job.is_demand() {
+                watching.broken(|| format!("job {id} is demand, and in no class: or the reverse"));
+            }
+            if !waits && job.verdict.reason().is_none() {
+                watching.broken(|| format!("job {id} is not served, and nobody says why"));
+            }
+        }
+        let alive = state.runners.values().filter(|runner| runner.is_alive());
+        let mut pools = BTreeMap::new();
+        let mut repositories = BTreeMap::new();
+        for runner in alive {
+            *pools.entry(&runner.class.pool).or_insert(0) += 1;
+            if let ScopeKey::Repository(id) = runner.class.scope {
+                *repositories.entry((&runner.class.pool, id)).or_insert(0) += 1;
+            }
+        }
+        if pools.values().sum::<u32>() > self.rules.max {
+            watching.broken(|| format!("more than {} runners: {pools:?}", self.rules.max));
+        }
+        for pool in &self.rules.pools {
+            if pools.get(&pool.name).is_some_and(|alive| *alive > pool.max_runners) {
+                watching.broken(|| format!("more than max_runners of {}: {pools:?}", pool.name));
+            }
+            let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
+            if repositories.iter().any(|((of, _), alive)| **of == pool.name && *alive > cap) {
+                watching.broken(|| format!("a repository has more than {cap} of {}", pool.name));
+            }
+        }
+    }
+
+    /// After each commit: the rows are what is in memory, so a crash now loses nothing.
+    pub fn check_rows(&mut self) {
+        let Some(daemon) = &self.daemon else { return };
+        for (id, job) in &daemon.state.jobs {
+            if self.disk.jobs.get(id) != Some(job) {
+                let row = self.disk.jobs.get(id);
+                self.watching.broken(|| format!("job {id} is not its row: {job:?}, {row:?}"));
+            }
+        }
+        for (name, runner) in &daemon.state.runners {
+            let mut known = runner.clone();
+            let row = self.disk.runners.get(name);
+            known.in_flight = row.is_some_and(|row| row.in_flight);
+            if row != Some(&known) {
+                self.watching
+                    .broken(|| format!("runner {name} is not its row: {known:?}, {row:?}"));
+            }
+        }
+        let open = self.disk.runners.values().filter(|row| row.ended_at.is_none());
+        for row in open {
+            if !daemon.state.runners.contains_key(&row.name) {
+                self.watching
+                    .broken(|| format!("the row of {} is open, and nobody knows it", row.name));
+            }
+        }
+    }
+
+    /// Before a request leaves: nobody is hired for whom the policy does not allow.
+    pub fn check_request(&mut self, request: &Request) {
+        let Request::Dispatch(order) = request else { return };
+        if let Some(why) = self.stranger(order) {
+            self.watching.broken(|| format!("{} is hired for {why}", order.runner));
+        }
+    }
+
+    fn stranger(&mut self, order: &DispatchOrder) -> Option<String> {
+        if let Target::Repository(name) = &order.target {
+            let known = self.daemon.as_ref().map(|daemon| &daemon.state.repositories);
+            let known = known.and_then(|all| all.values().find(|one| one.full_name == *name));
+            if known.is_none_or(|one| one.visibility != roustabout::ledger::Visibility::Private) {
+                return Some(format!("{name}, which is public"));
+            }
+            let never = self.github.repository(name).map(|one| (one.id, one.visibility));
+            if never == Some((self.setting.public, Visibility::Public)) {
+                return Some(format!("{name}, which was always public"));
+            }
+        }
+        let cause = order.cause.as_ref().map(Job::id)?;
+        let run = self.github.job(cause.0).and_then(|job| self.github.run(job.run))?;
+        (run.spec.head != Head::Same).then(|| format!("job {cause} of a fork"))
+    }
+
+    /// Whenever Nomad has changed: one child a runner, and never more alive than allowed.
+    pub fn check_cluster(&mut self) {
+        if self.watching.index == self.nomad.index() {
+            return;
+        }
+        self.watching.index = self.nomad.index();
+        let mut tokens = BTreeMap::new();
+        let mut parents = BTreeMap::new();
+        for (key, child) in self.nomad.children() {
+            if let Some(other) = tokens.insert(&child.token, key) {
+                let token = child.token.clone().unwrap_or_default();
+                self.watching.broken(|| format!("{token} has two children: {other:?}, {key:?}"));
+            }
+            if self.nomad.is_alive(key) {
+                *parents.entry(&child.parent).or_insert(0) += 1;
+            }
+        }
+        for pool in &self.rules.pools {
+            let alive = parents.get(&pool.nomad_job).copied().unwrap_or(0);
+            if alive > pool.max_runners {
+                let cap = pool.max_runners;
+                self.watching
+                    .broken(|| format!("{alive} children of {} live, of {cap}", pool.name));
+            }
+        }
+        let all = parents.values().sum::<u32>();
+        if all > self.rules.max {
+            let cap = self.rules.max;
+            self.watching.broken(|| format!("{all} children live, of {cap}"));
+        }
+    }
+
+    /// Before a stop acts: it must not hit a runner that has a job, but in the one window that
+    /// remains. A job that was there to be seen at the last look is never in it.
+    pub fn check_stop(&mut self, runner: &RunnerName, child: &JobKey) {
+        let Some(process) =
+            self.nomad.allocations_of(child).find_map(|one| self.processes.get(&one.id))
+        else {
+            return;
+        };
+        let Some(registered) = &process.registered else { return };
+        let given = self.github.runner(registered.id).and_then(|one| one.job);
+        let Some(given) = given else { return };
+        let job = self.github.job(given.job);
+        let started = job.and_then(|job| job.started_at).filter(|_| process.job.is_some());
+        self.watching.excuse(given.job);
+        let Some(look) = self.watching.look_at(runner) else {
+            return self.watching.broken(|| format!("{runner} is stopped at work, without a look"));
+        };
+        let visible = started.is_some_and(|at| at <= look) || given.at + MINUTE <= look;
+        if visible || self.now > look + ROUND_TRIP {
+            let (age, job) = (self.now - look, given.job);
+            self.watching.broken(|| {
+                format!("{runner} is stopped at work on job {job}, {age} ms after the last look")
+            });
+        }
+        let grace = self.rules.pools.first().map_or(0, |pool| pool.release_grace.as_millis());
+        let grace = i64::try_from(grace).unwrap_or(0);
+        if self.watching.deletion_of(runner).is_some_and(|at| self.now < at + grace) {
+            self.watching.broken(|| format!("{runner} is stopped at work before release_grace"));
+        }
+    }
+
+    /// Whether each delivery that was answered with 2xx is in the inbox, or folded.
+    pub fn check_promises(&mut self) {
+        let lost: Vec<String> = self
+            .watching
+            .promises()
+            .filter(|guid| !self.disk.deliveries.contains_key(&guid.as_str().into()))
+            .cloned()
+            .collect();
+        if let Some(guid) = lost.first() {
+            self.watching.broken(|| format!("delivery {guid} was answered with 2xx, and is lost"));
+        }
+        let folded = self.disk.deliveries.iter().filter(|(_, row)| row.is_none());
+        if folded.count() > 0 && self.disk.jobs.is_empty() {
+            self.watching.broken(|| "deliveries are folded, and no job is known".to_owned());
+        }
+    }
+
+    pub fn known_rank(&self, job: JobId) -> Option<u8> {
+        self.disk.jobs.get(&job).map(|job| job.report.status.rank())
+    }
+}
