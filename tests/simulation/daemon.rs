@@ -126,7 +126,15 @@ impl World {
             } else {
                 break;
             };
-            batch.take(step(&mut daemon.state, event, now, &mut daemon.rng));
+            let effects = step(&mut daemon.state, event, now, &mut daemon.rng);
+            Self::check_requests(
+                &self.github,
+                self.setting.public,
+                &daemon.state,
+                &effects.requests,
+                &mut self.watching,
+            );
+            batch.take(effects);
         }
         if daemon.state.next_timer().is_some_and(|at| at <= now) {
             batch.take(step(&mut daemon.state, Event::Tick, now, &mut daemon.rng));
@@ -169,7 +177,6 @@ impl World {
             return;
         }
         for request in batch.requests {
-            self.check_request(&request);
             self.send(Flight::new(life, request));
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use roustabout::ledger::effect::{DispatchOrder, Target};
-use roustabout::ledger::{Job, JobId, JobStatus, Request, RunnerName, ScopeKey};
+use roustabout::ledger::{Job, JobId, JobStatus, Request, RunnerName, ScopeKey, State, Visibility};
 use roustabout::simulated::github::model::{MINUTE, SECOND};
-use roustabout::simulated::github::{Head, Visibility};
+use roustabout::simulated::github::{GitHub, Head};
 use roustabout::simulated::nomad::JobKey;
 
+use crate::watching::Watching;
 use crate::world::World;
 
 /// How long after a look a stop may act: one round trip, time-outs and all.
@@ -89,29 +90,21 @@ impl World {
         }
     }
 
-    /// Before a request leaves: nobody is hired for whom the policy does not allow.
-    pub fn check_request(&mut self, request: &Request) {
-        let Request::Dispatch(order) = request else { return };
-        if let Some(why) = self.stranger(order) {
-            self.watching.broken(|| format!("{} is hired for {why}", order.runner));
-        }
-    }
-
-    fn stranger(&mut self, order: &DispatchOrder) -> Option<String> {
-        if let Target::Repository(name) = &order.target {
-            let known = self.daemon.as_ref().map(|daemon| &daemon.state.repositories);
-            let known = known.and_then(|all| all.values().find(|one| one.full_name == *name));
-            if known.is_none_or(|one| one.visibility != roustabout::ledger::Visibility::Private) {
-                return Some(format!("{name}, which is public"));
-            }
-            let never = self.github.repository(name).map(|one| (one.id, one.visibility));
-            if never == Some((self.setting.public, Visibility::Public)) {
-                return Some(format!("{name}, which was always public"));
+    /// Before a request leaves: nobody is hired for whom the policy does not allow, as far as
+    /// the ledger knows at this moment.
+    pub fn check_requests(
+        github: &GitHub,
+        always_public: u64,
+        state: &State,
+        requests: &[Request],
+        watching: &mut Watching,
+    ) {
+        for request in requests {
+            let Request::Dispatch(order) = request else { continue };
+            if let Some(why) = stranger(github, always_public, state, order) {
+                watching.broken(|| format!("{} is hired for {why}", order.runner));
             }
         }
-        let cause = order.cause.as_ref().map(Job::id)?;
-        let run = self.github.job(cause.0).and_then(|job| self.github.run(job.run))?;
-        (run.spec.head != Head::Same).then(|| format!("job {cause} of a fork"))
     }
 
     /// Whenever Nomad has changed: one child a runner, and never more alive than allowed.
@@ -127,7 +120,11 @@ impl World {
                 let token = child.token.clone().unwrap_or_default();
                 self.watching.broken(|| format!("{token} has two children: {other:?}, {key:?}"));
             }
-            if self.nomad.is_alive(key) {
+            // One that was dead may live once more, when its node comes back.
+            let lives = self.nomad.is_alive(key);
+            if !lives {
+                self.watching.died(key);
+            } else if !self.watching.was_dead(key) {
                 *parents.entry(&child.parent).or_insert(0) += 1;
             }
         }
@@ -197,4 +194,24 @@ impl World {
     pub fn known_rank(&self, job: JobId) -> Option<u8> {
         self.disk.jobs.get(&job).map(|job| job.report.status.rank())
     }
+}
+
+fn stranger(
+    github: &GitHub,
+    always_public: u64,
+    state: &State,
+    order: &DispatchOrder,
+) -> Option<String> {
+    if let Target::Repository(name) = &order.target {
+        let known = state.repositories.values().find(|one| one.full_name == *name);
+        if known.is_none_or(|one| one.visibility != Visibility::Private) {
+            return Some(format!("{name}, which is public"));
+        }
+        if known.is_some_and(|one| one.id.0 == always_public) {
+            return Some(format!("{name}, which was always public"));
+        }
+    }
+    let cause = order.cause.as_ref().map(Job::id)?;
+    let run = github.job(cause.0).and_then(|job| github.run(job.run))?;
+    (run.spec.head != Head::Same).then(|| format!("job {cause} of a fork"))
 }

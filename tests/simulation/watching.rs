@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roustabout::ledger::RunnerName;
 use roustabout::simulated::github::model::Millis;
+use roustabout::simulated::nomad::JobKey;
 
 #[derive(Default)]
 pub struct Watching {
@@ -15,6 +16,8 @@ pub struct Watching {
     looks: BTreeMap<RunnerName, Millis>,
     /// When its registration was deleted.
     deletions: BTreeMap<RunnerName, Millis>,
+    /// Children that Nomad has shown as dead.
+    dead: BTreeSet<JobKey>,
     /// Nomad's index at the last check of the cluster.
     pub index: u64,
     broken: Option<String>,
@@ -51,6 +54,16 @@ impl Watching {
 
     pub fn deletion_of(&self, runner: &RunnerName) -> Option<Millis> {
         self.deletions.get(runner).copied()
+    }
+
+    pub fn died(&mut self, child: &JobKey) {
+        if !self.dead.contains(child) {
+            self.dead.insert(child.clone());
+        }
+    }
+
+    pub fn was_dead(&self, child: &JobKey) -> bool {
+        self.dead.contains(child)
     }
 
     /// A promise is broken; the first counts.
