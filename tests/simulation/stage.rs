@@ -41,7 +41,8 @@ impl World {
         }
         self.setting.public = self.github.add_repository("octo/site", Visibility::Public, now);
         self.setting.organization = organization;
-        let hook = HookSpec::new("http://daemon.test/webhook", "secret");
+        // Nobody checks signatures here, so none are made.
+        let hook = HookSpec { secret: None, ..HookSpec::new("http://daemon.test/webhook", "") };
         let hook = self.github.add_hook(Scope::Organization(organization), hook, now);
         self.setting.hooks = vec![hook];
         let mut faults = DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
