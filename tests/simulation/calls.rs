@@ -92,20 +92,31 @@ impl World {
     /// One call to GitHub's API: status and body of what came back. A redirect is followed.
     pub fn github(&mut self, method: &str, path: &str) -> Answer<(u16, Value)> {
         let luck = self.luck(Side::GitHub);
-        let answer = luck.acts().then(|| {
-            let answer = self.github.rest(&rest::Call::new(method, path, TOKEN), self.now);
-            let moved = answer.headers.iter().find(|(name, _)| *name == "location");
-            match moved.filter(|_| matches!(answer.status, 301 | 307)) {
-                Some((_, to)) => {
-                    let path = to.trim_start_matches("http://github.test").to_owned();
-                    self.github.rest(&rest::Call::new(method, &path, TOKEN), self.now)
-                }
-                None => answer,
+        let answer = luck.acts().then(|| self.ask_github(method, path));
+        let Some(answer) = answer.filter(|_| luck == Luck::Fine) else {
+            return Err(self.failure(luck));
+        };
+        if matches!(answer.status, 403 | 429) {
+            let header = |wanted: &str| answer.headers.iter().find(|(name, _)| *name == wanted);
+            let reset = header("x-ratelimit-reset").and_then(|(_, at)| at.parse::<i64>().ok());
+            let retry_at = reset.map(|at| Time(at * SECOND));
+            return Err(Failure { reason: "rate limit exceeded".to_owned(), retry_at });
+        }
+        Ok((answer.status, answer.body.unwrap_or_default()))
+    }
+
+    fn ask_github(&mut self, method: &str, path: &str) -> rest::Answer {
+        let lags = method == "GET" && self.strikes(Trouble::GitHubLags, 0.5);
+        let (now, old) = (self.now, self.lagging.as_mut().filter(|_| lags));
+        let github = old.map_or(&mut self.github, |old| &mut **old);
+        let answer = github.rest(&rest::Call::new(method, path, TOKEN), now);
+        let moved = answer.headers.iter().find(|(name, _)| *name == "location");
+        match moved.filter(|_| matches!(answer.status, 301 | 307)) {
+            Some((_, to)) => {
+                let path = to.trim_start_matches("http://github.test").to_owned();
+                github.rest(&rest::Call::new(method, &path, TOKEN), now)
             }
-        });
-        match answer.filter(|_| luck == Luck::Fine) {
-            Some(answer) => Ok((answer.status, answer.body.unwrap_or_default())),
-            None => Err(self.failure(luck)),
+            None => answer,
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! As `engine::fold_loop`, with the moments in which it can die made visible. Read next: `carrier`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use roustabout::ledger::event::Webhook;
-use roustabout::ledger::{Effects, Event, Note, PoolName, Record, Request, ScopeKey, State, step};
+use roustabout::ledger::{
+    Effects, Event, Note, PoolName, Record, Request, Rules, RunnerName, ScopeKey, State, step,
+};
 use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
 use roustabout::simulated::nomad::JobSpec;
 use roustabout::store::Delivery;
@@ -34,6 +36,9 @@ pub struct Daemon {
     pub refused: BTreeMap<PoolName, Option<u64>>,
     pub watched: Vec<PoolName>,
     pub follower: Follower,
+    /// Runners whose dispatch is under way.
+    pub dispatching: BTreeSet<RunnerName>,
+    pub since: Millis,
     rng: StdRng,
     /// What is being written, and what leaves once it is.
     writing: Option<Batch>,
@@ -74,12 +79,9 @@ impl World {
                 unfinished.inbox.len()
             )
         });
-        let state = State::load(
-            self.rules.clone(),
-            unfinished.repositories,
-            unfinished.jobs,
-            unfinished.runners,
-        );
+        let rules = self.rules_of_this_start();
+        let state =
+            State::load(rules, unfinished.repositories, unfinished.jobs, unfinished.runners);
         let mut daemon = Daemon {
             state,
             incoming: VecDeque::new(),
@@ -89,6 +91,8 @@ impl World {
             refused: BTreeMap::new(),
             watched: Vec::new(),
             follower: Follower::default(),
+            dispatching: BTreeSet::new(),
+            since: self.now,
             rng: StdRng::seed_from_u64(self.rng.random()),
             writing: None,
         };
@@ -177,6 +181,7 @@ impl World {
             return;
         }
         for request in batch.requests {
+            self.check_once(&request);
             self.send(Flight::new(life, request));
         }
     }
@@ -186,8 +191,25 @@ impl World {
             return;
         }
         if let Some(daemon) = &mut self.daemon {
+            if let Event::DispatchAnswered { runner, .. } = &event {
+                daemon.dispatching.remove(runner);
+            }
             daemon.incoming.push_back(event);
         }
+    }
+
+    /// The config as this start finds it: as it was, or with a pool gone or smaller.
+    fn rules_of_this_start(&mut self) -> Rules {
+        let mut rules = self.rules.clone();
+        if self.life > 1 && self.strikes(Trouble::ConfigChanges, 0.5) {
+            let which = usize::try_from(self.draw(0, 1)).unwrap_or(0);
+            if self.draw(0, 1) == 0 {
+                rules.pools.remove(which);
+            } else {
+                rules.pools[which].max_runners = 1;
+            }
+        }
+        rules
     }
 
     /// Everything in memory is gone. What was being written may have got to the disk or not; what
@@ -205,7 +227,8 @@ impl World {
             true => self.draw(3 * HOUR, 6 * HOUR),
             false => *self.pick(&[100, SECOND, 10 * SECOND, 120 * SECOND]).get_or_insert(0),
         };
-        self.agenda.enter(self.now + off, Act::Start);
+        self.starts_at = self.now + off;
+        self.agenda.enter(self.starts_at, Act::Start);
     }
 }
 

@@ -38,8 +38,8 @@ impl World {
 
     pub fn kept(&mut self, life: u32, delivery: Delivery, row: store::Delivery) {
         if life != self.life {
-            // It died meanwhile; whether the row got to the disk, nobody knows.
-            if self.rng.random_bool(0.5) {
+            // It died meanwhile; whether the row got to the disk before that, nobody knows.
+            if self.daemon.is_none() && self.rng.random_bool(0.5) {
                 self.disk.keep(row);
             }
             return self.answered(delivery, None);

@@ -8,6 +8,8 @@ use roustabout::simulated::github::model::{MINUTE, SECOND};
 use roustabout::simulated::github::{GitHub, Head};
 use roustabout::simulated::nomad::JobKey;
 
+use crate::follower::NAMESPACE;
+use crate::troubles::Trouble;
 use crate::watching::Watching;
 use crate::world::World;
 
@@ -48,6 +50,10 @@ impl World {
             if let ScopeKey::Repository(id) = runner.class.scope {
                 *repositories.entry((&runner.class.pool, id)).or_insert(0) += 1;
             }
+        }
+        // What an earlier config allowed may still live.
+        if self.weather.has(Trouble::ConfigChanges) {
+            return;
         }
         if pools.values().sum::<u32>() > self.rules.max {
             watching.broken(|| format!("more than {} runners: {pools:?}", self.rules.max));
@@ -123,7 +129,7 @@ impl World {
             // One that was dead may live once more, when its node comes back.
             let lives = self.nomad.is_alive(key);
             if !lives {
-                self.watching.died(key);
+                self.watching.died(key, self.now);
             } else if !self.watching.was_dead(key) {
                 *parents.entry(&child.parent).or_insert(0) += 1;
             }
@@ -140,6 +146,34 @@ impl World {
         if all > self.rules.max {
             let cap = self.rules.max;
             self.watching.broken(|| format!("{all} children live, of {cap}"));
+        }
+    }
+
+    /// Before a request is sent: no dispatch of the same runner is under way.
+    pub fn check_once(&mut self, request: &Request) {
+        let (Request::Dispatch(order), Some(daemon)) = (request, &mut self.daemon) else { return };
+        if !daemon.dispatching.insert(order.runner.clone()) {
+            self.watching.broken(|| format!("two dispatches of {} at once", order.runner));
+        }
+    }
+
+    /// Now and then: the end of a child is noticed.
+    pub fn check_followed(&mut self) {
+        let Some(daemon) = self.daemon.as_ref().filter(|one| one.since + MINUTE < self.now) else {
+            return;
+        };
+        let supply = daemon.state.runners.values().filter(|runner| runner.is_supply());
+        for (runner, child) in supply.filter_map(|runner| Some((runner, runner.child.as_ref()?))) {
+            let died = self.watching.death_of(&JobKey::new(NAMESPACE, child));
+            let name = &runner.name;
+            if died.is_some_and(|at| at.max(self.nomad_back_at) + MINUTE < self.now)
+                && !self.weather.has(Trouble::NomadFails)
+                && !self.setting.nomad_is_away
+                && !self.nomad.is_alive(&JobKey::new(NAMESPACE, child))
+            {
+                self.watching.broken(|| format!("{name} counts as supply, and its child is dead"));
+                return;
+            }
         }
     }
 

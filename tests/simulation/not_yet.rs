@@ -17,6 +17,9 @@ pub const NOT_YET: &[Trouble] = &[
     // Needs a child to be stopped when Nomad replaces its allocation; until then the task itself
     // sees that it is the second one, and ends.
     Trouble::SecondAllocations,
+    // Needs listings of GitHub's runners: who registered later than it was looked for (GitHub's
+    // listing lags, its machine was cut off) stays listed. Until then somebody deletes those.
+    Trouble::StraysStay,
     // Needs `boot_timeout` and `idle_timeout` for runners that somebody waits for.
     Trouble::RunnersHang,
 ];

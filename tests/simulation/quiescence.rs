@@ -28,12 +28,17 @@ impl World {
         left.extend(self.nomad.leftovers());
         if let Some(daemon) = &self.daemon {
             let state = &daemon.state;
+            if !daemon.is_idle() {
+                left.push("the daemon is at work".to_owned());
+            }
             left.extend(state.jobs.values().map(|job| format!("\nknown job {job:?}")));
             left.extend(state.runners.values().map(|runner| format!("\nknown runner {runner:?}")));
             left.extend(state.classes.iter().map(|(key, class)| format!("\n{key:?}: {class:?}")));
         } else {
             left.push("the daemon is off".to_owned());
         }
+        let inbox = self.disk.deliveries.iter().filter(|(_, row)| row.is_some());
+        left.extend(inbox.map(|(id, _)| format!("delivery {id} is not folded")));
         left.join("; ")
     }
 

@@ -196,6 +196,11 @@ impl World {
         };
         let beat = self.github.beat(registered.id, &registered.secret, job.id, self.now);
         let done = self.now >= process.until || beat != Beat::GoOn;
+        if !done && self.strikes(Trouble::RunnersFail, 0.03) {
+            self.watching.excuse(job.id);
+            return self.exit(id, 1);
+        }
+        let Some(process) = self.processes.get(id) else { return };
         if !done {
             let after = (process.until - self.now).min(MINUTE);
             return self.enter_step(id, after, Step::Work);
@@ -223,6 +228,34 @@ impl World {
     fn exit(&mut self, id: &str, code: i32) {
         if self.processes.remove(id).is_some_and(|process| process.is_ours) {
             self.nomad.task_exited(id, code, self.now);
+        }
+    }
+}
+
+impl World {
+    /// Somebody deletes registrations of ours that no process and no row knows: the daemon cannot
+    /// yet.
+    pub fn clear_strays(&mut self) {
+        if !self.weather.calm || self.weather.has(Trouble::StraysStay) {
+            return;
+        }
+        let Some(daemon) = &self.daemon else { return };
+        let lives = |id: u64| {
+            let mut processes = self.processes.values();
+            processes.any(|one| one.registered.as_ref().is_some_and(|known| known.id == id))
+        };
+        let mut scopes = vec![Scope::Organization(self.setting.organization)];
+        scopes.extend(self.setting.repositories.iter().map(|id| Scope::Repository(*id)));
+        let mut strays = Vec::new();
+        for scope in scopes {
+            let listed = self.github.runners_of(scope).filter(|one| {
+                let name = RunnerName(one.name.clone());
+                !daemon.state.runners.contains_key(&name) && !lives(one.id)
+            });
+            strays.extend(listed.map(|one| (scope, one.id)));
+        }
+        for (scope, id) in strays {
+            self.github.delete_runner(scope, id, self.now);
         }
     }
 }

@@ -55,6 +55,7 @@ pub enum Plan {
     StopChild { purge: bool },
     SystemGc,
     ChangeParent,
+    DisableDispatch,
     MendParents,
     NomadAway,
     NomadBack,
@@ -76,6 +77,14 @@ pub fn set(world: &mut World) {
         world.plan(0, span, Plan::Push { jobs: u32::try_from(jobs).unwrap_or(1) });
     }
     plan_troubles(world, span);
+    let mut span = span;
+    if world.weather.has(Trouble::NoRoom) {
+        // Often longer than a token lives.
+        let (taken, given) = (world.draw(0, span), world.draw(10, 100) * MINUTE);
+        world.plan(taken, taken, Plan::TakeAllRoom);
+        world.plan(taken + given, taken + given, Plan::GiveRoom);
+        span = span.max(taken + given);
+    }
     let now = world.now;
     world.agenda.enter(now, Act::Start);
     world.agenda.enter(now, Act::Clock);
@@ -86,8 +95,8 @@ pub fn set(world: &mut World) {
 
 fn plan_troubles(world: &mut World, span: Millis) {
     // Each trouble, how often at most, what begins it, and what ends it some minutes later.
-    let table: [(Trouble, Millis, Plan, Option<Plan>); 19] = [
-        (Trouble::Cancels, 6, Plan::CancelJob, None),
+    let table: [(Trouble, Millis, Plan, Option<Plan>); 20] = [
+        (Trouble::Cancels, 12, Plan::CancelJob, None),
         (Trouble::Cancels, 2, Plan::CancelRun, None),
         (Trouble::Environments, 6, Plan::Approve, None),
         (Trouble::Reruns, 3, Plan::Rerun, None),
@@ -103,8 +112,9 @@ fn plan_troubles(world: &mut World, span: Millis) {
         (Trouble::SystemGc, 4, Plan::SystemGc, None),
         (Trouble::ParentsChange, 3, Plan::ChangeParent, Some(Plan::MendParents)),
         (Trouble::NomadAway, 3, Plan::NomadAway, Some(Plan::NomadBack)),
-        (Trouble::NoRoom, 1, Plan::TakeAllRoom, None),
         (Trouble::Crashes, 4, Plan::Crash, None),
+        (Trouble::ConfigChanges, 2, Plan::Crash, None),
+        (Trouble::ParentsChange, 1, Plan::DisableDispatch, Some(Plan::MendParents)),
         (Trouble::OffForHours, 2, Plan::Crash, None),
     ];
     for (trouble, most, begins, ends) in table {
@@ -172,9 +182,13 @@ impl World {
             Plan::StopChild { purge } => self.stop_child_by_hand(purge),
             Plan::SystemGc => self.nomad.system_gc(now),
             Plan::ChangeParent => self.change_parent(),
+            Plan::DisableDispatch => self.nomad.knobs.dispatch_disabled = true,
             Plan::MendParents => self.register_parents(),
             Plan::NomadAway => self.setting.nomad_is_away = true,
-            Plan::NomadBack => self.setting.nomad_is_away = false,
+            Plan::NomadBack => {
+                self.setting.nomad_is_away = false;
+                self.nomad_back_at = now;
+            }
             Plan::Crash => self.crash("is killed"),
             Plan::LoseDatabase => {
                 self.crash("is killed, and its database is lost");
@@ -377,6 +391,9 @@ impl World {
     /// From here on nothing goes wrong: everybody is back, and what cannot be served is given up.
     pub fn calm_down(&mut self) {
         let now = self.now;
+        if self.daemon.is_none() && self.starts_at > now {
+            return self.agenda.enter(self.starts_at + MINUTE, Act::CalmDown);
+        }
         self.story.tell(now, "story", || "from here on nothing goes wrong".to_owned());
         self.weather.calm = true;
         self.calm_since = Some(now);
@@ -389,6 +406,12 @@ impl World {
             self.nomad.enable(&node, now);
         }
         self.register_parents();
+        self.github.knobs.core_limit = 1_000_000;
+        self.nomad_back_at = now;
+        if self.weather.has(Trouble::ConfigChanges) {
+            // The operator mends the config.
+            self.crash("is started again");
+        }
         self.agenda.enter(now, Act::Start);
         self.redeliver_failed();
         self.approve(true);

@@ -43,11 +43,20 @@ impl World {
         self.setting.organization = organization;
         // Nobody checks signatures here, so none are made.
         let hook = HookSpec { secret: None, ..HookSpec::new("http://daemon.test/webhook", "") };
-        let hook = self.github.add_hook(Scope::Organization(organization), hook, now);
-        self.setting.hooks = vec![hook];
+        let scope = Scope::Organization(organization);
+        self.setting.hooks = vec![self.github.add_hook(scope, hook.clone(), now)];
+        if self.weather.has(Trouble::WebhooksDoubled) {
+            // A repository with a hook of its own tells everything twice, with one id.
+            let scope = Scope::Repository(self.setting.repositories[0]);
+            self.setting.hooks.push(self.github.add_hook(scope, hook, now));
+        }
+        if self.weather.has(Trouble::GitHubLimits) {
+            self.github.knobs.core_limit = self.draw(20, 200).unsigned_abs();
+        }
         let mut faults = DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
         if self.weather.has(Trouble::WebhooksLate) {
-            faults.delay.1 = self.draw(5 * SECOND, 4 * MINUTE);
+            let longest = if self.draw(0, 3) == 0 { 20 * MINUTE } else { 4 * MINUTE };
+            faults.delay.1 = self.draw(5 * SECOND, longest);
         }
         if self.weather.has(Trouble::WebhooksDoubled) {
             faults.duplicate = 0.3;
@@ -119,6 +128,7 @@ impl World {
 
     /// All parameterized jobs as they should be.
     pub fn register_parents(&mut self) {
+        self.nomad.knobs.dispatch_disabled = false;
         for pool in &self.rules.pools {
             let key = JobKey::new(NAMESPACE, &pool.nomad_job);
             self.nomad.register(key, self.setting.spec.clone(), self.now);

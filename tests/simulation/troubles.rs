@@ -24,6 +24,8 @@ pub enum Trouble {
     TurnsPublic,
     GitHubFails,
     GitHubLimits,
+    /// Its listings show what was so some seconds ago.
+    GitHubLags,
     NomadFails,
     NomadAway,
     NetworkSlow,
@@ -34,6 +36,8 @@ pub enum Trouble {
     /// It is off for hours, and Nomad forgets meanwhile.
     OffForHours,
     DatabaseLost,
+    /// A start may find pools gone or smaller.
+    ConfigChanges,
     NodesDie,
     NodesCutOff,
     NodesDrain,
@@ -50,6 +54,8 @@ pub enum Trouble {
     RunnersHang,
     /// A second allocation of a child registers once more.
     SecondAllocations,
+    /// Registrations of runners that are gone stay, where the ledger does not see them.
+    StraysStay,
     DiskSlow,
 }
 
@@ -68,6 +74,7 @@ impl Trouble {
         Trouble::TurnsPublic,
         Trouble::GitHubFails,
         Trouble::GitHubLimits,
+        Trouble::GitHubLags,
         Trouble::NomadFails,
         Trouble::NomadAway,
         Trouble::NetworkSlow,
@@ -75,6 +82,7 @@ impl Trouble {
         Trouble::Crashes,
         Trouble::OffForHours,
         Trouble::DatabaseLost,
+        Trouble::ConfigChanges,
         Trouble::NodesDie,
         Trouble::NodesCutOff,
         Trouble::NodesDrain,
@@ -89,6 +97,7 @@ impl Trouble {
         Trouble::RunnersSlow,
         Trouble::RunnersHang,
         Trouble::SecondAllocations,
+        Trouble::StraysStay,
         Trouble::DiskSlow,
     ];
 }

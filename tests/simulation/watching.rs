@@ -17,7 +17,7 @@ pub struct Watching {
     /// When its registration was deleted.
     deletions: BTreeMap<RunnerName, Millis>,
     /// Children that Nomad has shown as dead.
-    dead: BTreeSet<JobKey>,
+    dead: BTreeMap<JobKey, Millis>,
     /// Nomad's index at the last check of the cluster.
     pub index: u64,
     broken: Option<String>,
@@ -56,14 +56,18 @@ impl Watching {
         self.deletions.get(runner).copied()
     }
 
-    pub fn died(&mut self, child: &JobKey) {
-        if !self.dead.contains(child) {
-            self.dead.insert(child.clone());
+    pub fn died(&mut self, child: &JobKey, at: Millis) {
+        if !self.dead.contains_key(child) {
+            self.dead.insert(child.clone(), at);
         }
     }
 
+    pub fn death_of(&self, child: &JobKey) -> Option<Millis> {
+        self.dead.get(child).copied()
+    }
+
     pub fn was_dead(&self, child: &JobKey) -> bool {
-        self.dead.contains(child)
+        self.dead.contains_key(child)
     }
 
     /// A promise is broken; the first counts.

@@ -35,6 +35,9 @@ pub struct World {
     pub rng: StdRng,
     pub agenda: Agenda,
     pub github: GitHub,
+    /// What its listings may still show.
+    pub lagging: Option<Box<GitHub>>,
+    lagged_at: Millis,
     pub nomad: Nomad,
     pub disk: Disk,
     /// Counts the daemon's starts; what an earlier life was waiting for reaches nobody.
@@ -46,6 +49,10 @@ pub struct World {
     pub rules: Rules,
     pub story: Story,
     pub watching: Watching,
+    /// When Nomad could be reached again.
+    pub nomad_back_at: Millis,
+    /// When the daemon is started again, if it is off.
+    pub starts_at: Millis,
     /// Since when nothing goes wrong any more.
     pub calm_since: Option<Millis>,
     quiet_since: Option<Millis>,
@@ -63,6 +70,8 @@ impl World {
             rng,
             agenda: Agenda::default(),
             github,
+            lagging: None,
+            lagged_at: BEGIN,
             nomad,
             disk: Disk::default(),
             life: 0,
@@ -73,6 +82,8 @@ impl World {
             rules: Rules { name_prefix: "roustabout".to_owned(), max: 0, pools: Vec::new() },
             story: Story::new(tells, BEGIN),
             watching: Watching::default(),
+            nomad_back_at: BEGIN,
+            starts_at: BEGIN,
             calm_since: None,
             quiet_since: None,
             told: (0, 0),
@@ -148,7 +159,21 @@ impl World {
 
     fn clock(&mut self) {
         self.github.tick(self.now);
+        if self.weather.has(Trouble::GitHubLags) && !self.weather.calm {
+            self.lag();
+        }
+        self.check_followed();
+        self.clear_strays();
         self.agenda.enter(self.now + 5 * SECOND, Act::Clock);
+    }
+
+    /// GitHub's listings lag by up to some 20 s (runs-on#429): every 15 s there is a new state
+    /// that they may show until the next one.
+    fn lag(&mut self) {
+        if self.now - self.lagged_at >= 15 * SECOND {
+            self.lagged_at = self.now;
+            self.lagging = Some(Box::new(self.github.clone()));
+        }
     }
 
     /// Puts down what the models have noted.
