@@ -11,6 +11,7 @@ pub mod config;
 pub mod credential;
 pub mod demo;
 pub mod engine;
+pub mod explain;
 pub mod github;
 pub mod ledger;
 pub mod nomad;

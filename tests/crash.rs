@@ -96,6 +96,26 @@ async fn killed_between_the_answer_and_its_recording() {
     assert_eq!(world.nomad_proxy.count("PUT", "/dispatch"), 1, "looked up, not sent again");
 }
 
+/// Nothing is sent that is not on disk as owed: while nothing can be written, nothing leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_the_dispatch_is_recorded_as_owed() {
+    let mut world = Proxied::start().await;
+    let mut held = world.github_proxy.next("POST", TOKEN, Fate::HoldAnswer);
+    let jobs = world.queue(world.app, 1, 200);
+    held.arrived().await;
+    let database = rusqlite::Connection::open(world.daemon.database()).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    held.release();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.nomad_proxy.count("PUT", "/dispatch"), 0);
+    world.daemon.kill_hard();
+    database.execute_batch("ROLLBACK").unwrap();
+    drop(database);
+    world.daemon.start().await;
+    world.each_ran_once(&jobs, LIMIT).await;
+    assert_eq!(world.children().await.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_the_token_is_minted() {
     for fate in [Fate::HoldRequest, Fate::HoldAnswer] {

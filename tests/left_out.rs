@@ -7,8 +7,8 @@ fn main() {
     }
     println!(
         "\nnot run: the tests against a real Nomad and GitHub's webhook examples \
-         (agent, jobspec, main_job, crash, restart, dispatch, refusal, policy, away, check, demo, \
-         examples).\n\
+         (agent, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
+         away, check, demo, examples).\n\
          scripts/test installs what they need and runs everything.\n"
     );
 }

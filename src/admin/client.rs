@@ -1,8 +1,12 @@
-//! Asks a running daemon's private door, for the commands that show something.
+//! Asks a running daemon's private door, for the commands that show something or have it do
+//! something.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
+
+/// More than the door itself takes to ask everybody.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What went wrong, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +17,9 @@ pub enum ClientError {
     Away { url: Url, reason: String },
     #[error("cannot set up a connection: {0}")]
     SetUp(reqwest::Error),
+    /// The daemon's own words.
+    #[error("{0}")]
+    No(String),
     #[error("{url} answered {status}: {text}")]
     Refused { url: Url, status: u16, text: String },
     #[error("{url} answered something else than roustabout would: {reason}")]
@@ -34,7 +41,47 @@ impl Client {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let mut url = self.base.clone();
         url.set_path(path);
-        let mut request = self.http.get(url.clone()).timeout(std::time::Duration::from_secs(10));
+        self.ask(self.http.get(url.clone()), url).await
+    }
+
+    /// `GET` of a path whose last part may hold anything.
+    pub async fn get_about<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        about: &str,
+    ) -> Result<T, ClientError> {
+        let url = self.url_of(path, &[about]);
+        self.ask(self.http.get(url.clone()), url).await
+    }
+
+    /// `POST` to `path`, the name of something, and what is to become of it.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        name: &str,
+        what: &str,
+        body: &serde_json::Value,
+    ) -> Result<T, ClientError> {
+        let url = self.url_of(path, &[name, what]);
+        self.ask(self.http.post(url.clone()).json(body), url).await
+    }
+
+    /// Each of `more` is one segment, whatever is in it.
+    fn url_of(&self, path: &str, more: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(more);
+        }
+        url
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        mut request: reqwest::RequestBuilder,
+        url: Url,
+    ) -> Result<T, ClientError> {
+        request = request.timeout(PATIENCE);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }
@@ -46,11 +93,20 @@ impl Client {
         let status = answer.status();
         let text = answer.text().await.map_err(away)?;
         if !status.is_success() {
-            return Err(ClientError::Refused { url, status: status.as_u16(), text });
+            return Err(match said(&text) {
+                Some(why) => ClientError::No(why),
+                None => ClientError::Refused { url, status: status.as_u16(), text },
+            });
         }
         serde_json::from_str(&text)
             .map_err(|error| ClientError::Strange { url, reason: error.to_string() })
     }
+}
+
+/// The `error` of the door's own answers.
+fn said(text: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(text).ok()?;
+    Some(body.get("error")?.as_str()?.to_owned())
 }
 
 /// For one door at `url`. This machine is reached without the environment's proxy, and without

@@ -7,12 +7,14 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use super::explaining::{self, Explainer};
 use super::json::{JobJson, RunnerJson};
+use super::operate;
 use crate::engine::Asking;
 use crate::ledger::JobId;
 use crate::store::{Reader, Store};
@@ -28,30 +30,33 @@ pub struct Admin {
     pub store: Store,
     pub reader: Reader,
     pub token: Option<SecretString>,
+    pub explainer: Explainer,
 }
 
-struct Shared {
-    asking: Asking,
+pub(super) struct Shared {
+    pub asking: Asking,
     store: Store,
-    reader: Mutex<Reader>,
+    pub reader: Mutex<Reader>,
     token: Option<SecretString>,
+    pub explainer: Explainer,
 }
 
-type Door = State<Arc<Shared>>;
+pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { asking, store, reader, token } = admin;
-    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token });
+    let Admin { asking, store, reader, token, explainer } = admin;
+    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
         .route("/api/v1/jobs", get(jobs))
         .route("/api/v1/jobs/{id}", get(job))
         .route("/api/v1/runners", get(runners))
-        .route("/api/v1/explain/{job}", any(not_yet))
-        .route("/api/v1/pools/{name}/pause", any(not_yet))
-        .route("/api/v1/pools/{name}/resume", any(not_yet))
-        .route("/api/v1/jobs/{id}/retry", any(not_yet))
+        .route("/api/v1/explain/{*job}", get(explaining::job))
+        .route("/api/v1/deliveries/{id}", get(explaining::delivery))
+        .route("/api/v1/pools/{name}/pause", post(operate::pause))
+        .route("/api/v1/pools/{name}/resume", post(operate::resume))
+        .route("/api/v1/jobs/{id}/retry", post(operate::retry))
         .route("/", any(not_yet))
         .route("/events", any(not_yet))
         .layer(from_fn_with_state(shared.clone(), guard));
@@ -64,7 +69,7 @@ pub fn router(admin: Admin) -> Router {
         .with_state(shared)
 }
 
-fn problem(status: StatusCode, error: &str) -> Response {
+pub(super) fn problem(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({"error": error}))).into_response()
 }
 
@@ -117,7 +122,7 @@ async fn ready(State(shared): Door) -> Response {
 }
 
 /// The engine's answer, or why there is none.
-async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
+pub(super) async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
     match tokio::time::timeout(ENGINE_ANSWERS, question).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err("the daemon is ending"),
@@ -125,7 +130,7 @@ async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static
     }
 }
 
-fn no_answer(why: &str) -> Response {
+pub(super) fn no_answer(why: &str) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
@@ -148,19 +153,15 @@ async fn jobs(State(shared): Door) -> Response {
         Ok(reasons) => reasons,
         Err(why) => return no_answer(why),
     };
-    read(&shared, |reader| reader.jobs(LIMIT)).map_or_else(
-        |response| *response,
-        |jobs| {
-            let list: Vec<JobJson> = jobs
-                .into_iter()
-                .map(|job| {
-                    let reason = reasons.get(&job.id()).cloned();
-                    JobJson::of(job, reason)
-                })
-                .collect();
-            Json(list).into_response()
-        },
-    )
+    let jobs = match read(&shared, |reader| reader.jobs(LIMIT)) {
+        Ok(jobs) => jobs,
+        Err(error) => return unread(&error),
+    };
+    let shown = jobs.into_iter().map(|job| {
+        let reason = reasons.get(&job.id()).cloned();
+        JobJson::of(job, reason)
+    });
+    Json(shown.collect::<Vec<_>>()).into_response()
 }
 
 async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
@@ -175,7 +176,7 @@ async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
         Err(why) => return no_answer(why),
     };
     match read(&shared, |reader| reader.job(JobId(id))) {
-        Err(response) => *response,
+        Err(error) => unread(&error),
         Ok(None) => problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
         Ok(Some(job)) => {
             let reason = reasons.get(&job.id()).cloned();
@@ -185,20 +186,23 @@ async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
 }
 
 async fn runners(State(shared): Door) -> Response {
-    read(&shared, |reader| reader.runners(LIMIT)).map_or_else(
-        |response| *response,
-        |runners| Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response(),
-    )
+    match read(&shared, |reader| reader.runners(LIMIT)) {
+        Ok(runners) => {
+            Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response()
+        }
+        Err(error) => unread(&error),
+    }
 }
 
-fn read<T>(
+pub(super) fn read<T>(
     shared: &Shared,
     question: impl FnOnce(&Reader) -> rusqlite::Result<T>,
-) -> Result<T, Box<Response>> {
+) -> rusqlite::Result<T> {
     // A reader has no state that a panic could leave half done.
     let reader = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
-    question(&reader).map_err(|error| {
-        let why = format!("cannot read the store: {error}");
-        Box::new(problem(StatusCode::INTERNAL_SERVER_ERROR, &why))
-    })
+    question(&reader)
+}
+
+pub(super) fn unread(error: &rusqlite::Error) -> Response {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot read the store: {error}"))
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Job, Runner, Time};
+use crate::store::Unparsed;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct JobJson {
@@ -93,6 +94,49 @@ impl RunnerJson {
             placed_at: time(runner.placed_at),
             ended_at: time(runner.ended_at),
         }
+    }
+}
+
+/// Bytes of an unreadable body that are shown.
+const SHOWN: usize = 2000;
+
+/// A delivery that was signed and could not be read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeliveryJson {
+    pub delivery: Option<String>,
+    pub event: Option<String>,
+    pub received_at: String,
+    pub error: String,
+    /// The start of it.
+    pub body: String,
+    /// How long it was, up to what is kept.
+    pub body_bytes: usize,
+}
+
+impl DeliveryJson {
+    pub fn of(unparsed: Unparsed) -> Self {
+        let Unparsed { id, received_at, event, error, body } = unparsed;
+        Self {
+            delivery: id.map(|id| id.0),
+            event,
+            received_at: received_at.to_string(),
+            error,
+            body: String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned(),
+            body_bytes: body.len(),
+        }
+    }
+
+    /// As people read it.
+    pub fn text(&self) -> String {
+        let delivery = self.delivery.as_deref().unwrap_or("without an id");
+        let event = self.event.as_deref().unwrap_or("no event named");
+        format!(
+            "delivery {delivery} ({event}) came at {} and could not be read: {}\n\n{}{}\n",
+            self.received_at,
+            self.error,
+            self.body,
+            if self.body_bytes > self.body.len() { "…" } else { "" },
+        )
     }
 }
 

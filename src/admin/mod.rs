@@ -1,11 +1,16 @@
-//! The private door: health, readiness and the JSON that `status` shows. Reads only; what
-//! changes something (pause, retry) and what shows more (metrics, page, events, explain) has
-//! its path already and answers "not yet".
+//! The private door: health, readiness, the JSON that `status` and `explain` show, and what
+//! people may ask of a running daemon (`operate`). What is not built yet (metrics, page, events)
+//! has its path already and answers "not yet".
 
 mod client;
 mod door;
+mod explaining;
 mod json;
+mod operate;
 
 pub use client::{Client, ClientError};
 pub(crate) use client::{http, root_cause};
 pub use door::{Admin, router};
+pub use explaining::Explainer;
+pub use json::DeliveryJson;
+pub use operate::pause_time;

@@ -3,8 +3,11 @@
 
 mod check;
 pub(crate) mod connections;
+mod daemon;
 mod demo;
+mod explain;
 mod logging;
+mod operate;
 mod send;
 mod serve;
 mod status;
@@ -41,14 +44,14 @@ enum Command {
     Send(send::Options),
     /// What a running daemon is doing: pools, demand, supply, who waits longest.
     Status(status::Options),
-    /// Why a job is where it is (not yet).
-    Explain(NotYet),
-    /// Hire nobody new for a pool (not yet).
-    Pause(NotYet),
-    /// Hire for a pool again (not yet).
-    Resume(NotYet),
-    /// Look at a job again now (not yet).
-    Retry(NotYet),
+    /// Why a job is where it is: one sentence, and what happened to it.
+    Explain(explain::Options),
+    /// Hire nobody new for a pool, until `resume` or for a time.
+    Pause(operate::Pause),
+    /// Hire for a pool again.
+    Resume(operate::Resume),
+    /// Look at a job again now, whatever backoff says.
+    Retry(operate::Retry),
     /// Manage webhooks on repositories (not yet).
     Hooks(NotYet),
     /// Minutes by repository and month (not yet).
@@ -110,10 +113,10 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Demo(options) => demo::run(options).await,
         Command::Send(options) => send::run(config, options).await,
         Command::Status(options) => status::run(config, options).await,
-        Command::Explain(_) => not_yet("explain"),
-        Command::Pause(_) => not_yet("pause"),
-        Command::Resume(_) => not_yet("resume"),
-        Command::Retry(_) => not_yet("retry"),
+        Command::Explain(options) => explain::run(config, options).await,
+        Command::Pause(options) => operate::pause(config, options).await,
+        Command::Resume(options) => operate::resume(config, options).await,
+        Command::Retry(options) => operate::retry(config, options).await,
         Command::Hooks(_) => not_yet("hooks"),
         Command::Report(_) => not_yet("report"),
         Command::SimulatedRunner(everything) => {

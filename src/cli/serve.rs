@@ -63,6 +63,12 @@ impl Running {
             true => Some(bind(settings.webhook.listen, "[webhook] listen").await?),
             false => None,
         };
+        let explainer = admin::Explainer {
+            forges: forges.clone(),
+            nomad: nomad.clone(),
+            settings: settings.clone(),
+            rules: engine::rules(&settings),
+        };
         let engine = Engine::start(settings.clone(), store.clone(), forges, nomad)?;
         let (stop_door, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let admin = admin_listener.local_addr()?;
@@ -72,6 +78,7 @@ impl Running {
             store: store.clone(),
             reader: store.reader()?,
             token: settings.admin.token.clone(),
+            explainer,
         });
         doors.push(tokio::spawn(listener::serve(
             admin_listener,

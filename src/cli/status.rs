@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
-use url::Url;
 
 use super::Failed;
-use crate::admin::Client;
+use super::daemon::Daemon;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The private door, such as http://127.0.0.1:9090; else the config's [admin] listen.
-    #[arg(long, env = "ROUSTABOUT_ADDR")]
-    address: Option<String>,
+    #[command(flatten)]
+    daemon: Daemon,
     /// Again every two seconds, until interrupted.
     #[arg(long)]
     watch: bool,
@@ -26,7 +24,7 @@ pub struct Options {
 const WATCH: Duration = Duration::from_secs(2);
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    let client = client(config, options.address.as_deref())?;
+    let client = options.daemon.client(config)?;
     loop {
         let status: Value = client.get("/api/v1/status").await?;
         let text = if options.json { format!("{status}\n") } else { table(&status) };
@@ -40,39 +38,6 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
             return Ok(());
         }
         tokio::time::sleep(WATCH).await;
-    }
-}
-
-/// The daemon's private door: by address, else by the config.
-fn client(config: Option<PathBuf>, address: Option<&str>) -> Result<Client, Failed> {
-    let environment = crate::config::Environment::of_process();
-    let loaded = crate::config::load(config.as_deref(), &environment);
-    match address {
-        Some(address) => {
-            let url = if address.contains("://") {
-                address.to_owned()
-            } else {
-                format!("http://{address}")
-            };
-            let url = Url::parse(&url).map_err(|error| {
-                Failed::Wrong(format!("--address {address}: {error}; write it as http://HOST:PORT"))
-            })?;
-            // With an address a config is not needed; where there is one it has the token.
-            Ok(Client::new(url, loaded.ok().and_then(|loaded| loaded.settings.admin.token))?)
-        }
-        None => {
-            let admin = loaded
-                .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?
-                .settings
-                .admin;
-            let mut listen = admin.listen;
-            if listen.ip().is_unspecified() {
-                listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-            }
-            let url = Url::parse(&format!("http://{listen}"))
-                .context("[admin] listen makes no address")?;
-            Ok(Client::new(url, admin.token)?)
-        }
     }
 }
 
@@ -99,6 +64,11 @@ fn table(status: &Value) -> String {
             number(pool, "alive"),
             number(pool, "max_runners"),
         );
+        if pool["paused"] == true {
+            let until = pool["paused_until"].as_str();
+            let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+            text += &format!("  paused{until}: nobody new is hired\n");
+        }
         for reason in pool["waiting_for"].as_array().into_iter().flatten() {
             text += &format!("  {}\n", reason.as_str().unwrap_or_default());
         }

@@ -2,17 +2,10 @@
 //! Building one of these means deleting its line here, and reading the key where it belongs.
 
 /// Keys and whole sections.
-const KEYS: &[&str] = &[
-    "claims",
-    "vault",
-    "github.credentials.app",
-    "pools.runner_group",
-    "pools.robots_per_repository",
-];
+const KEYS: &[&str] = &["claims", "vault", "github.credentials.app", "pools.runner_group"];
 
 /// Single values of keys that are read otherwise, and what can be said instead.
 const VALUES: &[(&str, &str, &str)] = &[
-    ("webhook.enabled", "false", "leave it true"),
     ("store.url", "postgres", r#"say "sqlite://FILE""#),
     ("github.kind", "gitea", r#"say "github""#),
     ("pools.delivery", "claim", r#"say "payload", "meta" or "none""#),

@@ -368,7 +368,6 @@ mod tests {
     fn what_is_not_built_is_not_yet() {
         for line in [
             "scope = \"organization\"\nrunner_group = \"ci\"",
-            "robots_per_repository = 1",
             "delivery = \"claim\"",
             "delivery = \"variable\"",
             "delivery = \"vault\"",

@@ -70,6 +70,11 @@ pub(super) fn no_secret(text: &str) -> String {
     load(&whole(text), &[TOKEN]).expect_err("the text is wrong")
 }
 
+/// The same, where it is right without one.
+pub(super) fn without_secret(text: &str) -> Loaded {
+    load(&whole(text), &[TOKEN]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
 /// The text alone: no secrets, no pool that it does not say; what it lacks besides is told too.
 pub(super) fn errors_alone(text: &str) -> String {
     load(text, &[]).expect_err("the text is wrong")

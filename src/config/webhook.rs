@@ -94,7 +94,7 @@ fn max_body(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{errors, loaded, no_secret};
+    use crate::config::testing::{errors, loaded, no_secret, without_secret};
 
     #[test]
     fn addresses_paths_and_sizes() {
@@ -153,10 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_door_is_not_yet() {
-        assert_eq!(
-            errors("[webhook]\nenabled = false\n"),
-            "f.toml: webhook.enabled: \"false\" not yet: this version cannot do it; leave it true"
-        );
+    fn a_closed_door_needs_no_secret() {
+        let closed = without_secret("[webhook]\nenabled = false\n");
+        assert!(!closed.settings.webhook.enabled && closed.settings.webhook.secret.is_none());
     }
 }

@@ -1,5 +1,6 @@
-//! Follows our children in Nomad to their end: one blocking query a namespace about all that
-//! live, woken when something changes. (The event stream is the lifecycle issue's.)
+//! Follows our children in Nomad to their end. Its event stream says when to look; each look
+//! lists all that live, for the stream drops events in silence. Where the stream is denied, a
+//! blocking query a namespace does the same.
 //!
 //! The first listing is complete before anybody is hired; who is missing from an answer is
 //! asked for by id, for absence proves nothing.
@@ -8,18 +9,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::dispatching::place;
 use super::health::Health;
 use crate::config::Settings;
 use crate::ledger::event::ChildPhase;
 use crate::ledger::{Event, RunnerName, RunnerState, State};
-use crate::nomad::{AllocStub, Allocation, ChildStatus, Client, Error, JobStatus, Place};
+use crate::nomad::{
+    Allocation, ChildStatus, Client, ClientStatus, Error, EventStream, JobStatus, Place,
+    StreamEvent,
+};
 
 /// How long one blocking query waits for a change.
 const WAIT: Duration = Duration::from_secs(30);
 /// Changes that come close together are asked about together.
 const GATHER: Duration = Duration::from_millis(100);
+/// While the stream is silent about us, everything is listed all the same after this long.
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+/// How soon a stream that could not be opened is tried again.
+const STREAM_AGAIN: Duration = Duration::from_secs(60);
 /// Between tries while Nomad is away.
 const AWAY: Duration = Duration::from_secs(2);
 /// How often it is asked whether it is there while no child of ours lives.
@@ -91,6 +101,9 @@ pub async fn follow(
             living: living.clone(),
             seen: BTreeMap::new(),
             index: None,
+            stream: None,
+            opening: None,
+            streams_again: Instant::now(),
         })
         .collect();
     let mut first = Vec::new();
@@ -125,6 +138,10 @@ struct Follower {
     seen: BTreeMap<RunnerName, ChildPhase>,
     /// For the next blocking query about the same children; without one it asks at once.
     index: Option<u64>,
+    stream: Option<EventStream>,
+    opening: Option<JoinHandle<Option<EventStream>>>,
+    /// When opening the stream is tried again.
+    streams_again: Instant,
 }
 
 impl Follower {
@@ -161,6 +178,15 @@ impl Follower {
     /// Waits for a reason to look: where there is an index, the look itself waits for one.
     /// False: the daemon is ending.
     async fn wait(&mut self) -> bool {
+        if self.stream_has_opened().await {
+            // Whatever happened before it was open is seen by a listing.
+            self.index = None;
+            return true;
+        }
+        if self.stream.is_some() {
+            self.index = None;
+            return self.wait_for_event().await;
+        }
         if self.index.is_some() {
             return true;
         }
@@ -170,6 +196,68 @@ impl Follower {
             changed = self.living.changed() => changed.is_ok(),
             () = tokio::time::sleep(pause) => true,
         }
+    }
+
+    /// Opens the stream beside what else is done, for that may take its time where it is denied
+    /// or held back; true once it is there.
+    async fn stream_has_opened(&mut self) -> bool {
+        if self.stream.is_some() {
+            return false;
+        }
+        match self.opening.take() {
+            Some(opening) if opening.is_finished() => {
+                self.stream = opening.await.ok().flatten();
+                self.stream.is_some()
+            }
+            Some(opening) => {
+                self.opening = Some(opening);
+                false
+            }
+            None if Instant::now() >= self.streams_again => {
+                self.streams_again = Instant::now() + STREAM_AGAIN;
+                let (nomad, place) = (self.nomad.clone(), self.place.clone());
+                self.opening = Some(tokio::spawn(async move { nomad.events(&place).await.ok() }));
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Waits for something to happen to a child of ours, or to the set of them, or for a while.
+    async fn wait_for_event(&mut self) -> bool {
+        let Some(mut stream) = self.stream.take() else { return true };
+        let over = Instant::now() + LOOK_ANYWAY;
+        loop {
+            let mine = self.of_mine(&self.living.borrow());
+            let about_us =
+                |events: &[StreamEvent]| events.iter().any(|e| mine.contains_key(&e.job));
+            tokio::select! {
+                events = stream.next() => match events {
+                    Ok(events) if about_us(&events) => break,
+                    Ok(_) => {}
+                    // It is opened anew before the next look but one.
+                    Err(_) => {
+                        self.streams_again = Instant::now();
+                        return true;
+                    }
+                },
+                changed = self.living.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return false,
+                },
+                () = tokio::time::sleep_until(over) => break,
+            }
+        }
+        tokio::time::sleep(GATHER).await;
+        // What came meanwhile is seen by the same look.
+        while let Ok(events) = tokio::time::timeout(Duration::ZERO, stream.next()).await {
+            if events.is_err() {
+                self.streams_again = Instant::now();
+                return true;
+            }
+        }
+        self.stream = Some(stream);
+        true
     }
 
     /// What has changed since the last look. With an index it waits for a change, in Nomad or
@@ -231,7 +319,9 @@ impl Follower {
         let mut doubtful = Vec::new();
         for job in jobs {
             let Some(name) = missing.remove(&job.id) else { continue };
-            match brief_phase(&job.status, &job.allocations) {
+            let statuses: Vec<ClientStatus> =
+                job.allocations.into_iter().map(|allocation| allocation.client_status).collect();
+            match brief_phase(&job.status, &statuses) {
                 Brief::Alive(phase) => phases.push((name, phase)),
                 Brief::Ended => doubtful.push((job.id, name)),
             }
@@ -257,11 +347,12 @@ enum Brief {
 }
 
 /// A stop makes the job dead at once, its task up to `kill_timeout` later: both must be over.
-fn brief_phase(status: &JobStatus, allocations: &[AllocStub]) -> Brief {
-    if allocations.iter().any(|allocation| !allocation.client_status.is_terminal()) {
-        return Brief::Alive(ChildPhase::Placed);
-    }
+fn brief_phase(status: &JobStatus, allocations: &[ClientStatus]) -> Brief {
+    let lives = allocations.iter().any(|allocation| !allocation.is_terminal());
+    let lost = allocations.iter().any(|a| matches!(a, ClientStatus::Lost | ClientStatus::Unknown));
     match status {
+        _ if lives && lost && allocations.len() > 1 => Brief::Alive(ChildPhase::Replaced),
+        _ if lives => Brief::Alive(ChildPhase::Placed),
         JobStatus::Dead => Brief::Ended,
         _ if allocations.is_empty() => Brief::Alive(ChildPhase::NotPlaced),
         _ => Brief::Alive(ChildPhase::Placed),
@@ -273,18 +364,19 @@ pub async fn phase_of(nomad: &Client, place: &Place, child: &str) -> Result<Chil
     let job = match nomad.job(place, child).await {
         Ok(job) => job,
         Err(Error::NotFound { .. }) => {
-            return Ok(ChildPhase::Ended { how: "Nomad has forgotten its child".to_owned() });
+            let how = "Nomad has forgotten its child".to_owned();
+            return Ok(ChildPhase::Ended { how, placed: true });
         }
         Err(error) => return Err(error),
     };
     let allocations = nomad.allocations(place, child).await?;
-    if allocations.iter().any(|allocation| !allocation.client_status.is_terminal()) {
-        return Ok(ChildPhase::Placed);
-    }
-    Ok(match job.status {
-        JobStatus::Dead => ChildPhase::Ended { how: how_it_ended(&allocations) },
-        _ if allocations.is_empty() => ChildPhase::NotPlaced,
-        _ => ChildPhase::Placed,
+    let statuses: Vec<ClientStatus> =
+        allocations.iter().map(|allocation| allocation.client_status.clone()).collect();
+    Ok(match brief_phase(&job.status, &statuses) {
+        Brief::Alive(phase) => phase,
+        Brief::Ended => {
+            ChildPhase::Ended { how: how_it_ended(&allocations), placed: !allocations.is_empty() }
+        }
     })
 }
 

@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::children::{self, Living};
 use super::workers::Workers;
-use super::{Health, Query, views};
+use super::{Health, Operation, Query, views};
 use crate::ledger::event::Webhook;
-use crate::ledger::{Effects, Event, Note, Record, Request, State, Time, step};
+use crate::ledger::observation::Observation;
+use crate::ledger::{
+    Effects, Event, JobId, JobStatus, Note, PoolName, Record, Request, State, Time, step,
+};
 use crate::store::{Delivery, Reader, Store};
 
 /// Events that go into one transaction at most.
@@ -37,6 +40,9 @@ pub struct FoldLoop {
     pub health: Health,
     pub stop: CancellationToken,
     pub grace: Duration,
+    /// What Nomad showed of our children before those that nobody followed were listed: with
+    /// the first of it hiring begins, and one of them may be what a job needs.
+    pub early: Option<Vec<Event>>,
     /// Once it is to end: until when it may take.
     pub over: Option<tokio::time::Instant>,
 }
@@ -47,6 +53,8 @@ struct Batch {
     records: Vec<Record>,
     requests: Vec<Request>,
     notes: Vec<Note>,
+    /// Whoever waits until this is on disk.
+    replies: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
 impl FoldLoop {
@@ -63,7 +71,7 @@ impl FoldLoop {
                 () = self.stop.cancelled() => break,
                 Some(event) = self.incoming.recv() => self.fold(event, &mut rng, &mut batch),
                 Some(delivery) = self.deliveries.recv() => self.fold_delivery(delivery, &mut rng, &mut batch),
-                Some(query) = self.asked.recv() => self.answer(query),
+                Some(query) = self.asked.recv() => self.ask(query, &mut rng, &mut batch),
                 () = until(due) => self.fold(Event::Tick, &mut rng, &mut batch),
             }
             self.gather(&mut rng, &mut batch);
@@ -88,12 +96,81 @@ impl FoldLoop {
             self.fold(Event::Tick, rng, batch);
         }
         while let Ok(query) = self.asked.try_recv() {
-            self.answer(query);
+            self.ask(query, rng, batch);
         }
     }
 
-    fn fold(&mut self, event: Event, rng: &mut StdRng, batch: &mut Batch) {
+    fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
+        if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
+            return early.push(event);
+        }
+        let listed = matches!(&event, Event::Observed(observation)
+            if matches!(**observation, Observation::Children(_)));
+        self.drop_what_is_over(&mut event);
         batch.take(step::step(&mut self.state, event, now(), rng));
+        if listed {
+            for event in self.early.take().unwrap_or_default() {
+                batch.take(step::step(&mut self.state, event, now(), rng));
+            }
+        }
+    }
+
+    /// Listings lag: what they say of jobs that the store knows to have ended is too late.
+    fn drop_what_is_over(&self, event: &mut Event) {
+        let reports = match event {
+            Event::JobsSeen { answer: Ok(reports), .. } => reports,
+            Event::Observed(observation) => match observation.as_mut() {
+                Observation::Swept { reports, .. } => reports,
+                _ => return,
+            },
+            _ => return,
+        };
+        reports.retain(|report| {
+            let open = self.state.jobs.contains_key(&report.id);
+            let over = report.status == JobStatus::Completed;
+            open || over || !self.has_ended(report.id)
+        });
+    }
+
+    fn has_ended(&self, id: JobId) -> bool {
+        let past = self.state.known_job(id).cloned();
+        let past = past.map_or_else(|| self.reader.job(id), |job| Ok(Some(job)));
+        match past {
+            Ok(past) => past.is_some_and(|job| job.ended_at.is_some()),
+            Err(error) => {
+                error!(%error, job = id.0, "cannot read a job's past; leaving it as it is");
+                true
+            }
+        }
+    }
+
+    fn ask(&mut self, query: Query, rng: &mut StdRng, batch: &mut Batch) {
+        let Query::Operate(operation, reply) = query else { return self.answer(query) };
+        match self.event_of(operation) {
+            Ok(event) => {
+                self.fold(event, rng, batch);
+                batch.replies.push(reply);
+            }
+            // Whoever asked may have gone.
+            Err(why) => drop(reply.send(Err(why))),
+        }
+    }
+
+    fn event_of(&self, operation: Operation) -> Result<Event, String> {
+        let known = |pool: PoolName| match self.state.rules.pool(&pool) {
+            Some(_) => Ok(pool),
+            None => Err(format!("there is no pool {pool}")),
+        };
+        Ok(match operation {
+            Operation::Pause(pool, time) => {
+                Event::Pause { pool: known(pool)?, until: time.map(|time| now() + time) }
+            }
+            Operation::Resume(pool) => Event::Resume { pool: known(pool)? },
+            Operation::Retry(job) if self.state.jobs.contains_key(&job) => Event::Retry { job },
+            Operation::Retry(job) => {
+                return Err(format!("job {job} is not open, or no pool has it; explain says more"));
+            }
+        })
     }
 
     fn fold_delivery(&mut self, delivery: Delivery, rng: &mut StdRng, batch: &mut Batch) {
@@ -117,7 +194,10 @@ impl FoldLoop {
 
     /// Writes, then logs, then (if `act`) sends.
     async fn finish(&mut self, batch: &mut Batch, act: bool) {
-        let Batch { records, requests, notes } = std::mem::take(batch);
+        let Batch { mut records, requests, notes, replies } = std::mem::take(batch);
+        let at = now();
+        let told = notes.iter().filter(|note| note.job.is_some() || note.runner.is_some());
+        records.extend(told.map(|note| Record::Happened { at, note: Box::new(note.clone()) }));
         if !records.is_empty() {
             let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
             if !self.write(records).await {
@@ -131,6 +211,10 @@ impl FoldLoop {
                     changed
                 });
             }
+        }
+        for reply in replies {
+            // Whoever asked may have gone.
+            let _ = reply.send(Ok(()));
         }
         for note in notes {
             log(&note);
@@ -183,6 +267,13 @@ impl FoldLoop {
             }
             Query::Reasons(to) => {
                 let _ = to.send(views::reasons(&self.state, now()));
+            }
+            Query::Known(to) => {
+                let _ = to.send(views::known(&self.state));
+            }
+            // While the store refuses, nothing can be promised.
+            Query::Operate(_, to) => {
+                let _ = to.send(Err("the store cannot be written just now".to_owned()));
             }
         }
     }

@@ -115,7 +115,12 @@ impl Forge {
         let answer = client.job(full_name, job.0).await;
         drop(places);
         match answer {
-            Err(Error::NotFound { .. }) => Ok(None),
+            // GitHub says the same of what the token may not see. Only where the repository is in
+            // sight is the job gone.
+            Err(Error::NotFound { .. }) => {
+                self.ask(Operation::Repository, full_name, client.repository(full_name)).await?;
+                Ok(None)
+            }
             other => self.judge(Operation::Runs, full_name, other).map(report),
         }
     }
@@ -280,7 +285,7 @@ pub fn runners_of(target: &Target) -> RunnersOf<'_> {
 }
 
 /// `None` for a status that we do not know: it moves nothing.
-fn report(job: github::WorkflowJob) -> Option<JobReport> {
+pub fn report(job: github::WorkflowJob) -> Option<JobReport> {
     let status = match job.status {
         github::JobStatus::Queued => JobStatus::Queued,
         github::JobStatus::Waiting => JobStatus::Waiting,
@@ -301,5 +306,6 @@ fn report(job: github::WorkflowJob) -> Option<JobReport> {
         runner_name: job.runner_name,
         url: job.html_url,
         created_at: job.created_at.map(Time::from),
+        actor: None,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 
-use crate::config::{self, Delivery, placeholders};
+use crate::config::{self, Delivery};
 use crate::ledger::effect::{DispatchOrder, Target};
 use crate::nomad::Parameterized;
 
@@ -102,14 +102,156 @@ pub fn load(
     Ok(Cargo { meta, payload })
 }
 
-/// Puts facts in the place of their `{placeholders}`; other braces stay as they are.
+/// Puts facts in the place of their `{placeholders}`; other braces stay as they are. In one
+/// pass, for facts are text from strangers and may look like placeholders themselves.
 fn fill(text: &str, facts: &BTreeMap<&str, String>) -> String {
-    let names: Vec<&str> = placeholders(text).collect();
-    let mut filled = text.to_owned();
-    for name in names {
-        if let Some(fact) = facts.get(name) {
-            filled = filled.replace(&format!("{{{name}}}"), fact);
+    let (mut filled, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let named = after.split_once('}').and_then(|(name, tail)| Some((facts.get(name)?, tail)));
+        rest = match named {
+            Some((fact, tail)) => {
+                filled.push_str(fact);
+                tail
+            }
+            None => {
+                filled.push('{');
+                after
+            }
+        };
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+    use crate::config::META_KEYS;
+    use crate::ledger::step::testing::{report, repository};
+    use crate::ledger::{
+        DeliveryId, Job, JobStatus, PoolName, RepositoryId, RunnerName, ScopeKey, Time, Verdict,
+    };
+    use crate::nomad::PayloadRule;
+
+    fn pool(more: &str) -> config::Pool {
+        let text = format!(
+            "[[pools]]\nname = \"x64\"\nnomad_job = \"runner\"\nlabels = [\"linux\"]\n\
+             repositories = [\"octo/*\"]\n{more}"
+        );
+        let secrets =
+            [("ROUSTABOUT_WEBHOOK_SECRET", "0123456789abcdef"), ("ROUSTABOUT_GITHUB_TOKEN", "t")];
+        let loaded = config::from_text(&text, "test", &secrets.into_iter().collect()).unwrap();
+        loaded.settings.pools.into_iter().next().unwrap()
+    }
+
+    fn order() -> DispatchOrder {
+        let cause = Job {
+            report: report(7, JobStatus::Queued),
+            repository: RepositoryId(1),
+            repository_name: "octo/app".into(),
+            delivery: Some(DeliveryId::from("d-1")),
+            received_at: Time(0),
+            pool: Some(PoolName::from("x64")),
+            verdict: Verdict::Serve,
+            robot: false,
+            fork: None,
+            cause_of: None,
+            ended_at: None,
+        };
+        DispatchOrder {
+            runner: RunnerName::from("roustabout-x64-0123456789abc"),
+            pool: PoolName::from("x64"),
+            idempotency_token: "roustabout-x64-0123456789abc@octo/app".into(),
+            scope: ScopeKey::Repository(RepositoryId(1)),
+            target: Target::Repository("octo/app".into()),
+            labels: vec!["self-hosted".into(), "linux".into()],
+            runner_url: "https://github.com/octo/app".into(),
+            namespace: None,
+            region: None,
+            parent: "runner".into(),
+            cause: Some(cause),
+            repository: Some(repository(1, "octo/app")),
+            again: false,
         }
     }
-    filled
+
+    fn takes(required: &[&str], optional: &[&str]) -> Parameterized {
+        let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        Parameterized {
+            payload: PayloadRule::Optional,
+            meta_required: owned(required),
+            meta_optional: owned(optional),
+        }
+    }
+
+    fn sent(cargo: &Cargo) -> BTreeMap<&str, &str> {
+        cargo.meta.iter().map(|(key, value)| (key.as_str(), value.expose_secret())).collect()
+    }
+
+    #[test]
+    fn the_facts_are_the_keys_that_the_config_knows() {
+        let pool = pool("delivery = \"payload\"\n");
+        let facts = facts(&order(), &pool);
+        let mut keys = META_KEYS.to_vec();
+        keys.sort_unstable();
+        assert_eq!(facts.into_keys().collect::<Vec<_>>(), keys);
+    }
+
+    #[test]
+    fn only_declared_keys_are_sent_and_the_payload_is_the_credential_alone() {
+        let pool = pool("delivery = \"payload\"\n");
+        let takes =
+            takes(&["runner_name"], &["repository", "delivery_id", "unknown", "runner_token"]);
+        let cargo = load(&order(), &pool, &takes, Some(&"s3cr3t".into())).unwrap();
+        let expected = [
+            ("delivery_id", "d-1"),
+            ("repository", "octo/app"),
+            ("runner_name", "roustabout-x64-0123456789abc"),
+        ];
+        assert_eq!(sent(&cargo), BTreeMap::from(expected));
+        assert_eq!(cargo.payload.unwrap().expose_secret(), "s3cr3t");
+        assert!(!format!("{:?}", cargo.meta).contains("s3cr3t"));
+    }
+
+    #[test]
+    fn meta_carries_the_credential_only_where_the_pool_says_so() {
+        let takes = takes(&["runner_token"], &[]);
+        let meta = pool("delivery = \"meta\"\n");
+        let cargo = load(&order(), &meta, &takes, Some(&"s3cr3t".into())).unwrap();
+        assert_eq!(sent(&cargo), BTreeMap::from([("runner_token", "s3cr3t")]));
+        assert!(cargo.payload.is_none());
+        let payload = pool("delivery = \"payload\"\n");
+        assert!(
+            load(&order(), &payload, &takes, Some(&"s3cr3t".into()))
+                .unwrap_err()
+                .contains("runner_token")
+        );
+        let nowhere = load(&order(), &meta, &self::takes(&[], &[]), Some(&"s3cr3t".into()));
+        assert!(nowhere.unwrap_err().contains("takes no meta key"));
+    }
+
+    #[test]
+    fn a_required_key_that_nobody_can_fill_is_named() {
+        let why = load(&order(), &pool("delivery = \"none\"\n"), &takes(&["colour"], &[]), None);
+        let why = why.unwrap_err();
+        assert!(why.contains("colour") && why.contains("[pools.meta]"), "{why}");
+    }
+
+    #[test]
+    fn what_the_operator_adds_has_its_placeholders_filled_and_the_unknown_is_empty() {
+        let pool = pool(
+            "delivery = \"none\"\npayload = \"{repository} {runner_name} {\\\"json\\\": 1}\"\n\
+             [pools.meta]\nREPO = \"on {owner}\"\n",
+        );
+        let mut order = order();
+        order.cause = None;
+        let takes = takes(&["REPO", "workflow_job_id"], &[]);
+        let cargo = load(&order, &pool, &takes, None).unwrap();
+        assert_eq!(sent(&cargo), BTreeMap::from([("REPO", "on octo"), ("workflow_job_id", "")]));
+        let payload = cargo.payload.unwrap();
+        assert_eq!(payload.expose_secret(), "octo/app roustabout-x64-0123456789abc {\"json\": 1}");
+    }
 }

@@ -17,6 +17,7 @@ mod rules;
 mod views;
 mod workers;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +25,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use forge::Forges;
+pub use children::phase_of;
+pub use forge::{Forges, report, runners_of};
 pub use health::Health;
 pub use rules::rules;
 pub use views::{PoolView, StatusView};
 
 use crate::config::Settings;
-use crate::ledger::{Event, JobId, State};
+use crate::ledger::{Event, JobId, PoolName, State};
+use crate::reconcile::Reconciler;
 use crate::store::{Delivery, OpenError, Store};
 use crate::{nomad, webhook};
 
@@ -47,7 +50,30 @@ pub enum StartError {
 pub(crate) enum Query {
     Status(oneshot::Sender<StatusView>),
     /// Why these open jobs wait, where their class has a reason.
-    Reasons(oneshot::Sender<std::collections::BTreeMap<JobId, String>>),
+    Reasons(oneshot::Sender<BTreeMap<JobId, String>>),
+    /// What the sweeps need to know.
+    Known(oneshot::Sender<Known>),
+    /// Something to be done, and whether it could be; answered when it is on disk.
+    Operate(Operation, oneshot::Sender<Result<(), String>>),
+}
+
+/// What people may ask of a running daemon.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Hire nobody new for the pool, for so long if that is said.
+    Pause(PoolName, Option<Duration>),
+    Resume(PoolName),
+    /// Look at the job again now.
+    Retry(JobId),
+}
+
+/// What the ledger knows already.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Repositories with open jobs or runners, by name.
+    pub repositories: BTreeSet<String>,
+    /// Children that are followed.
+    pub children: BTreeSet<String>,
 }
 
 /// A running engine. Dropping it does not stop it.
@@ -82,12 +108,13 @@ impl Engine {
             // The receiver lives in this function: it cannot be closed yet.
             let _ = hand.send(delivery);
         }
-        let state = State::load(
+        let mut state = State::load(
             rules(&settings),
             unfinished.repositories,
             unfinished.jobs,
             unfinished.runners,
         );
+        state.pauses = unfinished.pauses;
         let (events, incoming) = mpsc::unbounded_channel::<Event>();
         let (queries, asked) = mpsc::channel(16);
         let (live, living) = watch::channel(children::Living::default());
@@ -103,8 +130,18 @@ impl Engine {
         let places = children::places(&settings, &nomad, &state);
         // What lives is told first, so that the first listing is about all of it.
         live.send_replace(children::living(&state, &nomad));
+        let reconciler = Reconciler {
+            settings: settings.clone(),
+            forges: forges.clone(),
+            nomad: nomad.clone(),
+            store: store.clone(),
+            hand: hand.clone(),
+            events: events.clone(),
+            asking: Asking { queries: queries.clone(), health: health.clone() },
+        };
         let helpers = vec![
             tokio::spawn(children::follow(nomad.clone(), places, living, events, health.clone())),
+            tokio::spawn(reconciler.run()),
             tokio::spawn(probes::run(forges, nomad, health.clone())),
             tokio::spawn(prune(store.clone(), settings.store.retention)),
         ];
@@ -120,6 +157,7 @@ impl Engine {
             health: health.clone(),
             stop: stop.clone(),
             grace: settings.shutdown_grace,
+            early: Some(Vec::new()),
             over: None,
         };
         let running = tokio::spawn(async move {
@@ -152,7 +190,21 @@ impl Asking {
         told.await.ok()
     }
 
-    pub async fn reasons(&self) -> Option<std::collections::BTreeMap<JobId, String>> {
+    pub async fn known(&self) -> Option<Known> {
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Known(answer)).await.ok()?;
+        told.await.ok()
+    }
+
+    /// Done and on disk, or (in words) why not.
+    pub async fn operate(&self, operation: Operation) -> Result<(), String> {
+        let ending = || "the daemon is ending".to_owned();
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Operate(operation, answer)).await.map_err(|_| ending())?;
+        told.await.map_err(|_| ending())?
+    }
+
+    pub async fn reasons(&self) -> Option<BTreeMap<JobId, String>> {
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Reasons(answer)).await.ok()?;
         told.await.ok()

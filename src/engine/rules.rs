@@ -9,6 +9,7 @@ pub fn rules(settings: &Settings) -> Rules {
     Rules {
         name_prefix: settings.runners.name_prefix.clone(),
         max: settings.runners.max,
+        robots: settings.runners.robots.clone(),
         pools: settings.pools.iter().map(pool).collect(),
     }
 }
@@ -37,7 +38,10 @@ fn pool(pool: &config::Pool) -> Pool {
         forks: pool.forks,
         placement_timeout: pool.placement_timeout,
         boot_timeout: pool.boot_timeout,
+        idle_timeout: pool.idle_timeout,
         release_grace: pool.release_grace,
+        max_lifetime: pool.max_lifetime,
+        robots_per_repository: pool.robots_per_repository,
         meta: pool.meta.clone(),
     }
 }

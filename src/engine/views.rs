@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::ledger::{JobId, State, Time, why};
+use super::Known;
+use crate::ledger::{JobId, ScopeKey, State, Time, why};
 
 #[derive(Debug, Serialize)]
 pub struct StatusView {
@@ -35,6 +36,10 @@ pub struct PoolView {
     /// What takes up room.
     pub alive: usize,
     pub max_runners: u32,
+    /// It hires nobody new,
+    pub paused: bool,
+    /// and until when, if that was said.
+    pub paused_until: Option<String>,
     /// Why jobs wait, one line for each reason.
     pub waiting_for: Vec<String>,
 }
@@ -56,6 +61,7 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
             classes().filter_map(|(key, _)| why::class_waits(state, key, now)).collect();
         reasons.sort();
         reasons.dedup();
+        let pause = state.pauses.get(&pool.name);
         PoolView {
             name: pool.name.0.clone(),
             nomad_job: pool.nomad_job.clone(),
@@ -65,6 +71,8 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
             busy: runners().filter(|r| r.took.is_some()).count(),
             alive: runners().filter(|r| r.is_alive()).count(),
             max_runners: pool.max_runners,
+            paused: pause.is_some(),
+            paused_until: pause.and_then(|until| until.map(|at| at.to_string())),
             waiting_for: reasons,
         }
     });
@@ -97,4 +105,17 @@ pub fn reasons(state: &State, now: Time) -> BTreeMap<JobId, String> {
     classes
         .flat_map(|(class, why)| class.waiting.iter().map(move |id| (*id, why.clone())))
         .collect()
+}
+
+/// What the sweeps need to know.
+pub fn known(state: &State) -> Known {
+    let jobs = state.by_repository.keys().filter_map(|id| state.repositories.get(id));
+    let runners = state.runners.values().filter_map(|runner| match runner.class.scope {
+        ScopeKey::Repository(id) => state.repositories.get(&id),
+        ScopeKey::Organization(_) => None,
+    });
+    Known {
+        repositories: jobs.chain(runners).map(|repository| repository.full_name.clone()).collect(),
+        children: state.runners.values().filter_map(|runner| runner.child.clone()).collect(),
+    }
 }

@@ -127,6 +127,13 @@ impl Crew {
             Request::AskJob { full_name, job } => {
                 Event::JobSeen { job, answer: self.forge.job(&full_name, job).await }
             }
+            Request::DeleteStray { runner, target, id } => {
+                // Whatever comes of it, the next listing shows.
+                if let Err(failure) = self.forge.delete(&target, id).await {
+                    tracing::debug!(%runner, reason = failure.reason, "stray runner not deleted");
+                }
+                return None;
+            }
             Request::WatchParent { .. } => return None,
         })
     }

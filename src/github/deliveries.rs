@@ -4,9 +4,11 @@
 //! Source: docs.github.com/en/rest/orgs/webhooks; OpenAPI `hook-delivery-item`.
 
 use jiff::Timestamp;
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::runs::Conditional;
 use super::transport::{self, Call, Client, Target};
 use super::wire;
 
@@ -44,23 +46,30 @@ struct WireRequest {
 }
 
 impl Client {
-    /// `GET /orgs/…/hooks/:id/deliveries`, newest first, down to and without the delivery `after`.
+    /// `GET /orgs/…/hooks/:id/deliveries`, newest first, down to and without the delivery `after`;
+    /// if the newest are others than when `etag` was told.
     pub async fn deliveries_after(
         &self,
         login: &str,
         hook: u64,
         after: Option<u64>,
-    ) -> Result<Vec<Delivery>, Error> {
+        etag: Option<&str>,
+    ) -> Result<Conditional<Vec<Delivery>>, Error> {
         let id = hook.to_string();
         let path = vec!["orgs", login, "hooks", &id, "deliveries"];
-        let call = Call::get(path).query("per_page", "100");
+        let mut call = Call::get(path).query("per_page", "100");
+        call.etag = etag;
         let request = call.name();
         let mut answer = self.call(call).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Conditional::Unchanged);
+        }
+        let etag = answer.etag();
         let mut all: Vec<Delivery> = Vec::new();
         for _ in 0..MAX_PAGES {
             for delivery in transport::parse::<Vec<Delivery>>(request.clone(), &answer)? {
                 if after.is_some_and(|after| delivery.id <= after) {
-                    return Ok(all);
+                    return Ok(Conditional::Fresh { value: all, etag });
                 }
                 all.push(delivery);
             }
@@ -69,7 +78,7 @@ impl Client {
             call.target = Target::Url(next);
             answer = self.call(call).await?;
         }
-        Ok(all)
+        Ok(Conditional::Fresh { value: all, etag })
     }
 
     /// `GET /orgs/…/hooks/:id/deliveries/:id`: the payload that was sent, as JSON.
@@ -87,7 +96,7 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
-    use crate::github::testing;
+    use crate::github::{Conditional, testing};
     use serde_json::json;
     use wiremock::matchers::{path, query_param, query_param_is_missing};
     use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -120,7 +129,8 @@ mod tests {
             .mount(&server)
             .await;
         let client = testing::client(&server.uri());
-        let new = client.deliveries_after("o", 9, Some(2)).await.unwrap();
+        let new = client.deliveries_after("o", 9, Some(2), None).await.unwrap();
+        let Conditional::Fresh { value: new, .. } = new else { panic!("{new:?}") };
         assert_eq!(new.iter().map(|d| d.id).collect::<Vec<_>>(), [5, 4, 3]);
         assert_eq!(new.iter().map(|d| d.failed()).collect::<Vec<_>>(), [false, true, false]);
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::registration;
+use super::runs::Conditional;
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -52,26 +53,30 @@ impl Client {
     pub async fn hooks(&self, repo: &str) -> Result<Vec<Hook>, Error> {
         let mut path = registration::repository(repo);
         path.push("hooks");
-        self.hooks_at(path).await
+        self.pages(Call::get(path), read).await
     }
 
-    /// `GET /orgs/…/hooks`, all pages. Needs "Webhooks: read" of the organization.
-    pub async fn organization_hooks(&self, login: &str) -> Result<Vec<Hook>, Error> {
-        self.hooks_at(vec!["orgs", login, "hooks"]).await
+    /// `GET /orgs/…/hooks`, all pages, if they are others than when `etag` was told. Needs
+    /// "Webhooks: read" of the organization.
+    pub async fn organization_hooks_if_changed(
+        &self,
+        login: &str,
+        etag: Option<&str>,
+    ) -> Result<Conditional<Vec<Hook>>, Error> {
+        self.pages_if_changed(Call::get(vec!["orgs", login, "hooks"]), etag, read).await
     }
+}
 
-    async fn hooks_at(&self, path: Vec<&str>) -> Result<Vec<Hook>, Error> {
-        let hook = |wire: WireHook| Hook {
-            id: wire.id,
-            url: wire.config.url,
-            events: wire.events,
-            active: wire.active,
-            content_type: wire.config.content_type,
-            last_response: wire.last_response,
-        };
-        let all = self.pages(Call::get(path), |page: Vec<WireHook>| page).await?;
-        Ok(all.into_iter().map(hook).collect())
-    }
+fn read(page: Vec<WireHook>) -> Vec<Hook> {
+    let hook = |wire: WireHook| Hook {
+        id: wire.id,
+        url: wire.config.url,
+        events: wire.events,
+        active: wire.active,
+        content_type: wire.config.content_type,
+        last_response: wire.last_response,
+    };
+    page.into_iter().map(hook).collect()
 }
 
 #[cfg(test)]

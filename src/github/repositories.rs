@@ -1,11 +1,12 @@
 //! A repository's own data, and the short form of it that runs carry.
 
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::error::Error;
 use super::registration;
 use super::runs::Conditional;
-use super::transport::{Call, Client};
+use super::transport::{self, Call, Client};
 
 /// A repository as a run names it. Know repositories by `id`: names change.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -98,6 +99,23 @@ impl Client {
     pub async fn repository(&self, repo: &str) -> Result<Repository, Error> {
         let call = Call::get(registration::repository(repo));
         Ok(self.read::<WireRepository>(call).await?.0.into())
+    }
+
+    /// As [`repository`](Self::repository), if it is another than when `etag` was told.
+    pub async fn repository_if_changed(
+        &self,
+        repo: &str,
+        etag: Option<&str>,
+    ) -> Result<Conditional<Repository>, Error> {
+        let mut call = Call::get(registration::repository(repo));
+        call.etag = etag;
+        let request = call.name();
+        let answer = self.call(call).await?;
+        if answer.status == StatusCode::NOT_MODIFIED {
+            return Ok(Conditional::Unchanged);
+        }
+        let wire: WireRepository = transport::parse(request, &answer)?;
+        Ok(Conditional::Fresh { value: wire.into(), etag: answer.etag() })
     }
 
     /// `GET /user/repos`: every repository that the token's user owns, works on, or sees through

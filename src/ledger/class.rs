@@ -50,6 +50,8 @@ pub struct Class {
     pub waiting: BTreeSet<JobId>,
     /// Those of them that no live dispatch names as its cause.
     pub unnamed: BTreeSet<JobId>,
+    /// Those of them that robots caused.
+    pub robots: BTreeSet<JobId>,
     /// In which repositories they wait, and how many in each.
     pub repositories: BTreeMap<RepositoryId, usize>,
     /// Every runner of the class that is not gone, whatever its state.
@@ -88,10 +90,14 @@ impl Class {
         if job.cause_of.is_none() {
             self.unnamed.insert(job.id());
         }
+        if job.robot {
+            self.robots.insert(job.id());
+        }
     }
 
     pub(super) fn strike(&mut self, job: JobId, repository: RepositoryId) {
         self.unnamed.remove(&job);
+        self.robots.remove(&job);
         if self.waiting.remove(&job)
             && let Some(count) = self.repositories.get_mut(&repository)
         {

@@ -27,6 +27,17 @@ pub enum Record {
         key: ClassKey,
         reason: Option<String>,
     },
+    /// A pool hires nobody new; the inner `None`: until it is told otherwise. The outer `None`:
+    /// it hires again.
+    Pause {
+        pool: PoolName,
+        until: Option<Option<super::Time>>,
+    },
+    /// A line of a job's or runner's story, for whoever asks why.
+    Happened {
+        at: super::Time,
+        note: Box<Note>,
+    },
     /// The delivery is folded and leaves the inbox.
     Folded(DeliveryId),
 }
@@ -96,6 +107,12 @@ pub enum Request {
         at: ChildAt,
     },
     DeleteRegistration {
+        runner: RunnerName,
+        target: Target,
+        id: u64,
+    },
+    /// A registration of ours that nobody knows; the next listing tells what came of it.
+    DeleteStray {
         runner: RunnerName,
         target: Target,
         id: u64,

@@ -77,6 +77,20 @@ pub enum Event {
     ParentChanged {
         pool: super::PoolName,
     },
+    /// Hire nobody new for the pool, until then if it was said.
+    Pause {
+        pool: super::PoolName,
+        until: Option<Time>,
+    },
+    Resume {
+        pool: super::PoolName,
+    },
+    /// Look at this job again now, whatever backoff says.
+    Retry {
+        job: JobId,
+    },
+    /// A look at GitHub or Nomad.
+    Observed(Box<super::observation::Observation>),
     /// A timer is due.
     Tick,
 }
@@ -142,6 +156,10 @@ pub enum ChildPhase {
     NotPlaced,
     /// An allocation is not terminal.
     Placed,
-    /// Its job is dead and all its allocations are terminal, or Nomad has forgotten it.
-    Ended { how: String },
+    /// Its allocation was lost, and Nomad has started another in its place: that one has a
+    /// credential that is used up.
+    Replaced,
+    /// Its job is dead and all its allocations are terminal, or Nomad has forgotten it;
+    /// `placed`: it had an allocation, or may have had one.
+    Ended { how: String, placed: bool },
 }

@@ -52,6 +52,9 @@ pub struct JobReport {
     pub runner_name: Option<String>,
     pub url: Option<String>,
     pub created_at: Option<Time>,
+    /// The login that caused it, where that was said.
+    #[serde(default)]
+    pub actor: Option<String>,
 }
 
 /// What pools and policy say of a job. Only `Serve` makes demand.
@@ -96,6 +99,9 @@ pub struct Job {
     pub received_at: Time,
     pub pool: Option<PoolName>,
     pub verdict: Verdict,
+    /// Caused by one of `[runners] robots`.
+    #[serde(default)]
+    pub robot: bool,
     /// Whether its run's head is a fork, once GitHub has said so.
     pub fork: Option<bool>,
     /// The runner whose dispatch named this job as its cause; at most one that is alive.

@@ -11,6 +11,7 @@ pub mod event;
 pub mod ids;
 pub mod job;
 pub mod matching;
+pub mod observation;
 pub mod policy;
 pub mod pool;
 pub mod repository;

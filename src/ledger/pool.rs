@@ -40,7 +40,12 @@ pub struct Pool {
     pub forks: bool,
     pub placement_timeout: Duration,
     pub boot_timeout: Duration,
+    /// Registered and given no job although jobs wait.
+    pub idle_timeout: Duration,
     pub release_grace: Duration,
+    pub max_lifetime: Duration,
+    /// At most so many of a repository's runners for robots while people wait elsewhere.
+    pub robots_per_repository: Option<u32>,
     pub meta: BTreeMap<String, String>,
 }
 
@@ -73,6 +78,8 @@ pub struct Rules {
     pub name_prefix: String,
     /// Over all pools.
     pub max: u32,
+    /// Whose jobs count as a robot's: logins.
+    pub robots: Vec<String>,
     /// In the file's order: the first that matches has the job.
     pub pools: Vec<Pool>,
 }

@@ -78,6 +78,12 @@ pub struct Runner {
     pub took: Option<Took>,
     /// Let go as soon as the outcome of its dispatch is known.
     pub unwanted: bool,
+    /// Let go for good: its time is over, or something has been done to it. Never supply again.
+    #[serde(default)]
+    pub spent: bool,
+    /// It was told that it is older than `max_lifetime`.
+    #[serde(default)]
+    pub told_old: bool,
     /// The job that caused the hiring.
     pub cause: Option<JobId>,
     /// Kept with the row because Nomad keeps idempotency per parent.
@@ -90,11 +96,17 @@ pub struct Runner {
     pub hired_at: Time,
     /// When the first request left; an hour later nobody sends again.
     pub first_sent_at: Option<Time>,
+    /// When the last one left, which is the one that counts for `placement_timeout`.
+    #[serde(default)]
+    pub last_sent_at: Option<Time>,
     /// How often the request left.
     pub sends: u32,
     /// When its credential ends (a time, not the secret).
     pub credential_ends: Option<Time>,
     pub placed_at: Option<Time>,
+    /// When GitHub was first seen to list it.
+    #[serde(default)]
+    pub registered_at: Option<Time>,
     pub github_id: Option<u64>,
     /// Failed tries in a row of whatever is being tried now.
     pub tries: u32,
@@ -103,9 +115,45 @@ pub struct Runner {
     /// A question about it is under way; a restart forgets and asks again.
     #[serde(skip)]
     pub in_flight: bool,
+    /// When its deadlines are looked at next: its one timer for them.
+    #[serde(skip)]
+    pub clock: Option<Time>,
 }
 
 impl Runner {
+    /// One that is owed a dispatch, and of which nothing else is known.
+    pub fn new(name: RunnerName, class: ClassKey, scope_name: String, now: Time) -> Self {
+        Self {
+            name,
+            class,
+            scope_name,
+            state: RunnerState::Wanted,
+            took: None,
+            unwanted: false,
+            spent: false,
+            told_old: false,
+            cause: None,
+            namespace: None,
+            region: None,
+            parent: String::new(),
+            child: None,
+            nameless: false,
+            hired_at: now,
+            first_sent_at: None,
+            last_sent_at: None,
+            sends: 0,
+            credential_ends: None,
+            placed_at: None,
+            registered_at: None,
+            github_id: None,
+            tries: 0,
+            reason: None,
+            ended_at: None,
+            in_flight: false,
+            clock: None,
+        }
+    }
+
     /// Hired, wanted, and not yet busy.
     pub fn is_supply(&self) -> bool {
         self.took.is_none()
@@ -147,7 +195,7 @@ impl Runner {
             ) => true,
             _ => false,
         };
-        untouched && self.took.is_none()
+        untouched && !self.spent && self.took.is_none()
     }
 
     /// The look that must come just before a stop.

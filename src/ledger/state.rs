@@ -32,6 +32,12 @@ pub struct State {
     pub credentials: BTreeMap<ScopeKey, CredentialState>,
     /// Pools whose parameterized job refused a dispatch.
     pub refusals: BTreeMap<PoolName, Gate>,
+    /// Pools whose runners keep ending unused.
+    pub breakers: BTreeMap<PoolName, Breaker>,
+    /// Pools that hire nobody new, and until when, if that was said.
+    pub pauses: BTreeMap<PoolName, Option<Time>>,
+    /// What has been looked at since the start.
+    pub swept: Swept,
     pub nomad: NomadState,
     pub forks: BTreeMap<RunId, ForkAnswer>,
     /// The class in whose demand a job stands.
@@ -64,6 +70,26 @@ pub struct Gate {
     pub probe: Option<RunnerName>,
 }
 
+/// Counts ends without a job over a whole pool, those together once; opens at the third.
+#[derive(Debug, Clone, Default)]
+pub struct Breaker {
+    pub ends: u32,
+    /// When the last of them was counted: who had been sent before then ended together with it.
+    pub counted_at: Option<Time>,
+    /// Set while it is open.
+    pub gate: Option<Gate>,
+}
+
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Every served repository has been asked about once.
+    pub all: bool,
+    /// And every question about a fork that this raised is answered: runners may be let go.
+    pub settled: bool,
+    /// GitHub does not let us see these; their own classes are left alone.
+    pub refused: BTreeSet<RepositoryId>,
+}
+
 #[derive(Debug)]
 pub enum NomadState {
     /// Since the start Nomad has not shown its children: nobody is hired.
@@ -91,6 +117,10 @@ pub enum ForkAnswer {
 pub enum Timer {
     Class(ClassKey),
     Runner(RunnerName),
+    /// One of the deadlines of its life.
+    Deadline(RunnerName),
+    Breaker(PoolName),
+    Pause(PoolName),
     Credential(ScopeKey),
     Refusal(PoolName),
     Nomad,
@@ -110,6 +140,9 @@ impl State {
             turn: None,
             credentials: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            breakers: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            swept: Swept::default(),
             nomad: NomadState::Unlisted { reason: None },
             forks: BTreeMap::new(),
             enlisted: BTreeMap::new(),
@@ -177,6 +210,11 @@ impl State {
         let pool = self.rules.pool(job.pool.as_ref()?)?;
         let repository = self.repositories.get(&job.repository)?;
         Some(self.class_key(pool, repository, job.report.run))
+    }
+
+    /// Whether no question about a fork is open: an answer may bring demand back.
+    pub fn forks_are_known(&self) -> bool {
+        self.forks.values().all(|answer| matches!(answer, ForkAnswer::Known(_)))
     }
 
     pub fn supply(&self, class: &Class) -> usize {
@@ -255,6 +293,17 @@ impl State {
     /// When `Event::Tick` is due next.
     pub fn next_timer(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Sets the one timer for a runner's deadlines, or takes it away.
+    pub(super) fn set_clock(&mut self, name: &RunnerName, at: Option<Time>) {
+        let Some(runner) = self.runners.get_mut(name) else { return };
+        if let Some(old) = std::mem::replace(&mut runner.clock, at) {
+            self.timers.remove(&(old, Timer::Deadline(name.clone())));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, Timer::Deadline(name.clone())));
+        }
     }
 
     pub(super) fn set_timer(&mut self, at: Time, timer: Timer) {

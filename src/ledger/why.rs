@@ -63,6 +63,18 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
     let Some(pool) = state.rules.pool(&key.pool) else {
         return format!("its pool {} is no longer in the config", key.pool);
     };
+    match state.pauses.get(&key.pool) {
+        Some(Some(until)) => return format!("pool {} is paused until {until}", key.pool),
+        Some(None) => return format!("pool {} is paused", key.pool),
+        None => {}
+    }
+    if let Some(gate) = state.breakers.get(&key.pool).and_then(|b| b.gate.as_ref()) {
+        return format!(
+            "pool {} hires one runner at a time, for they keep ending without a job (the last: {}); \
+             the next is tried at {}",
+            key.pool, gate.reason, gate.until
+        );
+    }
     if let Some(gate) = state.refusals.get(&key.pool) {
         return format!(
             "Nomad refused the dispatch: {}; tried again at {} or when the job changes",

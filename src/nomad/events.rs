@@ -69,8 +69,14 @@ impl Client {
             Call::get(&segments).at(place).query("topic", "Job").query("topic", "Allocation");
         call.timeout = LONGEST;
         let request = call.name();
-        let response = self.open(call).await?;
-        let mut stream = EventStream { response, request, buffer: Vec::new(), started: false };
+        let silent = |_| Error::Unavailable {
+            request: request.clone(),
+            reason: "no answer in time; does something before Nomad hold streams back?".to_owned(),
+        };
+        let opened = tokio::time::timeout(FIRST_SIGN, self.open(call)).await;
+        let response = opened.map_err(silent)??;
+        let mut stream =
+            EventStream { response, request: request.clone(), buffer: Vec::new(), started: false };
         // Whatever is buffered at the server comes with the first sign; nobody needs it, for
         // everything is listed after this.
         stream.next().await?;

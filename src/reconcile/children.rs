@@ -5,28 +5,44 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
-use super::{Reconciler, repository};
+use super::{Reconciler, refuses, repository};
 use crate::engine::phase_of;
+use crate::github;
 use crate::ledger::event::ChildPhase;
 use crate::ledger::observation::{Found, Observation};
 use crate::ledger::{Repository, Time, runner_name};
 use crate::nomad::{Error, JobStatus, Place};
 
+/// How far a listing of children came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    Whole,
+    /// A namespace refuses, or GitHub does not say yet where a child belongs.
+    InPart,
+    /// Nomad is away.
+    No,
+}
+
 impl Reconciler {
-    /// Whether every namespace has answered.
-    pub(super) async fn list_children(&self) -> bool {
+    /// Tells of what nobody follows, once every namespace has answered, be it by a refusal.
+    pub(super) async fn list_children(&self) -> Listed {
         let mut found = Vec::new();
+        let mut listed = Listed::Whole;
         for place in self.places() {
-            match self.children_at(&place).await {
-                Ok(children) => found.extend(children),
+            match self.children_at(&place, &mut found).await {
+                Ok(Listed::Whole) => {}
+                Ok(less) => listed = less,
                 Err(error) => {
                     warn!(%error, namespace = place.namespace, "children not listed");
-                    return false;
+                    if let Error::Unavailable { .. } = error {
+                        return Listed::No;
+                    }
+                    listed = Listed::InPart;
                 }
             }
         }
         self.tell(Observation::Children(found));
-        true
+        listed
     }
 
     fn places(&self) -> Vec<Place> {
@@ -39,11 +55,11 @@ impl Reconciler {
         distinct.into_iter().map(|(namespace, region)| Place { namespace, region }).collect()
     }
 
-    async fn children_at(&self, place: &Place) -> Result<Vec<Found>, Error> {
+    async fn children_at(&self, place: &Place, found: &mut Vec<Found>) -> Result<Listed, Error> {
         let prefix = &self.settings.runners.name_prefix;
         let listed = self.nomad.children_by_token_prefix(place, &format!("{prefix}-")).await?;
-        let followed = self.known.borrow().children.clone();
-        let mut found = Vec::new();
+        let followed = self.asking.known().await.unwrap_or_default().children;
+        let mut whole = Listed::Whole;
         for stub in listed.into_iter().filter(|stub| !followed.contains(&stub.id)) {
             let counts = &stub.counts;
             let at_work = counts.starting + counts.running + counts.unknown > 0;
@@ -65,8 +81,17 @@ impl Reconciler {
                 continue;
             }
             let scope = scope.split_once('#').map_or(scope, |(scope, _)| scope);
+            let repository = match self.repository_of(scope).await {
+                Ok(repository) => repository,
+                // Taken up by a later listing, when it is known where it belongs.
+                Err(error) => {
+                    warn!(%error, child = stub.id, "child of ours not taken up yet");
+                    whole = Listed::InPart;
+                    continue;
+                }
+            };
             found.push(Found {
-                repository: self.repository_of(scope).await.map(Box::new),
+                repository: repository.map(Box::new),
                 nameless: !job.meta.contains_key("runner_name"),
                 parent: stub.parent_id.unwrap_or_default(),
                 namespace: Some(place.namespace.clone()),
@@ -77,14 +102,18 @@ impl Reconciler {
                 phase,
             });
         }
-        Ok(found)
+        Ok(whole)
     }
 
     /// The repository that a token's scope names; `None` for an organization, or where GitHub
-    /// does not know it any more.
-    async fn repository_of(&self, scope: &str) -> Option<Repository> {
-        let (owner, _) = scope.split_once('/')?;
-        let client = self.forges.client(owner).ok()?;
-        client.repository(scope).await.ok().map(|wire| repository(&wire))
+    /// does not show it any more.
+    async fn repository_of(&self, scope: &str) -> Result<Option<Repository>, github::Error> {
+        let Some((owner, _)) = scope.split_once('/') else { return Ok(None) };
+        let Ok(client) = self.forges.client(owner) else { return Ok(None) };
+        match client.repository(scope).await {
+            Ok(wire) => Ok(Some(repository(&wire))),
+            Err(error) if refuses(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

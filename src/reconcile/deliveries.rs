@@ -2,33 +2,55 @@
 //! nobody has to press "redeliver". Repository hooks have no log that a token for runners may
 //! read; their jobs are found by the sweep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tracing::{debug, info, warn};
 
 use super::{Reconciler, refuses};
-use crate::github::{Client, Error, Hook};
+use crate::github::{Client, Conditional, Error, Hook};
 use crate::ledger::{DeliveryId, Time};
 use crate::store::{Delivery, Kept};
 use crate::webhook::read_workflow_job;
 
+/// What was seen the last time, so that asking again costs nothing while nothing is new.
+#[derive(Default)]
+pub struct Memory {
+    /// By organization: the tag, and its hooks.
+    hooks: BTreeMap<String, (Option<String>, Vec<Hook>)>,
+    /// By hook: the tag of its log.
+    logs: BTreeMap<u64, Option<String>>,
+}
+
 impl Reconciler {
-    pub(super) async fn fetch_failed_deliveries(&self, organizations: &BTreeSet<String>) {
+    pub(super) async fn fetch_failed_deliveries(
+        &self,
+        organizations: &BTreeSet<String>,
+        memory: &mut Memory,
+    ) {
         for login in organizations {
             let Ok(client) = self.forges.client(login) else { continue };
-            let hooks = match client.organization_hooks(login).await {
-                Ok(hooks) => hooks,
+            let etag = memory.hooks.get(login).and_then(|(etag, _)| etag.clone());
+            match client.organization_hooks_if_changed(login, etag.as_deref()).await {
+                Ok(Conditional::Unchanged) => {}
+                Ok(Conditional::Fresh { value, etag }) => {
+                    memory.hooks.insert(login.clone(), (etag, value));
+                }
                 // Most tokens for runners may not read hooks; then the sweep has to do.
                 Err(error) => {
                     debug!(organization = login, %error, "hooks not readable");
                     continue;
                 }
-            };
-            for hook in hooks.iter().filter(|hook| self.is_ours(hook)) {
-                if let Err(error) = self.fetch(client, login, hook).await
-                    && !refuses(&error)
-                {
-                    warn!(organization = login, %error, "failed deliveries not fetched");
+            }
+            let hooks = memory.hooks.get(login).into_iter().flat_map(|(_, hooks)| hooks);
+            for hook in hooks.filter(|hook| self.is_ours(hook)) {
+                let log = memory.logs.entry(hook.id).or_default();
+                match self.fetch(client, login, hook, log.as_deref()).await {
+                    Ok(Some(etag)) => *log = etag,
+                    Ok(None) => {}
+                    Err(error) if refuses(&error) => {}
+                    Err(error) => {
+                        warn!(organization = login, %error, "failed deliveries not fetched");
+                    }
                 }
             }
         }
@@ -43,27 +65,49 @@ impl Reconciler {
         hook.active && sends_jobs && path
     }
 
-    async fn fetch(&self, client: &Client, login: &str, hook: &Hook) -> Result<(), Error> {
+    /// The tag of the log, once all that is new in it is kept.
+    async fn fetch(
+        &self,
+        client: &Client,
+        login: &str,
+        hook: &Hook,
+        etag: Option<&str>,
+    ) -> Result<Option<Option<String>>, Error> {
         let cursor = format!("deliveries/{login}/{}", hook.id);
         let after = self.store.cursor(&cursor).await;
-        let new = client.deliveries_after(login, hook.id, after).await?;
-        let Some(newest) = new.iter().map(|delivery| delivery.id).max() else { return Ok(()) };
-        // Oldest first, as they should have come.
-        for missed in new.iter().rev().filter(|d| d.failed() && d.event == "workflow_job") {
-            let Some(payload) = client.delivered_payload(login, hook.id, missed.id).await? else {
-                continue;
+        let (new, etag) = match client.deliveries_after(login, hook.id, after, etag).await? {
+            Conditional::Unchanged => return Ok(None),
+            Conditional::Fresh { value, etag } => (value, etag),
+        };
+        let Some(newest) = new.iter().map(|delivery| delivery.id).max() else {
+            return Ok(Some(etag));
+        };
+        let missed = new.iter().filter(|d| d.failed() && d.event == "workflow_job");
+        // Newest first, and of each job only that: nobody is hired for what has ended since.
+        let mut told = BTreeSet::new();
+        let mut newest_of_jobs = Vec::new();
+        for missed in missed {
+            let payload = match client.delivered_payload(login, hook.id, missed.id).await {
+                Ok(Some(payload)) => payload,
+                // Too old by now.
+                Ok(None) | Err(Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
             };
             let Ok(job) = read_workflow_job(payload.to_string().as_bytes()) else { continue };
+            if job.report.as_ref().is_none_or(|report| told.insert(report.id)) {
+                newest_of_jobs.push((missed.guid.clone(), job));
+            }
+        }
+        for (guid, job) in newest_of_jobs.into_iter().rev() {
             let delivery = Delivery {
-                id: DeliveryId(missed.guid.clone()),
+                id: DeliveryId(guid.clone()),
                 received_at: Time::from(jiff::Timestamp::now()),
                 repository: job.repository,
                 report: job.report,
-                sender: job.sender,
             };
             match self.store.keep(delivery.clone()).await {
                 Ok(Kept::New) => {
-                    info!(delivery = missed.guid, organization = login, "missed webhook fetched");
+                    info!(delivery = guid, organization = login, "missed webhook fetched");
                     // Closed: the daemon is ending, and the inbox has it.
                     let _ = self.hand.send(delivery);
                 }
@@ -71,13 +115,13 @@ impl Reconciler {
                 // The cursor stays, so that it is fetched again.
                 Err(error) => {
                     warn!(%error, "a missed webhook cannot be kept");
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
         if let Err(error) = self.store.set_cursor(&cursor, newest).await {
             warn!(%error, "cannot remember which deliveries were seen");
         }
-        Ok(())
+        Ok(Some(etag))
     }
 }

@@ -1,5 +1,175 @@
-//! The place of reconciliation: comparing the ledger with what GitHub and Nomad say, by sweeps
-//! and by failed deliveries, speaking only in observations.
+//! Compares the ledger with what GitHub and Nomad say, so that nothing hangs on a webhook that
+//! never came: queued jobs are found by sweeps, failed deliveries in an organization hook's
+//! log, runners and children that are ours and unknown by listing both.
 //!
-//! Not built yet. Until it is, a webhook that never arrived is not found again, and children
-//! of a lost database are not adopted. `docs/architecture.md` says what will stand here.
+//! It speaks only in observations and deliveries, and decides nothing. `sweep` looks at one
+//! repository, `served` knows which there are.
+
+mod children;
+mod deliveries;
+mod runners;
+mod served;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use self::children::Listed;
+use crate::config::Settings;
+use crate::engine::{Asking, Forges};
+use crate::github;
+use crate::ledger::observation::Observation;
+use crate::ledger::{Event, Repository, RepositoryId, Visibility};
+use crate::store::Store;
+use crate::{nomad, webhook};
+
+/// Repositories that are looked at at the same time.
+const AT_ONCE: usize = 4;
+/// Between tries to list the children at the start, for until then nobody is hired.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
+/// A repository is looked at often for so long after it last had open demand.
+const RECENT: Duration = Duration::from_secs(24 * 3600);
+
+pub struct Reconciler {
+    pub settings: Arc<Settings>,
+    pub forges: Forges,
+    pub nomad: nomad::Client,
+    pub store: Store,
+    pub hand: webhook::Hand,
+    pub events: mpsc::UnboundedSender<Event>,
+    pub asking: Asking,
+}
+
+impl Reconciler {
+    /// Runs until it is aborted: everything at the start and each `full_sweep_interval`, what
+    /// is or lately was open each `sweep_interval`.
+    pub async fn run(self) {
+        let github = &self.settings.github;
+        // Without webhooks the sweeps are all there is.
+        let full = match self.settings.webhook.enabled {
+            true => github.full_sweep_interval,
+            false => github.sweep_interval,
+        };
+        let mut served = served::Served::new(self.settings.clone(), self.forges.clone());
+        let mut memories: BTreeMap<String, sweep::Memory> = BTreeMap::new();
+        let mut recent: BTreeMap<String, Instant> = BTreeMap::new();
+        let mut runners = runners::Memory::default();
+        let mut hooks = deliveries::Memory::default();
+        let mut next_full = Instant::now();
+        let mut first = true;
+        // Before the sweep, so that nobody is hired for a job whose runner is there already.
+        while self.list_children().await == Listed::No {
+            tokio::time::sleep(LIST_AGAIN).await;
+        }
+        loop {
+            let everything = Instant::now() >= next_full;
+            let now = Instant::now();
+            let Some(known) = self.asking.known().await else { return };
+            recent.extend(known.repositories.into_iter().map(|name| (name, now)));
+            recent.retain(|_, seen| seen.elapsed() < RECENT);
+            let names: Vec<String> = match everything {
+                true => served.refresh().await.into_iter().chain(recent.keys().cloned()).collect(),
+                false => recent.keys().cloned().collect(),
+            };
+            let whole = self.sweep(names, &mut memories).await;
+            if everything {
+                next_full = now + full;
+                // First the children, so that a runner of one is not taken for a stray.
+                let listed = self.list_children().await;
+                if listed == Listed::Whole {
+                    let targets = served.targets();
+                    self.list_runners(targets, &mut runners).await;
+                }
+                self.fetch_failed_deliveries(&served.organizations(), &mut hooks).await;
+                if first && whole && listed == Listed::Whole {
+                    first = false;
+                    self.tell(Observation::SweptAll);
+                } else if first {
+                    // Something did not answer: nobody is let go until it has.
+                    next_full = now + github.sweep_interval.min(full);
+                }
+            }
+            let next = next_full.min(Instant::now() + github.sweep_interval);
+            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    fn tell(&self, observation: Observation) {
+        // Closed: the daemon is ending, and so is this task.
+        let _ = self.events.send(Event::Observed(Box::new(observation)));
+    }
+
+    /// Looks at these repositories; whether all of them were answered, be it by a refusal.
+    async fn sweep(
+        &self,
+        mut names: Vec<String>,
+        memories: &mut BTreeMap<String, sweep::Memory>,
+    ) -> bool {
+        names.sort_by_key(|name| name.to_lowercase());
+        names.dedup_by_key(|name| name.to_lowercase());
+        let mut whole = true;
+        let mut tasks: JoinSet<(String, sweep::Memory, Result<Observation, String>)> =
+            JoinSet::new();
+        let mut names = names.into_iter();
+        loop {
+            while tasks.len() < AT_ONCE
+                && let Some(name) = names.next()
+            {
+                let memory = memories.remove(&name).unwrap_or_default();
+                let forges = self.forges.clone();
+                tasks.spawn(async move { sweep::look(forges, name, memory).await });
+            }
+            let Some(done) = tasks.join_next().await else { return whole };
+            // A look that panicked has no result; the next sweep looks again.
+            let Ok((name, memory, result)) = done else {
+                whole = false;
+                continue;
+            };
+            memories.insert(name.clone(), memory);
+            match result {
+                Ok(observation) => self.tell(observation),
+                Err(reason) => {
+                    whole = false;
+                    debug!(repository = name, reason, "sweep not answered");
+                }
+            }
+        }
+    }
+}
+
+/// GitHub's repository as the ledger knows one.
+fn repository(wire: &github::Repository) -> Repository {
+    let public =
+        wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public");
+    Repository {
+        id: RepositoryId(wire.id),
+        full_name: wire.full_name.clone(),
+        html_url: wire.html_url.clone(),
+        visibility: if public { Visibility::Public } else { Visibility::Private },
+        forkable: wire.forks_count != 0 && wire.allow_forking != Some(false),
+        owned_by_organization: wire.owned_by_organization,
+    }
+}
+
+/// Whether GitHub has answered with a no that will not change by asking again.
+fn refuses(error: &github::Error) -> bool {
+    matches!(
+        error,
+        github::Error::NotFound { .. }
+            | github::Error::Forbidden { .. }
+            | github::Error::Unauthorized { .. }
+    )
+}
+
+fn warn_once(known: &mut Option<String>, what: &str, reason: String) {
+    if known.as_ref() != Some(&reason) {
+        warn!(reason, "{what}");
+        *known = Some(reason);
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{refuses, repository};
 use crate::engine::{Forges, report};
-use crate::github::{Client, Conditional, Error};
+use crate::github::{Client, Conditional, Error, Run};
 use crate::ledger::observation::Observation;
 use crate::ledger::{JobReport, Repository};
 
@@ -13,12 +13,16 @@ use crate::ledger::{JobReport, Repository};
 /// progress too (slang#11143), and in pending ones (cap-evolve#228).
 const UNFINISHED: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
 
+/// A run, and the login that caused it.
+type Caused = (u64, Option<String>);
+
 /// What was seen the last time, by question.
 #[derive(Default)]
 pub struct Memory {
     repository: Option<Repository>,
-    /// By status: the tag and the runs.
-    runs: BTreeMap<&'static str, (Option<String>, Vec<u64>)>,
+    repository_tag: Option<String>,
+    /// By status: the tag, and the runs with who caused them.
+    runs: BTreeMap<&'static str, (Option<String>, Vec<Caused>)>,
     /// By run: the tag and the jobs.
     jobs: BTreeMap<u64, (Option<String>, Vec<JobReport>)>,
     /// How often it was looked at; now and then visibility and name are asked for anew.
@@ -57,8 +61,18 @@ fn refused(memory: &Memory, name: &str, reason: String) -> Observation {
 impl Memory {
     async fn look(&mut self, client: &Client, name: &str) -> Result<Observation, Error> {
         let known = match &self.repository {
-            Some(known) if self.looks % BELIEVED != 0 => known.clone(),
-            _ => repository(&client.repository(name).await?),
+            Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
+            known => {
+                let tag = known.as_ref().and(self.repository_tag.as_deref());
+                match (client.repository_if_changed(name, tag).await?, known) {
+                    (Conditional::Fresh { value, etag }, _) => {
+                        self.repository_tag = etag;
+                        repository(&value)
+                    }
+                    (Conditional::Unchanged, Some(known)) => known.clone(),
+                    (Conditional::Unchanged, None) => repository(&client.repository(name).await?),
+                }
+            }
         };
         self.looks += 1;
         self.repository = Some(known.clone());
@@ -67,20 +81,22 @@ impl Memory {
             match client.runs(name, status, etag.as_deref()).await? {
                 Conditional::Unchanged => {}
                 Conditional::Fresh { value, etag } => {
-                    let runs = value.into_iter().map(|run| run.id).collect();
+                    let cause = |run: Run| (run.id, run.triggering_actor.or(run.actor));
+                    let runs = value.into_iter().map(cause).collect();
                     self.runs.insert(status, (etag, runs));
                 }
             }
         }
-        let runs: Vec<u64> =
-            self.runs.values().flat_map(|(_, runs)| runs.iter().copied()).collect();
-        self.jobs.retain(|run, _| runs.contains(run));
-        for run in runs {
+        let runs: BTreeMap<u64, Option<String>> =
+            self.runs.values().flat_map(|(_, runs)| runs.iter().cloned()).collect();
+        self.jobs.retain(|run, _| runs.contains_key(run));
+        for (run, actor) in runs {
             let etag = self.jobs.get(&run).and_then(|(etag, _)| etag.clone());
             match client.jobs_of_run_if_changed(name, run, etag.as_deref()).await {
                 Ok(Conditional::Unchanged) => {}
                 Ok(Conditional::Fresh { value, etag }) => {
-                    let reports = value.into_iter().filter_map(report).collect();
+                    let caused = |report| JobReport { actor: actor.clone(), ..report };
+                    let reports = value.into_iter().filter_map(report).map(caused).collect();
                     self.jobs.insert(run, (etag, reports));
                 }
                 // Deleted since it was listed.

@@ -12,8 +12,6 @@ pub struct Delivery {
     pub repository: Repository,
     /// `None`: an action or a status that we do not know.
     pub report: Option<JobReport>,
-    /// Who caused it, for caps on robots.
-    pub sender: Option<String>,
 }
 
 /// A delivery whose signature holds and which could not be read as its event.

@@ -14,10 +14,10 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 pub use inbox::{Delivery, Unparsed};
-pub use reader::{JobRow, Reader, RunnerRow};
+pub use reader::{Happening, Reader};
 pub use schema::VERSION;
 
-use crate::ledger::{Job, Record, Repository, Runner, Time};
+use crate::ledger::{Job, PoolName, Record, Repository, Runner, Time};
 use writer::Op;
 
 /// The store could not be opened.
@@ -55,6 +55,8 @@ pub struct Unfinished {
     pub repositories: Vec<Repository>,
     pub jobs: Vec<Job>,
     pub runners: Vec<Runner>,
+    /// Pools that hire nobody new, and until when if that was said.
+    pub pauses: std::collections::BTreeMap<PoolName, Option<Time>>,
     /// Kept and not folded, oldest first.
     pub inbox: Vec<Delivery>,
 }
@@ -102,6 +104,15 @@ impl Store {
     /// Forgets jobs, runners and deliveries that ended before `before`.
     pub async fn prune(&self, before: Time) -> Result<(), StoreError> {
         self.write(|done| Op::Prune(before, done)).await
+    }
+
+    /// How far a log kept elsewhere has been read; `None`: never, or it cannot be read now.
+    pub async fn cursor(&self, name: &str) -> Option<u64> {
+        self.write(|done| Op::Cursor(name.to_owned(), done)).await.unwrap_or(None)
+    }
+
+    pub async fn set_cursor(&self, name: &str, value: u64) -> Result<(), StoreError> {
+        self.write(|done| Op::SetCursor(name.to_owned(), value, done)).await
     }
 
     /// Writes something small, to know that writing works.

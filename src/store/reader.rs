@@ -1,26 +1,26 @@
 //! Reads rows back: what was unfinished at a start, one job for the engine, lists for people.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
-use super::{Delivery, OpenError, Unfinished, schema};
-use crate::ledger::{Job, JobId, Repository, Runner};
+use super::{Delivery, OpenError, Unfinished, Unparsed, schema};
+use crate::ledger::{DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time};
 
 pub struct Reader {
     connection: Connection,
 }
 
-/// A job with the reason why it waits, or got no runner.
-#[derive(Debug, Clone)]
-pub struct JobRow {
-    pub job: Job,
-    pub reason: Option<String>,
+/// A line of a job's or runner's story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    pub at: Time,
+    pub warn: bool,
+    pub what: String,
+    pub runner: Option<String>,
 }
-
-/// A runner as it was last written.
-pub type RunnerRow = Runner;
 
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
@@ -37,6 +37,7 @@ impl Reader {
             runners: self.bodies::<Runner>(
                 "SELECT body FROM runners WHERE ended_at IS NULL ORDER BY name",
             )?,
+            pauses: self.pauses()?,
             inbox: self.bodies::<Delivery>(
                 "SELECT inbox FROM deliveries WHERE inbox IS NOT NULL ORDER BY received_at",
             )?,
@@ -51,6 +52,15 @@ impl Reader {
         body.map(|body| parse(&body)).transpose()
     }
 
+    /// All jobs of a run, of all its attempts.
+    pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM jobs WHERE json_extract(body, '$.report.run') = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([run.0.cast_signed()], |row| row.get::<_, String>(0))?;
+        rows.map(|body| parse(&body?)).collect()
+    }
+
     /// Open jobs first, then the newest that ended; at most `limit`.
     pub fn jobs(&self, limit: usize) -> rusqlite::Result<Vec<Job>> {
         self.limited("SELECT body FROM jobs ORDER BY ended_at IS NOT NULL, id DESC LIMIT ?1", limit)
@@ -62,6 +72,62 @@ impl Reader {
             "SELECT body FROM runners ORDER BY ended_at IS NOT NULL, hired_at DESC LIMIT ?1",
             limit,
         )
+    }
+
+    fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Option<Time>>> {
+        let mut statement = self.connection.prepare("SELECT pool, until FROM pauses")?;
+        let rows = statement.query_map([], |row| {
+            Ok((PoolName(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Time)))
+        })?;
+        rows.collect()
+    }
+
+    /// What happened to a job and to these runners, oldest first.
+    pub fn timeline(&self, job: JobId, runners: &[&str]) -> rusqlite::Result<Vec<Happening>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT sequence, at, warn, what, runner FROM timeline WHERE job = ?1
+             UNION SELECT sequence, at, warn, what, runner FROM timeline
+             WHERE runner IN (SELECT value FROM json_each(?2)) ORDER BY sequence",
+        )?;
+        let names = serde_json::to_string(runners)
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+        let rows = statement.query_map(params![job.0.cast_signed(), names], |row| {
+            Ok(Happening {
+                at: Time(row.get(1)?),
+                warn: row.get(2)?,
+                what: row.get(3)?,
+                runner: row.get(4)?,
+            })
+        })?;
+        rows.collect()
+    }
+
+    /// Runners that were hired for a job, or took it.
+    pub fn runners_of(&self, job: JobId) -> rusqlite::Result<Vec<Runner>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT body FROM runners WHERE json_extract(body, '$.cause') = ?1
+             OR json_extract(body, '$.took.job') = ?1 ORDER BY hired_at",
+        )?;
+        let rows = statement.query_map([job.0.cast_signed()], |row| row.get::<_, String>(0))?;
+        rows.map(|body| parse(&body?)).collect()
+    }
+
+    /// A delivery that could not be read, the newest of that id.
+    pub fn unparsed(&self, id: &str) -> rusqlite::Result<Option<Unparsed>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, received_at, event, error, body FROM unparsed WHERE id = ?1
+             ORDER BY sequence DESC LIMIT 1",
+        )?;
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(Unparsed {
+                id: row.get::<_, Option<String>>(0)?.map(DeliveryId),
+                received_at: Time(row.get(1)?),
+                event: row.get(2)?,
+                error: row.get(3)?,
+                body: row.get(4)?,
+            })
+        };
+        statement.query_row([id], row).optional()
     }
 
     fn limited<T: DeserializeOwned>(&self, sql: &str, limit: usize) -> rusqlite::Result<Vec<T>> {

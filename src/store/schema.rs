@@ -39,6 +39,14 @@ const MIGRATIONS: &[&str] = &[
          sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT, received_at INTEGER NOT NULL,
          event TEXT, error TEXT NOT NULL, body BLOB NOT NULL
      );
+     CREATE TABLE pauses (pool TEXT PRIMARY KEY, until INTEGER) WITHOUT ROWID;
+     CREATE TABLE timeline (
+         sequence INTEGER PRIMARY KEY, at INTEGER NOT NULL, job INTEGER, runner TEXT,
+         warn INTEGER NOT NULL, what TEXT NOT NULL
+     );
+     CREATE INDEX timeline_job ON timeline (job) WHERE job IS NOT NULL;
+     CREATE INDEX timeline_runner ON timeline (runner) WHERE runner IS NOT NULL;
+     CREATE TABLE cursors (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
      CREATE TABLE probe (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL);
      INSERT INTO probe VALUES (1, 0);",
 ];

@@ -5,7 +5,7 @@ use crate::ledger::{DeliveryId, JobId};
 
 fn delivery(id: &str) -> Delivery {
     serde_json::from_value(serde_json::json!({
-        "id": id, "received_at": 1000, "sender": null,
+        "id": id, "received_at": 1000,
         "repository": {"id": 1, "full_name": "octo/app", "html_url": "https://github.com/octo/app",
             "visibility": "private", "forkable": false, "owned_by_organization": true},
         "report": {"id": 7, "run": 3, "run_attempt": 1, "name": "build", "workflow": null,
@@ -76,6 +76,7 @@ async fn what_ended_long_ago_is_forgotten_and_what_is_open_stays() {
             received_at: Time(0),
             pool: None,
             verdict: crate::ledger::Verdict::Serve,
+            robot: false,
             fork: None,
             cause_of: None,
             ended_at,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Delivery, Kept, StoreError, Unparsed};
@@ -21,12 +21,15 @@ pub(super) enum Op {
     Unparsed(Box<Unparsed>, Done<()>),
     Commit(Arc<Vec<Record>>, Done<()>),
     Prune(Time, Done<()>),
+    Cursor(String, Done<Option<u64>>),
+    SetCursor(String, u64, Done<()>),
     Probe(Done<()>),
 }
 
 /// What an operation came to, to be told once the commit is through.
 enum Outcome {
     Kept(Kept),
+    Cursor(Option<u64>),
     Done,
 }
 
@@ -94,6 +97,15 @@ fn apply(connection: &Connection, op: &Op) -> rusqlite::Result<Outcome> {
             records.iter().try_for_each(|r| record(connection, r)).map(|()| Outcome::Done)
         }
         Op::Prune(before, _) => prune(connection, *before).map(|()| Outcome::Done),
+        Op::Cursor(name, _) => connection
+            .prepare_cached("SELECT value FROM cursors WHERE name = ?1")?
+            .query_row([name], |row| row.get::<_, i64>(0))
+            .optional()
+            .map(|value| Outcome::Cursor(value.map(i64::cast_unsigned))),
+        Op::SetCursor(name, value, _) => connection
+            .prepare_cached("INSERT OR REPLACE INTO cursors (name, value) VALUES (?1, ?2)")?
+            .execute(params![name, value.cast_signed()])
+            .map(|_| Outcome::Done),
         Op::Probe(_) => connection
             .prepare_cached("UPDATE probe SET count = count + 1")?
             .execute([])
@@ -107,10 +119,20 @@ fn answer(op: Op, outcome: Result<Outcome, StoreError>) {
         Op::Keep(_, done) => {
             let _ = done.send(outcome.map(|outcome| match outcome {
                 Outcome::Kept(kept) => kept,
-                Outcome::Done => Kept::New,
+                Outcome::Done | Outcome::Cursor(_) => Kept::New,
             }));
         }
-        Op::Unparsed(_, done) | Op::Commit(_, done) | Op::Prune(_, done) | Op::Probe(done) => {
+        Op::Cursor(_, done) => {
+            let _ = done.send(outcome.map(|outcome| match outcome {
+                Outcome::Cursor(value) => value,
+                Outcome::Done | Outcome::Kept(_) => None,
+            }));
+        }
+        Op::Unparsed(_, done)
+        | Op::Commit(_, done)
+        | Op::Prune(_, done)
+        | Op::SetCursor(_, _, done)
+        | Op::Probe(done) => {
             let _ = done.send(outcome.map(|_| ()));
         }
     }
@@ -171,6 +193,26 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             .prepare_cached("DELETE FROM waits WHERE class = ?1")?
             .execute([json(key)?])
             .map(|_| ()),
+        Record::Pause { pool, until: Some(until) } => connection
+            .prepare_cached("INSERT OR REPLACE INTO pauses (pool, until) VALUES (?1, ?2)")?
+            .execute(params![pool.as_str(), until.map(|at| at.0)])
+            .map(|_| ()),
+        Record::Pause { pool, until: None } => connection
+            .prepare_cached("DELETE FROM pauses WHERE pool = ?1")?
+            .execute([pool.as_str()])
+            .map(|_| ()),
+        Record::Happened { at, note } => connection
+            .prepare_cached(
+                "INSERT INTO timeline (at, job, runner, warn, what) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                at.0,
+                note.job.map(|job| job.0.cast_signed()),
+                note.runner.as_ref().map(|runner| runner.as_str()),
+                note.warn,
+                note.message
+            ])
+            .map(|_| ()),
         Record::Folded(delivery) => connection
             .prepare_cached("UPDATE deliveries SET inbox = NULL WHERE id = ?1")?
             .execute([delivery.as_str()])
@@ -221,6 +263,7 @@ fn prune(connection: &Connection, before: Time) -> rusqlite::Result<()> {
     for sql in [
         "DELETE FROM jobs WHERE ended_at < ?1",
         "DELETE FROM runners WHERE ended_at < ?1",
+        "DELETE FROM timeline WHERE at < ?1",
         "DELETE FROM deliveries WHERE received_at < ?1 AND inbox IS NULL",
     ] {
         connection.execute(sql, [before.0])?;

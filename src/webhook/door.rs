@@ -151,7 +151,6 @@ impl Door {
             received_at: jiff::Timestamp::now().into(),
             repository: job.repository,
             report: job.report,
-            sender: job.sender,
         };
         let (store, hand) = (self.store.clone(), self.hand.clone());
         // A task of its own, for this one ends where the sender hangs up: what has become

@@ -67,7 +67,6 @@ struct WireAccount {
 pub struct WorkflowJob {
     pub action: String,
     pub repository: Repository,
-    pub sender: Option<String>,
     /// `None`: an action or status that we do not know.
     pub report: Option<JobReport>,
 }
@@ -75,14 +74,10 @@ pub struct WorkflowJob {
 /// Reads the JSON of a `workflow_job` event.
 pub fn read_workflow_job(json: &[u8]) -> Result<WorkflowJob, NotAnEvent> {
     let event: WorkflowJobEvent = serde_json::from_slice(json)?;
+    let actor = event.sender.and_then(|sender| sender.login);
     let report = status(&event.action, event.workflow_job.status.as_deref())
-        .map(|status| report(event.workflow_job, status));
-    Ok(WorkflowJob {
-        action: event.action,
-        repository: repository(event.repository),
-        sender: event.sender.and_then(|sender| sender.login),
-        report,
-    })
+        .map(|status| report(event.workflow_job, status, actor));
+    Ok(WorkflowJob { action: event.action, repository: repository(event.repository), report })
 }
 
 /// `queued` does not mean runnable: with an environment the action is `queued` and the
@@ -99,7 +94,7 @@ fn status(action: &str, status: Option<&str>) -> Option<JobStatus> {
     }
 }
 
-fn report(job: WireJob, status: JobStatus) -> JobReport {
+fn report(job: WireJob, status: JobStatus, actor: Option<String>) -> JobReport {
     let said = |text: Option<String>| text.filter(|text| !text.is_empty());
     JobReport {
         id: JobId(job.id),
@@ -119,6 +114,7 @@ fn report(job: WireJob, status: JobStatus) -> JobReport {
         conclusion: said(job.conclusion),
         runner_name: said(job.runner_name),
         url: said(job.html_url),
+        actor,
         created_at: job
             .created_at
             .and_then(|at| at.parse::<jiff::Timestamp>().ok())

@@ -34,10 +34,10 @@ async fn the_same_delivery_again_is_a_duplicate() {
 #[tokio::test]
 async fn form_encoding_is_taken_like_json() {
     let daemon = door().await;
-    let reply = Request::job("one", &queued(7)).in_a_form().send(daemon.door).await;
+    let reply = Request::job("one", &queued(7)).into_form().send(daemon.door).await;
     assert_eq!(reply.outcome(), (202, "accepted".into()));
     let ping = Request::hook("ping", "two", r#"{"zen": "Keep it logically awesome. 100% & more"}"#);
-    assert_eq!(ping.in_a_form().send(daemon.door).await.outcome(), (200, "pong".into()));
+    assert_eq!(ping.into_form().send(daemon.door).await.outcome(), (200, "pong".into()));
     let mut no_payload = Request::job("three", &queued(8));
     no_payload.body = b"load=%7B%7D".to_vec();
     let no_payload = no_payload.with("content-type", "application/x-www-form-urlencoded");

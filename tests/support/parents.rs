@@ -27,6 +27,20 @@ pub async fn register_plain(nomad: &Client, id: &str) {
     nomad.register(nomad.place(), &nowhere(id)).await.unwrap();
 }
 
+/// Its children take a `runner_name`, run the script in a shell, and are placed like any other.
+pub async fn register_script(nomad: &Client, id: &str, script: &str) {
+    let mut job = nowhere(id);
+    job["Constraints"] = json!([]);
+    job["ParameterizedJob"] = json!({ "Payload": "optional", "MetaRequired": ["runner_name"] });
+    let group = &mut job["TaskGroups"][0];
+    group["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
+    group["ReschedulePolicy"] = json!({ "Attempts": 0, "Unlimited": false });
+    let task = &mut group["Tasks"][0];
+    task["Config"] = json!({ "command": "/bin/sh", "args": ["-c", script] });
+    task["Resources"] = json!({ "CPU": 50, "MemoryMB": 32 });
+    nomad.register(nomad.place(), &job).await.unwrap();
+}
+
 fn nowhere(id: &str) -> Value {
     json!({
         "ID": id, "Name": id, "Type": "batch", "Datacenters": ["*"],

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
+use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{HookSpec, Scope, Status, Visibility, What};
+use roustabout::simulated::protocol::Registration;
 use serde_json::Value;
 
 use super::daemon::SECRET;
@@ -88,6 +90,24 @@ impl Proxied {
         })
     }
 
+    /// A registration at `octo/app` that no runner of ours made and that fits no job.
+    pub fn register_by_hand(&self, name: &str) -> u64 {
+        self.github.with(|github, now| {
+            let scope = Scope::Repository(self.app);
+            let (token, _) = github.mint_runner_token(scope, Purpose::Register, now);
+            let registration = Registration {
+                url: format!("{}/octo/app", self.github.url().trim_end_matches('/')),
+                token,
+                name: name.to_owned(),
+                labels: vec!["self-hosted".to_owned(), "elsewhere".to_owned()],
+                ephemeral: true,
+                replace: false,
+                group: None,
+            };
+            github.register(&registration, now).unwrap().id
+        })
+    }
+
     pub fn cancel(&self, jobs: &[u64]) {
         self.github.with(|github, now| jobs.iter().for_each(|job| github.cancel_job(*job, now)));
     }
@@ -134,6 +154,28 @@ impl Proxied {
     pub async fn nomad_get(&self, path: &str) -> Value {
         let url = self.agent.address().join(path).unwrap();
         reqwest::get(url).await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Any other request at the agent itself.
+    pub async fn nomad_send(&self, method: &str, path: &str, body: Value) -> Value {
+        let url = self.agent.address().join(path).unwrap();
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let sent = reqwest::Client::new().request(method, url).json(&body).send().await.unwrap();
+        sent.error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Somebody stops it by hand.
+    pub async fn stop_by_hand(&self, child: &str) {
+        let path = format!("/v1/job/{}", child.replace('/', "%2F"));
+        self.nomad_send("DELETE", &path, Value::Null).await;
+    }
+
+    /// Nothing new is placed on the one node, or everything is again.
+    pub async fn set_eligible(&self, eligible: bool) {
+        let node = self.nomad_get("/v1/nodes").await[0]["ID"].as_str().unwrap().to_owned();
+        let word = if eligible { "eligible" } else { "ineligible" };
+        let path = format!("/v1/node/{node}/eligibility");
+        self.nomad_send("PUT", &path, serde_json::json!({ "Eligibility": word })).await;
     }
 
     /// Nomad forgets everything that has ended.

@@ -2,18 +2,22 @@
 //! answer before it is handed back, or cut the answer off: so that a daemon can be killed at
 //! exactly that moment. It counts what passes, and can be away altogether.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What befalls a request.
@@ -84,6 +88,8 @@ struct Shared {
     rules: Mutex<Vec<Rule>>,
     seen: Mutex<Vec<Seen>>,
     away: watch::Sender<bool>,
+    /// Nomad's event stream is passed on as it comes; else it is held back to its end.
+    streams: AtomicBool,
     stop: CancellationToken,
 }
 
@@ -103,6 +109,7 @@ impl Proxy {
             rules: Mutex::default(),
             seen: Mutex::default(),
             away: watch::Sender::new(false),
+            streams: AtomicBool::new(false),
             stop: CancellationToken::new(),
         });
         tokio::spawn(shared.clone().listen(listener, address));
@@ -142,6 +149,11 @@ impl Proxy {
     /// While away, connections are refused, and those that are open are cut.
     pub fn set_away(&self, away: bool) {
         self.shared.away.send_replace(away);
+    }
+
+    /// From now on Nomad's event stream passes.
+    pub fn let_streams_pass(&self) {
+        self.shared.streams.store(true, Ordering::Relaxed);
     }
 
     pub fn seen(&self, method: &str, path: &str) -> Vec<Seen> {
@@ -204,6 +216,45 @@ impl Shared {
     }
 
     async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Either<Full<Bytes>, Stream>>, Cut> {
+        let streams = self.streams.load(Ordering::Relaxed);
+        if streams && request.uri().path().starts_with("/v1/event/stream") {
+            return self.stream(request).await;
+        }
+        Ok(self.handle_whole(request).await?.map(Either::Left))
+    }
+
+    /// Passes on what comes, as it comes.
+    async fn stream(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Either<Full<Bytes>, Stream>>, Cut> {
+        let method = request.method().as_str().to_owned();
+        let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+        lock(&self.seen).push(Seen {
+            at: Instant::now(),
+            method: method.clone(),
+            path: path.clone(),
+        });
+        if let Some((Fate::Refuse(status), ..)) = self.fate(&method, &path) {
+            return Ok(plain(status).map(Either::Left));
+        }
+        let sent = self.http.get(format!("{}{path}", self.upstream)).send();
+        let mut answer = sent.await.map_err(|_| Cut)?;
+        let (sender, receiver) = mpsc::channel(16);
+        tokio::spawn(async move {
+            while let Ok(Some(chunk)) = answer.chunk().await {
+                if sender.send(chunk).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Either::Right(Stream(receiver))))
+    }
+
+    async fn handle_whole(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Cut> {
@@ -274,6 +325,21 @@ impl Shared {
         }
         rule.times -= 1;
         Some((rule.fate, rule.arrived.clone(), rule.released.subscribe()))
+    }
+}
+
+/// A body that is not at its end yet.
+struct Stream(mpsc::Receiver<Bytes>);
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
     }
 }
 

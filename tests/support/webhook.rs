@@ -71,7 +71,7 @@ impl Request {
     }
 
     /// The same as GitHub sends it where the hook says "application/x-www-form-urlencoded".
-    pub fn in_a_form(mut self) -> Self {
+    pub fn into_form(mut self) -> Self {
         let json = String::from_utf8(self.body).unwrap();
         let form =
             form_urlencoded::Serializer::new(String::new()).append_pair("payload", &json).finish();

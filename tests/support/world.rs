@@ -25,6 +25,9 @@ pub struct Plan {
     pub github: Option<String>,
     pub nomad: Option<String>,
     pub top: String,
+    /// More keys of `[webhook]`, and of `[github]`.
+    pub webhook: String,
+    pub github_keys: String,
     /// `[[github.credentials]]` that go before the usual one.
     pub credentials: String,
 }
@@ -37,6 +40,8 @@ impl Default for Plan {
             github: None,
             nomad: None,
             top: String::new(),
+            webhook: String::new(),
+            github_keys: String::new(),
             credentials: String::new(),
         }
     }
@@ -116,17 +121,18 @@ impl World {
         let github_url = plan.github.unwrap_or_else(|| github.url().to_string());
         let nomad_url = plan.nomad.unwrap_or_else(|| agent.address().to_string());
         let config = format!(
-            "[github]\napi_url = \"{}\"\n{}\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"{GITHUB_TOKEN}\"\n\
+            "[github]\napi_url = \"{}\"\n{}\n{}\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"{GITHUB_TOKEN}\"\n\
              [nomad]\naddress = \"{}\"\n{}\n\
              [[pools]]\nname = \"x64\"\nnomad_job = \"{PARENT}\"\n\
              labels = [\"self-hosted\", \"linux\", \"x64\"]\nrepositories = [\"octo/*\"]\n{}\n",
             github_url.trim_end_matches('/'),
+            plan.github_keys,
             plan.credentials,
             nomad_url.trim_end_matches('/'),
             plan.before_pools,
             plan.pool,
         );
-        let daemon = Daemon::prepare_with(&plan.top, "", &config);
+        let daemon = Daemon::prepare_with(&plan.top, &plan.webhook, &config);
         let url = daemon.url();
         let (app, lib) = github.with(|github, now| {
             let user = github.add_user("octocat");

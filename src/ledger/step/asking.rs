@@ -14,7 +14,7 @@ use crate::ledger::event::{Answer, Failure};
 use crate::ledger::state::Timer;
 use crate::ledger::{
     ClassKey, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, RunnerName, ScopeKey,
-    backoff,
+    Time, backoff,
 };
 
 /// GitHub ends jobs that wait "at least 24 h"; past that it is asked hourly.
@@ -113,6 +113,7 @@ impl<R: Rng> Fold<'_, R> {
         let others = class.unaccounted.len() > unseen.len();
         if !unseen.is_empty() && !class.waiting.is_empty() {
             let wait = self.wait_before_replacing(&key, &unseen);
+            self.pool_failed(&key, &unseen);
             let until = self.now + wait;
             self.set_hold(&key, Some(Hold::Until(until)));
             self.set_timer(until, Timer::Class(key.clone()));
@@ -161,8 +162,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Counts an end without a job, and says how long nobody is hired for it. Runners that had
     /// been sent before the last one was counted ended together with that one.
     fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> Duration {
-        let runners = unseen.iter().filter_map(|name| self.state.runners.get(name));
-        let sent = runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max();
+        let sent = self.last_sent(unseen);
         let Some(class) = self.state.classes.get_mut(key) else { return Duration::ZERO };
         if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted)) {
             class.ended_unseen += 1;
@@ -176,6 +176,12 @@ impl<R: Rng> Fold<'_, R> {
         backoff(class.ended_unseen.saturating_sub(1), self.rng)
     }
 
+    /// When the last of them was sent to Nomad.
+    pub(super) fn last_sent(&self, names: &[RunnerName]) -> Option<Time> {
+        let runners = names.iter().filter_map(|name| self.state.runners.get(name));
+        runners.map(|runner| runner.first_sent_at.unwrap_or(runner.hired_at)).max()
+    }
+
     /// No job names these: whatever they left at GitHub is cleared away.
     fn account_for(&mut self, key: &ClassKey, names: Vec<RunnerName>) {
         for name in names {
@@ -187,7 +193,9 @@ impl<R: Rng> Fold<'_, R> {
                     let reason = runner.reason.clone().unwrap_or_else(|| "ended".to_owned());
                     self.end_runner(&name, &reason);
                 }
-                _ => self.drive(&name),
+                // One on its way out goes on by itself.
+                Some(runner) if runner.has_ended() => self.drive(&name),
+                _ => {}
             }
         }
     }

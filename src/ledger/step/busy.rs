@@ -24,7 +24,11 @@ impl<R: Rng> Fold<'_, R> {
             return;
         }
         if named.is_some_and(|name| self.is_of_our_form(&name)) {
-            return self.runner_was_ours(report.id);
+            // Where the job had left demand before, this is no news of the pool.
+            if was_demand {
+                self.runner_was_ours(report.id);
+            }
+            return;
         }
         let cancelled_in_queue = done && report.runner_name.is_none();
         if !was_demand || cancelled_in_queue {
@@ -51,6 +55,7 @@ impl<R: Rng> Fold<'_, R> {
             && let Some(class) = self.state.classes.get_mut(&key)
         {
             class.works();
+            self.pool_works(&key.pool);
             self.touch(&key);
         }
     }
@@ -75,6 +80,7 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let class = runner.class.clone();
         let ended = runner.has_ended();
+        let takes = runner.took.is_none();
         let news = runner.took.is_none_or(|took| took.job.is_none() || took.done != done);
         let took = match runner.took {
             Some(Took { job: Some(earlier), done: was_done }) => {
@@ -93,8 +99,13 @@ impl<R: Rng> Fold<'_, R> {
             };
         });
         if let Some(entry) = self.state.classes.get_mut(&class) {
-            entry.works();
+            if takes {
+                entry.works();
+            }
             entry.unaccounted.remove(name);
+        }
+        if takes {
+            self.pool_works(&class.pool);
         }
         if news {
             let message = if done { "runner finished its job" } else { "runner took a job" };
@@ -103,7 +114,10 @@ impl<R: Rng> Fold<'_, R> {
         match (ended, done) {
             (true, true) => self.end_runner(name, "its job is done, and its child has ended"),
             (true, false) => self.clear_later(name),
-            (false, _) => self.drive(name),
+            (false, _) => {
+                self.start_clocks(name);
+                self.drive(name);
+            }
         }
     }
 }

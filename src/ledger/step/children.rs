@@ -22,7 +22,8 @@ impl<R: Rng> Fold<'_, R> {
             match phase {
                 ChildPhase::NotPlaced => {}
                 ChildPhase::Placed => self.placed(&name),
-                ChildPhase::Ended { how } => self.child_ended(&name, &how),
+                ChildPhase::Replaced => self.replaced(&name),
+                ChildPhase::Ended { how, placed } => self.child_ended(&name, &how, placed),
             }
         }
     }
@@ -36,15 +37,30 @@ impl<R: Rng> Fold<'_, R> {
         if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
             self.change(name, |runner| runner.placed_at = Some(now));
             self.note_runner(false, name, "runner placed".to_owned());
+            self.start_clocks(name);
         }
     }
 
-    pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str) {
+    /// Its allocation was lost and Nomad has started another. One that had no job is let go:
+    /// its credential is used up, and another is hired. One that had is left to its end.
+    fn replaced(&mut self, name: &RunnerName) {
+        self.placed(name);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let (supply, leaves) = (runner.is_supply(), runner.can_return());
+        if supply {
+            self.let_go_for_good(name, "its allocation was lost, and a second one cannot register");
+        } else if leaves {
+            self.change(name, |runner| runner.spent = true);
+        }
+    }
+
+    pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str, placed: bool) {
         let Some(runner) = self.state.runners.get(name) else { return };
         if let Some(took) = runner.took {
             return self.ended_at_work(name, took, how);
         }
-        let (placed, class) = (runner.placed_at.is_some(), runner.class.clone());
+        let placed = placed || runner.placed_at.is_some();
+        let class = runner.class.clone();
         match &runner.state {
             RunnerState::Dispatched | RunnerState::Registered => {
                 self.note_runner(
@@ -56,14 +72,16 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.reason = Some(how.to_owned()));
                 self.ask_before_hiring(&class, Some(name));
             }
+            // It was of no use, and GitHub's answer to that is yet to come.
+            RunnerState::Withdrawing(_) if self.is_unaccounted(name) => self.clear(name),
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
                 self.end_runner(name, "let go");
             }
-            RunnerState::Withdrawing(Leaving::LookingForPlacement | Leaving::Stopping)
-                if !placed =>
-            {
+            // Nomad said so just before the stop, and it was not placed before it died.
+            RunnerState::Withdrawing(Leaving::Stopping) if !placed => {
                 self.end_runner(name, "let go before it was placed");
             }
+            RunnerState::Withdrawing(_) if runner.nameless => self.end_runner(name, how),
             RunnerState::Withdrawing(_) => {
                 // It may have registered meanwhile: look once more.
                 self.clear(name);

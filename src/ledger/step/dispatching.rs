@@ -70,10 +70,14 @@ impl<R: Rng> Fold<'_, R> {
             }
             return;
         };
-        let sends = u32::from(matches!(request, Request::Dispatch(_)));
+        let sends = matches!(request, Request::Dispatch(_));
+        let now = self.now;
         self.change(name, |runner| {
             runner.in_flight = true;
-            runner.sends += sends;
+            if sends {
+                runner.sends += 1;
+                runner.last_sent_at = Some(now);
+            }
         });
         self.request(request);
     }
@@ -188,7 +192,7 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn child_known(&mut self, name: &RunnerName, child: String) {
+    pub(super) fn child_known(&mut self, name: &RunnerName, child: String) {
         self.change(name, |runner| {
             runner.child = Some(child.clone());
             runner.state = RunnerState::Dispatched;
@@ -197,8 +201,9 @@ impl<R: Rng> Fold<'_, R> {
         });
         self.note_runner(false, name, format!("runner dispatched as {child}"));
         if self.state.runners.get(name).is_some_and(|runner| runner.unwanted) {
-            self.begin_leaving(name);
+            self.begin_leaving(name, "no job waits for it");
         }
+        self.start_clocks(name);
     }
 
     /// Certainly not in Nomad: let go if nobody wants it any more, else still owed.

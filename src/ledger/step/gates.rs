@@ -78,7 +78,8 @@ impl<R: Rng> Fold<'_, R> {
         if matches!(&self.state.nomad, NomadState::Away(gate) if probes(gate)) {
             self.unreachable(Some(name), reason.to_owned());
         }
-        self.release_probe(name);
+        // Whether runners of its pool get jobs may still be seen by it.
+        self.release_dispatch_probe(name);
     }
 
     /// Nomad answered something: the way is open.
@@ -95,20 +96,28 @@ impl<R: Rng> Fold<'_, R> {
 
     /// The one that tried found neither that the way is open nor that it is closed.
     pub(super) fn release_probe(&mut self, name: &RunnerName) {
-        let gates = self.state.refusals.values_mut();
+        self.release_dispatch_probe(name);
+        for gate in self.state.breakers.values_mut().filter_map(|b| b.gate.as_mut()) {
+            gate.release(name);
+        }
+    }
+
+    fn release_dispatch_probe(&mut self, name: &RunnerName) {
         let away = match &mut self.state.nomad {
             NomadState::Away(gate) => Some(gate),
             _ => None,
         };
-        for gate in gates.chain(away) {
-            if gate.probe.as_ref() == Some(name) {
-                gate.probe = None;
-            }
+        for gate in self.state.refusals.values_mut().chain(away) {
+            gate.release(name);
         }
     }
 }
 
 impl Gate {
+    fn release(&mut self, name: &RunnerName) {
+        self.probe.take_if(|probe| probe == name);
+    }
+
     /// One at a time, and not before its time.
     pub fn may_pass(&self, now: Time) -> bool {
         self.until <= now && self.probe.is_none()

@@ -27,6 +27,7 @@ struct Occupied {
 enum Obstacle {
     Pool,
     Repository,
+    Class,
 }
 
 impl<R: Rng> Fold<'_, R> {
@@ -34,13 +35,13 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn let_go_of_surplus(&mut self, key: &ClassKey) {
         loop {
             let Some(class) = self.state.classes.get(key) else { return };
-            if self.state.supply(class) <= class.waiting.len() {
+            if self.state.supply(class) <= class.waiting.len() || !self.may_let_go(key) {
                 return;
             }
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
             let least = runners.filter(|r| r.is_supply()).min_by_key(|r| r.advance());
             let Some(name) = least.map(|runner| runner.name.clone()) else { return };
-            self.let_go(&name);
+            self.let_go(&name, "no job waits for it");
         }
     }
 
@@ -53,7 +54,9 @@ impl<R: Rng> Fold<'_, R> {
                 return;
             }
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
-            let most = runners.filter(|r| r.can_return()).max_by_key(|r| r.advance());
+            let most = runners
+                .filter(|r| r.can_return() && !self.is_past_use(r))
+                .max_by_key(|r| r.advance());
             let Some(name) = most.map(|runner| runner.name.clone()) else { return };
             self.return_to_work(&name);
         }
@@ -114,16 +117,26 @@ impl<R: Rng> Fold<'_, R> {
     /// The first class after the one served last that may hire under its pool's caps.
     fn next_hungry(&self, occupied: &Occupied) -> Option<ClassKey> {
         let after = self.state.turn.clone().map(Bound::Excluded);
-        after
-            .and_then(|after| self.hungry_from(after, occupied))
-            .or_else(|| self.hungry_from(Bound::Unbounded, occupied))
+        let round = |people_first| {
+            after
+                .clone()
+                .and_then(|after| self.hungry_from(after, occupied, people_first))
+                .or_else(|| self.hungry_from(Bound::Unbounded, occupied, people_first))
+        };
+        // Robots' cap holds while people wait elsewhere; who could use the room goes first.
+        round(true).or_else(|| round(false).filter(|_| !self.people_wait_for_a_token()))
     }
 
     /// Skips a whole pool or scope that is full, so that many waiting classes cost nothing.
-    fn hungry_from(&self, mut from: Bound<ClassKey>, occupied: &Occupied) -> Option<ClassKey> {
+    fn hungry_from(
+        &self,
+        mut from: Bound<ClassKey>,
+        occupied: &Occupied,
+        people_first: bool,
+    ) -> Option<ClassKey> {
         loop {
             let key = self.state.hungry.range((from, Bound::Unbounded)).next()?;
-            from = match self.obstacle(key, occupied) {
+            from = match self.obstacle(key, occupied, people_first) {
                 None => return Some(key.clone()),
                 Some(Obstacle::Pool) => Bound::Included(ClassKey {
                     // The next possible name, and the first of its keys.
@@ -134,17 +147,27 @@ impl<R: Rng> Fold<'_, R> {
                 Some(Obstacle::Repository) => {
                     Bound::Excluded(ClassKey { run: Some(RunId(u64::MAX)), ..key.clone() })
                 }
+                Some(Obstacle::Class) => Bound::Excluded(key.clone()),
             };
         }
     }
 
-    fn obstacle(&self, key: &ClassKey, occupied: &Occupied) -> Option<Obstacle> {
+    fn obstacle(
+        &self,
+        key: &ClassKey,
+        occupied: &Occupied,
+        people_first: bool,
+    ) -> Option<Obstacle> {
         let Some(pool) = self.state.rules.pool(&key.pool) else { return Some(Obstacle::Pool) };
         let taken = occupied.pools.get(&key.pool).copied().unwrap_or_default();
-        let refused =
-            self.state.refusals.get(&key.pool).is_some_and(|gate| !gate.may_pass(self.now));
-        if taken >= pool.max_runners || refused {
+        let breaker = self.state.breakers.get(&key.pool).and_then(|b| b.gate.as_ref());
+        let mut gates = self.state.refusals.get(&key.pool).into_iter().chain(breaker);
+        let closed = gates.any(|gate| !gate.may_pass(self.now));
+        if taken >= pool.max_runners || closed || self.is_paused(&key.pool) {
             return Some(Obstacle::Pool);
+        }
+        if people_first && self.robots_have_theirs(key, pool) {
+            return Some(Obstacle::Class);
         }
         let (Some(cap), ScopeKey::Repository(id)) = (pool.max_runners_per_repository, &key.scope)
         else {
@@ -187,7 +210,8 @@ impl<R: Rng> Fold<'_, R> {
             runner.first_sent_at.get_or_insert(now);
             runner.reason = None;
         });
-        if let Some(gate) = self.state.refusals.get_mut(&key.pool) {
+        let breaker = self.state.breakers.get_mut(&key.pool).and_then(|b| b.gate.as_mut());
+        for gate in self.state.refusals.get_mut(&key.pool).into_iter().chain(breaker) {
             gate.probe.get_or_insert_with(|| name.clone());
         }
         if let NomadState::Away(gate) = &mut self.state.nomad {
@@ -209,28 +233,11 @@ impl<R: Rng> Fold<'_, R> {
         };
         let name = runner_name::draw(&self.state.rules.name_prefix, &key.pool, self.rng);
         let runner = Runner {
-            name: name.clone(),
-            class: key.clone(),
-            scope_name,
-            state: RunnerState::Wanted,
-            took: None,
-            unwanted: false,
             cause,
             namespace: pool.namespace.clone(),
             region: pool.region.clone(),
             parent: pool.nomad_job.clone(),
-            child: None,
-            nameless: false,
-            hired_at: self.now,
-            first_sent_at: None,
-            sends: 0,
-            credential_ends: None,
-            placed_at: None,
-            github_id: None,
-            tries: 0,
-            reason: None,
-            ended_at: None,
-            in_flight: false,
+            ..Runner::new(name.clone(), key.clone(), scope_name, self.now)
         };
         let (waiting, supply) = (class.waiting.len(), self.state.supply(class) + 1);
         self.state.runners.insert(name.clone(), runner);

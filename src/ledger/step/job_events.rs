@@ -39,7 +39,7 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Keeps the newest word on a repository; where it changes who may be served, its open
     /// jobs are judged again.
-    fn meet_repository(&mut self, repository: Repository) {
+    pub(super) fn meet_repository(&mut self, repository: Repository) {
         let id = repository.id;
         let known = self.state.repositories.get(&id);
         if known == Some(&repository) {
@@ -71,6 +71,12 @@ impl<R: Rng> Fold<'_, R> {
         };
         let disagrees =
             before.is_some_and(|b| b != job.report.status && b.rank() == job.report.status.rank());
+        let robots = &self.state.rules.robots;
+        job.robot = job
+            .report
+            .actor
+            .as_deref()
+            .is_some_and(|actor| robots.iter().any(|robot| robot.eq_ignore_ascii_case(actor)));
         job.repository = repository;
         if let Some(known) = self.state.repositories.get(&repository) {
             job.repository_name.clone_from(&known.full_name);
@@ -123,6 +129,7 @@ impl<R: Rng> Fold<'_, R> {
             received_at,
             pool: None,
             verdict: Verdict::Serve,
+            robot: false,
             fork: None,
             cause_of: None,
             ended_at: None,
@@ -268,7 +275,7 @@ fn is_late(job: &Job, report: &JobReport) -> bool {
 }
 
 /// The newer report over the older job; what the newer one leaves out stays known.
-fn merge(mut job: Job, report: JobReport) -> Job {
+pub(super) fn merge(mut job: Job, report: JobReport) -> Job {
     let old = std::mem::replace(&mut job.report, report);
     let new = &mut job.report;
     if new.labels.is_empty() {
@@ -278,6 +285,8 @@ fn merge(mut job: Job, report: JobReport) -> Job {
     new.head_branch = new.head_branch.take().or(old.head_branch);
     new.url = new.url.take().or(old.url);
     new.created_at = new.created_at.or(old.created_at);
+    // Whoever cancels it has not caused it.
+    new.actor = old.actor.or(new.actor.take());
     new.runner_name = new.runner_name.take().or(old.runner_name);
     job
 }

@@ -19,26 +19,41 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 impl<R: Rng> Fold<'_, R> {
     /// Nobody needs it: not sent is simply forgotten, an unknown outcome is waited for.
-    pub(super) fn let_go(&mut self, name: &RunnerName) {
+    pub(super) fn let_go(&mut self, name: &RunnerName, why: &str) {
         let Some(runner) = self.state.runners.get(name) else { return };
         match runner.state {
             RunnerState::Wanted => self.end_runner(name, "not wanted any more"),
             RunnerState::Dispatching(_) => self.change(name, |runner| runner.unwanted = true),
-            _ => self.begin_leaving(name),
+            _ => self.begin_leaving(name, why),
         }
     }
 
-    pub(super) fn begin_leaving(&mut self, name: &RunnerName) {
-        self.note_runner(false, name, "runner let go: no job waits for it".to_owned());
+    /// The same for one whose time is over: it is not taken back when demand is.
+    pub(super) fn let_go_for_good(&mut self, name: &RunnerName, why: &str) {
+        self.change(name, |runner| runner.spent = true);
+        self.let_go(name, why);
+    }
+
+    pub(super) fn begin_leaving(&mut self, name: &RunnerName, why: &str) {
+        self.note_runner(false, name, format!("runner let go: {why}"));
         self.change(name, |runner| {
             runner.unwanted = false;
             runner.tries = 0;
+            runner.reason = Some(why.to_owned());
         });
+        if !self.is_unaccounted(name) {
+            // It tells nothing of its pool any more, so another may try.
+            self.release_probe(name);
+        }
         self.leave(name, Leaving::LookingForPlacement);
     }
 
-    fn leave(&mut self, name: &RunnerName, leaving: Leaving) {
-        self.change(name, |runner| runner.state = RunnerState::Withdrawing(leaving));
+    pub(super) fn leave(&mut self, name: &RunnerName, leaving: Leaving) {
+        let touches = matches!(leaving, Leaving::Stopping | Leaving::Deleting);
+        self.change(name, |runner| {
+            runner.spent |= touches;
+            runner.state = RunnerState::Withdrawing(leaving);
+        });
         self.drive(name);
     }
 
@@ -72,7 +87,7 @@ impl<R: Rng> Fold<'_, R> {
         pool.map_or(pool::GONE_RELEASE_GRACE, |pool| pool.release_grace)
     }
 
-    fn boot_timeout(&self, runner: &Runner) -> Duration {
+    pub(super) fn boot_timeout(&self, runner: &Runner) -> Duration {
         let pool = self.state.rules.pool(&runner.class.pool);
         pool.map_or(pool::GONE_BOOT_TIMEOUT, |pool| pool.boot_timeout)
     }
@@ -83,11 +98,15 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| {
             runner.unwanted = false;
             if matches!(runner.state, RunnerState::Withdrawing(_)) {
-                runner.state = RunnerState::Dispatched;
+                runner.state = match runner.registered_at {
+                    Some(_) => RunnerState::Registered,
+                    None => RunnerState::Dispatched,
+                };
                 runner.tries = 0;
                 runner.reason = None;
             }
         });
+        self.start_clocks(name);
     }
 
     pub(super) fn placement_seen(&mut self, name: &RunnerName, answer: Answer<ChildPhase>) {
@@ -99,9 +118,9 @@ impl<R: Rng> Fold<'_, R> {
         let nameless = runner.nameless;
         match answer {
             Err(failure) => self.try_again(name, failure),
-            Ok(ChildPhase::Ended { how }) => self.child_ended(name, &how),
+            Ok(ChildPhase::Ended { how, placed }) => self.child_ended(name, &how, placed),
             Ok(ChildPhase::NotPlaced) => self.leave(name, Leaving::Stopping),
-            Ok(ChildPhase::Placed) => {
+            Ok(ChildPhase::Placed | ChildPhase::Replaced) => {
                 let now = self.now;
                 self.change(name, |runner| {
                     runner.placed_at.get_or_insert(now);
@@ -134,9 +153,10 @@ impl<R: Rng> Fold<'_, R> {
             runner.in_flight
                 && matches!(
                     runner.state,
-                    RunnerState::Withdrawing(
-                        Leaving::LookingForRegistration | Leaving::LookingForJob
-                    )
+                    RunnerState::Dispatched
+                        | RunnerState::Withdrawing(
+                            Leaving::LookingForRegistration | Leaving::LookingForJob
+                        )
                 )
         };
         if self.state.runners.get(name).is_some_and(asking) {
@@ -166,7 +186,7 @@ impl<R: Rng> Fold<'_, R> {
                     Leaving::LookingForRegistration | Leaving::LookingForJob
                 )
                 | RunnerState::Clearing
-        );
+        ) || self.is_late_to_boot(runner);
         if !asked {
             // A webhook was faster, and its state may want something else by now.
             self.drive(name);
@@ -209,6 +229,8 @@ impl<R: Rng> Fold<'_, R> {
                 self.runner_took(name, None, false);
             }
             RunnerState::Withdrawing(_) => self.leave(name, Leaving::Deleting),
+            RunnerState::Dispatched if busy => self.runner_took(name, None, false),
+            RunnerState::Dispatched => self.registered(name, id),
             _ => self.drive(name),
         }
     }
@@ -231,6 +253,7 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.tries += 1);
                 self.leave(name, Leaving::Booting { look_again });
             }
+            RunnerState::Dispatched => self.did_not_boot(name),
             _ => {}
         }
     }
@@ -277,6 +300,10 @@ impl<R: Rng> Fold<'_, R> {
             }
             return;
         }
-        self.drive(name);
+        match runner.state {
+            // The look whether it has booted failed.
+            RunnerState::Dispatched => self.check_deadlines(name),
+            _ => self.drive(name),
+        }
     }
 }

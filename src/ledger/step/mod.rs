@@ -3,20 +3,26 @@
 //! One file a theme: `job_events` folds what GitHub says (`forks` whose head a run has, `busy`
 //! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
-//! shows, `letting_go` the way out, `asking` the questions about runners that ended unseen.
+//! shows, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
+//! questions about runners that ended unseen and `breaker` what follows when that goes on,
+//! `observing` what sweeps and listings show, `operator` what people ask for.
 
 mod asking;
+mod breaker;
 mod busy;
 mod children;
 mod credentials;
+mod deadlines;
 mod dispatching;
 mod forks;
 mod gates;
 mod hiring;
 mod job_events;
 mod letting_go;
+mod observing;
+mod operator;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -69,6 +75,10 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::ChildrenSeen(children) => fold.children_seen(children),
         Event::NomadAway { reason } => fold.nomad_away(reason),
         Event::ParentChanged { pool } => fold.parent_changed(&pool),
+        Event::Pause { pool, until } => fold.pause(&pool, until),
+        Event::Resume { pool } => fold.resume_pool(&pool),
+        Event::Retry { job } => fold.retry(job),
+        Event::Observed(observation) => fold.observed(*observation),
         Event::Tick => fold.tick(),
     }
     fold.finish()
@@ -87,6 +97,14 @@ pub fn resume(state: &mut State, now: Time, rng: &mut impl Rng) -> Effects {
         let class = fold.state.runners[name].class.clone();
         fold.touch(&class);
         fold.drive(name);
+        fold.start_clocks(name);
+    }
+    let pauses: Vec<_> =
+        fold.state.pauses.iter().map(|(pool, until)| (pool.clone(), *until)).collect();
+    for (pool, until) in pauses {
+        if let Some(until) = until {
+            fold.set_timer(until, Timer::Pause(pool));
+        }
     }
     fold.asks.extend(fold.state.classes.keys().cloned());
     // Jobs at work with a runner that is gone: the timers that would ask were forgotten.
@@ -170,6 +188,7 @@ impl<'a, R: Rng> Fold<'a, R> {
 
     /// The end of a runner: out of memory, its row closed.
     fn end_runner(&mut self, name: &RunnerName, reason: &str) {
+        self.state.set_clock(name, None);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
         runner.state = RunnerState::Gone;
         runner.reason = Some(reason.to_owned());
@@ -188,6 +207,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.unname(cause);
         }
         self.state.outdated.remove(name);
+        self.release_probe(name);
         self.runners.remove(name);
         self.note(Note {
             message: format!("runner gone: {reason}"),
@@ -231,6 +251,7 @@ impl<'a, R: Rng> Fold<'a, R> {
         for key in std::mem::take(&mut self.asks) {
             self.ask_class(&key);
         }
+        self.settle_after_start();
         // Letting go touches classes again, but never one that was not touched already.
         for key in self.classes.clone() {
             self.take_back(&key);

@@ -4,7 +4,7 @@
 use rand::Rng;
 
 use super::Fold;
-use super::job_events::Source;
+use super::job_events::{Source, merge};
 use crate::ledger::effect::Target;
 use crate::ledger::event::ChildPhase;
 use crate::ledger::observation::{Found, Observation, Registered};
@@ -23,7 +23,6 @@ impl<R: Rng> Fold<'_, R> {
             }
             Observation::SweptAll => {
                 self.state.swept.all = true;
-                self.touch_all();
             }
             Observation::Runners { target, runners } => self.runners_listed(&target, runners),
             Observation::Children(found) => {
@@ -37,16 +36,32 @@ impl<R: Rng> Fold<'_, R> {
     fn swept(&mut self, repository: Repository, reports: Vec<JobReport>) {
         let id = repository.id;
         self.meet_repository(repository);
-        self.state.swept.refused.remove(&id);
+        if self.state.swept.refused.remove(&id) {
+            self.touch_scope(&ScopeKey::Repository(id));
+        }
         let mut missing = self.state.by_repository.get(&id).cloned().unwrap_or_default();
         for report in reports {
             missing.remove(&report.id);
+            if self.moves_nothing(&report) {
+                continue;
+            }
+            if report.status == JobStatus::Completed && self.state.known_job(report.id).is_none() {
+                // History: its row, if it has one, knows better. Who ran it may still be here.
+                self.runner_named(&report, false);
+                continue;
+            }
             self.fold_report(report, id, Source::Asked, None);
         }
         // Absence from a listing moves nothing, for listings lag.
         for job in missing {
             self.ask_job(job);
         }
+    }
+
+    /// Every sweep tells of every open job; most have not changed, and cost no row.
+    fn moves_nothing(&self, report: &JobReport) -> bool {
+        let known = self.state.known_job(report.id);
+        known.is_some_and(|job| merge(job.clone(), report.clone()).report == job.report)
     }
 
     fn sweep_refused(&mut self, id: Option<RepositoryId>, full_name: &str, reason: &str) {
@@ -68,16 +83,35 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn may_let_go(&self, key: &ClassKey) -> bool {
         let swept = &self.state.swept;
         let refused = matches!(key.scope, ScopeKey::Repository(id) if swept.refused.contains(&id));
-        swept.all && self.state.forks_are_known() && !refused
+        swept.settled && !refused
+    }
+
+    /// Notices when everything was seen once since the start, with what it raised.
+    pub(super) fn settle_after_start(&mut self) {
+        let swept = &mut self.state.swept;
+        if swept.all && !swept.settled && self.state.forks_are_known() {
+            self.state.swept.settled = true;
+            self.touch_all();
+        }
     }
 
     fn runners_listed(&mut self, target: &Target, listed: Vec<Registered>) {
         for registered in listed {
             let name = RunnerName(registered.name);
-            match self.state.runners.get(&name).map(|runner| runner.state.clone()) {
-                Some(RunnerState::Dispatched) => self.registered(&name, registered.id),
+            let known = self.state.runners.get(&name);
+            match known.map(|runner| (runner.state.clone(), runner.took)) {
+                Some((RunnerState::Dispatched | RunnerState::Registered, None))
+                    if registered.busy =>
+                {
+                    self.change(&name, |runner| runner.github_id = Some(registered.id));
+                    self.runner_took(&name, None, false);
+                }
+                Some((RunnerState::Dispatched, _)) => self.registered(&name, registered.id),
                 Some(_) => {}
-                None if self.state.swept.all && !registered.busy => {
+                None if self.state.swept.settled
+                    && !registered.busy
+                    && self.is_of_our_form(&name) =>
+                {
                     self.note(Note {
                         message: "a runner of ours that nobody knows is registered; deleting it"
                             .to_owned(),
@@ -113,6 +147,7 @@ impl<R: Rng> Fold<'_, R> {
                 runner.state,
                 RunnerState::Dispatching(Sending::LookingUp | Sending::AskingForge)
             ) {
+                self.change(&name, |runner| runner.nameless = found.nameless);
                 self.child_known(&name, found.child);
             }
             return;
@@ -120,8 +155,12 @@ impl<R: Rng> Fold<'_, R> {
         let scope_key = match (&found.repository, scope.contains('/')) {
             (Some(repository), _) => ScopeKey::Repository(repository.id),
             (None, false) => ScopeKey::Organization(scope.to_lowercase()),
-            // GitHub does not know the repository any more: nothing there needs it.
-            (None, true) => ScopeKey::Repository(RepositoryId(0)),
+            // GitHub does not show the repository: who is not known either needs nobody.
+            (None, true) => {
+                let mut known = self.state.repositories.values();
+                let known = known.find(|r| r.full_name.eq_ignore_ascii_case(scope));
+                ScopeKey::Repository(known.map_or(RepositoryId(0), |repository| repository.id))
+            }
         };
         let life = self.state.rules.pool(&pool).map(|pool| pool.credential_life());
         let scope_name = scope.to_owned();

@@ -27,7 +27,10 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         forks: false,
         placement_timeout: Duration::from_secs(1200),
         boot_timeout: Duration::from_secs(600),
+        idle_timeout: Duration::from_secs(600),
         release_grace: Duration::from_secs(300),
+        max_lifetime: Duration::from_secs(6 * 3600),
+        robots_per_repository: None,
         meta: BTreeMap::new(),
     }
 }
@@ -57,5 +60,6 @@ pub fn report(id: u64, status: JobStatus) -> JobReport {
         runner_name: None,
         url: None,
         created_at: None,
+        actor: None,
     }
 }

@@ -16,6 +16,9 @@ impl<R: Rng> Fold<'_, R> {
             match timer {
                 Timer::Class(key) => self.class_timer(&key),
                 Timer::Runner(name) => self.runner_timer(&name),
+                Timer::Deadline(name) => self.deadline_is_due(&name),
+                Timer::Breaker(pool) => self.touch_pool(&pool),
+                Timer::Pause(pool) => self.pause_is_over(&pool),
                 Timer::Credential(scope) => self.touch_scope(&scope),
                 Timer::Refusal(pool) => self.touch_pool(&pool),
                 Timer::Nomad => {

@@ -29,8 +29,30 @@ fn not_placed_is_stopped_having_asked_nomad_just_before() {
     assert_eq!(words(&ledger.placement(&runner, ChildPhase::NotPlaced)), ["stop child"]);
     let _ = ledger.stopped(&runner);
     assert!(ledger.runner(&runner).is_alive(), "its end is seen where all ends are");
-    let _ = ledger.child(&runner, ended());
+    let how = "it was stopped".to_owned();
+    let _ = ledger.child(&runner, ChildPhase::Ended { how, placed: false });
     ledger.is_empty();
+}
+
+#[test]
+fn one_that_was_placed_after_the_look_and_before_it_died_is_looked_for_at_github() {
+    let (mut ledger, runner) = surplus();
+    let _ = ledger.placement(&runner, ChildPhase::NotPlaced);
+    let _ = ledger.stopped(&runner);
+    assert_eq!(words(&ledger.child(&runner, ended())), ["find at forge in octo/app"]);
+    assert_eq!(words(&ledger.at_forge(&runner, registered(false))), ["delete registration 7"]);
+    let _ = ledger.deleted(&runner, Deletion::NoNewJob);
+    ledger.is_empty();
+}
+
+#[test]
+fn whoever_may_have_been_stopped_is_not_kept_when_demand_returns() {
+    let (mut ledger, runner) = surplus();
+    let _ = ledger.placement(&runner, ChildPhase::NotPlaced);
+    let answer = Err(failure("timeout"));
+    let _ = ledger.step(Event::ChildStopped { runner: runner.clone(), answer });
+    assert_eq!(words(&ledger.queued(2)), ["dispatch"]);
+    assert!(matches!(ledger.runner(&runner).state, RunnerState::Withdrawing(_)));
 }
 
 #[test]
@@ -62,6 +84,16 @@ fn the_end_of_a_placed_child_may_be_seen_before_the_answer_about_its_placement()
     let _ = ledger.child(&runner, ended());
     let effects = ledger.placement(&runner, ended());
     assert_eq!(words(&effects), ["find at forge in octo/app"]);
+}
+
+#[test]
+fn one_that_ended_before_anybody_saw_it_placed_is_looked_for_at_github() {
+    let (mut ledger, runner) = surplus();
+    let _ = ledger.child(&runner, ended());
+    assert_eq!(words(&ledger.placement(&runner, ended())), ["find at forge in octo/app"]);
+    assert_eq!(words(&ledger.at_forge(&runner, registered(false))), ["delete registration 7"]);
+    let _ = ledger.deleted(&runner, Deletion::NoNewJob);
+    ledger.is_empty();
 }
 
 #[test]
@@ -228,7 +260,7 @@ fn whoever_is_not_yet_deleted_or_stopped_is_kept_when_demand_returns() {
     let _ = ledger.at_forge(&runner, AtForge::Nowhere);
     assert!(words(&ledger.queued(2)).is_empty(), "nobody new is hired");
     assert_eq!(ledger.runner(&runner).state, RunnerState::Dispatched);
-    assert!(ledger.words_within(HOUR).is_empty());
+    assert!(ledger.words_within(9 * MINUTE).is_empty());
     let (mut ledger, runner) = deleted();
     assert_eq!(words(&ledger.queued(2)), ["dispatch"]);
     assert!(matches!(ledger.runner(&runner).state, RunnerState::Withdrawing(_)));
@@ -241,6 +273,8 @@ fn runners_of_a_pool_that_is_gone_are_let_go_when_idle_and_followed_when_busy() 
     let busy = ledger.hires_at_nomad(2);
     let _ = ledger.at_work(2, &busy);
     let effects = ledger.restart_with(rules(20, vec![pool("arm", &["arm"])]));
+    assert!(words(&effects).is_empty(), "nobody is let go before the first whole sweep");
+    let effects = ledger.step(Event::Observed(Box::new(Observation::SweptAll)));
     assert_eq!(words(&effects), ["look at placement"]);
     let _ = ledger.placement(&idle, ChildPhase::Placed);
     let _ = ledger.at_forge(&idle, registered(false));

@@ -2,12 +2,17 @@
 //! random world; the harness here drives it by hand.
 
 mod asking;
+mod breaker;
+mod deadlines;
 mod dispatching;
 mod ending;
 mod hiring;
 mod jobs;
 mod letting_go;
+mod observing;
+mod operator;
 mod restart;
+mod robots;
 mod world;
 
 use std::collections::BTreeMap;
@@ -17,9 +22,11 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::testing::{pool, report, repository};
 use super::{resume, step};
+use crate::ledger::effect::Target;
 use crate::ledger::event::{
     AtForge, ChildPhase, Deletion, DispatchOutcome, Failure, FoundChild, Webhook,
 };
+use crate::ledger::observation::{Found, Observation, Registered};
 use crate::ledger::{
     ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, Pool, Record,
     Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState, ScopeKey, State,
@@ -44,7 +51,10 @@ impl Rows {
                 Record::Job(job) => drop(self.jobs.insert(job.id(), *job)),
                 Record::Runner(runner) => drop(self.runners.insert(runner.name.clone(), *runner)),
                 Record::Repository(repo) => drop(self.repositories.insert(repo.id, *repo)),
-                Record::Class { .. } | Record::Folded(_) => {}
+                Record::Class { .. }
+                | Record::Folded(_)
+                | Record::Pause { .. }
+                | Record::Happened { .. } => {}
             }
         }
     }
@@ -77,7 +87,7 @@ struct Ledger {
 }
 
 fn rules(max: u32, pools: Vec<Pool>) -> Rules {
-    Rules { name_prefix: "roustabout".into(), max, pools }
+    Rules { name_prefix: "roustabout".into(), max, robots: vec!["dependabot[bot]".into()], pools }
 }
 
 fn scope() -> ScopeKey {
@@ -93,7 +103,7 @@ fn failure(reason: &str) -> Failure {
 }
 
 fn ended() -> ChildPhase {
-    ChildPhase::Ended { how: "exit code 1".into() }
+    ChildPhase::Ended { how: "exit code 1".into(), placed: true }
 }
 
 fn report_by(id: u64, status: JobStatus, runner: &RunnerName) -> JobReport {
@@ -123,6 +133,7 @@ impl Ledger {
     fn made_ready(mut self) -> Self {
         let _ = self.step(Event::ChildrenSeen(Vec::new()));
         let _ = self.minted(scope());
+        let _ = self.step(Event::Observed(Box::new(Observation::SweptAll)));
         self
     }
 
@@ -251,6 +262,27 @@ impl Ledger {
         self.step(Event::JobsSeen { class: class(), names, answer: Ok(reports) })
     }
 
+    fn observes(&mut self, observation: Observation) -> Effects {
+        self.step(Event::Observed(Box::new(observation)))
+    }
+
+    /// A sweep shows these jobs of repository 1.
+    fn sweeps(&mut self, reports: Vec<JobReport>) -> Effects {
+        let repository = Box::new(repository(1, "octo/app"));
+        self.observes(Observation::Swept { repository, reports })
+    }
+
+    fn refuses_to_show(&mut self, full_name: &str) -> Effects {
+        let (full_name, reason) = (full_name.to_owned(), "403".to_owned());
+        self.observes(Observation::SweepRefused { repository: None, full_name, reason })
+    }
+
+    /// GitHub lists these runners of repository 1.
+    fn lists(&mut self, runners: Vec<Registered>) -> Effects {
+        let target = Target::Repository("octo/app".into());
+        self.observes(Observation::Runners { target, runners })
+    }
+
     fn passes(&mut self, time: Duration) -> Effects {
         self.now = self.now + time;
         self.step(Event::Tick)
@@ -311,6 +343,7 @@ fn word(request: &Request) -> String {
         Request::LookAtPlacement { .. } => "look at placement".into(),
         Request::StopChild { .. } => "stop child".into(),
         Request::DeleteRegistration { id, .. } => format!("delete registration {id}"),
+        Request::DeleteStray { id, .. } => format!("delete stray {id}"),
         Request::AskFork { run, .. } => format!("ask fork of run {run}"),
         Request::AskJobs { names, .. } => format!("ask jobs after {} ended", names.len()),
         Request::AskJob { job, .. } => format!("ask job {job}"),

@@ -1,0 +1,147 @@
+//! What changes something: `pause` and `resume` of a pool, `retry` of a job. Answered when it is
+//! on disk.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::door::{Door, Shared, ask, no_answer, problem, read};
+use crate::engine::Operation;
+use crate::ledger::{JobId, PoolName};
+
+/// Longer is a slip.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
+/// How long a pool is to be paused: `30m`, `2h`, `1d`. The error says what is wrong.
+pub fn pause_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no length of time such as 30m, 2h or 1d");
+    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let time = span.to_duration(days).map_err(|_| wrong())?;
+    within(Duration::try_from(time).map_err(|_| wrong())?)
+}
+
+fn within(time: Duration) -> Result<Duration, String> {
+    match time {
+        Duration::ZERO => Err("a pause of no time is none".to_owned()),
+        time if time > LONGEST => Err("a pause of more than ten years is a slip".to_owned()),
+        time => Ok(time),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PauseBody {
+    r#for: Option<String>,
+    for_seconds: Option<u64>,
+}
+
+impl PauseBody {
+    fn read(body: &[u8]) -> Result<Option<Duration>, String> {
+        let said: Self = match body.trim_ascii().is_empty() {
+            true => Self::default(),
+            false => serde_json::from_slice(body).map_err(|error| {
+                format!("the body is not {{\"for\": \"2h\"}} or {{\"for_seconds\": 7200}}: {error}")
+            })?,
+        };
+        match (said.r#for, said.for_seconds) {
+            (None, None) => Ok(None),
+            (Some(text), None) => pause_time(&text).map(Some),
+            (None, Some(seconds)) => within(Duration::from_secs(seconds)).map(Some),
+            (Some(_), Some(_)) => Err("give for or for_seconds, not both".to_owned()),
+        }
+    }
+}
+
+pub(super) async fn pause(State(shared): Door, Path(name): Path<String>, body: Bytes) -> Response {
+    let time = match PauseBody::read(&body) {
+        Ok(time) => time,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    };
+    let pool = PoolName(name.clone());
+    if let Err(refused) = do_pool(&shared, &name, Operation::Pause(pool, time)).await {
+        return refused;
+    }
+    let until = match ask(shared.asking.status()).await {
+        Ok(status) => status.pools.into_iter().find(|pool| pool.name == name),
+        Err(why) => return no_answer(why),
+    };
+    let until = until.and_then(|pool| pool.paused_until);
+    Json(json!({"done": true, "pool": name, "paused_until": until})).into_response()
+}
+
+pub(super) async fn resume(State(shared): Door, Path(name): Path<String>) -> Response {
+    let operation = Operation::Resume(PoolName(name.clone()));
+    match do_pool(&shared, &name, operation).await {
+        Ok(()) => Json(json!({"done": true, "pool": name})).into_response(),
+        Err(refused) => refused,
+    }
+}
+
+async fn do_pool(shared: &Shared, name: &str, operation: Operation) -> Result<(), Response> {
+    let status = ask(shared.asking.status()).await.map_err(no_answer)?;
+    let known = status.pools.iter().any(|pool| pool.name == name);
+    operate(shared, operation, known).await
+}
+
+pub(super) async fn retry(State(shared): Door, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse::<u64>() else {
+        return problem(
+            StatusCode::BAD_REQUEST,
+            "a job's id is a number, as in its page's address",
+        );
+    };
+    let job = read(&shared, |reader| reader.job(JobId(id)));
+    let open = job.is_ok_and(|job| job.is_some_and(|j| j.ended_at.is_none() && j.pool.is_some()));
+    match operate(&shared, Operation::Retry(JobId(id)), open).await {
+        Ok(()) => Json(json!({"done": true, "job": id})).into_response(),
+        Err(refused) => refused,
+    }
+}
+
+/// `known`: what it is about is there, so that a no is only for now.
+async fn operate(shared: &Shared, operation: Operation, known: bool) -> Result<(), Response> {
+    let asked = async { Some(shared.asking.operate(operation).await) };
+    match ask(asked).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) if known => Err(problem(StatusCode::SERVICE_UNAVAILABLE, &why)),
+        Ok(Err(why)) => Err(problem(StatusCode::NOT_FOUND, &why)),
+        Err(why) => Err(no_answer(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_says_how_long_or_nothing() {
+        let seconds = |body: &str| {
+            PauseBody::read(body.as_bytes()).map(|time| time.map(|time| time.as_secs()))
+        };
+        assert_eq!(seconds(""), Ok(None));
+        assert_eq!(seconds("{}"), Ok(None));
+        assert_eq!(seconds(r#"{"for": "2h"}"#), Ok(Some(7200)));
+        assert_eq!(seconds(r#"{"for": "1d"}"#), Ok(Some(86_400)));
+        assert_eq!(seconds(r#"{"for": "1h30m"}"#), Ok(Some(5400)));
+        assert_eq!(seconds(r#"{"for_seconds": 90}"#), Ok(Some(90)));
+        for wrong in [
+            "2h",
+            r#"{"for": "2"}"#,
+            r#"{"for": "-2h"}"#,
+            r#"{"for": "0s"}"#,
+            r#"{"for": "9999999h"}"#,
+            r#"{"for_seconds": 0}"#,
+            r#"{"for": "2h", "for_seconds": 7200}"#,
+            r#"{"fro": "2h"}"#,
+        ] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

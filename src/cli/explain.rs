@@ -1,0 +1,75 @@
+//! Why a job is where it is; what would become of a webhook (`--payload`); what was wrong with
+//! one (`--delivery`).
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use super::Failed;
+use super::daemon::Daemon;
+use crate::admin::DeliveryJson;
+use crate::engine;
+use crate::explain::{self, Asked, Explained};
+
+#[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct Options {
+    /// The job's id, the address of its page or of its run's, or OWNER/REPO#RUN.
+    #[arg(group = "what", value_parser = job)]
+    job: Option<String>,
+    /// What would become of this workflow_job payload (- for standard input); nothing is done,
+    /// and no daemon is needed.
+    #[arg(long, group = "what", value_name = "FILE")]
+    payload: Option<PathBuf>,
+    /// What was wrong with this delivery, which could not be read.
+    #[arg(long, group = "what", value_name = "ID")]
+    delivery: Option<String>,
+    #[command(flatten)]
+    daemon: Daemon,
+    #[arg(long)]
+    json: bool,
+}
+
+/// Judged here, so that a slip is exit 2 and nobody is asked.
+fn job(text: &str) -> Result<String, String> {
+    Asked::read(text).map(|_| text.to_owned())
+}
+
+pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
+    let Options { job, payload, delivery, daemon, json } = options;
+    if let Some(file) = payload {
+        let settings = super::load(config)?.settings;
+        let rules = engine::rules(&settings);
+        let foreseen = explain::foresee(&contents(&file)?, &rules, &settings.github);
+        return show(json, &foreseen, || foreseen.text());
+    }
+    let client = daemon.client(config)?;
+    if let Some(id) = delivery {
+        let found: DeliveryJson = client.get_about("/api/v1/deliveries", &id).await?;
+        return show(json, &found, || found.text());
+    }
+    let job = job.unwrap_or_default();
+    let explained: Explained = client.get_about("/api/v1/explain", &job).await?;
+    show(json, &explained, || explained.text())
+}
+
+fn show<T: Serialize>(json: bool, it: &T, text: impl FnOnce() -> String) -> Result<(), Failed> {
+    let text = match json {
+        true => serde_json::to_string(it)? + "\n",
+        false => text(),
+    };
+    Ok(std::io::stdout().write_all(text.as_bytes()).context("cannot write")?)
+}
+
+fn contents(file: &Path) -> anyhow::Result<Vec<u8>> {
+    match file.to_str() {
+        Some("-") => {
+            let text = std::io::read_to_string(std::io::stdin());
+            Ok(text.context("cannot read standard input")?.into_bytes())
+        }
+        _ => std::fs::read(file)
+            .with_context(|| format!("cannot read the payload {}", file.display())),
+    }
+}

@@ -1,0 +1,84 @@
+//! `pause`, `resume` and `retry`: a running daemon does it, and answers when it is on disk.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::Failed;
+use super::daemon::Daemon;
+use crate::admin::pause_time;
+
+#[derive(clap::Args)]
+pub struct Pause {
+    pool: String,
+    /// So long, as in 30m, 2h or 1d; else until `resume`.
+    #[arg(long = "for", value_name = "TIME", value_parser = time)]
+    time: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+pub struct Resume {
+    pool: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+pub struct Retry {
+    /// Its id, as at the end of its page's address.
+    job: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(clap::Args)]
+struct Common {
+    #[command(flatten)]
+    daemon: Daemon,
+    #[arg(long)]
+    json: bool,
+}
+
+const POOLS: &str = "/api/v1/pools";
+
+pub async fn pause(config: Option<PathBuf>, options: Pause) -> Result<(), Failed> {
+    let Pause { pool, time, common } = options;
+    let body = time.map_or_else(|| json!({}), |time| json!({ "for": time }));
+    let done: Value = common.daemon.client(config)?.post(POOLS, &pool, "pause", &body).await?;
+    let until = match done["paused_until"].as_str() {
+        Some(until) => format!("until {until}"),
+        None => "until you resume it".to_owned(),
+    };
+    common.tell(&done, &format!("pool {pool} is paused {until}: nobody new is hired for it"))
+}
+
+pub async fn resume(config: Option<PathBuf>, options: Resume) -> Result<(), Failed> {
+    let Resume { pool, common } = options;
+    let client = common.daemon.client(config)?;
+    let done: Value = client.post(POOLS, &pool, "resume", &json!({})).await?;
+    common.tell(&done, &format!("pool {pool} hires"))
+}
+
+pub async fn retry(config: Option<PathBuf>, options: Retry) -> Result<(), Failed> {
+    let Retry { job, common } = options;
+    let client = common.daemon.client(config)?;
+    let done: Value = client.post("/api/v1/jobs", &job.to_string(), "retry", &json!({})).await?;
+    common
+        .tell(&done, &format!("job {job} is looked at again; explain {job} tells what came of it"))
+}
+
+impl Common {
+    fn tell(&self, done: &Value, words: &str) -> Result<(), Failed> {
+        let text = if self.json { done.to_string() } else { words.to_owned() };
+        Ok(writeln!(std::io::stdout(), "{text}").context("cannot write")?)
+    }
+}
+
+/// Judged here, so that a slip is exit 2 and nobody is asked.
+fn time(text: &str) -> Result<String, String> {
+    pause_time(text).map(|_| text.to_owned())
+}

@@ -1,0 +1,151 @@
+//! What would become of a webhook, by the config alone: the door's answer and what follows from
+//! it. Asks nobody and does nothing.
+
+use serde::Serialize;
+
+use super::sentence;
+use crate::config::GitHub;
+use crate::ledger::policy::{Judgement, judge};
+use crate::ledger::{JobReport, JobStatus, Pool, Rules, matching, runner_name};
+use crate::webhook::read_workflow_job;
+
+/// A contract with scripts: add, do not rename.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Foreseen {
+    /// As the door would say: `accepted` or `ignored`; `unreadable` where it would answer 400.
+    pub outcome: &'static str,
+    pub sentence: String,
+    pub repository: Option<String>,
+    pub job: Option<u64>,
+    pub run_id: Option<u64>,
+    pub labels: Vec<String>,
+    pub status: Option<&'static str>,
+    pub pool: Option<String>,
+    /// What would keep it from a runner, or would be done first.
+    pub notes: Vec<String>,
+}
+
+/// `json` is the payload of a `workflow_job` event.
+pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
+    let mut foreseen = Foreseen {
+        outcome: "ignored",
+        sentence: String::new(),
+        repository: None,
+        job: None,
+        run_id: None,
+        labels: Vec::new(),
+        status: None,
+        pool: None,
+        notes: Vec::new(),
+    };
+    let event = match read_workflow_job(json) {
+        Ok(event) => event,
+        Err(error) => {
+            foreseen.outcome = "unreadable";
+            foreseen.sentence =
+                format!("the door would answer 400 and keep it for explain --delivery: {error}");
+            return foreseen;
+        }
+    };
+    let repository = &event.repository;
+    foreseen.repository = Some(repository.full_name.clone());
+    let Some(report) = &event.report else {
+        foreseen.sentence = format!(
+            "the door would ignore it: action {} with this status means nothing to this version",
+            event.action
+        );
+        return foreseen;
+    };
+    foreseen.job = Some(report.id.0);
+    foreseen.run_id = Some(report.run.0);
+    foreseen.labels.clone_from(&report.labels);
+    foreseen.status = Some(report.status.as_str());
+    let name = sentence::name(report.id.0, &report.name, &repository.full_name);
+    let runner = report.runner_name.as_deref();
+    let ours = runner.is_some_and(|it| runner_name::pool_of(&rules.name_prefix, it).is_some());
+    let found = matching::pool_for(&rules.pools, &repository.full_name, &report.labels, report.run);
+    let refused = match &found {
+        Err(why) => Some(why.to_string()),
+        Ok(pool) => {
+            foreseen.pool = Some(pool.name.0.clone());
+            match judge(pool, repository, None) {
+                Judgement::Refused(why) => Some(why),
+                Judgement::AskFork => {
+                    foreseen.notes.push(format!(
+                        "GitHub is asked whether the run's head is a fork; pool {} refuses one",
+                        pool.name
+                    ));
+                    None
+                }
+                Judgement::Allowed => None,
+            }
+        }
+    };
+    match (refused, found) {
+        (Some(why), _) if !ours => {
+            foreseen.sentence = format!("the door would ignore {name}: {why}");
+        }
+        (refused, found) => {
+            foreseen.outcome = "accepted";
+            foreseen.sentence = format!(
+                "the door would accept it; {}",
+                match found {
+                    Ok(pool) if refused.is_none() =>
+                        follows(report, pool, &name, foreseen.notes.is_empty()),
+                    _ => format!("{name} names a runner of ours, whose story goes on"),
+                }
+            );
+        }
+    }
+    let owner = repository.owner();
+    if foreseen.outcome == "accepted" && github.credential_for(owner).is_none() {
+        let note = format!("no [[github.credentials]] has {owner} among its owners");
+        foreseen.sentence = format!("{}, but {note}", foreseen.sentence);
+        foreseen.notes.push(note);
+    }
+    foreseen
+}
+
+fn follows(report: &JobReport, pool: &Pool, name: &str, at_once: bool) -> String {
+    match report.status {
+        JobStatus::Queued if at_once => format!(
+            "pool {} would hire a runner for {name} as soon as there is room (Nomad job {})",
+            pool.name, pool.nomad_job
+        ),
+        JobStatus::Queued => format!(
+            "pool {} would hire a runner for {name} (Nomad job {}) once GitHub says that the run's head is no fork",
+            pool.name, pool.nomad_job
+        ),
+        JobStatus::Waiting => format!(
+            "pool {} would hire nobody for {name} until its environment's approval or timer is over",
+            pool.name
+        ),
+        JobStatus::InProgress => format!("{name} runs already and needs nobody new"),
+        JobStatus::Completed => format!("{name} is done and needs nobody"),
+    }
+}
+
+impl Foreseen {
+    /// As people read it.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n", self.sentence);
+        let mut line = |what: &str, value: String| text += &format!("  {what:<11} {value}\n");
+        if let Some(repository) = &self.repository {
+            line("repository", repository.clone());
+        }
+        if let (Some(job), Some(run)) = (self.job, self.run_id) {
+            line("job", format!("{job} of run {run}"));
+            line("labels", self.labels.join(", "));
+        }
+        if let Some(status) = self.status {
+            line("status", status.to_owned());
+        }
+        if let Some(pool) = &self.pool {
+            line("pool", pool.clone());
+        }
+        for note in &self.notes {
+            line("note", note.clone());
+        }
+        text
+    }
+}

@@ -1,0 +1,113 @@
+//! One sentence on where a job is and why, for a tired person. Pure.
+
+use super::at_nomad::Look;
+use super::story::Known;
+use crate::ledger::{Job, JobStatus, Runner, RunnerState, Verdict};
+
+pub fn of(known: &Known) -> String {
+    let job = &known.job;
+    let subject = subject(job);
+    match job.report.status {
+        JobStatus::Completed => format!("{subject} is done: {}", done(job)),
+        _ if job.ended_at.is_some() => {
+            format!("{subject} is over: GitHub no longer has it")
+        }
+        JobStatus::InProgress => format!("{subject} is running{}", on(known)),
+        JobStatus::Waiting => format!(
+            "{subject} waits at GitHub for an approval or a timer of its environment; a runner is hired when that is given"
+        ),
+        JobStatus::Queued => queued(known, &subject),
+    }
+}
+
+pub fn subject(job: &Job) -> String {
+    name(job.id().0, &job.report.name, &job.repository_name)
+}
+
+pub fn name(id: u64, name: &str, repository: &str) -> String {
+    match name {
+        "" => format!("job {id} of {repository}"),
+        name => format!("job {id} ({name}) of {repository}"),
+    }
+}
+
+fn done(job: &Job) -> String {
+    let conclusion = job.report.conclusion.as_deref().unwrap_or("completed");
+    match &job.report.runner_name {
+        Some(runner) => format!("{conclusion}, on runner {runner}"),
+        None => format!("{conclusion}, and no runner ever had it"),
+    }
+}
+
+fn on(known: &Known) -> String {
+    let Some(name) = &known.job.report.runner_name else { return String::new() };
+    let ours = known.runners.iter().find(|(runner, _)| runner.name.as_str() == name);
+    match ours {
+        Some((runner, _)) => match runner.cause {
+            Some(cause) if cause != known.job.id() => {
+                format!(" on runner {name}, which was hired for job {cause}")
+            }
+            _ => format!(" on runner {name}"),
+        },
+        None => format!(" on runner {name}, which is none of ours"),
+    }
+}
+
+fn queued(known: &Known, subject: &str) -> String {
+    let id = known.job.id();
+    match &known.job.verdict {
+        Verdict::Refused(why) => return format!("{subject} gets no runner: {why}"),
+        Verdict::Unserved(why) => return format!("{subject} gets no runner from here: {why}"),
+        Verdict::AskingFork(_) => {
+            let why = known.job.verdict.reason().unwrap_or_default();
+            return format!("{subject} waits: {why}");
+        }
+        Verdict::Serve => {}
+    }
+    // Others of its class are told of beside it: whether one is for it, only the reason knows.
+    let coming = known.runners.iter().filter(|(it, _)| it.is_supply() && it.cause == Some(id));
+    match coming.max_by_key(|(runner, _)| runner.advance()) {
+        Some((runner, look)) if runner.state != RunnerState::Wanted => {
+            format!("{subject} waits for its runner: {}", on_the_way(runner, look.as_ref()))
+        }
+        _ => match &known.waits {
+            Some(why) => format!("{subject} waits: {why}"),
+            None => format!("{subject} is queued, and a runner is about to be hired for it"),
+        },
+    }
+}
+
+fn on_the_way(runner: &Runner, look: Option<&Look>) -> String {
+    let name = &runner.name;
+    match &runner.state {
+        RunnerState::Dispatching(_) => match &runner.reason {
+            Some(why) => format!("the dispatch of {name} is not settled, {why}"),
+            None => format!("{name} is being dispatched to Nomad"),
+        },
+        RunnerState::Registered => {
+            format!("{name} is registered and ready, and GitHub is to give it a job")
+        }
+        _ => match look {
+            Some(Look::Unplaced { why: Some(why) }) => {
+                format!("Nomad has no place for {name}; {why}")
+            }
+            Some(Look::Unplaced { why: None }) => {
+                format!("Nomad is looking for a place for {name}")
+            }
+            Some(Look::Placed(allocations)) => match allocations.last() {
+                Some(last) => format!(
+                    "{name} is on node {} ({}) and has not registered yet",
+                    last.node_name, last.client_status
+                ),
+                None => format!("Nomad is looking for a place for {name}"),
+            },
+            Some(Look::Nothing) => format!(
+                "{name} was dispatched, and Nomad shows neither allocation nor evaluation of it"
+            ),
+            Some(Look::Away(why)) => {
+                format!("{name} is dispatched, and Nomad cannot be asked about it: {why}")
+            }
+            None => format!("{name} is dispatched"),
+        },
+    }
+}

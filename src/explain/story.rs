@@ -1,0 +1,278 @@
+//! The story of a job that is known, from rows and what Nomad said. Pure.
+
+use super::at_nomad::{Look, events};
+use super::{JobStory, Line, sentence};
+use crate::ledger::{Job, JobStatus, Rules, Runner, Time};
+use crate::store::Happening;
+
+/// Everything that is known of a job.
+pub struct Known {
+    pub job: Job,
+    /// Hired for it, or took it; where nobody was, the others of its class that are on the way.
+    pub runners: Vec<(Runner, Option<Look>)>,
+    pub happened: Vec<Happening>,
+    /// Why its class waits.
+    pub waits: Option<String>,
+}
+
+pub fn tell(known: &Known, rules: &Rules) -> JobStory {
+    let job = &known.job;
+    JobStory {
+        id: job.id().0,
+        run_id: job.report.run.0,
+        repository: job.repository_name.clone(),
+        name: job.report.name.clone(),
+        url: job.report.url.clone(),
+        status: job.report.status.as_str().to_owned(),
+        known: true,
+        pool: job.pool.as_ref().map(|pool| pool.0.clone()),
+        sentence: sentence::of(known),
+        timeline: timeline(known, rules),
+        now: if job.ended_at.is_some() { Vec::new() } else { now(known) },
+    }
+}
+
+fn timeline(known: &Known, rules: &Rules) -> Vec<Line> {
+    let job = &known.job;
+    let mut lines: Vec<(Time, Line)> = Vec::new();
+    let mut add = |at: Time, warn: bool, what: String, runner: Option<&str>| {
+        let runner = runner.map(str::to_owned);
+        lines.push((at, Line { at: at.to_string(), what, runner, warn }));
+    };
+    if let Some(at) = job.report.created_at {
+        add(at, false, "created at GitHub".to_owned(), None);
+    }
+    let received = match &job.delivery {
+        Some(delivery) => format!("received by webhook (delivery {delivery})"),
+        None => "found by asking GitHub; no webhook had told of it".to_owned(),
+    };
+    add(job.received_at, false, received, None);
+    add(job.received_at, false, matched(job, rules), None);
+    for happening in &known.happened {
+        add(happening.at, happening.warn, happening.what.clone(), happening.runner.as_deref());
+    }
+    for (runner, look) in &known.runners {
+        if let Some(Look::Placed(allocations)) = look {
+            for (at, warn, what) in events(allocations) {
+                add(at, warn, what, Some(runner.name.as_str()));
+            }
+        }
+    }
+    // Stable: what came in one moment stays in the order in which it was told.
+    lines.sort_by_key(|(at, _)| *at);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// By which rule a pool has it, or none.
+fn matched(job: &Job, rules: &Rules) -> String {
+    match &job.pool {
+        None => match job.verdict.reason() {
+            Some(why) => format!("no pool has it: {why}"),
+            None => "no pool has it".to_owned(),
+        },
+        Some(name) => match rules.pool(name) {
+            Some(pool) => format!(
+                "pool {name} has it: the first that serves {} and has all of its labels ({}) among its own ({})",
+                job.repository_name,
+                job.report.labels.join(", "),
+                pool.labels.join(", ")
+            ),
+            None => format!("pool {name} had it, which is no longer in the config"),
+        },
+    }
+}
+
+fn now(known: &Known) -> Vec<String> {
+    let mut now = Vec::new();
+    if known.job.report.status == JobStatus::Queued
+        && let Some(why) = known.job.verdict.reason().or_else(|| known.waits.clone())
+    {
+        now.push(format!("waits: {why}"));
+    }
+    for (runner, look) in &known.runners {
+        if runner.ended_at.is_some() {
+            continue;
+        }
+        let child = runner.child.as_ref().map(|child| format!(", Nomad job {child}"));
+        let reason = runner.reason.as_ref().map(|reason| format!(" ({reason})"));
+        now.push(format!(
+            "{}: {}{}{}",
+            runner.name,
+            runner.phase(),
+            child.unwrap_or_default(),
+            reason.unwrap_or_default()
+        ));
+        if let Some(look) = look {
+            now.push(format!("{}: {}", runner.name, in_words(look)));
+        }
+    }
+    now
+}
+
+fn in_words(look: &Look) -> String {
+    match look {
+        Look::Away(why) => format!("Nomad cannot be asked about it: {why}"),
+        Look::Nothing => "Nomad shows neither allocation nor evaluation of it".to_owned(),
+        Look::Unplaced { why: Some(why) } => format!("Nomad has not placed it: {why}"),
+        Look::Unplaced { why: None } => "Nomad has not placed it yet".to_owned(),
+        Look::Placed(allocations) => match allocations.last() {
+            Some(last) => {
+                format!(
+                    "Nomad: its allocation on node {} is {}",
+                    last.node_name, last.client_status
+                )
+            }
+            None => "Nomad has not placed it yet".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::explain::Explained;
+    use crate::ledger::{
+        ClassKey, DeliveryId, JobId, JobReport, PoolName, RepositoryId, RunId, RunnerName,
+        RunnerState, ScopeKey, Verdict,
+    };
+    use crate::nomad::{Allocation, ClientStatus, TaskEvent, TaskState};
+
+    fn job() -> Job {
+        let report = JobReport {
+            id: JobId(7),
+            run: RunId(9),
+            run_attempt: 1,
+            name: "build".to_owned(),
+            workflow: None,
+            head_branch: None,
+            labels: vec!["linux".to_owned()],
+            status: JobStatus::Queued,
+            conclusion: None,
+            runner_name: None,
+            url: None,
+            created_at: Some(Time(0)),
+            actor: None,
+        };
+        Job {
+            report,
+            repository: RepositoryId(1),
+            repository_name: "octo/app".to_owned(),
+            delivery: Some(DeliveryId::from("one")),
+            received_at: Time(1_000),
+            pool: Some(PoolName::from("x64")),
+            verdict: Verdict::Serve,
+            robot: false,
+            fork: None,
+            cause_of: Some(RunnerName::from("roustabout-x64-1")),
+            ended_at: None,
+        }
+    }
+
+    fn runner() -> Runner {
+        let class = ClassKey {
+            pool: PoolName::from("x64"),
+            scope: ScopeKey::Repository(RepositoryId(1)),
+            run: None,
+        };
+        let name = RunnerName::from("roustabout-x64-1");
+        let mut runner = Runner::new(name, class, "octo/app".to_owned(), Time(2_000));
+        runner.cause = Some(JobId(7));
+        runner.child = Some("x64/dispatch-1".to_owned());
+        runner.state = RunnerState::Dispatched;
+        runner
+    }
+
+    fn allocation() -> Allocation {
+        let event = TaskEvent {
+            kind: "Driver Failure".to_owned(),
+            message: "no such image".to_owned(),
+            exit_code: None,
+            time: Timestamp::from_millisecond(5_000).unwrap_or_default(),
+        };
+        let state = TaskState { state: "pending".to_owned(), failed: false, events: vec![event] };
+        Allocation {
+            id: "0123456789".to_owned(),
+            client_status: ClientStatus::Pending,
+            client_description: String::new(),
+            desired_status: "run".to_owned(),
+            node_id: String::new(),
+            node_name: "n1".to_owned(),
+            create_time: Timestamp::from_millisecond(4_000).unwrap_or_default(),
+            modify_time: Timestamp::UNIX_EPOCH,
+            task_states: BTreeMap::from([("runner".to_owned(), state)]),
+        }
+    }
+
+    fn known(runner: Runner, look: Look) -> Known {
+        let happened = |at, what: &str, of: Option<&str>| Happening {
+            at: Time(at),
+            warn: false,
+            what: what.to_owned(),
+            runner: of.map(str::to_owned),
+        };
+        let name = Some("roustabout-x64-1");
+        Known {
+            job: job(),
+            runners: vec![(runner, Some(look))],
+            happened: vec![
+                happened(1_000, "job queued: build", None),
+                happened(2_000, "runner hired (1 waiting, 0 hired for them)", name),
+                happened(3_000, "runner dispatched as x64/dispatch-1", name),
+            ],
+            waits: Some("a runner is on the way".to_owned()),
+        }
+    }
+
+    fn rules() -> Rules {
+        Rules {
+            name_prefix: "roustabout".to_owned(),
+            max: 20,
+            robots: Vec::new(),
+            pools: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_story_that_is_not_over() {
+        let story = tell(&known(runner(), Look::Placed(vec![allocation()])), &rules());
+        insta::assert_snapshot!(Explained::of(vec![story], None).text(), @r"
+        job 7 (build) of octo/app waits for its runner: roustabout-x64-1 is on node n1 (pending) and has not registered yet
+
+        1970-01-01T00:00:00Z  created at GitHub
+        1970-01-01T00:00:01Z  received by webhook (delivery one)
+        1970-01-01T00:00:01Z  pool x64 had it, which is no longer in the config
+        1970-01-01T00:00:01Z  job queued: build
+        1970-01-01T00:00:02Z  roustabout-x64-1: runner hired (1 waiting, 0 hired for them)
+        1970-01-01T00:00:03Z  roustabout-x64-1: runner dispatched as x64/dispatch-1
+        1970-01-01T00:00:04Z  roustabout-x64-1: Nomad: allocation 01234567 on node n1
+        1970-01-01T00:00:05Z  ! roustabout-x64-1: Nomad: task runner Driver Failure: no such image
+        now                   waits: a runner is on the way
+        now                   roustabout-x64-1: dispatched, Nomad job x64/dispatch-1
+        now                   roustabout-x64-1: Nomad: its allocation on node n1 is pending
+        ");
+    }
+
+    #[test]
+    fn a_sentence_for_each_step_of_a_runner() {
+        let sentence = |runner: Runner, look: Look| tell(&known(runner, look), &rules()).sentence;
+        let why = Some("3 nodes: 3 lack memory".to_owned());
+        let of_its_own = sentence(runner(), Look::Unplaced { why });
+        assert!(of_its_own.ends_with("no place for roustabout-x64-1; 3 nodes: 3 lack memory"));
+        let away = sentence(runner(), Look::Away("refused".to_owned()));
+        assert!(away.ends_with("Nomad cannot be asked about it: refused"), "{away}");
+        let mut registered = runner();
+        registered.state = RunnerState::Registered;
+        let registered = sentence(registered, Look::Placed(vec![allocation()]));
+        assert!(registered.ends_with("registered and ready, and GitHub is to give it a job"));
+        let mut another = runner();
+        another.cause = Some(JobId(8));
+        assert_eq!(
+            sentence(another, Look::Nothing),
+            "job 7 (build) of octo/app waits: a runner is on the way"
+        );
+    }
+}
