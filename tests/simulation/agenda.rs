@@ -9,6 +9,7 @@ use roustabout::simulated::github::model::Millis;
 use roustabout::store;
 
 use crate::carrier::Flight;
+use crate::reconciler::Look;
 use crate::runners::Step;
 use crate::scenario::Plan;
 
@@ -40,6 +41,11 @@ pub enum Act {
     /// The follower of children looks at Nomad.
     Follow {
         life: u32,
+    },
+    /// The next look of whoever compares.
+    Reconcile {
+        life: u32,
+        look: Look,
     },
     /// A parameterized job that refused is looked at.
     LookAtParent {

@@ -91,30 +91,48 @@ impl World {
 
     /// One call to GitHub's API: status and body of what came back. A redirect is followed.
     pub fn github(&mut self, method: &str, path: &str) -> Answer<(u16, Value)> {
+        self.github_if_changed(method, path, None).map(|(status, body, _)| (status, body))
+    }
+
+    /// The same, with the tag of what is known already, and of what comes back.
+    pub fn github_if_changed(
+        &mut self,
+        method: &str,
+        path: &str,
+        tag: Option<&str>,
+    ) -> Answer<(u16, Value, Option<String>)> {
         let luck = self.luck(Side::GitHub);
-        let answer = luck.acts().then(|| self.ask_github(method, path));
+        let answer = luck.acts().then(|| self.ask_github(method, path, tag));
         let Some(answer) = answer.filter(|_| luck == Luck::Fine) else {
             return Err(self.failure(luck));
         };
+        let header = |wanted: &str| {
+            let found = answer.headers.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| value.clone())
+        };
         if matches!(answer.status, 403 | 429) {
-            let header = |wanted: &str| answer.headers.iter().find(|(name, _)| *name == wanted);
-            let reset = header("x-ratelimit-reset").and_then(|(_, at)| at.parse::<i64>().ok());
+            let reset = header("x-ratelimit-reset").and_then(|at| at.parse::<i64>().ok());
             let retry_at = reset.map(|at| Time(at * SECOND));
             return Err(Failure { reason: "rate limit exceeded".to_owned(), retry_at });
         }
-        Ok((answer.status, answer.body.unwrap_or_default()))
+        let tag = header("etag");
+        Ok((answer.status, answer.body.unwrap_or_default(), tag))
     }
 
-    fn ask_github(&mut self, method: &str, path: &str) -> rest::Answer {
+    fn ask_github(&mut self, method: &str, path: &str, tag: Option<&str>) -> rest::Answer {
         let lags = method == "GET" && self.strikes(Trouble::GitHubLags, 0.5);
         let (now, old) = (self.now, self.lagging.as_mut().filter(|_| lags));
         let github = old.map_or(&mut self.github, |old| &mut **old);
-        let answer = github.rest(&rest::Call::new(method, path, TOKEN), now);
+        let call = |path: &str| {
+            let call = rest::Call::new(method, path, TOKEN);
+            rest::Call { if_none_match: tag.map(str::to_owned), ..call }
+        };
+        let answer = github.rest(&call(path), now);
         let moved = answer.headers.iter().find(|(name, _)| *name == "location");
         match moved.filter(|_| matches!(answer.status, 301 | 307)) {
             Some((_, to)) => {
                 let path = to.trim_start_matches("http://github.test").to_owned();
-                github.rest(&rest::Call::new(method, &path, TOKEN), now)
+                github.rest(&call(&path), now)
             }
             None => answer,
         }

@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use roustabout::ledger::event::Webhook;
+use roustabout::ledger::observation::Observation;
 use roustabout::ledger::{
-    Effects, Event, Note, PoolName, Record, Request, Rules, RunnerName, ScopeKey, State, step,
+    Effects, Event, JobStatus, Note, PoolName, Record, Request, Rules, RunnerName, ScopeKey, State,
+    step,
 };
 use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
 use roustabout::simulated::nomad::JobSpec;
@@ -16,7 +18,9 @@ use roustabout::store::Delivery;
 
 use crate::agenda::Act;
 use crate::carrier::Flight;
+use crate::disk::Disk;
 use crate::follower::Follower;
+use crate::reconciler::{Look, Reconciler};
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -36,6 +40,9 @@ pub struct Daemon {
     pub refused: BTreeMap<PoolName, Option<u64>>,
     pub watched: Vec<PoolName>,
     pub follower: Follower,
+    pub reconciler: Reconciler,
+    /// What Nomad showed before the children that nobody follows were listed.
+    early: Option<Vec<Event>>,
     /// Runners whose dispatch is under way.
     pub dispatching: BTreeSet<RunnerName>,
     pub since: Millis,
@@ -60,8 +67,35 @@ impl Daemon {
         self.state.next_timer().map(|time| time.0)
     }
 
-    pub fn is_idle(&self) -> bool {
-        self.writing.is_none() && self.incoming.is_empty() && self.deliveries.is_empty()
+    /// As `FoldLoop::fold`: what Nomad showed early waits for the first listing, and what is said
+    /// of jobs that have ended is dropped.
+    fn in_order(&mut self, mut event: Event, disk: &Disk) -> Vec<Event> {
+        if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
+            early.push(event);
+            return Vec::new();
+        }
+        let reports = match &mut event {
+            Event::JobsSeen { answer: Ok(reports), .. } => Some(reports),
+            Event::Observed(observation) => match observation.as_mut() {
+                Observation::Swept { reports, .. } => Some(reports),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(reports) = reports {
+            let ended = |id| {
+                let known = self.state.known_job(id).cloned().or_else(|| disk.job(id));
+                known.is_some_and(|job| job.ended_at.is_some())
+            };
+            reports.retain(|report| {
+                let open = self.state.jobs.contains_key(&report.id);
+                open || report.status == JobStatus::Completed || !ended(report.id)
+            });
+        }
+        let listed = matches!(&event, Event::Observed(one)
+            if matches!(**one, Observation::Children(_)));
+        let early = if listed { self.early.take() } else { None };
+        std::iter::once(event).chain(early.into_iter().flatten()).collect()
     }
 }
 
@@ -91,6 +125,8 @@ impl World {
             refused: BTreeMap::new(),
             watched: Vec::new(),
             follower: Follower::default(),
+            reconciler: Reconciler::default(),
+            early: Some(Vec::new()),
             dispatching: BTreeSet::new(),
             since: self.now,
             rng: StdRng::seed_from_u64(self.rng.random()),
@@ -100,6 +136,8 @@ impl World {
         batch.take(step::resume(&mut daemon.state, self.time(), &mut daemon.rng));
         self.daemon = Some(daemon);
         self.write(batch);
+        let look = Act::Reconcile { life: self.life, look: Look::FirstChildren };
+        self.agenda.enter(self.now, look);
         self.after_start();
     }
 
@@ -130,15 +168,17 @@ impl World {
             } else {
                 break;
             };
-            let effects = step(&mut daemon.state, event, now, &mut daemon.rng);
-            Self::check_requests(
-                &self.github,
-                self.setting.public,
-                &daemon.state,
-                &effects.requests,
-                &mut self.watching,
-            );
-            batch.take(effects);
+            for event in daemon.in_order(event, &self.disk) {
+                let effects = step(&mut daemon.state, event, now, &mut daemon.rng);
+                Self::check_requests(
+                    &self.github,
+                    self.setting.public,
+                    &daemon.state,
+                    &effects.requests,
+                    &mut self.watching,
+                );
+                batch.take(effects);
+            }
         }
         if daemon.state.next_timer().is_some_and(|at| at <= now) {
             batch.take(step(&mut daemon.state, Event::Tick, now, &mut daemon.rng));
@@ -151,6 +191,9 @@ impl World {
     }
 
     fn write(&mut self, batch: Batch) {
+        for note in &batch.notes {
+            self.story.tell(self.now, "daemon", || in_words(note));
+        }
         let least = if batch.records.is_empty() { 0 } else { 1 };
         let takes = match self.strikes(Trouble::DiskSlow, 0.2) {
             true => self.draw(100, 5 * SECOND),
@@ -171,9 +214,6 @@ impl World {
         let Some(batch) = self.daemon.as_mut().and_then(|daemon| daemon.writing.take()) else {
             return;
         };
-        for note in &batch.notes {
-            self.story.tell(self.now, "daemon", || in_words(note));
-        }
         self.disk.commit(batch.records);
         self.check_rows();
         if !batch.requests.is_empty() && self.strikes(Trouble::Crashes, 0.02) {

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use roustabout::ledger::{
-    ClassKey, DeliveryId, Job, JobId, Record, Repository, RepositoryId, Runner, RunnerName,
+    ClassKey, DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId, Runner,
+    RunnerName, Time,
 };
 use roustabout::store::{Delivery, Unfinished};
 use serde::Serialize;
@@ -19,6 +20,9 @@ pub struct Disk {
     pub runners: BTreeMap<RunnerName, Runner>,
     /// The row is taken out once it is folded.
     pub deliveries: BTreeMap<DeliveryId, Option<Delivery>>,
+    pub pauses: BTreeMap<PoolName, Option<Time>>,
+    /// Up to which delivery the hook's log was read.
+    pub cursor: u64,
     /// Why classes wait.
     pub waits: BTreeMap<ClassKey, String>,
 }
@@ -52,6 +56,14 @@ impl Disk {
                 Record::Class { key, reason: None } => {
                     self.waits.remove(&key);
                 }
+                Record::Pause { pool, until: Some(until) } => {
+                    self.pauses.insert(pool, until);
+                }
+                Record::Pause { pool, until: None } => {
+                    self.pauses.remove(&pool);
+                }
+                // For people.
+                Record::Happened { .. } => {}
                 Record::Folded(delivery) => {
                     self.deliveries.insert(delivery, None);
                 }
@@ -69,6 +81,7 @@ impl Disk {
             repositories: self.repositories.values().map(through_json).collect(),
             jobs: open(&self.jobs, |job| job.ended_at.is_some()),
             runners: open(&self.runners, |runner| runner.ended_at.is_some()),
+            pauses: self.pauses.clone(),
             inbox,
         }
     }

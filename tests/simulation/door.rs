@@ -26,7 +26,6 @@ impl World {
             received_at: self.time(),
             repository: read.repository,
             report: read.report,
-            sender: read.sender,
         };
         let takes = match self.strikes(Trouble::DiskSlow, 0.2) {
             true => self.draw(100, 5 * SECOND),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use roustabout::ledger::event::ChildPhase;
 use roustabout::ledger::{Event, RunnerName, RunnerState, State};
 use roustabout::simulated::github::model::SECOND;
-use roustabout::simulated::nomad::{Allocation, JobKey, JobStatus, Nomad};
+use roustabout::simulated::nomad::{Allocation, ClientStatus, JobKey, JobStatus, Nomad};
 
 use crate::agenda::Act;
 use crate::calls::{Luck, Side};
@@ -88,22 +88,25 @@ fn living(state: &State) -> impl Iterator<Item = (&RunnerName, &String)> {
 /// Where a child stands, as `engine::children::phase_of` reads it.
 pub fn phase_of(nomad: &Nomad, child: &JobKey) -> ChildPhase {
     let Some(status) = nomad.status(child) else {
-        return ChildPhase::Ended { how: "Nomad has forgotten its child".to_owned() };
+        let how = "Nomad has forgotten its child".to_owned();
+        return ChildPhase::Ended { how, placed: true };
     };
     let allocations: Vec<&Allocation> = nomad.allocations_of(child).collect();
     phase(status, &allocations)
 }
 
-pub fn phase(status: JobStatus, allocations: &[&Allocation]) -> ChildPhase {
-    if allocations.iter().any(|one| !one.client_status.is_terminal()) {
-        return ChildPhase::Placed;
-    }
+fn phase(status: JobStatus, allocations: &[&Allocation]) -> ChildPhase {
+    let mut statuses = allocations.iter().map(|one| one.client_status);
+    let lives = statuses.clone().any(|one| !one.is_terminal());
+    let lost = statuses.any(|one| matches!(one, ClientStatus::Lost | ClientStatus::Unknown));
     match (status, allocations.last()) {
+        _ if lives && lost && allocations.len() > 1 => ChildPhase::Replaced,
+        _ if lives => ChildPhase::Placed,
         (JobStatus::Dead, last) => {
             let how = last.map_or("it was stopped before it was placed".to_owned(), |last| {
                 format!("its allocation is {}", last.client_status.as_str())
             });
-            ChildPhase::Ended { how }
+            ChildPhase::Ended { how, placed: last.is_some() }
         }
         (_, None) => ChildPhase::NotPlaced,
         (_, Some(_)) => ChildPhase::Placed,

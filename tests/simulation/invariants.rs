@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roustabout::ledger::effect::{DispatchOrder, Target};
-use roustabout::ledger::{Job, JobId, JobStatus, Request, RunnerName, ScopeKey, State, Visibility};
+use roustabout::ledger::{Job, JobStatus, Request, RunnerName, ScopeKey, State, Visibility};
 use roustabout::simulated::github::model::{MINUTE, SECOND};
 use roustabout::simulated::github::{GitHub, Head};
 use roustabout::simulated::nomad::JobKey;
@@ -21,10 +21,14 @@ impl World {
     pub fn check_ledger(&mut self) {
         let Some(daemon) = &self.daemon else { return };
         let state = &daemon.state;
+        let caps_may_be_passed = self.caps_may_be_passed();
         let watching = &mut self.watching;
         for (key, class) in &state.classes {
             let (sent, waiting) = (state.sent_supply(class), class.waiting.len());
-            if sent > waiting {
+            // After a start nobody is let go before everything was seen once.
+            let refused = |id| state.swept.refused.contains(&id);
+            let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
+            if sent > waiting && state.swept.settled && !held {
                 watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
             }
             if waiting > 0 && class.reason.is_none() {
@@ -51,8 +55,7 @@ impl World {
                 *repositories.entry((&runner.class.pool, id)).or_insert(0) += 1;
             }
         }
-        // What an earlier config allowed may still live.
-        if self.weather.has(Trouble::ConfigChanges) {
+        if caps_may_be_passed {
             return;
         }
         if pools.values().sum::<u32>() > self.rules.max {
@@ -69,6 +72,13 @@ impl World {
         }
     }
 
+    /// What an earlier config allowed may still live; and a dispatch that was given up, looked
+    /// for and not found may arrive after all.
+    fn caps_may_be_passed(&self) -> bool {
+        let excuses = [Trouble::ConfigChanges, Trouble::RequestsActLate];
+        excuses.into_iter().any(|trouble| self.weather.has(trouble))
+    }
+
     /// After each commit: the rows are what is in memory, so a crash now loses nothing.
     pub fn check_rows(&mut self) {
         let Some(daemon) = &self.daemon else { return };
@@ -81,7 +91,9 @@ impl World {
         for (name, runner) in &daemon.state.runners {
             let mut known = runner.clone();
             let row = self.disk.runners.get(name);
+            // Neither is written: a start sets them anew.
             known.in_flight = row.is_some_and(|row| row.in_flight);
+            known.clock = row.and_then(|row| row.clock);
             if row != Some(&known) {
                 self.watching
                     .broken(|| format!("runner {name} is not its row: {known:?}, {row:?}"));
@@ -133,6 +145,9 @@ impl World {
             } else if !self.watching.was_dead(key) {
                 *parents.entry(&child.parent).or_insert(0) += 1;
             }
+        }
+        if self.caps_may_be_passed() {
+            return;
         }
         for pool in &self.rules.pools {
             let alive = parents.get(&pool.nomad_job).copied().unwrap_or(0);
@@ -223,10 +238,6 @@ impl World {
         if folded.count() > 0 && self.disk.jobs.is_empty() {
             self.watching.broken(|| "deliveries are folded, and no job is known".to_owned());
         }
-    }
-
-    pub fn known_rank(&self, job: JobId) -> Option<u8> {
-        self.disk.jobs.get(&job).map(|job| job.report.status.rank())
     }
 }
 

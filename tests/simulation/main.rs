@@ -16,6 +16,7 @@ mod invariants;
 mod not_yet;
 mod play;
 mod quiescence;
+mod reconciler;
 mod runners;
 mod scenario;
 mod stage;

@@ -193,6 +193,7 @@ impl World {
             Plan::LoseDatabase => {
                 self.crash("is killed, and its database is lost");
                 self.disk = Disk::default();
+                self.watching.forget_promises();
             }
         }
     }

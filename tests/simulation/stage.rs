@@ -98,7 +98,10 @@ impl World {
             forks: false,
             placement_timeout: Duration::from_secs(1200),
             boot_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
+            max_lifetime: Duration::from_secs(6 * 3600),
+            robots_per_repository: None,
             meta: BTreeMap::new(),
         }
     }

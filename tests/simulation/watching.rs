@@ -28,6 +28,11 @@ impl Watching {
         self.promised.insert(guid.to_owned());
     }
 
+    /// The disk is lost, and with it what was promised.
+    pub fn forget_promises(&mut self) {
+        self.promised.clear();
+    }
+
     pub fn promises(&self) -> impl Iterator<Item = &String> {
         self.promised.iter()
     }

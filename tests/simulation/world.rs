@@ -79,7 +79,12 @@ impl World {
             processes: BTreeMap::new(),
             weather,
             setting: Setting::default(),
-            rules: Rules { name_prefix: "roustabout".to_owned(), max: 0, pools: Vec::new() },
+            rules: Rules {
+                name_prefix: "roustabout".to_owned(),
+                max: 0,
+                robots: Vec::new(),
+                pools: Vec::new(),
+            },
             story: Story::new(tells, BEGIN),
             watching: Watching::default(),
             nomad_back_at: BEGIN,
@@ -134,6 +139,7 @@ impl World {
             Act::Fly(flight) => self.fly(*flight),
             Act::Hear { life, event } => self.hear(life, *event),
             Act::Follow { life } => self.follow(life),
+            Act::Reconcile { life, look } => self.reconcile(life, look),
             Act::LookAtParent { life, pool, refused, until } => {
                 self.look_at_parent(life, pool, refused, until);
             }

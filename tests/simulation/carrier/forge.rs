@@ -136,7 +136,8 @@ impl World {
         let path = format!("/repos/{full_name}/actions/jobs/{job}");
         match self.github("GET", &path)? {
             (200, body) => Ok(report(&body)),
-            (404, _) => Ok(None),
+            // The same is said of what the token may not see.
+            (404, _) => self.get(&format!("/repos/{full_name}")).map(|_| None),
             (status, _) => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
         }
     }
@@ -189,7 +190,7 @@ fn ids_of(list: &Value) -> Vec<u64> {
 }
 
 /// `None` for a status that the ledger does not know.
-fn report(job: &Value) -> Option<JobReport> {
+pub fn report(job: &Value) -> Option<JobReport> {
     let text = |key: &str| job[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let status = match job["status"].as_str()? {
         "queued" => JobStatus::Queued,
@@ -214,5 +215,6 @@ fn report(job: &Value) -> Option<JobReport> {
         created_at: text("created_at")
             .and_then(|at| at.parse::<jiff::Timestamp>().ok())
             .map(Time::from),
+        actor: None,
     })
 }

@@ -8,6 +8,8 @@ mod cluster;
 mod dispatching;
 mod forge;
 
+pub use forge::report;
+
 use rand::Rng;
 use roustabout::ledger::{Event, Request};
 
@@ -102,6 +104,11 @@ impl World {
             }
             Request::DeleteRegistration { runner, target, id } => {
                 Landing::Answer(self.delete_registration(runner, target, *id))
+            }
+            Request::DeleteStray { runner, target, id } => {
+                // Whatever comes of it, the next listing shows.
+                self.delete_registration(runner, target, *id);
+                Landing::Nothing
             }
             Request::AskFork { repository, full_name, run } => {
                 let answer = self.is_fork(*repository, full_name, *run);
