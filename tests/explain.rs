@@ -75,7 +75,10 @@ async fn the_whole_story_of_a_job_that_another_runner_took() {
     done["workflow_job"]["status"] = json!("completed");
     done["workflow_job"]["conclusion"] = json!("success");
     send(&daemon, "three", &done, "completed").await;
-    let text = explain(&daemon, "https://github.com/octo/app/actions/runs/9/job/7").await;
+    let page = "https://github.com/octo/app/actions/runs/9/job/7";
+    let shown = daemon.api(&format!("/api/v1/explain/{page}")).await;
+    assert_eq!(shown["jobs"][0]["status"], "completed", "an address needs no encoding: {shown}");
+    let text = explain(&daemon, page).await;
     insta::assert_snapshot!(without_times(&text), @r"
     job 7 (build) of octo/app is done: success, on runner basement
 

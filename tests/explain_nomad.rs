@@ -79,10 +79,15 @@ async fn from_waiting_for_room_to_done() {
     let second = world.queue(world.app, 1, 200)[0];
     until_said(&world, second, "waits: at capacity: pool x64 has its 1 runners (max_runners)")
         .await;
-    let said = until_said(&world, first, "is running on runner roustabout-x64-").await;
-    let told = lines(&said);
-    let placed = told.iter().position(|line| line.starts_with("Nomad: allocation ")).unwrap();
-    assert!(told[placed..].iter().any(|line| line.contains("task ")), "{told:?}");
+    until_said(&world, first, "is running on runner roustabout-x64-").await;
+    // Nomad's clients tell its servers of their tasks a little later.
+    until("the allocation and what its task did are told", LIMIT, async || {
+        let told = lines(&world.daemon.api(&format!("/api/v1/explain/{first}")).await);
+        let mut told = told.iter();
+        told.any(|line| line.starts_with("Nomad: allocation "))
+            && told.any(|line| line.starts_with("Nomad: task "))
+    })
+    .await;
     world.until_nothing_is_left(LIMIT).await;
     let said = until_said(&world, first, "is done: success, on runner roustabout-x64-").await;
     let told = lines(&said);

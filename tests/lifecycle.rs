@@ -9,7 +9,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use roustabout::demo::runner_job;
-use roustabout::nomad::JobStatus;
+use roustabout::nomad::{ChildStub, JobStatus};
 use roustabout::simulated::github::{RunSpec, Status, Visibility};
 use serde_json::Value;
 use support::parents::{Parent, pool, register_script};
@@ -44,125 +44,127 @@ async fn until_logged(world: &Proxied, text: &str) {
         .await;
 }
 
-/// Children of the parameterized job that are not stopped.
+async fn children_of(world: &Proxied, parent: &str) -> Vec<ChildStub> {
+    let mut children = world.children().await;
+    children.retain(|child| child.parent_id.as_deref() == Some(parent));
+    children
+}
+
+/// How many of them are not stopped.
 async fn standing(world: &Proxied, parent: &str) -> usize {
-    let children = world.children().await;
-    let of = children.iter().filter(|child| child.parent_id.as_deref() == Some(parent));
-    of.filter(|child| !child.stop && child.status != JobStatus::Dead).count()
+    let children = children_of(world, parent).await;
+    children.iter().filter(|child| !child.stop && child.status != JobStatus::Dead).count()
 }
 
 async fn ever(world: &Proxied, parent: &str) -> usize {
-    let children = world.children().await;
-    children.iter().filter(|child| child.parent_id.as_deref() == Some(parent)).count()
+    children_of(world, parent).await.len()
 }
 
-/// What waits with a token is withdrawn in time and hired again; what waits with none stays.
+/// Pools whose runners are of no use, each in its own way; beside each other, for they mostly
+/// wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn never_placed() {
+async fn runners_of_no_use() {
     let parts = Parts::start().await;
     for (id, payload) in [("full", "required"), ("own", "optional")] {
         let parent = Parent { id, payload, required: &["runner_name"], optional: &[] };
         parent.register(&parts.nomad).await;
     }
-    let soon = "placement_timeout = \"2s\"\ndelivery =";
-    let pools = pool("full", "full", &format!("{soon} \"payload\""))
-        + &pool("own", "own", &format!("{soon} \"none\""));
-    let mut world = Proxied::around(parts, with(&pools)).await;
-    world.daemon.start().await;
-    until_swept(&world).await;
-    let full = world.queue_for("full", world.app, 1);
-    let own = world.queue_for("own", world.lib, 1);
-    until("it is withdrawn and hired again, twice", LIMIT, async || {
-        ever(&world, "full").await >= 3
-    })
-    .await;
-    assert!(world.daemon.log().contains("not placed within placement_timeout"));
-    until("one of them stands", LIMIT, async || standing(&world, "full").await == 1).await;
-    assert_eq!(ever(&world, "own").await, 1, "nothing of it ends by waiting");
-    assert_eq!(standing(&world, "own").await, 1);
-    world.cancel(&[full, own].concat());
-    world.until_nothing_is_left(LIMIT).await;
-    world.no_token_twice().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn never_registered() {
-    let parts = Parts::start().await;
-    register_script(&parts.nomad, "mute", "exec sleep 600").await;
-    let more = "delivery = \"payload\"\nboot_timeout = \"2s\"";
-    let mut world = Proxied::around(parts, with(&pool("mute", "mute", more))).await;
-    world.daemon.start().await;
-    until_swept(&world).await;
-    let jobs = world.queue_for("mute", world.app, 1);
-    until_logged(&world, "not registered within boot_timeout").await;
-    let first = Instant::now();
-    until("another is hired", LIMIT, async || ever(&world, "mute").await == 2).await;
-    assert!(first.elapsed() > Duration::from_secs(5), "not at once: {:?}", first.elapsed());
-    assert_eq!(standing(&world, "mute").await, 1);
-    world.cancel(&jobs);
-    world.until_nothing_is_left(LIMIT).await;
-}
-
-/// It is registered, and GitHub gives it nothing although a job waits: its registration is
-/// deleted, and only then it is stopped.
-#[tokio::test(flavor = "multi_thread")]
-async fn idle_for_too_long() {
-    let parts = Parts::start().await;
-    register_script(&parts.nomad, "idle", "exec sleep 600").await;
-    let more = "delivery = \"payload\"\nidle_timeout = \"2s\"\nrelease_grace = \"1s\"";
-    let mut world = Proxied::around(parts, with(&pool("idle", "idle", more))).await;
-    world.daemon.start().await;
-    until_swept(&world).await;
-    let jobs = world.queue_for("idle", world.app, 1);
-    let child = world.until_children(1, LIMIT).await.remove(0);
-    let id = world.register_by_hand(child["Meta"]["runner_name"].as_str().unwrap());
-    until_logged(&world, "given no job within idle_timeout").await;
-    until("its registration is deleted", LIMIT, async || {
-        world.github.with(|github, _| github.runner(id).is_none())
-    })
-    .await;
-    until("another is hired", LIMIT, async || ever(&world, "idle").await == 2).await;
-    until("the first is stopped", LIMIT, async || standing(&world, "idle").await == 1).await;
-    world.cancel(&jobs);
-    // The second has ten minutes to boot.
-    let second = world.children().await.into_iter().find(|child| !child.stop).unwrap();
-    world.stop_by_hand(&second.id).await;
-    world.until_nothing_is_left(LIMIT).await;
-}
-
-/// Three in a row: the pool tries one at a time, says why, and goes on when one works.
-#[tokio::test(flavor = "multi_thread")]
-async fn ended_unused_opens_the_breaker() {
-    let parts = Parts::start().await;
+    for id in ["mute", "idle"] {
+        register_script(&parts.nomad, id, "exec sleep 600").await;
+    }
     register_script(&parts.nomad, "broken", "exit 3").await;
     register_script(&parts.nomad, "old", "exit 7").await;
-    let more = "delivery = \"payload\"";
-    let pools = pool("broken", "broken", more) + &pool("old", "old", more);
+    let payload = "delivery = \"payload\"\n";
+    let pools = [
+        ("full", format!("{payload}placement_timeout = \"2s\"")),
+        ("own", "delivery = \"none\"\nplacement_timeout = \"2s\"".to_owned()),
+        ("mute", format!("{payload}boot_timeout = \"2s\"")),
+        ("idle", format!("{payload}idle_timeout = \"2s\"\nrelease_grace = \"1s\"")),
+        ("broken", payload.to_owned()),
+        ("old", payload.to_owned()),
+    ];
+    let pools: String = pools.iter().map(|(name, more)| pool(name, name, more)).collect();
     let mut world = Proxied::around(parts, with(&pools)).await;
     let third = world.add_repository("octo/third", Visibility::Private);
     world.daemon.start().await;
     until_swept(&world).await;
+    let ((), (), (), repaired) = tokio::join!(
+        never_placed(&world),
+        never_registered(&world),
+        idle_for_too_long(&world),
+        ended_unused(&world, third),
+    );
+    world.each_ran_once(&repaired, LIMIT).await;
+}
+
+/// What waits with a token is withdrawn in time and hired again; what waits with none stays.
+async fn never_placed(world: &Proxied) {
+    let full = world.queue_for("full", world.app, 1);
+    let own = world.queue_for("own", world.lib, 1);
+    until("it is withdrawn and hired again, twice", LIMIT, async || ever(world, "full").await >= 3)
+        .await;
+    assert!(world.daemon.log().contains("not placed within placement_timeout"));
+    until("one of them stands", LIMIT, async || standing(world, "full").await == 1).await;
+    assert_eq!(ever(world, "own").await, 1, "nothing of it ends by waiting");
+    assert_eq!(standing(world, "own").await, 1);
+    world.cancel(&[full, own].concat());
+}
+
+async fn never_registered(world: &Proxied) {
+    let jobs = world.queue_for("mute", world.app, 1);
+    until_logged(world, "not registered within boot_timeout").await;
+    let first = Instant::now();
+    until("another is hired", LIMIT, async || ever(world, "mute").await == 2).await;
+    assert!(first.elapsed() > Duration::from_secs(5), "not at once: {:?}", first.elapsed());
+    assert_eq!(standing(world, "mute").await, 1);
+    world.cancel(&jobs);
+}
+
+/// It is registered, and GitHub gives it nothing although a job waits: its registration is
+/// deleted, and only then it is stopped.
+async fn idle_for_too_long(world: &Proxied) {
+    let jobs = world.queue_for("idle", world.app, 1);
+    until("it is hired for", LIMIT, async || ever(world, "idle").await == 1).await;
+    let child = world.child(&children_of(world, "idle").await[0].id).await;
+    let id = world.register_by_hand(child["Meta"]["runner_name"].as_str().unwrap());
+    until_logged(world, "given no job within idle_timeout").await;
+    until("its registration is deleted", LIMIT, async || {
+        world.github.with(|github, _| github.runner(id).is_none())
+    })
+    .await;
+    until("another is hired", LIMIT, async || ever(world, "idle").await == 2).await;
+    until("the first is stopped", LIMIT, async || standing(world, "idle").await == 1).await;
+    world.cancel(&jobs);
+    // The second has ten minutes to boot.
+    let second = children_of(world, "idle").await.into_iter().find(|child| !child.stop).unwrap();
+    world.stop_by_hand(&second.id).await;
+}
+
+/// Three times in a row, those together once: the pool tries one at a time, says why, and goes
+/// on when one works. The jobs that run then.
+async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
     let mut broken = Vec::new();
     let mut old = Vec::new();
     for repository in [world.app, world.lib, third] {
         broken.extend(world.queue_for("broken", repository, 1));
         old.extend(world.queue_for("old", repository, 1));
     }
-    until_logged(&world, "pool broken hires one runner at a time").await;
-    until_logged(&world, "pool old hires one runner at a time").await;
+    until_logged(world, "pool broken hires one runner at a time").await;
+    until_logged(world, "pool old hires one runner at a time").await;
     assert!(world.daemon.log().contains("exited with 3"));
     assert!(world.daemon.log().contains("its actions/runner is outdated"));
-    assert_eq!(ever(&world, "broken").await, 3);
     world.cancel(&old);
-    runner_job::register(
-        &world.nomad,
-        "broken",
-        &world.github.runner_archive_url().parse().unwrap(),
-    )
-    .await
-    .unwrap();
-    until_logged(&world, "pool broken works again").await;
-    world.each_ran_once(&broken, LIMIT).await;
+    let archive = world.github.runner_archive_url().parse().unwrap();
+    runner_job::register(&world.nomad, "broken", &archive).await.unwrap();
+    // Somebody repaired it and does not want to wait for the next try.
+    for job in &broken {
+        let admin = world.daemon.admin;
+        let url = format!("http://127.0.0.1:{admin}/api/v1/jobs/{job}/retry");
+        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+    until_logged(world, "pool broken works again").await;
+    broken
 }
 
 /// The node takes nothing: the children wait, and one is stopped by hand. Then it is back.
@@ -300,35 +302,37 @@ async fn has_ended(world: &Proxied) -> bool {
 /// is denied, a blocking query does the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_event_stream_and_without_it() {
-    for denied in [false, true] {
-        let mut world = Proxied::prepared(with("")).await;
-        world.nomad_proxy.let_streams_pass();
-        if denied {
-            let _ = world.nomad_proxy.rule("GET", "/event/stream", 0, 1_000, Fate::Refuse(403));
-        }
-        world.daemon.start().await;
-        let jobs = world.queue(world.app, 1, 6_000);
-        let so = world
-            .github
-            .until(LIMIT, |github| github.job(jobs[0]).unwrap().status == Status::InProgress);
-        so.await.unwrap();
-        assert!(world.nomad_proxy.count("GET", "/event/stream") > 0);
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let before = world.nomad_proxy.count("POST", "/jobs/statuses");
-        until("its child has ended", LIMIT, async || has_ended(&world).await).await;
-        let ended = Instant::now();
-        until("the daemon has seen it", LIMIT, async || {
-            world.daemon.api("/api/v1/status").await["capacity"]["alive"] == 0
-        })
-        .await;
-        assert!(ended.elapsed() < Duration::from_secs(1), "{:?}", ended.elapsed());
-        let statuses = world.nomad_proxy.seen("POST", "/jobs/statuses");
-        let waiting = statuses[before..].iter().filter(|one| one.path.contains("index=")).count();
-        if denied {
-            assert!(waiting + before > 0);
-        } else {
-            assert_eq!(waiting, 0, "{statuses:?}");
-        }
-        world.each_ran_once(&jobs, LIMIT).await;
+    tokio::join!(an_end_is_noticed(false), an_end_is_noticed(true));
+}
+
+async fn an_end_is_noticed(denied: bool) {
+    let mut world = Proxied::prepared(with("")).await;
+    world.nomad_proxy.let_streams_pass();
+    if denied {
+        let _ = world.nomad_proxy.rule("GET", "/event/stream", 0, 1_000, Fate::Refuse(403));
     }
+    world.daemon.start().await;
+    let jobs = world.queue(world.app, 1, 6_000);
+    let so = world
+        .github
+        .until(LIMIT, |github| github.job(jobs[0]).unwrap().status == Status::InProgress);
+    so.await.unwrap();
+    assert!(world.nomad_proxy.count("GET", "/event/stream") > 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = world.nomad_proxy.count("POST", "/jobs/statuses");
+    until("its child has ended", LIMIT, async || has_ended(&world).await).await;
+    let ended = Instant::now();
+    until("the daemon has seen it", LIMIT, async || {
+        world.daemon.api("/api/v1/status").await["capacity"]["alive"] == 0
+    })
+    .await;
+    assert!(ended.elapsed() < Duration::from_secs(1), "{:?}", ended.elapsed());
+    let statuses = world.nomad_proxy.seen("POST", "/jobs/statuses");
+    let waiting = statuses[before..].iter().filter(|one| one.path.contains("index=")).count();
+    if denied {
+        assert!(waiting + before > 0);
+    } else {
+        assert_eq!(waiting, 0, "{statuses:?}");
+    }
+    world.each_ran_once(&jobs, LIMIT).await;
 }

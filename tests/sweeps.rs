@@ -171,7 +171,8 @@ async fn nobody_is_hired_before_what_lives_is_known() {
     assert_eq!(world.children().await.len(), 2);
 }
 
-/// GitHub does not say at first which repository a child of ours belongs to.
+/// GitHub does not say at first which repositories there are, nor to which of them a child of
+/// ours belongs.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_is_lost_and_github_stumbles() {
     let mut world = Proxied::planned(often()).await;
@@ -180,6 +181,7 @@ async fn the_database_is_lost_and_github_stumbles() {
     world.daemon.kill_hard();
     lose_database(&world);
     let mut stumble = world.github_proxy.rule("GET", "/repos/octo/app", 0, 3, Fate::Refuse(503));
+    let _unlisted = world.github_proxy.rule("GET", "/user/repos", 0, 2, Fate::Refuse(503));
     world.daemon.start().await;
     stumble.arrived().await;
     until("it is adopted", LIMIT, async || world.daemon.log().contains("runner adopted")).await;
@@ -257,23 +259,25 @@ async fn a_quiet_sweep_costs_nothing() {
 /// 403 and 404 for one repository: the others are served, and their surplus is let go.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_github_refuses_leaves_the_others_alone() {
-    for status in [403, 404] {
-        let mut world = Proxied::prepared(often()).await;
-        let _refused =
-            world.github_proxy.rule("GET", "/repos/octo/lib", 0, 10_000, Fate::Refuse(status));
-        world.daemon.start().await;
-        drop_webhooks(&world, 1.0);
-        let jobs = world.queue(world.app, 2, 200);
-        world.each_ran_once(&jobs, LIMIT).await;
-        let unneeded = world.queue(world.app, 1, 200);
-        until("it is hired for", LIMIT, async || world.children().await.len() == 3).await;
-        world.cancel(&unneeded);
-        world.until_nothing_is_left(LIMIT).await;
-        // Seen again, it is served as ever.
-        world.github_proxy.clear_rules();
-        let late = world.queue(world.lib, 1, 200);
-        world.each_ran_once(&late, LIMIT).await;
-    }
+    tokio::join!(others_are_served(403), others_are_served(404));
+}
+
+async fn others_are_served(status: u16) {
+    let mut world = Proxied::prepared(often()).await;
+    let _refused =
+        world.github_proxy.rule("GET", "/repos/octo/lib", 0, 10_000, Fate::Refuse(status));
+    world.daemon.start().await;
+    drop_webhooks(&world, 1.0);
+    let jobs = world.queue(world.app, 2, 200);
+    world.each_ran_once(&jobs, LIMIT).await;
+    let unneeded = world.queue(world.app, 1, 200);
+    until("it is hired for", LIMIT, async || world.children().await.len() == 3).await;
+    world.cancel(&unneeded);
+    world.until_nothing_is_left(LIMIT).await;
+    // Seen again, it is served as ever.
+    world.github_proxy.clear_rules();
+    let late = world.queue(world.lib, 1, 200);
+    world.each_ran_once(&late, LIMIT).await;
 }
 
 /// The hook went silent after `in_progress`, and Nomad has forgotten the runner: only the job

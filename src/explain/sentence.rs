@@ -9,9 +9,6 @@ pub fn of(known: &Known) -> String {
     let subject = subject(job);
     match job.report.status {
         JobStatus::Completed => format!("{subject} is done: {}", done(job)),
-        _ if job.ended_at.is_some() => {
-            format!("{subject} is over: GitHub no longer has it")
-        }
         JobStatus::InProgress => format!("{subject} is running{}", on(known)),
         JobStatus::Waiting => format!(
             "{subject} waits at GitHub for an approval or a timer of its environment; a runner is hired when that is given"

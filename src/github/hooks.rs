@@ -56,8 +56,12 @@ impl Client {
         self.pages(Call::get(path), read).await
     }
 
-    /// `GET /orgs/…/hooks`, all pages, if they are others than when `etag` was told. Needs
-    /// "Webhooks: read" of the organization.
+    /// `GET /orgs/…/hooks`, all pages. Needs "Webhooks: read" of the organization.
+    pub async fn organization_hooks(&self, login: &str) -> Result<Vec<Hook>, Error> {
+        self.pages(Call::get(vec!["orgs", login, "hooks"]), read).await
+    }
+
+    /// The same, if they are others than when `etag` was told.
     pub async fn organization_hooks_if_changed(
         &self,
         login: &str,

@@ -73,11 +73,13 @@ impl Reconciler {
             let Some(known) = self.asking.known().await else { return };
             recent.extend(known.repositories.into_iter().map(|name| (name, now)));
             recent.retain(|_, seen| seen.elapsed() < RECENT);
-            let names: Vec<String> = match everything {
-                true => served.refresh().await.into_iter().chain(recent.keys().cloned()).collect(),
-                false => recent.keys().cloned().collect(),
-            };
-            let whole = self.sweep(names, &mut memories).await;
+            let mut names: Vec<String> = recent.keys().cloned().collect();
+            let mut whole = true;
+            if everything {
+                whole = served.refresh().await;
+                names.extend(served.names());
+            }
+            whole &= self.sweep(names, &mut memories).await;
             if everything {
                 next_full = now + full;
                 // First the children, so that a runner of one is not taken for a stray.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::warn_once;
+use super::{refuses, warn_once};
 use crate::config::{ScopeKind, Settings};
 use crate::engine::Forges;
 use crate::github::Conditional;
@@ -30,15 +30,14 @@ impl Served {
         Self { settings, forges, listings: BTreeMap::new(), told: None }
     }
 
-    /// Asks for the listings again, and gives every served repository by name.
-    pub async fn refresh(&mut self) -> BTreeSet<String> {
-        if self.patterns().any(|pattern| pattern.contains('*')) {
-            self.list().await;
-        }
-        self.names()
+    /// Asks for the listings again; whether all were answered, be it by a refusal.
+    pub async fn refresh(&mut self) -> bool {
+        let asks = self.patterns().any(|pattern| pattern.contains('*'));
+        !asks || self.list().await
     }
 
-    async fn list(&mut self) {
+    async fn list(&mut self) -> bool {
+        let mut whole = true;
         for (index, (client, owners)) in self.forges.clone().clients().enumerate() {
             let etag = self.listings.get(&index).and_then(|(etag, _)| etag.clone());
             match client.my_repositories(etag.as_deref()).await {
@@ -50,13 +49,17 @@ impl Served {
                     });
                     self.listings.insert(index, (etag, listed.collect()));
                 }
-                Err(error) => warn_once(
-                    &mut self.told,
-                    &format!("cannot list the repositories of the credential for {owners}"),
-                    error.to_string(),
-                ),
+                Err(error) => {
+                    whole &= refuses(&error);
+                    warn_once(
+                        &mut self.told,
+                        &format!("cannot list the repositories of the credential for {owners}"),
+                        error.to_string(),
+                    );
+                }
             }
         }
+        whole
     }
 
     fn patterns(&self) -> impl Iterator<Item = &str> {
@@ -67,7 +70,8 @@ impl Served {
             .filter(|p| !p.starts_with('!'))
     }
 
-    fn names(&self) -> BTreeSet<String> {
+    /// Every served repository by name.
+    pub fn names(&self) -> BTreeSet<String> {
         let literal = self.patterns().filter(|p| !p.contains('*')).map(str::to_owned);
         let listed = self.listings.iter().flat_map(|(index, (_, listed))| {
             // A listing counts for the owners whose credential made it.
