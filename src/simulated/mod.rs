@@ -1,9 +1,10 @@
 //! The simulated world: what `demo` and the tests run against where the real parts are not to be had.
 //!
-//! Here is GitHub (`github`) and the stand-in for actions/runner (`runner`). It knows nothing of the
-//! daemon: it speaks HTTP and takes commands, as the real ones do.
-//! Read next: `github/mod.rs`.
+//! Here is GitHub (`github`), Nomad (`nomad`) and the stand-in for actions/runner (`runner`). They
+//! know nothing of the daemon: they are asked and take commands, as the real ones are and do.
+//! Read next: `github/mod.rs`, `nomad/mod.rs`.
 
 pub mod github;
+pub mod nomad;
 pub mod protocol;
 pub mod runner;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::job_events::Source;
-use super::{Fold, when_to_retry};
+use super::{ASK_AFTER_END, Fold, when_to_retry};
 use crate::ledger::class::Hold;
 use crate::ledger::effect::RunJobs;
 use crate::ledger::event::{Answer, Failure};
@@ -20,6 +20,8 @@ use crate::ledger::{
 /// GitHub ends jobs that wait "at least 24 h"; past that it is asked hourly.
 const OLD: Duration = Duration::from_secs(24 * 3600);
 const HOURLY: Duration = Duration::from_secs(3600);
+/// A job that GitHub does not know so long after its first news is gone.
+const KNOWN_BY_THEN: Duration = Duration::from_secs(600);
 /// How long after an answer a job that its runner left unfinished is asked about again.
 const UNFINISHED: Duration = Duration::from_secs(600);
 
@@ -228,6 +230,10 @@ impl<R: Rng> Fold<'_, R> {
                 if unfinished && self.runner_has_ended(id) {
                     self.set_timer(self.now + UNFINISHED, Timer::Job(id));
                 }
+            }
+            // GitHub's answers lag, and news of a job can be faster than the job itself.
+            Ok(None) if self.now.since(job.received_at) < KNOWN_BY_THEN => {
+                self.set_timer(self.now + ASK_AFTER_END, Timer::Job(id));
             }
             // Deleted with its run: it will never be heard of again.
             Ok(None) => {

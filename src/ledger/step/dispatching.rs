@@ -256,6 +256,11 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    fn is_surplus(&self, runner: &Runner) -> bool {
+        let class = self.state.classes.get(&runner.class);
+        class.is_none_or(|class| self.state.supply(class) > class.waiting.len())
+    }
+
     /// Nomad has no child with its token; GitHub's word on the name decides.
     pub(super) fn carrier_known(&mut self, name: &RunnerName, carrier: &AtForge) {
         let Some(runner) = self.state.runners.get(name) else { return };
@@ -268,7 +273,8 @@ impl<R: Rng> Fold<'_, R> {
             AtForge::Nowhere if runner.took.is_some() => {
                 self.end_runner(name, "it had a job, and neither Nomad nor GitHub knows it now");
             }
-            AtForge::Nowhere if runner.unwanted => {
+            // Also where nobody may be let go yet: sending again would be hiring anew.
+            AtForge::Nowhere if runner.unwanted || self.is_surplus(runner) => {
                 self.end_runner(name, "never dispatched, and not wanted any more");
             }
             AtForge::Nowhere if self.now.since(first_sent) < SEND_AGAIN_WITHIN => {

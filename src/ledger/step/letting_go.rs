@@ -242,6 +242,12 @@ impl<R: Rng> Fold<'_, R> {
                 self.end_runner(name, "ended, and nothing of it is left at GitHub")
             }
             RunnerState::Withdrawing(Leaving::LookingForJob) => self.leave(name, Leaving::Stopping),
+            // Not registered again after its job: it is about to end.
+            RunnerState::Withdrawing(Leaving::LookingForRegistration)
+                if runner.took.is_some_and(|took| took.done) =>
+            {
+                self.change(name, |runner| runner.state = RunnerState::Dispatched);
+            }
             RunnerState::Withdrawing(Leaving::LookingForRegistration) => {
                 let over = runner.placed_at.unwrap_or(runner.hired_at) + self.boot_timeout(runner);
                 if self.now >= over {

@@ -86,6 +86,10 @@ impl<R: Rng> Fold<'_, R> {
         swept.settled && !refused
     }
 
+    fn may_leave(&self, name: &RunnerName) -> bool {
+        self.state.runners.get(name).is_some_and(|runner| self.may_let_go(&runner.class))
+    }
+
     /// Notices when everything was seen once since the start, with what it raised.
     pub(super) fn settle_after_start(&mut self) {
         let swept = &mut self.state.swept;
@@ -105,6 +109,13 @@ impl<R: Rng> Fold<'_, R> {
                 {
                     self.change(&name, |runner| runner.github_id = Some(registered.id));
                     self.runner_took(&name, None, false);
+                }
+                // Its job is done and its registration went with it: Nomad has started it again.
+                // It is looked at once more on its way out, for listings are old.
+                Some((RunnerState::Dispatched | RunnerState::Registered, Some(took)))
+                    if took.done && !registered.busy && self.may_leave(&name) =>
+                {
+                    self.begin_leaving(&name, "registered again after its job");
                 }
                 Some((RunnerState::Dispatched, _)) => self.registered(&name, registered.id),
                 Some(_) => {}

@@ -104,6 +104,10 @@ fn a_job_that_github_does_not_know_has_ended() {
     let mut ledger = Ledger::ready(20);
     let runner = ledger.hires(1);
     let _ = ledger.step(Event::JobSeen { job: JobId(1), answer: Ok(None) });
+    assert!(ledger.state.jobs.contains_key(&JobId(1)), "GitHub's answers lag behind its webhooks");
+    assert_eq!(ledger.words_within(MINUTE), ["ask job 1"]);
+    let _ = ledger.passes(10 * MINUTE);
+    let _ = ledger.step(Event::JobSeen { job: JobId(1), answer: Ok(None) });
     assert!(ledger.state.jobs.is_empty() && ledger.runner(&runner).unwanted);
 }
 

@@ -1,0 +1,126 @@
+//! The client agents: start tasks, kill them, and tell the servers while their node is not silent.
+//!
+//! Read next: `nodes.rs`.
+
+use rand::Rng;
+
+use super::allocations::{ClientStatus, TaskEvent};
+use super::happenings::What;
+use super::model::{Due, Millis, Nomad, Started};
+
+impl Nomad {
+    /// The allocation's task is started, or cannot be.
+    pub(super) fn start(&mut self, id: &str, now: Millis) {
+        let fails = self.rng.random_bool(self.knobs.start_failure.clamp(0.0, 1.0));
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        let waits = one.client_status == ClientStatus::Pending && one.poststop.is_none();
+        if one.stopping || one.lives || !waits {
+            return;
+        }
+        // Without its server a client has not even heard of the allocation.
+        if self.nodes.get(&one.node).is_none_or(|node| node.is_silent()) {
+            return;
+        }
+        if fails {
+            one.event(now, "Driver Failure", "failed to launch command with executor");
+            one.task_failed = true;
+            let child = one.child.id.clone();
+            let how = "could not be started".to_owned();
+            self.note(now, What::TaskEnded { child, allocation: id.to_owned(), how });
+            self.set_status(id, ClientStatus::Failed, now);
+            return;
+        }
+        one.lives = true;
+        one.event(now, "Started", "Task started by client");
+        let (child, node) = (one.child.clone(), one.node.clone());
+        if let Some(found) = self.children.get(&child) {
+            let (meta, payload) = (found.meta.clone(), found.payload.clone());
+            let started =
+                Started { allocation: id.to_owned(), child: child.clone(), node, meta, payload };
+            self.started.push(started);
+        }
+        self.set_status(id, ClientStatus::Running, now);
+        self.note(now, What::TaskStarted { child: child.id, allocation: id.to_owned() });
+    }
+
+    /// The task's process has ended by itself, with this exit code (137 where a signal ended it).
+    pub fn task_exited(&mut self, id: &str, exit_code: i32, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        if !one.lives {
+            return;
+        }
+        one.lives = false;
+        if self.nodes.get(&one.node).is_none_or(|node| node.is_silent()) {
+            one.untold = Some(exit_code);
+            return;
+        }
+        self.task_ended(id, exit_code, now);
+    }
+
+    /// The servers hear that the task has ended. One that was told to stop is `complete`, even
+    /// after SIGKILL; a poststop task runs before that, and while it does the allocation goes back
+    /// to `pending` and `running` ([V]). A failed main task is told at once, before its poststop.
+    pub(super) fn task_ended(&mut self, id: &str, exit_code: i32, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        one.task_failed = exit_code != 0 && !one.stopping;
+        one.task_events.push(TaskEvent {
+            at: now,
+            kind: "Terminated",
+            message: format!("Exit Code: {exit_code}"),
+            exit_code: Some(exit_code),
+        });
+        let status = if one.task_failed { ClientStatus::Failed } else { ClientStatus::Complete };
+        let (child, failed) = (one.child.clone(), one.task_failed);
+        let how = format!("ended with {exit_code}");
+        self.note(now, What::TaskEnded { child: child.id.clone(), allocation: id.to_owned(), how });
+        let poststop = self.children.get(&child).and_then(|child| child.spec.poststop);
+        let Some(takes) = poststop else { return self.set_status(id, status, now) };
+        if let Some(one) = self.allocations.get_mut(id) {
+            one.poststop = Some(status);
+        }
+        let meanwhile = if failed { status } else { ClientStatus::Pending };
+        self.set_status(id, meanwhile, now);
+        self.at(now + takes, Due::Poststop(id.to_owned()));
+    }
+
+    pub(super) fn poststop_done(&mut self, id: &str, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        if let Some(status) = one.poststop.take() {
+            // What was lost meanwhile stays lost until its node tells more.
+            let lost = one.client_status == ClientStatus::Lost;
+            let status = if lost { ClientStatus::Lost } else { status };
+            self.set_status(id, status, now);
+        }
+    }
+
+    /// Tells the task to end: its signal now, SIGKILL after the kill timeout. One that has not
+    /// begun is over some seconds later ([V]: `pending` for more than 4 s).
+    pub(super) fn begin_kill(&mut self, id: &str, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        one.event(now, "Killing", "Sent interrupt. Waiting before force killing");
+        let timeout = self.children.get(&one.child).map_or(5_000, |child| child.spec.kill_timeout);
+        let lives = one.lives;
+        self.at(now + timeout, Due::Kill(id.to_owned()));
+        if lives {
+            self.signalled.push(id.to_owned());
+        }
+    }
+
+    pub(super) fn kill(&mut self, id: &str, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        if self.nodes.get(&one.node).is_none_or(|node| node.is_silent()) {
+            return;
+        }
+        if one.lives {
+            one.lives = false;
+            self.killed.push(id.to_owned());
+            self.task_ended(id, 137, now);
+        } else if one.client_status == ClientStatus::Pending && one.poststop.is_none() {
+            self.set_status(id, ClientStatus::Complete, now);
+        }
+        if self.allocations.get(id).is_some_and(|one| one.purged) {
+            self.allocations.remove(id);
+            self.unblock(now);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The simulated Nomad: one stateful model (`model.rs` and its neighbours) of what the daemon sees
+//! of a cluster.
+//!
+//! The model is pure: no I/O, no clock, no async; `now` is an argument, its random numbers come from
+//! the generator it was made with, and all its maps are ordered, so that a seed replays exactly.
+//! What a task does is not its business: it says which tasks have begun and which were killed, and
+//! is told how they ended. Each rule cites where it is known from: a file of hashicorp/nomad at
+//! aa026cc, an issue (GH-n), or `[V]` for what was tried on 1.11.3.
+//! An HTTP face belongs beside it, in `http.rs`, as GitHub's does. Read next: `model.rs`.
+
+pub mod allocations;
+pub mod children;
+mod clients;
+mod collecting;
+pub mod dispatching;
+pub mod evaluations;
+pub mod happenings;
+pub mod jobs;
+pub mod model;
+pub mod nodes;
+mod queries;
+mod scheduling;
+mod stopping;
+#[cfg(test)]
+mod tests;
+
+pub use allocations::{Allocation, ClientStatus, TaskEvent};
+pub use children::{Child, JobStatus};
+pub use dispatching::{DispatchCall, Dispatched, Refused};
+pub use evaluations::{Evaluation, EvaluationStatus, PlacementFailure};
+pub use happenings::{Happening, What};
+pub use jobs::{JobKey, JobSpec, PayloadRule};
+pub use model::{Knobs, Millis, Nomad, Started};
+pub use nodes::{Node, NodeSpec, Outage};
+pub use queries::ChildStatus;

@@ -1,0 +1,90 @@
+//! What the servers answer when they are asked.
+//!
+//! Read next: `mod.rs`.
+
+use super::allocations::Allocation;
+use super::children::{Child, JobStatus};
+use super::evaluations::Evaluation;
+use super::jobs::JobKey;
+use super::model::Nomad;
+
+/// One child as `POST /v1/jobs/statuses` shows it.
+#[derive(Clone, Debug)]
+pub struct ChildStatus<'a> {
+    pub key: &'a JobKey,
+    pub status: JobStatus,
+    pub child: &'a Child,
+    pub allocations: Vec<&'a Allocation>,
+}
+
+impl Nomad {
+    /// `GET /v1/job/:child`; None is a 404.
+    #[must_use]
+    pub fn child(&self, key: &JobKey) -> Option<&Child> {
+        self.children.get(key)
+    }
+
+    /// All children, of every parent.
+    pub fn children(&self) -> impl Iterator<Item = (&JobKey, &Child)> {
+        self.children.iter()
+    }
+
+    /// `GET /v1/jobs?filter=DispatchIdempotencyToken == …`.
+    #[must_use]
+    pub fn child_by_token(&self, parent: &JobKey, token: &str) -> Option<&JobKey> {
+        self.carrier(parent, token).map(|(key, _)| key)
+    }
+
+    /// `GET /v1/jobs?filter=DispatchIdempotencyToken matches "^…"`.
+    pub fn children_by_token_prefix(
+        &self,
+        namespace: &str,
+        prefix: &str,
+    ) -> impl Iterator<Item = (&JobKey, &Child)> {
+        let of = move |key: &JobKey| key.namespace == namespace;
+        self.children.iter().filter(move |(key, child)| {
+            of(key) && child.token.as_ref().is_some_and(|token| token.starts_with(prefix))
+        })
+    }
+
+    /// `POST /v1/jobs/statuses`: who is not there is left out (`nomad/job_endpoint_statuses.go`).
+    /// The index is that of the newest change among these.
+    #[must_use]
+    pub fn statuses(&self, keys: &[JobKey]) -> (u64, Vec<ChildStatus<'_>>) {
+        let found = keys.iter().filter_map(|asked| {
+            let (key, child) = self.children.get_key_value(asked)?;
+            let status = self.status(asked)?;
+            let allocations = self.allocations_of(key).collect();
+            Some(ChildStatus { key, status, child, allocations })
+        });
+        let found: Vec<_> = found.collect();
+        let newest = found.iter().map(|one| one.child.modify_index).max();
+        (newest.unwrap_or(self.index), found)
+    }
+
+    /// `GET /v1/job/:child/evaluations`, oldest first.
+    pub fn evaluations_of(&self, key: &JobKey) -> impl Iterator<Item = &Evaluation> {
+        let ids = self.children.get(key).into_iter().flat_map(|child| &child.evaluations);
+        ids.filter_map(|id| self.evaluations.get(id))
+    }
+
+    /// Whether the child takes up room: its job is not dead, or one of its allocations is not over.
+    #[must_use]
+    pub fn is_alive(&self, key: &JobKey) -> bool {
+        self.status(key).is_some_and(|status| status != JobStatus::Dead)
+            || self.allocations_of(key).any(|one| !one.client_status.is_terminal())
+    }
+
+    /// Names what should not be there when all is done: children that are alive, processes that
+    /// nobody follows any more.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<String> {
+        let alive = self.children.keys().filter(|key| self.is_alive(key));
+        let alive = alive.map(|key| {
+            let status = self.status(key).map_or("gone", JobStatus::as_str);
+            format!("child {} is {status}", key.id)
+        });
+        let processes = self.allocations.values().filter(|one| one.lives);
+        alive.chain(processes.map(|one| format!("a process of {} lives", one.child.id))).collect()
+    }
+}

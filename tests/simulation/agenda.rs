@@ -1,0 +1,90 @@
+//! What is to happen, and when: the simulation's only queue. Of two things at one time the one
+//! that was entered first is first, so that a seed replays exactly.
+
+use std::collections::BTreeMap;
+
+use roustabout::ledger::{Event, PoolName};
+use roustabout::simulated::github::hooks::Delivery;
+use roustabout::simulated::github::model::Millis;
+use roustabout::store;
+
+use crate::carrier::Flight;
+use crate::reconciler::Look;
+use crate::runners::Step;
+use crate::scenario::Plan;
+
+/// One thing that happens.
+pub enum Act {
+    /// Something of the scenario.
+    Plan(Plan),
+    /// GitHub's own clock.
+    Clock,
+    /// A webhook is at the door.
+    Arrive(Box<Delivery>),
+    /// The door has it on disk, if the daemon still lives.
+    Kept {
+        life: u32,
+        delivery: Box<Delivery>,
+        row: Box<store::Delivery>,
+    },
+    /// What the daemon was writing is on disk.
+    Written {
+        life: u32,
+    },
+    /// A request gets to its next stage.
+    Fly(Box<Flight>),
+    /// An answer reaches the daemon.
+    Hear {
+        life: u32,
+        event: Box<Event>,
+    },
+    /// The follower of children looks at Nomad.
+    Follow {
+        life: u32,
+    },
+    /// The next look of whoever compares.
+    Reconcile {
+        life: u32,
+        look: Look,
+    },
+    /// A parameterized job that refused is looked at.
+    LookAtParent {
+        life: u32,
+        pool: PoolName,
+        refused: Option<u64>,
+        until: Millis,
+    },
+    /// A runner's process does its next step.
+    Runner {
+        process: String,
+        step: Step,
+    },
+    Start,
+    /// The scenario is over: nothing goes wrong any more.
+    CalmDown,
+}
+
+#[derive(Default)]
+pub struct Agenda {
+    acts: BTreeMap<(Millis, u64), Act>,
+    entered: u64,
+}
+
+impl Agenda {
+    pub fn enter(&mut self, at: Millis, act: Act) {
+        self.entered += 1;
+        self.acts.insert((at, self.entered), act);
+    }
+
+    pub fn next(&self) -> Option<Millis> {
+        self.acts.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub fn take(&mut self, now: Millis) -> Option<Act> {
+        let ((at, _), _) = self.acts.first_key_value()?;
+        if *at > now {
+            return None;
+        }
+        self.acts.pop_first().map(|(_, act)| act)
+    }
+}

@@ -1,0 +1,288 @@
+//! The daemon's one loop: events in, the real `step`, one transaction, and only then requests.
+//!
+//! As `engine::fold_loop`, with the moments in which it can die made visible. Read next: `carrier`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use roustabout::ledger::event::Webhook;
+use roustabout::ledger::observation::Observation;
+use roustabout::ledger::{
+    Effects, Event, JobStatus, Note, PoolName, Record, Request, Rules, RunnerName, ScopeKey, State,
+    step,
+};
+use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
+use roustabout::simulated::nomad::JobSpec;
+use roustabout::store::Delivery;
+
+use crate::agenda::Act;
+use crate::carrier::Flight;
+use crate::disk::Disk;
+use crate::follower::Follower;
+use crate::reconciler::{Look, Reconciler};
+use crate::troubles::Trouble;
+use crate::world::World;
+
+/// Events that go into one transaction at most, as in the engine.
+const BATCH: usize = 256;
+
+/// One life of the daemon: all of it is lost in a crash.
+pub struct Daemon {
+    pub state: State,
+    pub incoming: VecDeque<Event>,
+    pub deliveries: VecDeque<Delivery>,
+    /// Registration tokens, in memory only.
+    pub tokens: BTreeMap<ScopeKey, (String, Millis)>,
+    /// What parameterized jobs were believed to take, and since when.
+    pub believed: BTreeMap<PoolName, (Millis, JobSpec)>,
+    /// What parameterized jobs were when they refused.
+    pub refused: BTreeMap<PoolName, Option<u64>>,
+    pub watched: Vec<PoolName>,
+    pub follower: Follower,
+    pub reconciler: Reconciler,
+    /// What Nomad showed before the children that nobody follows were listed.
+    early: Option<Vec<Event>>,
+    /// Runners whose dispatch is under way.
+    pub dispatching: BTreeSet<RunnerName>,
+    pub since: Millis,
+    rng: StdRng,
+    /// What is being written, and what leaves once it is.
+    writing: Option<Batch>,
+}
+
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    requests: Vec<Request>,
+    notes: Vec<Note>,
+}
+
+impl Daemon {
+    /// When its loop does something by itself.
+    pub fn next(&self) -> Option<Millis> {
+        if self.writing.is_some() {
+            return None;
+        }
+        self.state.next_timer().map(|time| time.0)
+    }
+
+    /// As `FoldLoop::fold`: what Nomad showed early waits for the first listing, and what is said
+    /// of jobs that have ended is dropped.
+    fn in_order(&mut self, mut event: Event, disk: &Disk) -> Vec<Event> {
+        if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
+            early.push(event);
+            return Vec::new();
+        }
+        let reports = match &mut event {
+            Event::JobsSeen { answer: Ok(reports), .. } => Some(reports),
+            Event::Observed(observation) => match observation.as_mut() {
+                Observation::Swept { reports, .. } => Some(reports),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(reports) = reports {
+            let ended = |id| {
+                let known = self.state.known_job(id).cloned().or_else(|| disk.job(id));
+                known.is_some_and(|job| job.ended_at.is_some())
+            };
+            reports.retain(|report| {
+                let open = self.state.jobs.contains_key(&report.id);
+                open || report.status == JobStatus::Completed || !ended(report.id)
+            });
+        }
+        let listed = matches!(&event, Event::Observed(one)
+            if matches!(**one, Observation::Children(_)));
+        let early = if listed { self.early.take() } else { None };
+        std::iter::once(event).chain(early.into_iter().flatten()).collect()
+    }
+}
+
+impl World {
+    pub fn start(&mut self) {
+        if self.daemon.is_some() {
+            return;
+        }
+        self.life += 1;
+        let unfinished = self.disk.unfinished();
+        self.story.tell(self.now, "daemon", || {
+            let (jobs, runners) = (unfinished.jobs.len(), unfinished.runners.len());
+            format!(
+                "starts with {jobs} jobs, {runners} runners, {} in the inbox",
+                unfinished.inbox.len()
+            )
+        });
+        let rules = self.rules_of_this_start();
+        let state =
+            State::load(rules, unfinished.repositories, unfinished.jobs, unfinished.runners);
+        let mut daemon = Daemon {
+            state,
+            incoming: VecDeque::new(),
+            deliveries: unfinished.inbox.into(),
+            tokens: BTreeMap::new(),
+            believed: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            watched: Vec::new(),
+            follower: Follower::default(),
+            reconciler: Reconciler::default(),
+            early: Some(Vec::new()),
+            dispatching: BTreeSet::new(),
+            since: self.now,
+            rng: StdRng::seed_from_u64(self.rng.random()),
+            writing: None,
+        };
+        let mut batch = Batch::default();
+        batch.take(step::resume(&mut daemon.state, self.time(), &mut daemon.rng));
+        self.daemon = Some(daemon);
+        self.write(batch);
+        let look = Act::Reconcile { life: self.life, look: Look::FirstChildren };
+        self.agenda.enter(self.now, look);
+        self.after_start();
+    }
+
+    /// One turn of the loop, where there is something to fold and nothing is being written.
+    pub fn turn(&mut self) {
+        let now = self.time();
+        let Some(daemon) = &mut self.daemon else { return };
+        let due = daemon.state.next_timer().is_some_and(|at| at <= now);
+        let idle = daemon.incoming.is_empty() && daemon.deliveries.is_empty() && !due;
+        if daemon.writing.is_some() || idle {
+            return;
+        }
+        let mut batch = Batch::default();
+        for _ in 0..BATCH {
+            let event = if let Some(event) = daemon.incoming.pop_front() {
+                event
+            } else if let Some(delivery) = daemon.deliveries.pop_front() {
+                let known = |id| daemon.state.known_job(id).is_some();
+                let unknown = delivery.report.as_ref().map(|report| report.id);
+                let past = unknown.filter(|id| !known(*id)).and_then(|id| self.disk.job(id));
+                Event::Webhook(Box::new(Webhook {
+                    delivery: delivery.id,
+                    received_at: delivery.received_at,
+                    repository: delivery.repository,
+                    report: delivery.report,
+                    past: past.map(Box::new),
+                }))
+            } else {
+                break;
+            };
+            for event in daemon.in_order(event, &self.disk) {
+                let effects = step(&mut daemon.state, event, now, &mut daemon.rng);
+                Self::check_requests(
+                    &self.github,
+                    self.setting.public,
+                    &daemon.state,
+                    &effects.requests,
+                    &mut self.watching,
+                );
+                batch.take(effects);
+            }
+        }
+        if daemon.state.next_timer().is_some_and(|at| at <= now) {
+            batch.take(step(&mut daemon.state, Event::Tick, now, &mut daemon.rng));
+        }
+        if self.strikes(Trouble::Crashes, 0.01) {
+            self.crash("dies before its commit");
+            return;
+        }
+        self.write(batch);
+    }
+
+    fn write(&mut self, batch: Batch) {
+        for note in &batch.notes {
+            self.story.tell(self.now, "daemon", || in_words(note));
+        }
+        let least = if batch.records.is_empty() { 0 } else { 1 };
+        let takes = match self.strikes(Trouble::DiskSlow, 0.2) {
+            true => self.draw(100, 5 * SECOND),
+            false => self.draw(least, 20 * least),
+        };
+        self.check_ledger();
+        if let Some(daemon) = &mut self.daemon {
+            daemon.writing = Some(batch);
+            self.agenda.enter(self.now + takes, Act::Written { life: self.life });
+        }
+    }
+
+    /// The transaction is through: the requests may leave.
+    pub fn written(&mut self, life: u32) {
+        if life != self.life {
+            return;
+        }
+        let Some(batch) = self.daemon.as_mut().and_then(|daemon| daemon.writing.take()) else {
+            return;
+        };
+        self.disk.commit(batch.records);
+        self.check_rows();
+        if !batch.requests.is_empty() && self.strikes(Trouble::Crashes, 0.02) {
+            self.crash("dies after its commit, before anything is sent");
+            return;
+        }
+        for request in batch.requests {
+            self.check_once(&request);
+            self.send(Flight::new(life, request));
+        }
+    }
+
+    pub fn hear(&mut self, life: u32, event: Event) {
+        if life != self.life {
+            return;
+        }
+        if let Some(daemon) = &mut self.daemon {
+            if let Event::DispatchAnswered { runner, .. } = &event {
+                daemon.dispatching.remove(runner);
+            }
+            daemon.incoming.push_back(event);
+        }
+    }
+
+    /// The config as this start finds it: as it was, or with a pool gone or smaller.
+    fn rules_of_this_start(&mut self) -> Rules {
+        let mut rules = self.rules.clone();
+        if self.life > 1 && self.strikes(Trouble::ConfigChanges, 0.5) {
+            let which = usize::try_from(self.draw(0, 1)).unwrap_or(0);
+            if self.draw(0, 1) == 0 {
+                rules.pools.remove(which);
+            } else {
+                rules.pools[which].max_runners = 1;
+            }
+        }
+        rules
+    }
+
+    /// Everything in memory is gone. What was being written may have got to the disk or not; what
+    /// is under way may act or not.
+    pub fn crash(&mut self, how: &str) {
+        let Some(mut daemon) = self.daemon.take() else { return };
+        self.story.tell(self.now, "daemon", || how.to_owned());
+        self.life += 1;
+        if let Some(batch) = daemon.writing.take()
+            && self.rng.random_bool(0.5)
+        {
+            self.disk.commit(batch.records);
+        }
+        let off = match self.weather.has(Trouble::OffForHours) && self.rng.random_bool(0.3) {
+            true => self.draw(3 * HOUR, 6 * HOUR),
+            false => *self.pick(&[100, SECOND, 10 * SECOND, 120 * SECOND]).get_or_insert(0),
+        };
+        self.starts_at = self.now + off;
+        self.agenda.enter(self.starts_at, Act::Start);
+    }
+}
+
+impl Batch {
+    fn take(&mut self, effects: Effects) {
+        self.records.extend(effects.records);
+        self.requests.extend(effects.requests);
+        self.notes.extend(effects.notes);
+    }
+}
+
+fn in_words(note: &Note) -> String {
+    let job = note.job.map(|id| format!(" job={id}")).unwrap_or_default();
+    let runner = note.runner.as_ref().map(|name| format!(" runner={name}")).unwrap_or_default();
+    let warn = if note.warn { "! " } else { "" };
+    format!("{warn}{}{job}{runner}", note.message)
+}

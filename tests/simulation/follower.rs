@@ -1,0 +1,114 @@
+//! Follows our children in Nomad, as `engine::children`: all that live are looked at whenever
+//! something changes there, changes are told, and who is missing has been forgotten.
+
+use std::collections::BTreeMap;
+
+use roustabout::ledger::event::ChildPhase;
+use roustabout::ledger::{Event, RunnerName, RunnerState, State};
+use roustabout::simulated::github::model::SECOND;
+use roustabout::simulated::nomad::{Allocation, ClientStatus, JobKey, JobStatus, Nomad};
+
+use crate::agenda::Act;
+use crate::calls::{Luck, Side};
+use crate::world::World;
+
+pub const NAMESPACE: &str = "ci";
+
+#[derive(Default)]
+pub struct Follower {
+    /// What was told last, so that only changes are told.
+    seen: BTreeMap<RunnerName, ChildPhase>,
+    /// What the last look was about; none before the first.
+    looked: Option<(u64, Vec<RunnerName>)>,
+    under_way: bool,
+    away: bool,
+}
+
+impl World {
+    /// A look is due: at the start, and when Nomad or the set of children has changed.
+    pub fn wake_follower(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let follower = &mut daemon.follower;
+        if follower.under_way {
+            return;
+        }
+        let changed = follower.looked.as_ref().is_none_or(|(index, names)| {
+            *index != self.nomad.index() || living(&daemon.state).map(|(name, _)| name).ne(names)
+        });
+        if changed || self.setting.nomad_is_away {
+            follower.under_way = true;
+            let at = self.now + self.draw(20, 1_500);
+            self.agenda.enter(at, Act::Follow { life: self.life });
+        }
+    }
+
+    pub fn follow(&mut self, life: u32) {
+        if life != self.life {
+            return;
+        }
+        let luck = self.luck(Side::Nomad);
+        let Some(daemon) = &mut self.daemon else { return };
+        let follower = &mut daemon.follower;
+        if luck != Luck::Fine {
+            follower.away = true;
+            let reason = "connection refused".to_owned();
+            daemon.incoming.push_back(Event::NomadAway { reason });
+            self.agenda.enter(self.now + 2 * SECOND, Act::Follow { life });
+            return;
+        }
+        let first = follower.looked.is_none();
+        let names = living(&daemon.state).map(|(name, _)| name.clone()).collect();
+        follower.looked = Some((self.nomad.index(), names));
+        follower.under_way = false;
+        let phases = living(&daemon.state).map(|(name, child)| {
+            (name.clone(), phase_of(&self.nomad, &JobKey::new(NAMESPACE, child)))
+        });
+        let phases: BTreeMap<_, _> = phases.collect();
+        follower.seen.retain(|name, _| phases.contains_key(name));
+        let news: Vec<_> = phases
+            .into_iter()
+            .filter(|(name, phase)| follower.seen.get(name) != Some(phase))
+            .collect();
+        follower.seen.extend(news.iter().cloned());
+        if first || follower.away || !news.is_empty() {
+            daemon.incoming.push_back(Event::ChildrenSeen(news));
+        }
+        follower.away = false;
+    }
+}
+
+fn living(state: &State) -> impl Iterator<Item = (&RunnerName, &String)> {
+    let followed = state
+        .runners
+        .values()
+        .filter(|runner| !matches!(runner.state, RunnerState::Clearing | RunnerState::Gone));
+    followed.filter_map(|runner| Some((&runner.name, runner.child.as_ref()?)))
+}
+
+/// Where a child stands, as `engine::children::phase_of` reads it.
+pub fn phase_of(nomad: &Nomad, child: &JobKey) -> ChildPhase {
+    let Some(status) = nomad.status(child) else {
+        let how = "Nomad has forgotten its child".to_owned();
+        return ChildPhase::Ended { how, placed: true };
+    };
+    let allocations: Vec<&Allocation> = nomad.allocations_of(child).collect();
+    phase(status, &allocations)
+}
+
+fn phase(status: JobStatus, allocations: &[&Allocation]) -> ChildPhase {
+    let mut statuses = allocations.iter().map(|one| one.client_status);
+    let lives = statuses.clone().any(|one| !one.is_terminal());
+    let lost = statuses.any(|one| matches!(one, ClientStatus::Lost | ClientStatus::Unknown));
+    match (status, allocations.last()) {
+        _ if lives && lost && allocations.len() > 1 => ChildPhase::Replaced,
+        _ if lives => ChildPhase::Placed,
+        (JobStatus::Dead, last) => {
+            let how = last.map_or("it was stopped before it was placed".to_owned(), |last| {
+                format!("its allocation is {}", last.client_status.as_str())
+            });
+            ChildPhase::Ended { how, placed: last.is_some() }
+        }
+        (_, None) => ChildPhase::NotPlaced,
+        (_, Some(_)) => ChildPhase::Placed,
+    }
+}

@@ -1,0 +1,267 @@
+//! The runners' processes: what a task in Nomad does, and runners that are not ours.
+//!
+//! As actions/runner does: register, listen, take one job, end. How an exit looks to Nomad and a
+//! missing sign of life to GitHub is the models' business.
+
+use rand::Rng;
+use roustabout::ledger::RunnerName;
+use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
+use roustabout::simulated::github::{Conclusion, Scope};
+use roustabout::simulated::nomad::Started;
+use roustabout::simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
+
+use crate::agenda::Act;
+use crate::troubles::Trouble;
+use crate::world::World;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Register,
+    Listen,
+    Begin,
+    Work,
+    /// Its machine told it to end.
+    Signal,
+    Exit(i32),
+}
+
+pub struct Process {
+    pub asked: Registration,
+    /// It is a task of ours.
+    pub is_ours: bool,
+    pub registered: Option<Registered>,
+    pub job: Option<JobMessage>,
+    /// Until when it works.
+    until: Millis,
+    /// It is about to listen, or to end: nothing else wakes it.
+    awake: bool,
+}
+
+impl World {
+    /// Tasks that began, are told to end, or were killed.
+    pub fn hear_from_nomad(&mut self) {
+        for started in self.nomad.take_started() {
+            self.begin_process(started);
+        }
+        for id in self.nomad.take_signalled() {
+            let at = self.now + self.draw(0, 800);
+            self.agenda.enter(at, Act::Runner { process: id, step: Step::Signal });
+        }
+        for id in self.nomad.take_killed() {
+            if let Some(Process { job: Some(job), .. }) = self.processes.remove(&id) {
+                self.watching.excuse(job.id);
+            }
+        }
+    }
+
+    fn begin_process(&mut self, started: Started) {
+        let meta = |key: &str| started.meta.get(key).cloned().unwrap_or_default();
+        let asked = Registration {
+            url: meta("runner_url"),
+            token: started.payload.clone().unwrap_or_default(),
+            name: meta("runner_name"),
+            labels: meta("runner_labels").split(',').map(str::to_owned).collect(),
+            group: None,
+            ephemeral: true,
+            replace: false,
+        };
+        let boot = match self.strikes(Trouble::RunnersSlow, 0.3) {
+            true => self.draw(MINUTE, 9 * MINUTE),
+            false => self.draw(500, 20 * SECOND),
+        };
+        let second = self.nomad.allocations_of(&started.child).count() > 1;
+        if second && !self.weather.has(Trouble::SecondAllocations) {
+            self.enter_step(&started.allocation, 0, Step::Exit(1));
+        } else if !self.strikes(Trouble::RunnersHang, 0.2) {
+            let first = if self.strikes(Trouble::RunnersFail, 0.2) {
+                Step::Exit(1)
+            } else {
+                Step::Register
+            };
+            self.enter_step(&started.allocation, boot, first);
+        }
+        self.processes.insert(started.allocation, Process::new(asked, true));
+    }
+
+    /// A runner of somebody else, with labels that cover our jobs.
+    pub fn begin_foreign(&mut self, asked: Registration) {
+        let id = format!("foreign {}", asked.name);
+        self.processes.insert(id.clone(), Process::new(asked, false));
+        self.enter_step(&id, 0, Step::Register);
+    }
+
+    fn enter_step(&mut self, process: &str, after: Millis, step: Step) {
+        let act = Act::Runner { process: process.to_owned(), step };
+        self.agenda.enter(self.now + after, act);
+    }
+
+    /// Listeners hear at once that there is a job for them.
+    pub fn wake_runners(&mut self) {
+        let given = self.processes.iter_mut().filter(|(_, process)| {
+            !process.awake
+                && process.registered.as_ref().is_some_and(|registered| {
+                    self.github.runner(registered.id).is_some_and(|one| one.job.is_some())
+                })
+        });
+        let given: Vec<String> = given
+            .map(|(id, process)| {
+                process.awake = true;
+                id.clone()
+            })
+            .collect();
+        for id in given {
+            // Later than a minute, and GitHub gives the job to another.
+            let after = match self.strikes(Trouble::RunnersSlow, 0.1) {
+                true => self.draw(30 * SECOND, 90 * SECOND),
+                false => self.draw(50, 2 * SECOND),
+            };
+            self.enter_step(&id, after, Step::Listen);
+        }
+    }
+
+    pub fn runner_step(&mut self, id: &str, step: Step) {
+        let Some(process) = self.processes.get_mut(id) else { return };
+        match step {
+            Step::Register => match self.github.register(&process.asked, self.now) {
+                Ok(registered) => {
+                    process.registered = Some(registered);
+                    self.enter_step(id, 0, Step::Listen);
+                }
+                Err(refusal) => {
+                    let name = process.asked.name.clone();
+                    self.story.tell(self.now, "runner", || format!("{name}: {}", refusal.message));
+                    self.enter_step(id, 100, Step::Exit(1));
+                }
+            },
+            Step::Listen => self.listen(id),
+            Step::Begin => self.begin_job(id),
+            Step::Work => self.work(id),
+            Step::Signal => self.signal(id),
+            Step::Exit(code) => self.exit(id, code),
+        }
+    }
+
+    fn listen(&mut self, id: &str) {
+        let fails = self.strikes(Trouble::RunnersFail, 0.02);
+        let pause = self.draw(25 * SECOND, 50 * SECOND);
+        let Some(process) = self.processes.get_mut(id) else { return };
+        let Some(registered) = process.registered.clone().filter(|_| process.job.is_none()) else {
+            return;
+        };
+        if fails && process.is_ours {
+            process.awake = true;
+            return self.enter_step(id, 0, Step::Exit(1));
+        }
+        match self.github.poll(registered.id, &registered.secret, self.now) {
+            Poll::Job { job } => {
+                process.awake = true;
+                process.until = job.duration_ms;
+                process.job = Some(job);
+                let after = self.draw(0, 2 * SECOND);
+                self.enter_step(id, after, Step::Begin);
+            }
+            Poll::Wait => {
+                process.awake = false;
+                self.enter_step(id, pause, Step::Listen);
+            }
+            Poll::Gone | Poll::Deprecated => {
+                process.awake = true;
+                let after = self.draw(0, 10 * SECOND);
+                self.enter_step(id, after, Step::Exit(0));
+            }
+        }
+    }
+
+    fn begin_job(&mut self, id: &str) {
+        let Some(process) = self.processes.get_mut(id) else { return };
+        let (Some(registered), Some(job)) = (process.registered.clone(), process.job.clone())
+        else {
+            return;
+        };
+        if self.github.started(registered.id, &registered.secret, job.id, self.now) {
+            process.until = self.now + job.duration_ms;
+            self.work(id);
+        } else {
+            process.job = None;
+            self.enter_step(id, 0, Step::Listen);
+        }
+    }
+
+    /// A sign of life now and then, and the end of the job.
+    fn work(&mut self, id: &str) {
+        let Some(process) = self.processes.get(id) else { return };
+        let (Some(registered), Some(job)) = (process.registered.clone(), process.job.clone())
+        else {
+            return;
+        };
+        let beat = self.github.beat(registered.id, &registered.secret, job.id, self.now);
+        let done = self.now >= process.until || beat != Beat::GoOn;
+        if !done && self.strikes(Trouble::RunnersFail, 0.03) {
+            self.watching.excuse(job.id);
+            return self.exit(id, 1);
+        }
+        let Some(process) = self.processes.get(id) else { return };
+        if !done {
+            let after = (process.until - self.now).min(MINUTE);
+            return self.enter_step(id, after, Step::Work);
+        }
+        let conclusion = Conclusion::from_word(&job.conclusion);
+        self.github.finished(registered.id, &registered.secret, job.id, conclusion, self.now);
+        let after = self.draw(0, 5 * SECOND);
+        self.enter_step(id, after, Step::Exit(0));
+    }
+
+    /// An idle runner ends at once, and leaves its registration; one at work gives its job up.
+    fn signal(&mut self, id: &str) {
+        let tells = self.rng.random_bool(0.5);
+        let Some(process) = self.processes.get(id) else { return };
+        if let (Some(registered), Some(job)) = (&process.registered, &process.job) {
+            self.watching.excuse(job.id);
+            if tells {
+                let failed = Conclusion::Failure;
+                self.github.finished(registered.id, &registered.secret, job.id, failed, self.now);
+            }
+        }
+        self.exit(id, 0);
+    }
+
+    fn exit(&mut self, id: &str, code: i32) {
+        if self.processes.remove(id).is_some_and(|process| process.is_ours) {
+            self.nomad.task_exited(id, code, self.now);
+        }
+    }
+}
+
+impl World {
+    /// Somebody deletes registrations of ours that no process and no row knows: the daemon cannot
+    /// yet.
+    pub fn clear_strays(&mut self) {
+        if !self.weather.calm || self.weather.has(Trouble::StraysStay) {
+            return;
+        }
+        let Some(daemon) = &self.daemon else { return };
+        let lives = |id: u64| {
+            let mut processes = self.processes.values();
+            processes.any(|one| one.registered.as_ref().is_some_and(|known| known.id == id))
+        };
+        let mut scopes = vec![Scope::Organization(self.setting.organization)];
+        scopes.extend(self.setting.repositories.iter().map(|id| Scope::Repository(*id)));
+        let mut strays = Vec::new();
+        for scope in scopes {
+            let listed = self.github.runners_of(scope).filter(|one| {
+                let name = RunnerName(one.name.clone());
+                !daemon.state.runners.contains_key(&name) && !lives(one.id)
+            });
+            strays.extend(listed.map(|one| (scope, one.id)));
+        }
+        for (scope, id) in strays {
+            self.github.delete_runner(scope, id, self.now);
+        }
+    }
+}
+
+impl Process {
+    fn new(asked: Registration, is_ours: bool) -> Self {
+        Self { asked, is_ours, registered: None, job: None, until: 0, awake: false }
+    }
+}
