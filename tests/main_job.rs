@@ -23,3 +23,27 @@ async fn a_queued_job_becomes_one_runner_and_then_nothing() {
         1
     );
 }
+
+/// `ROUSTABOUT_LONG=1` makes it 256 jobs, and then judges what they cost GitHub's rate limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_over_two_repositories_runs_each_job_once_and_costs_github_little() {
+    let long = std::env::var_os("ROUSTABOUT_LONG").is_some();
+    let each = if long { 128 } else { 12 };
+    let world = World::start().await;
+    let mut jobs = world.queue(world.app, each, 100);
+    jobs.extend(world.queue(world.lib, each, 100));
+    world.until_nothing_is_left(Duration::from_secs(if long { 600 } else { 90 })).await;
+    assert_eq!(world.children().await.len(), jobs.len(), "a job, a dispatch");
+    for job in &jobs {
+        assert_eq!(world.daemon.job(*job).await["conclusion"], "success", "job {job}");
+    }
+    let points = world.github.with(|github, _| {
+        // What a runner itself asks is not the daemon's; an unchanged answer costs nothing.
+        let asked = github.requests().iter().filter(|one| !one.path.contains("_simulated"));
+        asked.filter(|one| one.status != 304 && !one.path.ends_with("/rate_limit")).count()
+    });
+    println!("{points} points for {} runners", jobs.len());
+    if long {
+        assert!(points * 10 <= jobs.len(), "{points} points for {} runners", jobs.len());
+    }
+}

@@ -33,7 +33,6 @@ fn pool(pool: &config::Pool) -> Pool {
         },
         max_runners: pool.max_runners,
         max_runners_per_repository: pool.max_runners_per_repository,
-        payload: pool.payload.clone(),
         public_repositories: pool.public_repositories,
         forks: pool.forks,
         placement_timeout: pool.placement_timeout,
@@ -42,6 +41,5 @@ fn pool(pool: &config::Pool) -> Pool {
         release_grace: pool.release_grace,
         max_lifetime: pool.max_lifetime,
         robots_per_repository: pool.robots_per_repository,
-        meta: pool.meta.clone(),
     }
 }

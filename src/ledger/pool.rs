@@ -1,7 +1,6 @@
 //! A pool as the ledger needs it: who is served, how many at once, under which policy. The
 //! config's own type is turned into this one in `engine::rules`; nothing here reads a file.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::matching::RepositoryGlobs;
@@ -35,7 +34,6 @@ pub struct Pool {
     pub scope: ScopeKind,
     pub max_runners: u32,
     pub max_runners_per_repository: Option<u32>,
-    pub payload: Option<String>,
     pub public_repositories: bool,
     pub forks: bool,
     pub placement_timeout: Duration,
@@ -46,7 +44,6 @@ pub struct Pool {
     pub max_lifetime: Duration,
     /// At most so many of a repository's runners for robots while people wait elsewhere.
     pub robots_per_repository: Option<u32>,
-    pub meta: BTreeMap<String, String>,
 }
 
 /// What holds for runners of a pool that is gone from the config: the config's defaults.

@@ -1,6 +1,5 @@
 //! Small makers for the ledger's unit tests. Nothing here decides anything.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ledger::matching::RepositoryGlobs;
@@ -22,7 +21,6 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         scope: ScopeKind::Repository,
         max_runners: 20,
         max_runners_per_repository: None,
-        payload: None,
         public_repositories: false,
         forks: false,
         placement_timeout: Duration::from_secs(1200),
@@ -31,7 +29,6 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         release_grace: Duration::from_secs(300),
         max_lifetime: Duration::from_secs(6 * 3600),
         robots_per_repository: None,
-        meta: BTreeMap::new(),
     }
 }
 
