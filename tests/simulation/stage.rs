@@ -1,7 +1,6 @@
 //! Sets the stage: an organization with repositories and a hook, a cluster with nodes and
 //! parameterized jobs, and the pools that the operator configured.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roustabout::ledger::matching::RepositoryGlobs;
@@ -93,7 +92,6 @@ impl World {
             scope: if shared { ScopeKind::Organization } else { ScopeKind::Repository },
             max_runners: u32::try_from(self.draw(1, 12)).unwrap_or(1),
             max_runners_per_repository: (cap == 0).then_some(2),
-            payload: None,
             public_repositories: false,
             forks: false,
             placement_timeout: Duration::from_secs(1200),
@@ -102,7 +100,6 @@ impl World {
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
             robots_per_repository: None,
-            meta: BTreeMap::new(),
         }
     }
 

@@ -300,7 +300,10 @@ fn a_runner_that_is_registered_again_after_its_job_is_let_go() {
     let _ = ledger.done(1, &runner);
     assert_eq!(words(&ledger.lists(listed(&runner, true))), [""; 0], "it has a job again");
     assert_eq!(words(&ledger.lists(listed(&runner, false))), ["look at placement"]);
-    assert_eq!(words(&ledger.placement(&runner, ChildPhase::Placed)), ["find at forge in octo/app"]);
+    assert_eq!(
+        words(&ledger.placement(&runner, ChildPhase::Placed)),
+        ["find at forge in octo/app"]
+    );
     let gone = ledger.at_forge(&runner, AtForge::Nowhere);
     assert_eq!(words(&gone), [""; 0], "the listing was old: it is about to end");
     assert_eq!(ledger.runner(&runner).state, RunnerState::Dispatched);
