@@ -9,7 +9,7 @@ mod looks;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use roustabout::ledger::observation::Observation;
-use roustabout::ledger::{Event, ScopeKey, State};
+use roustabout::ledger::{Event, Repository, ScopeKey, State};
 use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ const FULL_SWEEP_INTERVAL: Millis = 10 * MINUTE;
 pub struct Reconciler {
     /// Unchanged answers cost nothing at GitHub.
     pub answers: BTreeMap<String, (String, Value)>,
+    /// What is believed of repositories, and how often they were looked at.
+    pub repositories: BTreeMap<String, (Repository, u32)>,
     /// Repositories that were open at any time.
     recent: BTreeSet<String>,
     next_full: Millis,
@@ -127,13 +129,13 @@ impl World {
     }
 
     fn begin_round(&mut self) {
-        let served = self.served();
         let now = self.now;
+        let everything = self.daemon.as_ref().is_some_and(|one| now >= one.reconciler.next_full);
+        let served = if everything { self.served() } else { Vec::new() };
         let Some(daemon) = &mut self.daemon else { return };
         let known = repositories_of(&daemon.state);
         let reconciler = &mut daemon.reconciler;
         reconciler.recent.extend(known);
-        let everything = now >= reconciler.next_full;
         let mut names = reconciler.recent.clone();
         if everything {
             names.extend(served.iter().cloned());

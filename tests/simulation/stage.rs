@@ -1,7 +1,6 @@
 //! Sets the stage: an organization with repositories and a hook, a cluster with nodes and
 //! parameterized jobs, and the pools that the operator configured.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roustabout::ledger::matching::RepositoryGlobs;

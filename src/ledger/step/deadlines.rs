@@ -52,8 +52,11 @@ impl<R: Rng> Fold<'_, R> {
                 (at.max(self.waits_since(runner)) + pool.idle_timeout, Deadline::Idle)
             });
         let at_work = runner.took.is_some_and(|took| !took.done) && !runner.has_ended();
+        // Its job is done, and it does not end: Nomad may have started it again.
+        let lingers = runner.took.is_some_and(|took| took.done)
+            && matches!(runner.state, RunnerState::Dispatched | RunnerState::Registered);
         let life = pool
-            .filter(|_| supply || (at_work && !runner.told_old))
+            .filter(|_| supply || lingers || (at_work && !runner.told_old))
             .map(|pool| (runner.hired_at + pool.max_lifetime, Deadline::Life));
         [placement, boot, idle, life].into_iter().flatten()
     }
@@ -113,6 +116,11 @@ impl<R: Rng> Fold<'_, R> {
         (unplaced && self.now >= sent + pool.placement_timeout)
             || runner.registered_at.is_some_and(idle)
             || self.now >= runner.hired_at + pool.max_lifetime
+    }
+
+    pub(super) fn is_old(&self, runner: &Runner) -> bool {
+        let pool = self.state.rules.pool(&runner.class.pool);
+        pool.is_some_and(|pool| self.now >= runner.hired_at + pool.max_lifetime)
     }
 
     fn look_whether_it_booted(&mut self, name: &RunnerName) {

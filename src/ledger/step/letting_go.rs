@@ -244,7 +244,7 @@ impl<R: Rng> Fold<'_, R> {
             RunnerState::Withdrawing(Leaving::LookingForJob) => self.leave(name, Leaving::Stopping),
             // Not registered again after its job: it is about to end.
             RunnerState::Withdrawing(Leaving::LookingForRegistration)
-                if runner.took.is_some_and(|took| took.done) =>
+                if runner.took.is_some_and(|took| took.done) && !self.is_old(runner) =>
             {
                 self.change(name, |runner| runner.state = RunnerState::Dispatched);
             }

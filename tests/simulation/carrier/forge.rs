@@ -190,7 +190,7 @@ fn ids_of(list: &Value) -> Vec<u64> {
 }
 
 /// `None` for a status that the ledger does not know.
-pub fn report(job: &Value) -> Option<JobReport> {
+fn report(job: &Value) -> Option<JobReport> {
     let text = |key: &str| job[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let status = match job["status"].as_str()? {
         "queued" => JobStatus::Queued,

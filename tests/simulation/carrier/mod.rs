@@ -8,8 +8,6 @@ mod cluster;
 mod dispatching;
 mod forge;
 
-pub use forge::report;
-
 use rand::Rng;
 use roustabout::ledger::{Event, Request};
 

@@ -235,6 +235,16 @@ fn a_busy_runner_older_than_max_lifetime_is_told_once_and_left_alone() {
 }
 
 #[test]
+fn a_runner_whose_job_is_done_is_stopped_where_it_does_not_end_in_its_lifetime() {
+    let (mut ledger, runner) = placed(1);
+    let _ = ledger.at_work(1, &runner);
+    let _ = ledger.done(1, &runner);
+    assert_eq!(ledger.words_within(6 * HOUR), ["look at placement"]);
+    let _ = ledger.placement(&runner, ChildPhase::Placed);
+    assert_eq!(words(&ledger.at_forge(&runner, AtForge::Nowhere)), ["stop child"]);
+}
+
+#[test]
 fn a_runner_has_one_timer_for_all_its_deadlines_and_none_when_it_is_gone() {
     let clocks = |ledger: &Ledger| {
         let timers = ledger.state.timers.iter();

@@ -292,6 +292,28 @@ fn a_listing_tells_who_is_registered_and_who_is_busy() {
 }
 
 #[test]
+fn a_runner_that_is_registered_again_after_its_job_is_let_go() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::Placed);
+    let _ = ledger.at_work(1, &runner);
+    let _ = ledger.done(1, &runner);
+    assert_eq!(words(&ledger.lists(listed(&runner, true))), [""; 0], "it has a job again");
+    assert_eq!(words(&ledger.lists(listed(&runner, false))), ["look at placement"]);
+    assert_eq!(
+        words(&ledger.placement(&runner, ChildPhase::Placed)),
+        ["find at forge in octo/app"]
+    );
+    let gone = ledger.at_forge(&runner, AtForge::Nowhere);
+    assert_eq!(words(&gone), [""; 0], "the listing was old: it is about to end");
+    assert_eq!(ledger.runner(&runner).state, RunnerState::Dispatched);
+    let _ = ledger.lists(listed(&runner, false));
+    let _ = ledger.placement(&runner, ChildPhase::Placed);
+    let found = ledger.at_forge(&runner, AtForge::Registered { id: 8, busy: false });
+    assert_eq!(words(&found), ["delete registration 8"]);
+}
+
+#[test]
 fn a_registration_of_ours_that_nobody_knows_is_deleted_once_all_was_seen() {
     let mut ledger = forgotten();
     assert!(words(&ledger.lists(listed(&name(), false))).is_empty(), "its child may be ours");
