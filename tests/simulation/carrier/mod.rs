@@ -37,6 +37,7 @@ enum Stage {
 }
 
 /// What a call came to.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and soon gone")]
 enum Landing {
     Next(Stage),
     Answer(Event),
