@@ -14,34 +14,39 @@ use crate::ledger::{Repository, Time, runner_name};
 use crate::nomad::{Error, JobStatus, Place};
 
 /// How far a listing of children came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Listed {
     Whole,
-    /// A namespace refuses, or GitHub does not say yet where a child belongs.
+    /// A namespace refuses.
     InPart,
+    /// GitHub does not say yet where a child belongs.
+    Unplaced,
     /// Nomad is away.
     No,
 }
 
 impl Reconciler {
     /// Tells of what nobody follows, once every namespace has answered, be it by a refusal.
-    pub(super) async fn list_children(&self) -> Listed {
+    /// At the start also once it is known of each where it belongs: with the first listing hiring
+    /// begins, and who is left out of it would be hired for once more.
+    pub(super) async fn list_children(&self, at_start: bool) -> Listed {
         let mut found = Vec::new();
         let mut listed = Listed::Whole;
         for place in self.places() {
             match self.children_at(&place, &mut found).await {
-                Ok(Listed::Whole) => {}
-                Ok(less) => listed = less,
+                Ok(less) => listed = listed.max(less),
                 Err(error) => {
                     warn!(%error, namespace = place.namespace, "children not listed");
                     if let Error::Unavailable { .. } = error {
                         return Listed::No;
                     }
-                    listed = Listed::InPart;
+                    listed = listed.max(Listed::InPart);
                 }
             }
         }
-        self.tell(Observation::Children(found));
+        if listed != Listed::Unplaced || !at_start {
+            self.tell(Observation::Children(found));
+        }
         listed
     }
 
@@ -86,7 +91,7 @@ impl Reconciler {
                 // Taken up by a later listing, when it is known where it belongs.
                 Err(error) => {
                     warn!(%error, child = stub.id, "child of ours not taken up yet");
-                    whole = Listed::InPart;
+                    whole = Listed::Unplaced;
                     continue;
                 }
             };

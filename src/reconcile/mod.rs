@@ -64,7 +64,7 @@ impl Reconciler {
         let mut next_full = Instant::now();
         let mut first = true;
         // Before the sweep, so that nobody is hired for a job whose runner is there already.
-        while self.list_children().await == Listed::No {
+        while matches!(self.list_children(true).await, Listed::No | Listed::Unplaced) {
             tokio::time::sleep(LIST_AGAIN).await;
         }
         loop {
@@ -83,7 +83,7 @@ impl Reconciler {
             if everything {
                 next_full = now + full;
                 // First the children, so that a runner of one is not taken for a stray.
-                let listed = self.list_children().await;
+                let listed = self.list_children(false).await;
                 if listed == Listed::Whole {
                     let targets = served.targets();
                     self.list_runners(targets, &mut runners).await;

@@ -119,6 +119,9 @@ impl World {
     ) {
         for request in requests {
             let Request::Dispatch(order) = request else { continue };
+            if state.pauses.contains_key(&order.pool) && !order.again {
+                watching.broken(|| format!("{} is hired, and its pool is paused", order.runner));
+            }
             if let Some(why) = stranger(github, always_public, state, order) {
                 watching.broken(|| format!("{} is hired for {why}", order.runner));
             }

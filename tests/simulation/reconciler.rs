@@ -63,7 +63,8 @@ pub enum Look {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listed {
     Whole,
-    InPart,
+    /// GitHub does not say yet where one belongs.
+    Unplaced,
     No,
 }
 
@@ -78,7 +79,7 @@ impl World {
                 return self.reconcile(life, *next);
             }
             Look::FirstChildren => match self.list_children() {
-                (Listed::No, _) => (2 * SECOND, Look::FirstChildren),
+                (Listed::No | Listed::Unplaced, _) => (2 * SECOND, Look::FirstChildren),
                 (_, seen) => self.told(seen, Look::Begin),
             },
             Look::Begin => {

@@ -6,6 +6,7 @@
 use rand::Rng;
 use roustabout::ledger::RunnerName;
 use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
+use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{Conclusion, Scope};
 use roustabout::simulated::nomad::Started;
 use roustabout::simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
@@ -13,6 +14,11 @@ use roustabout::simulated::protocol::{Beat, JobMessage, Poll, Registered, Regist
 use crate::agenda::Act;
 use crate::troubles::Trouble;
 use crate::world::World;
+
+/// How runners are called whose jobs take no name.
+pub const OWN: &str = "own-";
+/// How long such a one listens.
+const OWN_PATIENCE: Millis = 15 * MINUTE;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -31,6 +37,7 @@ pub struct Process {
     pub is_ours: bool,
     pub registered: Option<Registered>,
     pub job: Option<JobMessage>,
+    began: Millis,
     /// Until when it works.
     until: Millis,
     /// It is about to listen, or to end: nothing else wakes it.
@@ -59,7 +66,10 @@ impl World {
         let asked = Registration {
             url: meta("runner_url"),
             token: started.payload.clone().unwrap_or_default(),
-            name: meta("runner_name"),
+            name: match meta("runner_name").as_str() {
+                "" => format!("{OWN}{}", &started.allocation[..8]),
+                name => name.to_owned(),
+            },
             labels: meta("runner_labels").split(',').map(str::to_owned).collect(),
             group: None,
             ephemeral: true,
@@ -72,7 +82,9 @@ impl World {
         let second = self.nomad.allocations_of(&started.child).count() > 1;
         if second && !self.weather.has(Trouble::SecondAllocations) {
             self.enter_step(&started.allocation, 0, Step::Exit(1));
-        } else if !self.strikes(Trouble::RunnersHang, 0.2) {
+        } else if !asked.name.starts_with(OWN) && self.strikes(Trouble::RunnersHang, 0.2) {
+            self.story.tell(self.now, "runner", || format!("{} hangs", asked.name));
+        } else {
             let first = if self.strikes(Trouble::RunnersFail, 0.2) {
                 Step::Exit(1)
             } else {
@@ -80,13 +92,13 @@ impl World {
             };
             self.enter_step(&started.allocation, boot, first);
         }
-        self.processes.insert(started.allocation, Process::new(asked, true));
+        self.processes.insert(started.allocation, Process::new(asked, true, self.now));
     }
 
     /// A runner of somebody else, with labels that cover our jobs.
     pub fn begin_foreign(&mut self, asked: Registration) {
         let id = format!("foreign {}", asked.name);
-        self.processes.insert(id.clone(), Process::new(asked, false));
+        self.processes.insert(id.clone(), Process::new(asked, false, self.now));
         self.enter_step(&id, 0, Step::Register);
     }
 
@@ -120,24 +132,39 @@ impl World {
     }
 
     pub fn runner_step(&mut self, id: &str, step: Step) {
-        let Some(process) = self.processes.get_mut(id) else { return };
+        if !self.processes.contains_key(id) {
+            return;
+        }
         match step {
-            Step::Register => match self.github.register(&process.asked, self.now) {
-                Ok(registered) => {
-                    process.registered = Some(registered);
-                    self.enter_step(id, 0, Step::Listen);
-                }
-                Err(refusal) => {
-                    let name = process.asked.name.clone();
-                    self.story.tell(self.now, "runner", || format!("{name}: {}", refusal.message));
-                    self.enter_step(id, 100, Step::Exit(1));
-                }
-            },
+            Step::Register => self.register(id),
             Step::Listen => self.listen(id),
             Step::Begin => self.begin_job(id),
             Step::Work => self.work(id),
             Step::Signal => self.signal(id),
             Step::Exit(code) => self.exit(id, code),
+        }
+    }
+
+    fn register(&mut self, id: &str) {
+        let Some(process) = self.processes.get_mut(id) else { return };
+        if process.asked.token.is_empty() {
+            // Its own script has a way to get one.
+            let path = process.asked.url.trim_start_matches("http://github.test/");
+            let repository = self.github.repository(path).map(|found| Scope::Repository(found.id));
+            let scope = repository.unwrap_or(Scope::Organization(self.setting.organization));
+            let (token, _) = self.github.mint_runner_token(scope, Purpose::Register, self.now);
+            process.asked.token = token;
+        }
+        match self.github.register(&process.asked, self.now) {
+            Ok(registered) => {
+                process.registered = Some(registered);
+                self.enter_step(id, 0, Step::Listen);
+            }
+            Err(refusal) => {
+                let name = process.asked.name.clone();
+                self.story.tell(self.now, "runner", || format!("{name}: {}", refusal.message));
+                self.enter_step(id, 100, Step::Exit(1));
+            }
         }
     }
 
@@ -151,6 +178,14 @@ impl World {
         if fails && process.is_ours {
             process.awake = true;
             return self.enter_step(id, 0, Step::Exit(1));
+        }
+        if process.is_nameless() && self.now > process.began + OWN_PATIENCE {
+            // Nobody else can tell it from others, so its own script bounds its life.
+            let idle = self.github.runner(registered.id).is_some_and(|one| one.job.is_none());
+            let scope = self.github.runner(registered.id).map(|one| one.scope);
+            if let Some(scope) = scope.filter(|_| idle) {
+                self.github.delete_runner(scope, registered.id, self.now);
+            }
         }
         match self.github.poll(registered.id, &registered.secret, self.now) {
             Poll::Job { job } => {
@@ -261,7 +296,11 @@ impl World {
 }
 
 impl Process {
-    fn new(asked: Registration, is_ours: bool) -> Self {
-        Self { asked, is_ours, registered: None, job: None, until: 0, awake: false }
+    fn new(asked: Registration, is_ours: bool, began: Millis) -> Self {
+        Self { asked, is_ours, registered: None, job: None, began, until: 0, awake: false }
+    }
+
+    fn is_nameless(&self) -> bool {
+        self.asked.name.starts_with(OWN)
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use rand::Rng;
+use roustabout::ledger::{Event, JobId, PoolName, Time};
 use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
 use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{
@@ -16,6 +17,7 @@ use roustabout::simulated::protocol::Registration;
 use crate::agenda::Act;
 use crate::disk::Disk;
 use crate::follower::NAMESPACE;
+use crate::stage::ROBOT;
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -29,6 +31,8 @@ pub struct Setting {
     pub public: u64,
     pub hooks: Vec<u64>,
     pub spec: nomad::JobSpec,
+    /// Parameterized jobs that take no `runner_name`.
+    pub nameless: BTreeSet<String>,
     pub nomad_is_away: bool,
     pub renamed: BTreeSet<u64>,
     /// Jobs that nobody is to serve: of forks, of public repositories, for other labels.
@@ -44,6 +48,9 @@ pub enum Plan {
     Approve,
     Rerun,
     ForeignRunner,
+    Pause,
+    Resume,
+    Retry,
     Rename,
     TurnPublic,
     LoseNode(Outage),
@@ -95,12 +102,14 @@ pub fn set(world: &mut World) {
 
 fn plan_troubles(world: &mut World, span: Millis) {
     // Each trouble, how often at most, what begins it, and what ends it some minutes later.
-    let table: [(Trouble, Millis, Plan, Option<Plan>); 20] = [
+    let table: [(Trouble, Millis, Plan, Option<Plan>); 22] = [
         (Trouble::Cancels, 12, Plan::CancelJob, None),
         (Trouble::Cancels, 2, Plan::CancelRun, None),
         (Trouble::Environments, 6, Plan::Approve, None),
         (Trouble::Reruns, 3, Plan::Rerun, None),
         (Trouble::ForeignRunners, 4, Plan::ForeignRunner, None),
+        (Trouble::Operators, 3, Plan::Pause, Some(Plan::Resume)),
+        (Trouble::Operators, 4, Plan::Retry, None),
         (Trouble::RepositoryRenamed, 2, Plan::Rename, None),
         (Trouble::TurnsPublic, 1, Plan::TurnPublic, None),
         (Trouble::NodesDie, 3, Plan::LoseNode(Outage::PowerLoss), Some(Plan::RestoreNodes)),
@@ -154,6 +163,7 @@ impl World {
             Plan::Approve => self.approve(false),
             Plan::Rerun => self.rerun(),
             Plan::ForeignRunner => self.foreign_runner(),
+            Plan::Pause | Plan::Resume | Plan::Retry => self.operate(plan),
             Plan::Rename => self.rename(),
             Plan::TurnPublic => self.turn_public(),
             Plan::LoseNode(outage) => {
@@ -218,7 +228,10 @@ impl World {
             .iter()
             .map(|spec| refused || spec.labels.contains(&"windows".to_owned()))
             .collect();
-        let run = RunSpec { head, ..RunSpec::default() };
+        let mut run = RunSpec { head, ..RunSpec::default() };
+        if self.weather.has(Trouble::Robots) && self.draw(0, 1) == 0 {
+            ROBOT.clone_into(&mut run.actor);
+        }
         let run = self.github.add_run(repository, run, specs, self.now);
         let ids = self.github.run(run).map(|run| run.jobs.clone()).unwrap_or_default();
         let hopeless = ids.into_iter().zip(unserved).filter(|(_, unserved)| *unserved);
@@ -308,6 +321,32 @@ impl World {
             ephemeral: true,
             replace: false,
         });
+    }
+
+    /// Somebody at the daemon's own command line.
+    fn operate(&mut self, plan: Plan) {
+        let pools: Vec<PoolName> = self.rules.pools.iter().map(|pool| pool.name.clone()).collect();
+        let Some(pool) = self.pick(&pools) else { return };
+        let until = (self.draw(0, 1) == 0).then(|| Time(self.now + self.draw(MINUTE, 20 * MINUTE)));
+        let Some(daemon) = &self.daemon else { return };
+        let jobs: Vec<JobId> = daemon.state.jobs.keys().copied().collect();
+        let event = match plan {
+            Plan::Pause => Some(Event::Pause { pool, until }),
+            Plan::Resume => Some(Event::Resume { pool }),
+            _ => self.pick(&jobs).map(|job| Event::Retry { job }),
+        };
+        if let Some(daemon) = &mut self.daemon {
+            daemon.incoming.extend(event);
+        }
+    }
+
+    /// No pool stays paused.
+    pub fn resume_all(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            let paused =
+                daemon.state.pauses.keys().cloned().chain(self.disk.pauses.keys().cloned());
+            daemon.incoming.extend(paused.map(|pool| Event::Resume { pool }).collect::<Vec<_>>());
+        }
     }
 
     fn rename(&mut self) {
@@ -413,6 +452,7 @@ impl World {
             // The operator mends the config.
             self.crash("is started again");
         }
+        self.resume_all();
         self.agenda.enter(now, Act::Start);
         self.redeliver_failed();
         self.approve(true);
@@ -446,5 +486,8 @@ impl World {
     /// Whoever started the daemon has failed webhooks sent again.
     pub fn after_start(&mut self) {
         self.redeliver_failed();
+        if self.weather.calm {
+            self.resume_all();
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::follower::NAMESPACE;
 use crate::troubles::Trouble;
 use crate::world::World;
 
+/// Whose jobs count as a robot's.
+pub const ROBOT: &str = "renovate-bot";
+
 impl World {
     pub fn set_stage(&mut self) {
         self.set_github();
@@ -72,6 +75,9 @@ impl World {
         if self.draw(0, 3) == 0 {
             pools.push(("run", vec!["linux", "run-{run_id}"]));
         }
+        if self.weather.has(Trouble::Robots) {
+            self.rules.robots = vec![ROBOT.to_owned()];
+        }
         let shared = self.draw(0, 2) == 0;
         for (name, labels) in pools {
             let pool = self.pool(name, &labels, shared);
@@ -81,6 +87,10 @@ impl World {
 
     fn pool(&mut self, name: &str, labels: &[&str], shared: bool) -> Pool {
         let cap = self.draw(0, 2);
+        let own = self.weather.has(Trouble::OwnJobs) && self.draw(0, 1) == 0;
+        if own && self.draw(0, 1) == 0 {
+            self.setting.nameless.insert(format!("runner-{name}"));
+        }
         Pool {
             name: PoolName::from(name),
             nomad_job: format!("runner-{name}"),
@@ -88,7 +98,7 @@ impl World {
             region: None,
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             repositories: RepositoryGlobs::new(&["octo/*"]),
-            delivery: Delivery::Payload,
+            delivery: if own { Delivery::None } else { Delivery::Payload },
             scope: if shared { ScopeKind::Organization } else { ScopeKind::Repository },
             max_runners: u32::try_from(self.draw(1, 12)).unwrap_or(1),
             max_runners_per_repository: (cap == 0).then_some(2),
@@ -99,7 +109,7 @@ impl World {
             idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
-            robots_per_repository: None,
+            robots_per_repository: self.weather.has(Trouble::Robots).then_some(1),
         }
     }
 
@@ -131,7 +141,11 @@ impl World {
         self.nomad.knobs.dispatch_disabled = false;
         for pool in &self.rules.pools {
             let key = JobKey::new(NAMESPACE, &pool.nomad_job);
-            self.nomad.register(key, self.setting.spec.clone(), self.now);
+            let mut spec = self.setting.spec.clone();
+            if self.setting.nameless.contains(&pool.nomad_job) {
+                spec.meta_required.clear();
+            }
+            self.nomad.register(key, spec, self.now);
         }
     }
 }

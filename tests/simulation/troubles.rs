@@ -18,6 +18,12 @@ pub enum Trouble {
     Environments,
     /// Somebody else's runners take our jobs.
     ForeignRunners,
+    /// Robots push too, and get less while people wait.
+    Robots,
+    /// Pools are paused and resumed, jobs retried by hand.
+    Operators,
+    /// Parameterized jobs that take no `runner_name`, or fetch what they need themselves.
+    OwnJobs,
     RepositoryRenamed,
     /// … and nothing is heard of it afterwards.
     RenamedInSilence,
@@ -69,6 +75,9 @@ impl Trouble {
         Trouble::Reruns,
         Trouble::Environments,
         Trouble::ForeignRunners,
+        Trouble::Robots,
+        Trouble::Operators,
+        Trouble::OwnJobs,
         Trouble::RepositoryRenamed,
         Trouble::RenamedInSilence,
         Trouble::TurnsPublic,

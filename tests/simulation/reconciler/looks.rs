@@ -142,7 +142,7 @@ impl World {
                     Ok(wire) => Some(Box::new(repository(&wire))),
                     Err(failure) if failure.reason.starts_with("404") => None,
                     Err(_) => {
-                        whole = Listed::InPart;
+                        whole = Listed::Unplaced;
                         continue;
                     }
                 },
