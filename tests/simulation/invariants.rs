@@ -180,16 +180,16 @@ impl World {
         let Some(daemon) = self.daemon.as_ref().filter(|one| one.since + MINUTE < self.now) else {
             return;
         };
+        let spared = self.weather.has(Trouble::NomadFails) || self.setting.nomad_is_away;
         let supply = daemon.state.runners.values().filter(|runner| runner.is_supply());
         for (runner, child) in supply.filter_map(|runner| Some((runner, runner.child.as_ref()?))) {
-            let died = self.watching.death_of(&JobKey::new(NAMESPACE, child));
-            let name = &runner.name;
-            if died.is_some_and(|at| at.max(self.nomad_back_at) + MINUTE < self.now)
-                && !self.weather.has(Trouble::NomadFails)
-                && !self.setting.nomad_is_away
-                && !self.nomad.is_alive(&JobKey::new(NAMESPACE, child))
-            {
-                self.watching.broken(|| format!("{name} counts as supply, and its child is dead"));
+            let key = JobKey::new(NAMESPACE, child);
+            let known = self.watching.known_since(&key, self.now);
+            let died = self.watching.death_of(&key).map(|at| at.max(known).max(self.nomad_back_at));
+            let late = died.is_some_and(|at| at + MINUTE < self.now);
+            if late && !spared && !self.nomad.is_alive(&key) {
+                let name = &runner.name;
+                self.watching.broken(|| format!("{name} is supply, and its child is long dead"));
                 return;
             }
         }

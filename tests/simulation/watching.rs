@@ -18,8 +18,12 @@ pub struct Watching {
     deletions: BTreeMap<RunnerName, Millis>,
     /// Children that Nomad has shown as dead.
     dead: BTreeMap<JobKey, Millis>,
+    /// Since when the ledger knows a child.
+    known: BTreeMap<JobKey, Millis>,
     /// Nomad's index at the last check of the cluster.
     pub index: u64,
+    /// How many runners were listed as busy, over all listings.
+    pub listings: usize,
     broken: Option<String>,
 }
 
@@ -69,6 +73,10 @@ impl Watching {
 
     pub fn death_of(&self, child: &JobKey) -> Option<Millis> {
         self.dead.get(child).copied()
+    }
+
+    pub fn known_since(&mut self, child: &JobKey, now: Millis) -> Millis {
+        *self.known.entry(child.clone()).or_insert(now)
     }
 
     pub fn was_dead(&self, child: &JobKey) -> bool {

@@ -178,7 +178,9 @@ impl World {
                 let (id, busy) = (one["id"].as_u64()?, one["busy"] == true);
                 Some(Registered { id, name: name.to_owned(), busy })
             });
-            let runners = runners.collect();
+            let runners: Vec<_> = runners.collect();
+            let busy = runners.iter().filter(|runner| runner.busy);
+            self.watching.listings += busy.count();
             seen.push(Observation::Runners { target, runners });
         }
         seen
