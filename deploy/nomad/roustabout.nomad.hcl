@@ -162,7 +162,6 @@ job "roustabout" {
       # A changed Variable is a reload.
       dynamic "template" {
         for_each = ["webhook-secret", "github-token", "admin-token"]
-        labels   = []
         content {
           destination          = "secrets/${template.value}"
           data                 = "{{ with nomadVar (print \"nomad/jobs/\" (env \"NOMAD_JOB_ID\")) }}{{ index . \"${replace(template.value, "-", "_")}\" }}{{ end }}"
