@@ -24,10 +24,10 @@ use url::Url;
 
 use super::account::{Account, AccountError};
 pub use binary::find_binary;
-pub(super) use ready::tail;
 pub(super) use binary::{DEFAULT_PATH, newest_built, on_path, parts_folder};
 use config::Ports;
 use processes::Process;
+pub(super) use ready::tail;
 
 /// How long an agent may take until it can run tasks; it needs about two seconds.
 const READY_WITHIN: Duration = Duration::from_secs(60);

@@ -22,15 +22,13 @@ pub fn find_binary(
         return is_program(&said).then_some(said);
     }
     on_path("nomad", env("PATH")).or_else(|| {
-        let built = newest_built(&parts_folder(&env)?.join("nomad"), "nomad")?;
+        let built = newest_built(&parts_folder(env)?.join("nomad"), "nomad")?;
         Some(built.join("nomad"))
     })
 }
 
 /// Where the scripts put what they build.
-pub(in crate::demo) fn parts_folder(
-    env: impl Fn(&str) -> Option<OsString>,
-) -> Option<PathBuf> {
+pub(in crate::demo) fn parts_folder(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     env("ROUSTABOUT_PARTS").map(PathBuf::from).or_else(|| {
         let cache = env("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(env("HOME")?).join(".cache")))?;

@@ -3,6 +3,7 @@
 //! This is what stands outside of the daemon, so it shares no code with the daemon's own client:
 //! a mistake there must not be made here as well.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -59,12 +60,7 @@ pub struct Person {
 }
 
 impl Person {
-    pub(super) fn new(
-        root: Url,
-        name: &str,
-        password: SecretString,
-        token: SecretString,
-    ) -> Self {
+    pub(super) fn new(root: Url, name: &str, password: SecretString, token: SecretString) -> Self {
         let http = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -108,7 +104,8 @@ impl Person {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = async { success(request.send().await?).await?.text().await.map_err(Trouble::from) };
+        let answer =
+            async { success(request.send().await?).await?.text().await.map_err(Trouble::from) };
         answer.await.map_err(|trouble| PersonError { method, path: path.to_owned(), trouble })
     }
 
@@ -127,7 +124,11 @@ impl Person {
     }
 
     /// A token of these scopes: `write:repository`, `read:organization`, …
-    pub async fn new_token(&self, name: &str, scopes: &[&str]) -> Result<SecretString, PersonError> {
+    pub async fn new_token(
+        &self,
+        name: &str,
+        scopes: &[&str],
+    ) -> Result<SecretString, PersonError> {
         let path = format!("/users/{}/tokens", self.name);
         let request = self
             .http
@@ -143,7 +144,7 @@ impl Person {
     }
 
     pub async fn add_organization(&self, name: &str) -> Result<(), PersonError> {
-        self.post("/orgs", &json!({ "username": name, "visibility": "private" })).await.map(drop)
+        self.post("/orgs", &json!({ "username": name })).await.map(drop)
     }
 
     /// `repository` is `OWNER/NAME`, of this person or of an organization; it has a first commit.
@@ -158,12 +159,7 @@ impl Person {
     }
 
     /// A hook for `workflow_job`; `place` is `repos/OWNER/NAME` or `orgs/NAME`. Its id.
-    pub async fn add_hook(
-        &self,
-        place: &str,
-        url: &str,
-        secret: &str,
-    ) -> Result<u64, PersonError> {
+    pub async fn add_hook(&self, place: &str, url: &str, secret: &str) -> Result<u64, PersonError> {
         let body = json!({
             "type": "gitea", "active": true, "events": ["workflow_job"],
             "config": { "url": url, "content_type": "json", "secret": secret },
@@ -248,6 +244,19 @@ impl Person {
         Ok(answer["token"].as_str().unwrap_or_default().into())
     }
 
+    /// Forks the repository under the same name; the fork's `OWNER/NAME`.
+    pub async fn fork(&self, repository: &str) -> Result<String, PersonError> {
+        let fork = self.post(&format!("/repos/{repository}/forks"), &json!({})).await?;
+        Ok(fork["full_name"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// A pull request to `main`, from `OWNER:BRANCH`; its number.
+    pub async fn open_pull(&self, repository: &str, head: &str) -> Result<u64, PersonError> {
+        let body = json!({ "title": format!("From {head}"), "head": head, "base": "main" });
+        let pull = self.post(&format!("/repos/{repository}/pulls"), &body).await?;
+        Ok(pull["number"].as_u64().unwrap_or_default())
+    }
+
     /// All jobs of a run once more.
     pub async fn rerun(&self, repository: &str, run: u64) -> Result<(), PersonError> {
         let path = format!("/repos/{repository}/actions/runs/{run}/rerun");
@@ -265,21 +274,25 @@ impl Person {
     }
 
     async fn press(&self, path: &str) -> Result<(), PersonError> {
+        let url = format!("{}{path}", self.root);
         let press = async {
             let mut session = self.session.lock().await;
-            if session.is_none() {
-                *session = Some(self.log_in().await?);
+            // A Gitea that was restarted knows no session from before.
+            let mut fresh = false;
+            loop {
+                let cookies = match session.clone() {
+                    Some(cookies) => cookies,
+                    None => {
+                        fresh = true;
+                        session.insert(self.log_in().await?).clone()
+                    }
+                };
+                let answer = self.http.post(&url).header(COOKIE, cookies).send().await?;
+                match pressed(answer).await {
+                    Err(_) if !fresh => *session = None,
+                    answer => return answer,
+                }
             }
-            let cookies = session.clone().unwrap_or_default();
-            let request = self.http.post(format!("{}{path}", self.root)).header(COOKIE, cookies);
-            let answer = success(request.send().await?).await?;
-            // To the log-in page: the session is no more.
-            if answer.headers().contains_key(LOCATION) {
-                *session = None;
-                let (status, body) = (answer.status(), "the session has ended".to_owned());
-                return Err(Trouble::Refused { status, body });
-            }
-            Ok(())
         };
         let path = format!("/{path}");
         press.await.map_err(|trouble| PersonError { method: Method::POST, path, trouble })
@@ -297,28 +310,37 @@ impl Person {
             .body(form);
         let answer = request.send().await?;
         let status = answer.status();
-        let cookies: Vec<&str> = answer
-            .headers()
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next())
-            .collect();
+        let cookies = answer.headers().get_all(SET_COOKIE).iter();
+        let cookies = cookies.filter_map(|it| it.to_str().ok()?.split(';').next()?.split_once('='));
+        // One name comes twice, and the last is right.
+        let cookies: BTreeMap<&str, &str> = cookies.collect();
         if !status.is_redirection() || cookies.is_empty() {
             let body = "the log-in was refused".to_owned();
             return Err(Trouble::Refused { status, body });
         }
-        Ok(cookies.join("; "))
+        let cookies = cookies.into_iter().map(|(name, value)| format!("{name}={value}"));
+        Ok(cookies.collect::<Vec<_>>().join("; "))
     }
 }
 
 async fn success(answer: Response) -> Result<Response, Trouble> {
     let status = answer.status();
-    if status.is_success() || status.is_redirection() {
+    if status.is_success() {
         return Ok(answer);
     }
     let body = answer.text().await.unwrap_or_default();
     let body = body.chars().take(500).collect();
     Err(Trouble::Refused { status, body })
+}
+
+/// A button sends its presser on to another page, but not to the log-in.
+async fn pressed(answer: Response) -> Result<(), Trouble> {
+    let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
+    match to {
+        Some(to) if !to.contains("/user/login") => Ok(()),
+        Some(to) => Err(Trouble::Refused { status: answer.status(), body: format!("go to {to}") }),
+        None => success(answer).await.map(drop),
+    }
 }
 
 fn list(value: &mut Value) -> Vec<Value> {
