@@ -72,6 +72,7 @@ pub struct Gitea {
     account: Account,
     /// The binary as `account` can read it.
     binary: PathBuf,
+    runner: PathBuf,
     port: u16,
     child: Option<Child>,
     password: SecretString,
@@ -89,6 +90,7 @@ impl Gitea {
         let folder = account.make_folder(None)?;
         let mut gitea = Self {
             binary: PathBuf::new(),
+            runner: PathBuf::new(),
             folder,
             account,
             port: free_port()?,
@@ -97,6 +99,7 @@ impl Gitea {
             token: String::new().into(),
         };
         gitea.binary = gitea.account.make_readable(&parts.gitea(), &gitea.folder)?;
+        gitea.runner = gitea.account.make_readable(&parts.runner(), &gitea.folder)?;
         let static_files = gitea.account.make_readable_all(&parts.static_files(), &gitea.folder)?;
         let mut attempt = 1;
         loop {
@@ -131,6 +134,12 @@ impl Gitea {
     #[must_use]
     pub fn api_url(&self) -> String {
         format!("{}/api/v1", self.url())
+    }
+
+    /// Its runner, where every account that may run tasks here can read it.
+    #[must_use]
+    pub fn runner_program(&self) -> &Path {
+        &self.runner
     }
 
     /// The administrator's token, with every scope.
