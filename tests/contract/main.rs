@@ -11,6 +11,8 @@ mod judge;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+mod webhooks;
+mod work;
 
 /// The folder that `scripts/get-openapi` prints.
 fn modules() -> std::path::PathBuf {

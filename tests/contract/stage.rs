@@ -93,7 +93,8 @@ impl Stage {
             let spec = RunSpec { needs_approval: true, ..spec };
             github.add_run(repository, spec, vec![job("unapproved")], now);
 
-            for page in [name.as_str(), "octo"] {
+            let organization = name.starts_with("octo/").then_some("octo");
+            for page in [Some(name.as_str()), organization].into_iter().flatten() {
                 github.add_run(repository, RunSpec::default(), vec![job("at work")], now);
                 begin(github, page, "busy", now);
             }
