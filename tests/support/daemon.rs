@@ -1,6 +1,7 @@
 //! The built binary, running `serve` with a config of its own in a folder of its own. It can
 //! be killed and started again on the same ports and store; dropping it kills it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,7 @@ pub fn roustabout() -> Command {
     without_environment(env!("CARGO_BIN_EXE_roustabout"))
 }
 
-fn without_environment(program: &str) -> Command {
+fn without_environment(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
@@ -74,15 +75,22 @@ impl Daemon {
     /// The same, called by `wrapper`: a command that gets the daemon's as its last arguments
     /// and becomes it.
     pub async fn start_by(&mut self, wrapper: &[&str]) {
+        self.start_as(wrapper, Path::new(env!("CARGO_BIN_EXE_roustabout"))).await;
+    }
+
+    /// The same with another binary.
+    pub async fn start_as(&mut self, wrapper: &[&str], binary: &Path) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
-        let mut command = roustabout();
-        if let [program, arguments @ ..] = wrapper {
-            let daemon = command.get_program().to_owned();
-            command = without_environment(program);
-            command.args(arguments).arg(daemon);
-        }
+        let mut command = match wrapper {
+            [program, arguments @ ..] => {
+                let mut command = without_environment(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+            [] => without_environment(binary),
+        };
         command.arg("serve").arg("--config").arg(self.config()).current_dir(self.folder.path());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
