@@ -6,10 +6,10 @@ fn main() {
         return;
     }
     println!(
-        "\nnot run: the tests against a real Nomad, GitHub's webhook examples and descriptions, and \
-         of the static arm64 binary \
+        "\nnot run: the tests against a real Nomad, a real Gitea, GitHub's webhook examples and \
+         descriptions, and of the static arm64 binary \
          (agent, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
-         away, check, demo, examples, contract, static_arm64).\n\
+         away, check, demo, examples, gitea_part, contract, static_arm64).\n\
          scripts/test installs what they need and runs everything.\n"
     );
 }
