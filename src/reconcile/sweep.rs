@@ -1,8 +1,8 @@
 //! Looks at one repository, and says what was seen of it or that it is refused.
 
 use crate::forge::{Error, Forges, Look, LookMemory};
-use crate::ledger::RepositoryId;
 use crate::ledger::observation::Observation;
+use crate::ledger::{RepositoryId, Time};
 
 /// What was seen of a repository the last time.
 #[derive(Default)]
@@ -17,12 +17,13 @@ pub async fn look(
     name: String,
     mut memory: Memory,
 ) -> (String, Memory, Result<Observation, String>) {
+    let began = Time::from(jiff::Timestamp::now());
     let result = match forges.of_repository(&name) {
         Err(error) => Ok(refused(&memory, &name, &error)),
         Ok(forge) => match forge.look(&name, &mut memory.look).await {
             Ok(Look { repository, reports }) => {
                 memory.repository = Some(repository.id);
-                Ok(Observation::Swept { repository: Box::new(repository), reports })
+                Ok(Observation::Swept { repository: Box::new(repository), reports, began })
             }
             Err(error) if error.refuses() => Ok(refused(&memory, &name, &error)),
             Err(error) => Err(error.to_string()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roustabout::webhook::listener::{self, Limits, Served};
-use roustabout::webhook::{Bodies, Door, signature::Secrets};
+use roustabout::webhook::{Bodies, Door, InFlight, signature::Secrets};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

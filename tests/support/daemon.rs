@@ -1,6 +1,7 @@
 //! The built binary, running `serve` with a config of its own in a folder of its own. It can
 //! be killed and started again on the same ports and store; dropping it kills it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,7 @@ pub fn roustabout() -> Command {
     without_environment(env!("CARGO_BIN_EXE_roustabout"))
 }
 
-fn without_environment(program: &str) -> Command {
+fn without_environment(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
@@ -79,15 +80,31 @@ impl Daemon {
 
     /// The same, with whatever `change` gives it more: variables, other files to read from.
     pub async fn start_with(&mut self, wrapper: &[&str], change: impl FnOnce(&mut Command)) {
+        self.start_wholly(wrapper, Path::new(env!("CARGO_BIN_EXE_roustabout")), change).await;
+    }
+
+    /// Another binary.
+    pub async fn start_as(&mut self, wrapper: &[&str], binary: &Path) {
+        self.start_wholly(wrapper, binary, |_| {}).await;
+    }
+
+    async fn start_wholly(
+        &mut self,
+        wrapper: &[&str],
+        binary: &Path,
+        change: impl FnOnce(&mut Command),
+    ) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
-        let mut command = roustabout();
-        if let [program, arguments @ ..] = wrapper {
-            let daemon = command.get_program().to_owned();
-            command = without_environment(program);
-            command.args(arguments).arg(daemon);
-        }
+        let mut command = match wrapper {
+            [program, arguments @ ..] => {
+                let mut command = without_environment(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+            [] => without_environment(binary),
+        };
         command.arg("serve").arg("--config").arg(self.config()).current_dir(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         change(&mut command);
