@@ -118,8 +118,9 @@ impl Forge {
         })
     }
 
-    /// Queues a job and delivers no webhook for it: its payload, for somebody else to send.
-    pub fn queue_unheard(&self) -> String {
+    /// Queues a job and delivers no webhook for it: its id, and its payload for somebody else to
+    /// send.
+    pub fn queue_unheard(&self) -> (u64, String) {
         self.server.with(|github, now| {
             for hook in &self.hooks {
                 if let Some(hook) = github.hook_mut(*hook) {
@@ -135,7 +136,7 @@ impl Forge {
                 }
             }
             let job = github.run(run).and_then(|run| run.jobs.first().copied()).unwrap_or_default();
-            github.job_payload(job, "queued")
+            (job, github.job_payload(job, "queued"))
         })
     }
 

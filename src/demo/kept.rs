@@ -16,6 +16,7 @@ pub struct Kept {
     pub nomad: String,
     /// The real Nomad has a web page.
     pub nomad_has_pages: bool,
+    pub job: u64,
     /// A payload of a queued job, and the door's secret.
     pub payload: String,
     pub secret_file: String,
@@ -31,7 +32,8 @@ impl Kept {
         let folder = stage.folder()?.path();
         let payload = folder.join("job.json");
         let secret_file = folder.join("webhook-secret");
-        write(&payload, &stage.forge()?.queue_unheard())?;
+        let (job, text) = stage.forge()?.queue_unheard();
+        write(&payload, &text)?;
         write(&secret_file, secret.expose_secret())?;
         let nomad = stage.nomad()?.address.as_str().trim_end_matches('/').to_owned();
         let program = std::env::current_exe().context("cannot tell where this program is")?;
@@ -45,14 +47,17 @@ impl Kept {
             daemon.door,
             quoted(&secret_file)
         );
-        let ask =
-            vec![format!("{program} status --url {admin}"), format!("curl {admin}/api/v1/jobs")];
+        let ask = vec![
+            format!("{program} explain {job} --address {admin}"),
+            format!("{program} status --watch --address {admin}"),
+        ];
         Ok(Self {
             door: daemon.door.clone(),
             admin,
             forge: stage.forge()?.url(),
             nomad,
             nomad_has_pages: stage.stand_in.is_none(),
+            job,
             payload,
             secret_file,
             send,

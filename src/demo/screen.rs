@@ -116,7 +116,7 @@ impl Screen {
             _ => "",
         };
         self.line(&format!(
-            "{} {repository:<9}  {:<23}  {}",
+            "{} {repository:<9}  {:<24}  {}",
             self.paint(DIM, &format!("{:>8.3} s ", step.seconds)),
             step.who,
             self.paint(colour, &step.text)

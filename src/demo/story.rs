@@ -52,9 +52,7 @@ struct Whose {
 pub struct Story {
     pub jobs: BTreeMap<u64, JobTale>,
     pub runners: BTreeMap<String, RunnerTale>,
-    /// How many were minted, and for which scope the last when.
     pub tokens: usize,
-    pub minted: BTreeMap<String, Millis>,
     pub registered: usize,
     /// Why jobs of a repository wait that have no runner yet.
     pub reasons: BTreeMap<String, String>,
@@ -162,7 +160,6 @@ impl Story {
             }
             What::TokenMinted { scope } => {
                 self.tokens += 1;
-                self.minted.insert(scope.clone(), at);
                 let whose = Whose { repository: Some(scope), ..Whose::default() };
                 let text = "GitHub minted a registration token".to_owned();
                 Some(self.step(at, Kind::Token, whose, text))

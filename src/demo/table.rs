@@ -26,7 +26,7 @@ const AROUND: usize = 6;
 pub enum Tone {
     Plain,
     Dim,
-    Bold,
+
     Good,
     Bad,
     Wait,
@@ -68,7 +68,6 @@ impl Line {
                 Tone::Plain => None,
                 _ if !colour => None,
                 Tone::Dim => Some("2"),
-                Tone::Bold => Some("1"),
                 Tone::Good => Some("32"),
                 Tone::Bad => Some("31"),
                 Tone::Wait => Some("33"),
@@ -85,7 +84,7 @@ impl Line {
 pub fn table(story: &Story, now: Millis, size: Size) -> Vec<Line> {
     let wide = size.width >= WIDE;
     let room = size.height.saturating_sub(AROUND + story.troubles.len().min(2) + 1).max(1);
-    let mut lines = vec![bar(story, now), Line::default()];
+    let mut lines = vec![bar(story, now, wide), Line::default()];
     let names = story.jobs.values().map(|job| job.name.chars().count()).max().unwrap_or(0);
     let columns = Columns {
         repository: story.jobs.values().map(|job| job.repository.len()).max().unwrap_or(0),
@@ -94,14 +93,14 @@ pub fn table(story: &Story, now: Millis, size: Size) -> Vec<Line> {
     lines.push(head(&columns, wide));
     let (shown, done, later) = choose(story, room);
     if done > 0 {
-        lines.push(Line::default().with(Tone::Dim, format!("  … {done} more are done")));
+        lines.push(Line::default().with(Tone::Dim, format!("  … {done} more done")));
     }
     for job in shown {
         let row = Row { story, job, runner: runner(story, job), now, columns: &columns };
         lines.push(if wide { row.wide() } else { row.narrow() });
     }
     if later > 0 {
-        lines.push(Line::default().with(Tone::Dim, format!("  … {later} more wait")));
+        lines.push(Line::default().with(Tone::Dim, format!("  … {later} more waiting")));
     }
     for trouble in story.troubles.iter().rev().take(2).rev() {
         lines.push(Line::default().with(Tone::Bad, format!("  ! {trouble}")));
@@ -139,7 +138,7 @@ fn runner<'a>(story: &'a Story, job: &JobTale) -> Option<&'a RunnerTale> {
     story.runners.get(job.runner.as_ref()?)
 }
 
-fn bar(story: &Story, now: Millis) -> Line {
+fn bar(story: &Story, now: Millis, wide: bool) -> Line {
     let alive = story.runners.values().filter(|runner| runner.gone.is_none());
     let (placed, unplaced): (Vec<_>, Vec<_>) = alive.partition(|it| it.placed.is_some());
     let jobs = || story.jobs.values();
@@ -149,13 +148,14 @@ fn bar(story: &Story, now: Millis) -> Line {
     let waiting = jobs().count() - running - done - refused;
     let (taken, coming) = (placed.len(), unplaced.len());
     let free = (PLACES + 1).saturating_sub(taken + coming);
+    let time = short(now - story.begin.unwrap_or(now), 1);
     let mut line = Line::default()
-        .with(Tone::Plain, "  runners ")
+        .with(Tone::Plain, format!("{time:>6} s  runners "))
         .with(Tone::Busy, "█".repeat(taken))
         .with(Tone::Wait, "▒".repeat(coming))
         .with(Tone::Dim, "░".repeat(free))
-        .with(Tone::Plain, format!(" {} of {}", taken + coming, PLACES + 1))
-        .with(Tone::Dim, "    jobs ")
+        .with(Tone::Plain, format!(" {}/{}", taken + coming, PLACES + 1))
+        .with(Tone::Dim, "   ")
         .with(if waiting > 0 { Tone::Wait } else { Tone::Dim }, format!("{waiting} waiting"))
         .with(Tone::Dim, " · ")
         .with(if running > 0 { Tone::Busy } else { Tone::Dim }, format!("{running} running"))
@@ -164,16 +164,16 @@ fn bar(story: &Story, now: Millis) -> Line {
     if refused > 0 {
         line = line.with(Tone::Dim, " · ").with(Tone::Bad, format!("{refused} refused"));
     }
-    line.with(Tone::Dim, format!("    {} s", short(now - story.begin.unwrap_or(now), 1)))
+    let (tokens, runners) = (story.tokens, story.runners.len());
+    if wide && tokens > 0 {
+        line = line.with(Tone::Dim, format!("   {tokens} tokens for {runners} runners"));
+    }
+    line
 }
 
 fn head(columns: &Columns, wide: bool) -> Line {
     let Columns { repository, name } = columns;
-    let mut text = format!("  {:<repository$}  {:<name$}  ", "repository", "job");
-    // A short repository's column is as wide as its own head.
-    if *repository < "repository".len() {
-        text = format!("  {:<repository$}  {:<name$}  ", "", "job");
-    }
+    let mut text = format!("  {:<repository$}  {:<name$}  ", "repo", "job");
     if wide {
         for step in STEPS.into_iter().chain(["done"]) {
             text.push_str(&format!("{step:>TIME$}"));
@@ -292,7 +292,8 @@ impl Row<'_> {
             let at = steps[last].map_or(0, |at| self.since(at));
             return line.with(Tone::Dim, format!("{} {}", STEPS[last], short(at, 2)));
         }
-        line.with(state.tone, state.text)
+        // The tone says so already, and room is scarce.
+        line.with(state.tone, state.text.strip_prefix("waits: ").unwrap_or(&state.text))
     }
 }
 
