@@ -32,7 +32,7 @@ pub struct JobTale {
 #[derive(Debug, Clone, Default)]
 pub struct RunnerTale {
     pub number: usize,
-    repository: String,
+    pub repository: String,
     pub hired: Millis,
     pub dispatched: Option<Millis>,
     pub placed: Option<Millis>,

@@ -126,7 +126,10 @@ fn choose(story: &Story, room: usize) -> (Vec<&JobTale>, usize, usize) {
         !drop
     });
     while surplus > 0 {
-        let Some(place) = shown.iter().rposition(|job| job.started.is_empty()) else { break };
+        let waits = |job: &&JobTale| job.started.is_empty();
+        let plain = |job: &&JobTale| waits(job) && job.explained.is_none() && job.refused.is_none();
+        let place = shown.iter().rposition(plain).or_else(|| shown.iter().rposition(waits));
+        let Some(place) = place else { break };
         shown.remove(place);
         surplus -= 1;
         later += 1;
@@ -249,7 +252,11 @@ impl Row<'_> {
             return sentence(Tone::Wait, format!("waits: {}", without_name(why)));
         }
         match (self.runner, self.story.reasons.get(&job.repository)) {
-            (None, Some(why)) => sentence(Tone::Wait, format!("waits: {why}")),
+            // It is said of all jobs of the repository; this is one of those that have none.
+            (None, Some(why)) => {
+                let why = why.split_once(" a runner on the way; ").map_or(&**why, |(_, why)| why);
+                sentence(Tone::Wait, format!("waits: {why}"))
+            }
             (None, None) => plain(Tone::Dim, "queued".to_owned()),
             (Some(_), _) => plain(Tone::Dim, String::new()),
         }
@@ -329,7 +336,7 @@ mod tests {
     }
 
     fn runner(number: usize, reached: usize) -> RunnerTale {
-        let at = |step, millis| (reached >= step).then_some(1_000 + millis);
+        let at = |step, millis: Millis| (reached >= step).then_some(1_000 + millis);
         RunnerTale {
             number,
             hired: 1_020,
@@ -383,17 +390,46 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_has_the_times_of_all_steps() {
-        insta::assert_snapshot!(shown(&story(), 120, 40), @"");
+        insta::assert_snapshot!(shown(&story(), 120, 40), @r"
+           3.2 s  runners ██▒░░ 3/5   3 waiting · 1 running · 1 done · 1 refused
+
+          repo       job                        webhook    hired dispatch   placed    ready  running     done
+          octo/app   build (stable, debug)         0.01     0.02     0.06     0.08     0.31     0.45   ✔ 2.30
+          octo/app   build (stable, release)       0.01     0.02     0.06     0.08     0.31     0.61    ▶ 2.6
+          octo/lib   test (1)                      0.01     0.02     0.06     0.08
+          octo/lib   test (2)                      0.01  waits: at capacity: pool x64 has its 4 runners (max_runners)
+          octo/lib   train                         0.01     0.02     0.06  waits: Nomad has no place: 1 node: 1 lacks memory
+          octo/site  build                         0.01  refused: octo/site is public, and pool x64 does not allow public repo…
+        ");
     }
 
     #[test]
     fn a_narrow_one_has_a_dot_for_each_step() {
-        insta::assert_snapshot!(shown(&story(), 80, 24), @"");
+        insta::assert_snapshot!(shown(&story(), 80, 24), @r"
+           3.2 s  runners ██▒░░ 3/5   3 waiting · 1 running · 1 done · 1 refused
+
+          repo       job                      steps    at
+          octo/app   build (stable, debug)    ●●●●●●   ✔ 2.30
+          octo/app   build (stable, release)  ●●●●●●   ▶ 2.6
+          octo/lib   test (1)                 ●●●●○○   placed 0.08
+          octo/lib   test (2)                 ●○○○○○   at capacity: pool x64 has its 4…
+          octo/lib   train                    ●●●○○○   Nomad has no place: 1 node: 1 l…
+          octo/site  build                    ●○○○○○   refused: octo/site is public, a…
+        ");
     }
 
     #[test]
     fn where_there_are_too_many_the_done_go_first_and_then_the_last_that_wait() {
-        insta::assert_snapshot!(shown(&story(), 80, 10), @"");
+        insta::assert_snapshot!(shown(&story(), 80, 10), @r"
+           3.2 s  runners ██▒░░ 3/5   3 waiting · 1 running · 1 done · 1 refused
+
+          repo       job                      steps    at
+          … 1 more done
+          octo/app   build (stable, release)  ●●●●●●   ▶ 2.6
+          octo/lib   train                    ●●●○○○   Nomad has no place: 1 node: 1 l…
+          octo/site  build                    ●○○○○○   refused: octo/site is public, a…
+          … 2 more waiting
+        ");
         for (width, height) in [(20, 8), (1, 8), (200, 9)] {
             shown(&story(), width, height);
         }
@@ -409,6 +445,10 @@ mod tests {
 
     #[test]
     fn before_anything_has_happened_there_is_an_empty_table() {
-        insta::assert_snapshot!(shown(&Story::default(), 80, 24), @"");
+        insta::assert_snapshot!(shown(&Story::default(), 80, 24), @r"
+           0.0 s  runners ░░░░░ 0/5   0 waiting · 0 running · 0 done
+
+          repo  job  steps    at
+        ");
     }
 }
