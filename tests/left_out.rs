@@ -8,7 +8,7 @@ fn main() {
     println!(
         "\nnot run: the tests against a real Nomad and GitHub's webhook examples \
          (agent, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
-         away, check, demo, examples).\n\
+         away, check, demo, simulated_nomad on the real one, examples).\n\
          scripts/test installs what they need and runs everything.\n"
     );
 }

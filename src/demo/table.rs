@@ -52,7 +52,7 @@ impl Line {
         if self.width() <= width {
             return self;
         }
-        let mut left = width.saturating_sub(1);
+        let Some(mut left) = width.checked_sub(1) else { return Self::default() };
         let mut cut = Self::default();
         for (tone, text) in self.0 {
             let fits: String = text.chars().take(left).collect();
@@ -105,6 +105,7 @@ pub fn table(story: &Story, now: Millis, size: Size) -> Vec<Line> {
     for trouble in story.troubles.iter().rev().take(2).rev() {
         lines.push(Line::default().with(Tone::Bad, format!("  ! {trouble}")));
     }
+    lines.truncate(size.height.saturating_sub(1));
     // The last column stays free: some terminals wrap there.
     lines.into_iter().map(|line| line.cut(size.width.saturating_sub(1))).collect()
 }
@@ -430,7 +431,7 @@ mod tests {
           octo/site  build                    ●○○○○○   refused: octo/site is public, a…
           … 2 more waiting
         ");
-        for (width, height) in [(20, 8), (1, 8), (200, 9)] {
+        for (width, height) in [(20, 8), (1, 8), (200, 9), (80, 2)] {
             shown(&story(), width, height);
         }
     }
