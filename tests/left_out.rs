@@ -6,9 +6,9 @@ fn main() {
         return;
     }
     println!(
-        "\nnot run: the tests against a real Nomad and GitHub's webhook examples \
+        "\nnot run: the tests against a real Nomad, a real Gitea and GitHub's webhook examples \
          (agent, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
-         away, check, demo, simulated_nomad on the real one, examples).\n\
+         away, check, demo, simulated_nomad on the real one, examples, gitea_part).\n\
          scripts/test installs what they need and runs everything.\n"
     );
 }

@@ -102,13 +102,13 @@ async fn the_parsed_jobspec_is_the_shipped_one() {
     let parsed = without_nulls(parsed);
     if std::env::var_os("ROUSTABOUT_UPDATE_JOBSPEC").is_some() {
         let text = serde_json::to_string_pretty(&parsed).unwrap() + "\n";
-        fs::write("src/demo/runner-raw-exec.json", text).unwrap();
+        fs::write("src/demo/runner_job/runner-raw-exec.json", text).unwrap();
         return;
     }
     let kept: Value = serde_json::from_str(PARSED).unwrap();
     assert!(
         kept == parsed,
-        "src/demo/runner-raw-exec.json is not the shipped jobspec any more; renew it: \
+        "src/demo/runner_job/runner-raw-exec.json is not the shipped jobspec any more; renew it: \
          ROUSTABOUT_UPDATE_JOBSPEC=1 scripts/test --test simulated_nomad parsed\n{parsed:#}"
     );
 }

@@ -4,9 +4,11 @@
 //! happens at the forge (`forge.rs`) and to the lines that the engine writes (`notes.rs`).
 //! `story.rs` makes steps of both, `screen.rs` shows them, `stage.rs` sets up and takes down.
 
+mod account;
 pub mod agent;
 mod folder;
 mod forge;
+pub mod gitea;
 mod kept;
 mod left;
 mod live;

@@ -1,5 +1,9 @@
-//! Registers the jobspec that we ship with the stand-in for actions/runner in the place of the
-//! download; everything else is as on anybody's Nomad.
+//! Registers the jobspecs that we ship: GitHub's with the stand-in for actions/runner in the place
+//! of the download, Gitea's with the real runner; everything else is as on anybody's Nomad.
+
+mod parsed;
+
+use std::path::Path;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -7,75 +11,28 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::nomad::Client;
+pub use parsed::{PARSED, PLACEHOLDERS, Variables};
 
 /// Where it is in the sources.
 pub const JOBSPEC_FILE: &str = "deploy/nomad/runner-raw-exec.nomad.hcl";
 /// Its text.
 pub const JOBSPEC: &str = include_str!("../../deploy/nomad/runner-raw-exec.nomad.hcl");
 
-/// As Nomad parses it with [`variables`] of these: for the stand-in, which reads no HCL.
-pub const PARSED: &str = include_str!("runner-raw-exec.json");
+/// The one for Gitea's runners.
+pub const GITEA_JOBSPEC_FILE: &str = "deploy/nomad/gitea-runner-raw-exec.nomad.hcl";
+/// Its text.
+pub const GITEA_JOBSPEC: &str = include_str!("../../deploy/nomad/gitea-runner-raw-exec.nomad.hcl");
 
-/// What the jobspec is registered with.
-#[derive(Debug, Clone, Copy)]
-pub struct Variables<'a> {
-    pub job: &'a str,
-    pub namespace: &'a str,
-    pub arch: &'a str,
-    pub archive: &'a str,
-    /// `sha256:HEX`.
-    pub checksum: &'a str,
-    /// MB of the runner's task.
-    pub memory: u64,
-}
-
-/// In [`PARSED`] these stand for what they are called, and this number for the memory.
-pub const PLACEHOLDERS: Variables<'_> = Variables {
-    job: "@job@",
-    namespace: "@namespace@",
-    arch: "@arch@",
-    archive: "@archive@",
-    checksum: "@checksum@",
-    memory: 987_654_321,
-};
-
-impl Variables<'_> {
-    /// The text of a variables file.
-    #[must_use]
-    pub fn file(&self) -> String {
-        let Self { job, namespace, arch, archive, checksum, memory } = self;
-        // As root, for the agent may be; small, for many run on one machine. Nomad wants room for
-        // the tasks' logs (100 MB) as the least disk.
-        format!(
-            "job = {job:?}\nnamespace = {namespace:?}\narch = {arch:?}\n\
-             runner_archive = {archive:?}\nrunner_checksum = {checksum:?}\n\
-             run_as_root = true\ncpu = 50\nmemory = {memory}\ndisk = 101\n",
-        )
-    }
-
-    /// [`PARSED`] with these in it.
-    fn filled_in(&self) -> Value {
-        let text = |it: &str| it.replace(['"', '\\'], "");
-        let text = PARSED
-            .replace(PLACEHOLDERS.job, &text(self.job))
-            .replace(PLACEHOLDERS.namespace, &text(self.namespace))
-            .replace(PLACEHOLDERS.arch, &text(self.arch))
-            .replace(PLACEHOLDERS.archive, &text(self.archive))
-            .replace(PLACEHOLDERS.checksum, &text(self.checksum))
-            .replace(&PLACEHOLDERS.memory.to_string(), &self.memory.to_string());
-        serde_json::from_str(&text).expect("a test reads it, and no quote was put in")
-    }
-}
+/// MB; small, for many run on one machine.
+pub const MEMORY: u64 = 64;
 
 /// Who reads the jobspec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reader {
     Nomad,
+    /// It reads no HCL, so it gets what Nomad made of it.
     StandIn,
 }
-
-/// Small, for many run on one machine.
-pub const MEMORY: u64 = 64;
 
 /// Registers it as `id`, with the runner fetched from `archive`.
 ///
@@ -96,8 +53,7 @@ pub async fn register_with(
     memory: u64,
     reader: Reader,
 ) -> anyhow::Result<()> {
-    let answer = reqwest::get(archive.clone()).await?.error_for_status()?;
-    let checksum = format!("sha256:{}", hex::encode(Sha256::digest(answer.bytes().await?)));
+    let checksum = checksum_of(archive).await?;
     let place = nomad.place();
     let variables = Variables {
         job: id,
@@ -107,14 +63,67 @@ pub async fn register_with(
         checksum: &checksum,
         memory,
     };
-    let job = match reader {
-        Reader::Nomad => nomad
-            .parse_hcl(place, JOBSPEC, &variables.file())
-            .await
-            .context("cannot read the jobspec")?,
-        Reader::StandIn => variables.filled_in(),
-    };
-    nomad.register(place, &job).await.with_context(|| format!("cannot register the job {id}"))
+    match reader {
+        Reader::Nomad => register_as(nomad, id, JOBSPEC, &variables.file()).await,
+        Reader::StandIn => register_job(nomad, id, &variables.parsed()).await,
+    }
+}
+
+/// Registers the one for Gitea as `id`, with the runner that lies at `program` on this machine.
+pub async fn register_for_gitea(nomad: &Client, id: &str, program: &Path) -> anyhow::Result<()> {
+    let variables = format!("{}runner_path = {program:?}\n", common_here(nomad, id));
+    register_as(nomad, id, GITEA_JOBSPEC, &variables).await
+}
+
+/// The same, with the runner fetched from `program`.
+pub async fn register_for_gitea_from(
+    nomad: &Client,
+    id: &str,
+    program: &Url,
+) -> anyhow::Result<()> {
+    let checksum = checksum_of(program).await?;
+    let variables = format!(
+        "{}runner_program = {:?}\nrunner_checksum = {checksum:?}\n",
+        common_here(nomad, id),
+        program.as_str()
+    );
+    register_as(nomad, id, GITEA_JOBSPEC, &variables).await
+}
+
+async fn checksum_of(archive: &Url) -> anyhow::Result<String> {
+    let answer = reqwest::get(archive.clone()).await?.error_for_status()?;
+    Ok(format!("sha256:{}", hex::encode(Sha256::digest(answer.bytes().await?))))
+}
+
+async fn register_as(
+    nomad: &Client,
+    id: &str,
+    jobspec: &str,
+    variables: &str,
+) -> anyhow::Result<()> {
+    let job = nomad
+        .parse_hcl(nomad.place(), jobspec, variables)
+        .await
+        .context("cannot read the jobspec")?;
+    register_job(nomad, id, &job).await
+}
+
+async fn register_job(nomad: &Client, id: &str, job: &Value) -> anyhow::Result<()> {
+    let place = nomad.place();
+    nomad.register(place, job).await.with_context(|| format!("cannot register the job {id}"))
+}
+
+/// What every jobspec of ours is registered with here. Nomad wants room for the tasks' logs
+/// (100 MB) as the least disk.
+fn common(id: &str, namespace: &str, arch: &str, memory: u64) -> String {
+    format!(
+        "job = {id:?}\nnamespace = {namespace:?}\narch = {arch:?}\ncpu = 50\n\
+         memory = {memory}\ndisk = 101\n"
+    )
+}
+
+fn common_here(nomad: &Client, id: &str) -> String {
+    common(id, &nomad.place().namespace, nomads_name_of(std::env::consts::ARCH), MEMORY)
 }
 
 /// Nomad has Go's names for what Rust calls otherwise.
