@@ -2,7 +2,6 @@
 //! static, starts, keeps a signed webhook and stops when told. It is built here with little
 //! optimization; what is released is built with the release profile.
 
-#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod support;

@@ -254,9 +254,10 @@ impl Exchange {
             return self.body.is_empty();
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let status = self.status.to_string();
         body["message"].is_string()
             && body["documentation_url"].is_string()
-            && (body["status"] == self.status.to_string() || self.status < 400)
+            && (body["status"] == status || self.status < 400)
             && self.content_type.starts_with("application/json")
     }
 }
