@@ -75,11 +75,25 @@ impl Daemon {
     /// The same, called by `wrapper`: a command that gets the daemon's as its last arguments
     /// and becomes it.
     pub async fn start_by(&mut self, wrapper: &[&str]) {
-        self.start_as(wrapper, Path::new(env!("CARGO_BIN_EXE_roustabout"))).await;
+        self.start_with(wrapper, |_| {}).await;
     }
 
-    /// The same with another binary.
+    /// The same, with whatever `change` gives it more: variables, other files to read from.
+    pub async fn start_with(&mut self, wrapper: &[&str], change: impl FnOnce(&mut Command)) {
+        self.start_wholly(wrapper, Path::new(env!("CARGO_BIN_EXE_roustabout")), change).await;
+    }
+
+    /// Another binary.
     pub async fn start_as(&mut self, wrapper: &[&str], binary: &Path) {
+        self.start_wholly(wrapper, binary, |_| {}).await;
+    }
+
+    async fn start_wholly(
+        &mut self,
+        wrapper: &[&str],
+        binary: &Path,
+        change: impl FnOnce(&mut Command),
+    ) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
@@ -92,8 +106,9 @@ impl Daemon {
             [] => without_environment(binary),
         };
         command.arg("serve").arg("--config").arg(self.config()).current_dir(self.folder.path());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        self.child = Some(child);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        change(&mut command);
+        self.child = Some(command.spawn().unwrap());
         let admin = self.admin;
         let started = std::time::Instant::now();
         loop {
@@ -132,6 +147,27 @@ impl Daemon {
         })
         .await;
         status.unwrap().code()
+    }
+
+    /// SIGHUP, and waits until the new config holds; panics where it does not.
+    pub async fn reload(&self) {
+        let before = self.count_of("the new config holds");
+        signal(self.process(), "HUP");
+        until("the new config holds", Duration::from_secs(30), async || {
+            self.count_of("the new config holds") > before
+        })
+        .await;
+    }
+
+    /// How often the log says so.
+    pub fn count_of(&self, line: &str) -> usize {
+        self.log().matches(line).count()
+    }
+
+    /// Writes another config.
+    pub fn configure(&self, change: impl FnOnce(String) -> String) {
+        let before = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), change(before)).unwrap();
     }
 
     pub fn process(&self) -> u32 {
