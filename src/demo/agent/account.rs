@@ -97,7 +97,8 @@ impl Account {
         Ok(copy)
     }
 
-    fn own(&self, path: &Path) -> Result<(), AgentError> {
+    /// Gives a file or folder of ours to this account.
+    pub(super) fn own(&self, path: &Path) -> Result<(), AgentError> {
         match self {
             Self::Own => Ok(()),
             Self::Nobody { .. } => chown(path, Some(NOBODY), Some(NOBODY))
