@@ -7,7 +7,7 @@ fn main() {
     }
     println!(
         "\nnot run: the tests against a real Nomad and GitHub's webhook examples \
-         (agent, nomad_connections, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
+         (agent, drivers, nomad_connections, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
          away, check, demo, examples).\n\
          scripts/test installs what they need and runs everything.\n"
     );
