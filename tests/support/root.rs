@@ -145,6 +145,13 @@ impl Drop for Docker {
         // It has ended, or is stuck.
         let _ = self.engine.kill();
         let _ = self.engine.wait();
+        // It leaves the network namespace that containers on the host's network had.
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+        for place in mounts.lines().rev().filter_map(|line| line.split(' ').nth(1)) {
+            if Path::new(place).starts_with(self.folder.path()) {
+                let _ = Command::new("umount").arg(place).status();
+            }
+        }
     }
 }
 
