@@ -42,6 +42,7 @@ impl Parts {
             namespace: "default".to_owned(),
             region: None,
             token: agent.token().cloned(),
+            token_file: None,
             ca_cert_pem: None,
             client_identity_pem: None,
             tls_server_name: None,

@@ -19,6 +19,7 @@ mod refusal;
 mod register;
 mod statuses;
 mod stop;
+mod token;
 mod transport;
 mod wire;
 
