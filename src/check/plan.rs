@@ -1,7 +1,7 @@
 //! What of the pools is to be looked at, by credential: repositories and organizations that are
 //! named in full, and patterns, which `listed` makes names of. Pure.
 
-use crate::config::{Pool, ScopeKind, Settings};
+use crate::config::{ScopeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
 
 /// What one credential has to do with.
