@@ -53,9 +53,7 @@ fn literals(code: &str) -> Vec<String> {
                     match c {
                         '"' => break,
                         '\\' => match rest.next() {
-                            Some('\n') => {
-                                while rest.next_if(|c| c.is_whitespace()).is_some() {}
-                            }
+                            Some('\n') => while rest.next_if(|c| c.is_whitespace()).is_some() {},
                             Some(c) => text.push(c),
                             None => {}
                         },
@@ -121,7 +119,11 @@ fn every_reason_is_explained() {
     let texts: Vec<String> =
         places.iter().flat_map(|place| sentences(literals(&code(&root().join(place))))).collect();
     assert!(texts.len() > 25, "{texts:?}");
-    assert_eq!(undocumented(&texts, "docs/reasons.md"), [""; 0], "say in docs/reasons.md what it means");
+    assert_eq!(
+        undocumented(&texts, "docs/reasons.md"),
+        [""; 0],
+        "say in docs/reasons.md what it means"
+    );
 }
 
 #[test]
