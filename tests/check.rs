@@ -80,12 +80,12 @@ impl Parts {
         if parameterized["Payload"] == "required" {
             job["TaskGroups"][0]["Tasks"][0]["DispatchPayload"] = json!({ "File": "token" });
         }
-        for (key, value) in group.as_object().into_iter().flatten() {
-            job["TaskGroups"][0][key] = value.clone();
-        }
         if !parameterized.is_null() {
             job["TaskGroups"][0]["Count"] = json!(1);
             job["ParameterizedJob"] = parameterized;
+        }
+        for (key, value) in group.as_object().into_iter().flatten() {
+            job["TaskGroups"][0][key] = value.clone();
         }
         self.nomad.register(self.nomad.place(), &job).await.unwrap();
     }

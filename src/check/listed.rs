@@ -99,3 +99,75 @@ fn counted(pool: &Pool, pattern: &str, named: &[&Repository]) -> Finding {
         many => Finding::ok(subject, format!("{pattern} is {many} repositories today{refused}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{loaded, pools};
+    use crate::check::{Report, render};
+
+    fn seen(names: &[&str]) -> Vec<Repository> {
+        let repository = |name: &&str| Repository {
+            id: 1,
+            full_name: name.trim_end_matches(" public").to_owned(),
+            private: !name.ends_with(" public"),
+            visibility: None,
+            fork: false,
+            allow_forking: None,
+            forks_count: 0,
+            html_url: String::new(),
+            permissions: None,
+            archived: false,
+            owned_by_organization: false,
+        };
+        names.iter().map(repository).collect()
+    }
+
+    fn taken(seen: &[Repository], pools_: &[&str]) -> (String, Plan) {
+        let mut settings = loaded("").settings;
+        settings.pools = pools(pools_);
+        let mut plan = super::super::plan::plans(&settings).remove(0);
+        let found = take("github *", seen, &mut plan, &settings);
+        (render::text(&Report(found), false), plan)
+    }
+
+    fn names(of: &[Named]) -> Vec<&str> {
+        of.iter().map(|named| named.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_pattern_is_what_the_token_sees_and_the_policy_lets_in() {
+        let seen = seen(&["octo/app", "octo/lib", "octo/open public", "octo/secret", "you/x"]);
+        let (text, plan) = taken(
+            &seen,
+            &[
+                "name = \"a\"\nrepositories = [\"octo/*\", \"!octo/s*\"]",
+                "name = \"b\"\nrepositories = [\"octo/o*\"]\npublic_repositories = true",
+                "name = \"c\"\nrepositories = [\"*/x\", \"octo/none*\"]\nscope = \"organization\"",
+            ],
+        );
+        insta::assert_snapshot!(text, @r#"
+        ok    pool a  octo/* is 3 repositories today, 1 of them public, which the pool refuses
+        ok    pool b  octo/o* is octo/open
+        ok    pool c  */x is you/x
+        warn  pool c  octo/none* names no repository that the token sees; mend the pattern, or let the token see them (fine-grained: under "Repository access")
+        3 ok, 1 warn, 0 fail
+        "#);
+        assert_eq!(names(&plan.repositories), ["octo/app", "octo/lib", "octo/open", "you/x"]);
+        assert_eq!(plan.repositories[2].pools, [1]);
+        assert_eq!(names(&plan.organizations), ["octo", "you"]);
+    }
+
+    #[test]
+    fn of_many_only_some_are_looked_at() {
+        let all: Vec<String> = (10..25).map(|number| format!("octo/r{number}")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let (text, plan) = taken(&seen(&all), &["name = \"a\""]);
+        insta::assert_snapshot!(text, @r"
+        ok    pool a    octo/* is 15 repositories today
+        ok    github *  of 15 repositories that patterns name, the first 10 are looked at
+        2 ok, 0 warn, 0 fail
+        ");
+        assert_eq!(plan.repositories.len(), LOOKED_AT);
+    }
+}

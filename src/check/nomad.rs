@@ -317,7 +317,7 @@ mod tests {
         ]), @r#"
         ok    nomad  the token "ci", with the policies runners
         warn  nomad  the token "ci" ends on 2027-01-28T08:00:00Z; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
-        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
         ok    nomad  no token is given; what is open to everybody is below
         ok    nomad  ACLs are off: whoever reaches it may do anything there
         ok    nomad  the token is no ACL token that it knows: right for a workload identity, and below is what it may do
@@ -332,18 +332,20 @@ mod tests {
         insta::assert_snapshot!(text(judged("ci", [
             ("read-job", denied()), ("list-jobs", broken), ("dispatch-job", denied()), (STOPPING, Ok(())),
         ])), @r#"
-        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
         warn  nomad  list-jobs in namespace "ci" could not be tried: no answer; is nomad.address right, and Nomad well?
         0 ok, 1 warn, 1 fail
         "#);
         insta::assert_snapshot!(text(judged("ci", [
             ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())), (STOPPING, denied()),
         ])), @r#"
+        warn  nomad  in namespace "ci" the token may not deregister-job, so runners that no job needs are not stopped and keep their places; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
+        0 ok, 1 warn, 0 fail
         "#);
         insta::assert_snapshot!(text(judged("ci", [
             ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())), (STOPPING, Ok(())),
         ])), @r#"
-        ok    nomad  in namespace "ci" the token has read-job, list-jobs, dispatch-job; deregister-job is not tried
+        ok    nomad  in namespace "ci" the token has read-job, list-jobs, dispatch-job, deregister-job
         1 ok, 0 warn, 0 fail
         "#);
     }

@@ -326,7 +326,17 @@ mod tests {
         let nothing = with("", Group { count: 0, ..GOOD });
         let unread = with("", Group { takes_payload: false, ..GOOD });
         let again = with("", Group { count: 2, reschedules: true, restarts: true, ..GOOD });
-        insta::assert_snapshot!(format!("{nothing}{unread}{again}"), @r#""#);
+        insta::assert_snapshot!(format!("{nothing}{unread}{again}"), @r#"
+        fail  pool x64  the job "runner" in namespace "ci" starts nothing: the count of its groups is 0; write count = 1 in its group
+        0 ok, 0 warn, 1 fail
+        fail  pool x64  the job "runner" in namespace "ci" has no task with a dispatch_payload block, so the credential reaches no task; add dispatch_payload { file = "token" } to the task that registers the runner, which finds it as local/token
+        0 ok, 0 warn, 1 fail
+        ok    pool x64  the job "runner" in namespace "ci" is there and takes what a dispatch carries
+        warn  pool x64  the job "runner" in namespace "ci" has 2 allocations, and roustabout counts one runner for them; write count = 1, unless all but one do something else
+        warn  pool x64  the job "runner" in namespace "ci" replaces an allocation that failed, under a name that is used up; write attempts = 0 and unlimited = false in its reschedule block
+        warn  pool x64  the job "runner" in namespace "ci" starts a runner that failed again, under a name that is used up; write attempts = 0 and mode = "fail" in its restart block
+        1 ok, 3 warn, 0 fail
+        "#);
         let meta = with("delivery = \"meta\"", Group { takes_payload: false, ..GOOD });
         assert!(meta.starts_with("ok"), "{meta}");
     }
