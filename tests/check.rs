@@ -235,7 +235,16 @@ async fn each_wrong_job_is_told() {
     // The same labels as the pool `nameless`, and another policy.
     let other = pool("nameless", "runner", "octo/*", "forks = true")
         .replace("name = \"nameless\"", "name = \"other\"");
-    let checked = parts.check(&credential("*", TOKEN), "", &(pools + &other)).await;
+    let far = pool("far", "runner", "octo/app", "region = \"mars\"")
+        + &pool("there", "runner", "octo/app", "namespace = \"ci\"");
+    let checked = parts.check(&credential("*", TOKEN), "", &(pools + &other + &far)).await;
+    checked.found("fail", "pool far", "no way to the region \"mars\"", "mend region of the pool");
+    checked.found(
+        "fail",
+        "pool there",
+        "there is no job \"runner\" in namespace \"ci\"",
+        "or mend nomad_job or namespace",
+    );
     checked.fails_only(&[
         "pool other",
         "pool missing",
@@ -247,6 +256,8 @@ async fn each_wrong_job_is_told() {
         "pool forbidden",
         "pool empty",
         "pool unread",
+        "pool far",
+        "pool there",
     ]);
     checked.found("fail", "pool empty", "the count of its groups is 0", "count = 1");
     checked.found(

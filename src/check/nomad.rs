@@ -260,6 +260,15 @@ fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
             format!("the job \"{job}\" in namespace \"{namespace}\" may not be read"),
             format!("is the token valid? its policy needs {}", policy(namespace)),
         ),
+        // As Nomad says it (`refusal` has it from a dispatch).
+        Error::Unavailable { reason, .. } if reason.contains("No path to region") => {
+            let region = place.region.as_deref().unwrap_or_default();
+            Finding::fail(
+                subject,
+                format!("Nomad knows no way to the region \"{region}\""),
+                "mend region of the pool, or of [nomad]; nomad server members -detailed names them",
+            )
+        }
         other => Finding::fail(subject, other.to_string(), MEND),
     }
 }
