@@ -125,7 +125,9 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
     let owner = &parts.owner;
     owner.add_organization("octo").await.unwrap();
     owner.add_repository("octo/app", true).await.unwrap();
-    let jobs = workflow(&[("long", &parts.says("long", "sleep 60"))]);
+    // The shell of the step is not the last that has to end.
+    let then = format!("sleep 100; touch {}", parts.outside("after").display());
+    let jobs = workflow(&[("long", &parts.says("long", &then))]);
     owner.push("octo/app", "main", ".gitea/workflows/ci.yml", &jobs).await.unwrap();
     let child = parts.dispatch(PARENT, "orgs/octo", "roustabout-x64-1").await;
     until("the job is at work", LIMIT, async || parts.ran().contains_key("long")).await;
@@ -134,9 +136,8 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
     assert_eq!(allocation["ClientStatus"], "complete");
     // Long before the zombie time-out.
     let ended = until_jobs(owner, "octo/app", 1, "completed", Duration::from_secs(15)).await;
-    assert!(
-        ["failure", "cancelled"].map(serde_json::Value::from).contains(&ended[0]["conclusion"])
-    );
+    assert_eq!(ended[0]["conclusion"], "failure", "it was cut short");
+    assert!(!parts.outside("after").exists(), "the step went on");
     assert!(parts.registered().await.is_empty());
 
     // A token that is no more.
