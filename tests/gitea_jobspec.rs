@@ -20,6 +20,8 @@ use support::world::nomad_binary;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+const GITEA_DOCKER: &str = "deploy/nomad/gitea-runner-docker.nomad.hcl";
+
 /// A pattern that finds the secret and not itself.
 fn pattern(secret: &str) -> String {
     let (first, rest) = secret.split_at(1);
@@ -153,9 +155,10 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
 async fn the_defaults_are_valid_and_fit_a_node() {
     let agent = roustabout::demo::agent::AgentOptions::new(nomad_binary());
     let agent = roustabout::demo::agent::Agent::start(agent).await.unwrap();
-    for command in ["validate", "plan"] {
+    let (raw_exec, docker) = (runner_job::GITEA_JOBSPEC_FILE, GITEA_DOCKER);
+    for (command, file) in [("validate", raw_exec), ("plan", raw_exec), ("validate", docker)] {
         let mut nomad = Command::new(nomad_binary());
-        nomad.args(["job", command]).arg(here(runner_job::GITEA_JOBSPEC_FILE));
+        nomad.args(["job", command]).arg(here(file));
         let output = nomad.env("NOMAD_ADDR", agent.address().as_str()).output().unwrap();
         // plan: 1 says that there is something to do.
         assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
