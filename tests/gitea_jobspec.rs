@@ -132,7 +132,7 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
     let jobs = workflow(&[("long", &parts.says("long", &then))]);
     owner.push("octo/app", "main", ".gitea/workflows/ci.yml", &jobs).await.unwrap();
     let child = parts.dispatch(PARENT, "orgs/octo", "roustabout-x64-1").await;
-    until("the job is at work", LIMIT, async || parts.ran().contains_key("long")).await;
+    until("the job is at work", LIMIT, async || !parts.said().is_empty()).await;
     parts.nomad.stop(parts.nomad.place(), &child).await.unwrap();
     let allocation = parts.allocation_after(&child, LIMIT).await;
     assert_eq!(allocation["ClientStatus"], "complete");
