@@ -184,9 +184,10 @@ job "gitea-runner" {
             chmod u+x gitea-runner
           fi
 
-          # A cache of its own would end with this runner. The folder is made with the first job.
+          # It is hired for a job that waits already. A cache of its own would end with it. The folder
+          # is made with the first job.
           {
-            printf 'runner:\n  timeout: %s\n' "$JOB_TIMEOUT"
+            printf 'runner:\n  fetch_interval: 1s\n  timeout: %s\n' "$JOB_TIMEOUT"
             printf 'host:\n  workdir_parent: %s\n' "$NOMAD_ALLOC_DIR/work"
             printf 'cache:\n  enabled: false\n'
           } >config.yaml
