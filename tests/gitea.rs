@@ -37,8 +37,8 @@ async fn pushes_reruns_cancels_and_a_runner_that_dies() {
     let world = GiteaWorld::start("max = 6").await;
     let [app, lib, _] = REPOSITORIES;
 
-    // Its runner is killed by its own step: nobody else is hired, and Gitea fails it in the end.
-    let dying = world.push(lib, &jobs(&world, 1, "kill -KILL $PPID")).await;
+    // Its runner is killed by its own step, once its log was sent: nobody else is hired, and Gitea fails it in the end.
+    let dying = world.push(lib, &jobs(&world, 1, "sleep 4; kill -KILL $PPID")).await;
 
     let mut runs = Vec::new();
     for repository in REPOSITORIES {
