@@ -1,6 +1,8 @@
 //! Looks at one repository, and says what was seen of it or that it is refused.
 
-use crate::forge::{Error, Forges, Look, LookMemory};
+use crate::forge::{Error, Forges, Look, LookMemory, Round};
+use std::sync::Arc;
+
 use crate::ledger::RepositoryId;
 use crate::ledger::observation::Observation;
 
@@ -16,10 +18,11 @@ pub async fn look(
     forges: Forges,
     name: String,
     mut memory: Memory,
+    round: Arc<Round>,
 ) -> (String, Memory, Result<Observation, String>) {
     let result = match forges.of_repository(&name) {
         Err(error) => Ok(refused(&memory, &name, &error)),
-        Ok(forge) => match forge.look(&name, &mut memory.look).await {
+        Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
             Ok(Look { repository, reports }) => {
                 memory.repository = Some(repository.id);
                 Ok(Observation::Swept { repository: Box::new(repository), reports })
