@@ -14,7 +14,8 @@ use tracing::{info, warn};
 use super::{Failed, connections, logging};
 use crate::admin;
 use crate::config::{Loaded, Settings};
-use crate::engine::{self, Engine, Forges};
+use crate::engine::{self, Engine};
+use crate::forge::Forges;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits};
 use crate::webhook::{self, Bodies, Door, signature::Secrets};
@@ -54,8 +55,8 @@ pub struct Running {
 impl Running {
     pub async fn start(settings: Arc<Settings>) -> anyhow::Result<Self> {
         let store = Store::open(&settings.store.path)?;
-        let forges =
-            Forges::new(settings.clone()).context("cannot set up the connection to GitHub")?;
+        let forges = Forges::new(settings.clone())
+            .context("cannot set up the connection to the forge ([github])")?;
         let nomad = connections::nomad(&settings)?;
         // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
         let admin_listener = bind(settings.admin.listen, "[admin] listen").await?;

@@ -2,13 +2,13 @@
 //! whose answers come back as events.
 //!
 //! `fold_loop` is the one place where the ledger changes. `workers` carries requests out,
-//! `children` follows Nomad's, `probes` asks now and then who is away. Nothing here decides
+//! `desk` asks the forges, `children` follows Nomad's, `probes` asks now and then who is away. Nothing here decides
 //! who is hired.
 
 mod children;
+mod desk;
 mod dispatching;
 mod fold_loop;
-mod forge;
 mod health;
 mod meta;
 mod parents;
@@ -26,12 +26,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use children::phase_of;
-pub use forge::{Forges, report, runners_of};
 pub use health::Health;
 pub use rules::rules;
 pub use views::{PoolView, StatusView};
 
 use crate::config::Settings;
+use crate::forge::Forges;
 use crate::ledger::{Event, JobId, PoolName, State};
 use crate::reconcile::Reconciler;
 use crate::store::{Delivery, OpenError, Store};

@@ -7,12 +7,13 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::children::phase_of;
+use super::desk::Desk;
 use super::dispatching::{Dispatcher, place};
-use super::forge::{Forge, Forges};
 use super::health::Health;
 use super::parents;
 use crate::config::Settings;
 use crate::credential::Tokens;
+use crate::forge::Forges;
 use crate::ledger::effect::ChildAt;
 use crate::ledger::event::{Answer, ChildPhase, Failure, FoundChild};
 use crate::ledger::{Event, Request};
@@ -25,7 +26,7 @@ pub struct Workers {
 
 /// What every request may need.
 struct Crew {
-    forge: Forge,
+    desk: Desk,
     nomad: Client,
     dispatcher: Dispatcher,
     tokens: Arc<Tokens>,
@@ -43,9 +44,9 @@ impl Workers {
     ) -> Self {
         let tokens = Arc::new(Tokens::default());
         let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
-        let forge = Forge::new(forges, health);
+        let desk = Desk::new(forges, health);
         let watches = parents::Watches::default();
-        let crew = Arc::new(Crew { forge, nomad, dispatcher, tokens, events, watches });
+        let crew = Arc::new(Crew { desk, nomad, dispatcher, tokens, events, watches });
         Self { tasks: TaskTracker::new(), crew }
     }
 
@@ -81,7 +82,7 @@ impl Crew {
     async fn answer(&self, request: Request) -> Option<Event> {
         Some(match request {
             Request::Mint { scope, target, life } => {
-                let answer = self.forge.mint(&target, life).await.map(|token| {
+                let answer = self.desk.mint(&target, life).await.map(|token| {
                     let ends = token.ends;
                     self.tokens.put(scope.clone(), token);
                     ends
@@ -99,7 +100,7 @@ impl Crew {
             }
             Request::FindAtForge { runner, target, repositories, runs } => {
                 Event::LookedForAtForge {
-                    answer: self.forge.find(&runner, &target, &repositories, &runs).await,
+                    answer: self.desk.find(&runner, &target, &repositories, &runs).await,
                     runner,
                 }
             }
@@ -114,22 +115,22 @@ impl Crew {
                 }
             }
             Request::DeleteRegistration { runner, target, id } => {
-                Event::RegistrationDeleted { runner, answer: self.forge.delete(&target, id).await }
+                Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
             }
             Request::AskFork { repository, full_name, run } => Event::ForkKnown {
                 run,
-                answer: self.forge.is_fork(repository, &full_name, run).await,
+                answer: self.desk.is_fork(repository, &full_name, run).await,
             },
             Request::AskJobs { class, runs, names } => {
-                let answer = self.forge.jobs(&runs, &names).await;
+                let answer = self.desk.jobs(&runs, &names).await;
                 Event::JobsSeen { class, names, answer }
             }
             Request::AskJob { full_name, job } => {
-                Event::JobSeen { job, answer: self.forge.job(&full_name, job).await }
+                Event::JobSeen { job, answer: self.desk.job(&full_name, job).await }
             }
             Request::DeleteStray { runner, target, id } => {
                 // Whatever comes of it, the next listing shows.
-                if let Err(failure) = self.forge.delete(&target, id).await {
+                if let Err(failure) = self.desk.delete(&target, id).await {
                     tracing::debug!(%runner, reason = failure.reason, "stray runner not deleted");
                 }
                 return None;

@@ -167,6 +167,7 @@ mod tests {
             verdict: Verdict::Serve,
             robot: false,
             fork: None,
+            ended_attempt: None,
             cause_of: Some(RunnerName::from("roustabout-x64-1")),
             ended_at: None,
         }
@@ -229,6 +230,7 @@ mod tests {
 
     fn rules() -> Rules {
         Rules {
+            forge: crate::ledger::pool::Forge::default(),
             name_prefix: "roustabout".to_owned(),
             max: 20,
             robots: Vec::new(),

@@ -104,6 +104,10 @@ pub struct Job {
     pub robot: bool,
     /// Whether its run's head is a fork, once GitHub has said so.
     pub fork: Option<bool>,
+    /// The attempt that ended before a rerun queued the job again under its id, as some forges
+    /// do. News of that attempt, or of an earlier one, is late.
+    #[serde(default)]
+    pub ended_attempt: Option<u64>,
     /// The runner whose dispatch named this job as its cause; at most one that is alive.
     pub cause_of: Option<RunnerName>,
     pub ended_at: Option<Time>,

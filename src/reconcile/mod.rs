@@ -22,10 +22,10 @@ use tracing::{debug, warn};
 
 use self::children::Listed;
 use crate::config::Settings;
-use crate::engine::{Asking, Forges};
-use crate::github;
+use crate::engine::Asking;
+use crate::forge::{Forges, Round};
+use crate::ledger::Event;
 use crate::ledger::observation::Observation;
-use crate::ledger::{Event, Repository, RepositoryId, Visibility};
 use crate::store::Store;
 use crate::{nomad, webhook};
 
@@ -115,6 +115,7 @@ impl Reconciler {
     ) -> bool {
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by_key(|name| name.to_lowercase());
+        let round = Arc::new(Round::default());
         let mut whole = true;
         let mut tasks: JoinSet<(String, sweep::Memory, Result<Observation, String>)> =
             JoinSet::new();
@@ -125,7 +126,7 @@ impl Reconciler {
             {
                 let memory = memories.remove(&name).unwrap_or_default();
                 let forges = self.forges.clone();
-                tasks.spawn(async move { sweep::look(forges, name, memory).await });
+                tasks.spawn(sweep::look(forges, name, memory, round.clone()));
             }
             let Some(done) = tasks.join_next().await else { return whole };
             // A look that panicked has no result; the next sweep looks again.
@@ -143,30 +144,6 @@ impl Reconciler {
             }
         }
     }
-}
-
-/// GitHub's repository as the ledger knows one.
-fn repository(wire: &github::Repository) -> Repository {
-    let public =
-        wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public");
-    Repository {
-        id: RepositoryId(wire.id),
-        full_name: wire.full_name.clone(),
-        html_url: wire.html_url.clone(),
-        visibility: if public { Visibility::Public } else { Visibility::Private },
-        forkable: wire.forks_count != 0 && wire.allow_forking != Some(false),
-        owned_by_organization: wire.owned_by_organization,
-    }
-}
-
-/// Whether GitHub has answered with a no that will not change by asking again.
-fn refuses(error: &github::Error) -> bool {
-    matches!(
-        error,
-        github::Error::NotFound { .. }
-            | github::Error::Forbidden { .. }
-            | github::Error::Unauthorized { .. }
-    )
 }
 
 fn warn_once(known: &mut Option<String>, what: &str, reason: String) {
