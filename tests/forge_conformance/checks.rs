@@ -159,6 +159,12 @@ pub async fn a_runner_at_work_is_named_by_its_job_and_not_taken_away(stage: &mut
     let found = stage.forge().runner(&app(), &name).await.unwrap().unwrap();
     let named = stage.forge().running_job(APP, &name).await.unwrap().unwrap();
     assert_eq!((named.id, named.run), (id, run));
+    let mut memory = ListMemory::default();
+    until("its listing says that it is busy", LIMIT, async || {
+        let listed = stage.forge().runners(&app(), &mut memory).await.unwrap();
+        listed.iter().any(|runner| runner.name == name.as_str() && runner.busy)
+    })
+    .await;
     let other = RunnerName::from("roustabout-x64-other");
     assert_eq!(stage.forge().running_job(APP, &other).await.unwrap(), None);
 
