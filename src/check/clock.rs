@@ -45,7 +45,7 @@ mod tests {
     fn levels(#[case] ahead: i64, #[case] level: Level) {
         let server = Timestamp::from_second(1_800_000_000).unwrap();
         let local = Timestamp::from_second(1_800_000_000 + ahead).unwrap();
-        assert_eq!(judge(server, local).level, level);
+        assert_eq!(judge("GitHub", server, local).level, level);
     }
 
     #[test]

@@ -160,7 +160,13 @@ mod tests {
     fn versions_are_judged_by_what_they_can() {
         let told = ["1.24.7", "1.25.0", "1.26.1", "main"]
             .map(|text| about_version("gitea *", &Version::from(text.to_owned())));
-        insta::assert_snapshot!(render::text(&Report(told.to_vec()), false), @"");
+        insta::assert_snapshot!(render::text(&Report(told.to_vec()), false), @r#"
+        fail  gitea *  is Gitea 1.24.7, which cannot list jobs: what a webhook misses is lost; run Gitea 1.25 or newer, better 1.26
+        warn  gitea *  is Gitea 1.25.0, which cannot disable a runner: one that is let go may be given a job in that moment, and the job then hangs until Gitea ends it; run Gitea 1.26 or newer
+        ok    gitea *  is Gitea 1.26.1
+        warn  gitea *  calls itself version "main", which says nothing to us; see to it that it can do what Gitea 1.26 can
+        1 ok, 2 warn, 1 fail
+        "#);
     }
 
     #[test]
@@ -171,6 +177,11 @@ mod tests {
             whose("gitea *", &Err(refused()), false),
             whose("gitea *", &Err(refused()), true),
         ];
-        insta::assert_snapshot!(render::text(&Report(told.to_vec()), false), @"");
+        insta::assert_snapshot!(render::text(&Report(told.to_vec()), false), @r"
+        ok    gitea *  the token is me's; what it may do shows where it is tried
+        ok    gitea *  the token may not tell whose it is (read:user), which serving does not need
+        fail  gitea *  GET /user: 403 no, so that the repositories for patterns with * are not listed; give the token read:user, or name every repository
+        2 ok, 0 warn, 1 fail
+        ");
     }
 }

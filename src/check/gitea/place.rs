@@ -56,6 +56,12 @@ pub async fn repository(
     let mut can = Vec::new();
     match client.jobs(of, &["queued"]).await {
         Ok(_) => can.push("reads its jobs"),
+        // The repository was seen, so it is the list that is missing.
+        Err(error @ Error::NotFound { .. }) => findings.push(Finding::fail(
+            &subject,
+            error.to_string(),
+            "run Gitea 1.25 or newer, and switch on the repository's Actions",
+        )),
         Err(error) => findings.push(refused(&subject, &error, "read:repository", name)),
     }
     if named.pools.iter().any(|pool| settings.pools[*pool].scope == ScopeKind::Repository) {
@@ -200,16 +206,30 @@ mod tests {
 
     #[tokio::test]
     async fn a_token_that_may_everything() {
-        insta::assert_snapshot!(judged(200, 200, 404, 200).await, @"");
+        insta::assert_snapshot!(judged(200, 200, 404, 200).await, @r#"
+        ok    gitea o/r  the token reads its jobs and reads and writes the runners (minting is not tried)
+        warn  gitea o/r  has no webhook; Settings → Webhooks (http://git/o/r/settings/hooks) → Gitea: target URL http(s)://THIS-DOOR/webhook, POST content type application/json, the secret of [webhook], custom event "Workflow Jobs", active; and let [webhook] ALLOWED_HOST_LIST of app.ini allow this door
+        1 ok, 1 warn, 0 fail
+        "#);
     }
 
     #[tokio::test]
     async fn a_token_that_may_read_only() {
-        insta::assert_snapshot!(judged(200, 200, 403, 403).await, @"");
+        insta::assert_snapshot!(judged(200, 200, 403, 403).await, @r"
+        fail  gitea o/r  PATCH /repos/o/r/actions/runners/0: 403 No.; give the token for o/r write:repository (its user must own the repository)
+        ok    gitea o/r  the token reads its jobs (minting is not tried)
+        ok    gitea o/r  webhooks are not looked at: that takes an administrator of the repository
+        2 ok, 0 warn, 1 fail
+        ");
     }
 
     #[tokio::test]
     async fn a_gitea_that_cannot_list_jobs() {
-        insta::assert_snapshot!(judged(404, 200, 404, 403).await, @"");
+        insta::assert_snapshot!(judged(404, 200, 404, 403).await, @r"
+        fail  gitea o/r  GET /repos/o/r/actions/jobs: 404 not found, or the token may not see it; run Gitea 1.25 or newer, and switch on the repository's Actions
+        ok    gitea o/r  the token reads and writes the runners (minting is not tried)
+        ok    gitea o/r  webhooks are not looked at: that takes an administrator of the repository
+        2 ok, 0 warn, 1 fail
+        ");
     }
 }
