@@ -36,7 +36,7 @@ pub use admin::Admin;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
-pub use github::{Credential, GitHub};
+pub use github::{Credential, ForgeKind, GitHub};
 pub use keys::{Given, Key, known_keys};
 pub use log::{Log, LogFormat};
 pub use nomad::{Nomad, NomadAddress};
