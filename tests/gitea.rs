@@ -77,6 +77,7 @@ async fn pushes_reruns_cancels_and_a_runner_that_dies() {
     // All places are taken, so the second run is in the queue when it is cancelled.
     let long = world.push(app, &jobs(&world, 6, "sleep 100")).await;
     world.until_status(app, long, 6, "in_progress").await;
+    world.until_logged(app, long).await;
     let queued = world.push(lib, &jobs(&world, 2, "true")).await;
     until("the daemon knows of them", LIMIT, async || {
         let known = world.daemon.api("/api/v1/jobs").await;

@@ -239,6 +239,19 @@ impl GiteaWorld {
         }
     }
 
+    /// Waits until every job of the run has told Gitea's log that it is at work.
+    pub async fn until_logged(&self, repository: &str, run: u64) {
+        until("the logs have come", LIMIT, async || {
+            let mut logged = true;
+            for job in self.jobs(repository, run).await {
+                let log = self.owner.log(repository, job["id"].as_u64().unwrap()).await;
+                logged &= log.is_ok_and(|log| log.contains("is at work\n"));
+            }
+            logged
+        })
+        .await;
+    }
+
     /// No child is alive, no runner registered, no process of one at work, and the daemon's ledger
     /// has nobody either.
     pub async fn until_nothing_is_left(&self) {
