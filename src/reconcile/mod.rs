@@ -89,7 +89,8 @@ impl Reconciler {
                     self.list_runners(targets, &mut runners).await;
                 }
                 self.fetch_failed_deliveries(&served.organizations(), &mut hooks).await;
-                if first && whole && listed == Listed::Whole {
+                // A namespace that refuses holds back nobody in the others.
+                if first && whole && listed <= Listed::InPart {
                     first = false;
                     self.tell(Observation::SweptAll);
                 } else if first {

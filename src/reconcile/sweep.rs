@@ -1,8 +1,8 @@
 //! Looks at one repository, and says what was seen of it or that it is refused.
 
-use crate::forge::{Error, Forges, Look, LookMemory, Round};
 use std::sync::Arc;
 
+use crate::forge::{Error, Forges, Look, LookMemory, Round};
 use crate::ledger::RepositoryId;
 use crate::ledger::observation::Observation;
 
@@ -23,9 +23,9 @@ pub async fn look(
     let result = match forges.of_repository(&name) {
         Err(error) => Ok(refused(&memory, &name, &error)),
         Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
-            Ok(Look { repository, reports }) => {
+            Ok(Look { repository, reports, began }) => {
                 memory.repository = Some(repository.id);
-                Ok(Observation::Swept { repository: Box::new(repository), reports })
+                Ok(Observation::Swept { repository: Box::new(repository), reports, began })
             }
             Err(error) if error.refuses() => Ok(refused(&memory, &name, &error)),
             Err(error) => Err(error.to_string()),

@@ -40,11 +40,9 @@ impl Known {
 
     pub fn runner_is_called(&self, id: u64, name: &str) {
         let mut facts = self.lock();
-        if !facts.runners.contains_key(&id) {
-            facts.runners.insert(id, name.to_owned());
-            if facts.runners.len() > RUNNERS {
-                facts.runners.pop_first();
-            }
+        facts.runners.insert(id, name.to_owned());
+        if facts.runners.len() > RUNNERS {
+            facts.runners.pop_first();
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::{Gitea, about};
 use crate::forge::{Error, Look, owner_of};
 use crate::gitea::{self, Owner, WorkflowJob};
-use crate::ledger::{JobReport, Repository};
+use crate::ledger::{JobReport, Repository, Time};
 
 /// Everything that has not ended.
 const OPEN: [&str; 3] = ["queued", "waiting", "in_progress"];
@@ -34,6 +34,7 @@ pub struct Round {
 struct OpenJobs {
     jobs: Vec<WorkflowJob>,
     actors: BTreeMap<u64, String>,
+    began: Time,
 }
 
 impl Round {
@@ -79,7 +80,7 @@ impl Gitea {
             self.report(job.clone()).map(|report| JobReport { actor, ..report })
         };
         let reports = here.filter_map(report).collect();
-        Ok(Look { repository, reports })
+        Ok(Look { repository, reports, began: open.began })
     }
 
     /// `None` where they cannot be had in one: another account's.
@@ -113,12 +114,13 @@ impl Gitea {
     }
 
     async fn open_jobs(&self, of: Owner<'_>) -> Result<OpenJobs, gitea::Error> {
+        let began = Time::from(jiff::Timestamp::now());
         let jobs = self.client.jobs(of, &OPEN).await?;
         let runs = match jobs.is_empty() {
             true => Vec::new(),
             false => self.client.runs(of, &OPEN).await?,
         };
         let actors = runs.into_iter().filter_map(|run| Some((run.id, run.actor?))).collect();
-        Ok(OpenJobs { jobs, actors })
+        Ok(OpenJobs { jobs, actors, began })
     }
 }
