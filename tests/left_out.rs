@@ -8,7 +8,8 @@ fn main() {
     println!(
         "\nnot run: the tests against a real Nomad, a real Gitea and GitHub's webhook examples \
          (agent, jobspec, main_job, crash, restart, sweeps, lifecycle, dispatch, refusal, policy, \
-         away, check, demo, examples, gitea, gitea_jobspec, gitea_part).\n\
+         away, check, demo, simulated_nomad on the real one, examples, gitea, gitea_jobspec, \
+         gitea_part).\n\
          scripts/test installs what they need and runs everything.\n"
     );
 }

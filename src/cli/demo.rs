@@ -6,7 +6,8 @@ use crate::demo;
 #[derive(clap::Args)]
 pub struct Options {
     /// A Nomad that runs on this machine, such as http://127.0.0.1:4646; else NOMAD_ADDR where
-    /// that is loopback, else one is started from NOMAD_BIN, PATH or what scripts/demo has built.
+    /// that is loopback, else one is started from NOMAD_BIN, PATH or what scripts/demo has built,
+    /// else a built-in stand-in.
     #[arg(long, value_name = "ADDR")]
     nomad: Option<String>,
     /// How many jobs are queued at once.
@@ -15,20 +16,14 @@ pub struct Options {
     /// One JSON object a step, the summary last.
     #[arg(long)]
     json: bool,
-    /// Leave everything running (not yet).
+    /// Leave everything running until Ctrl-C, with the addresses to look at and to `send` to.
     #[arg(long)]
     keep: bool,
 }
 
 pub async fn run(options: Options) -> Result<(), Failed> {
     let Options { nomad, jobs, json, keep } = options;
-    if keep {
-        return Err(Failed::Wrong(
-            "roustabout demo --keep: not yet; this version always ends what it has started"
-                .to_owned(),
-        ));
-    }
     let nomad = nomad.as_deref().map(demo::said).transpose().map_err(Failed::Wrong)?;
-    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json }).await?;
+    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json, keep }).await?;
     Ok(())
 }

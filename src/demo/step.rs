@@ -11,6 +11,10 @@ pub enum Kind {
     Hired,
     /// Jobs wait, with the daemon's reason.
     Waits,
+    /// The daemon's answer to why one job is where it is.
+    Explained,
+    /// The pool's policy lets the job have no runner.
+    Refused,
     Dispatched,
     Placed,
     Registered,
