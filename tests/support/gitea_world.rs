@@ -38,7 +38,8 @@ impl GiteaParts {
             tokio::join!(gitea::start(), Agent::start(AgentOptions::new(nomad_binary())));
         let agent = agent.unwrap();
         let nomad = client(&agent);
-        runner_job::register_for_gitea(&nomad, PARENT, gitea.runner_program()).await.unwrap();
+        let program = gitea.runner_program();
+        runner_job::register_for_gitea(&nomad, PARENT, program, runner_job::MEMORY).await.unwrap();
         let outside = tempfile::tempdir().unwrap();
         // The agent, and so the steps, may be another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
