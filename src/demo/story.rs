@@ -227,6 +227,9 @@ impl Story {
                 && message.starts_with("job queued")
             {
                 tale.webhook.get_or_insert(at);
+                let whose = Whose { job, ..Whose::default() };
+                let text = "queued → known to the daemon".to_owned();
+                return Some(self.step(at, Kind::Webhook, whose, text));
             }
             // What it says of jobs is what GitHub has said, unless it warns or refuses.
             let refused = message.strip_prefix("job refused: ").map(str::to_owned);

@@ -103,18 +103,20 @@ impl RealGitea {
     pub async fn queue(&self, parts: &[Part]) -> anyhow::Result<Vec<u64>> {
         let mut pushed = Vec::new();
         for repository in all_repositories() {
+            let mut files = Vec::new();
+            let at = Timestamp::now().as_millisecond();
             for (file, alone) in [("ci.yml", false), ("alone.yml", true)] {
                 let here = parts.iter().filter(|part| {
                     part.repository == repository && (part.shows == Shows::AWait) == alone
                 });
                 let here: Vec<&Part> = here.collect();
-                if here.is_empty() {
-                    continue;
+                if !here.is_empty() {
+                    files.push((format!(".gitea/workflows/{file}"), workflow(&here)));
+                    pushed.extend(here.into_iter().map(|part| (at, part)));
                 }
-                let path = format!(".gitea/workflows/{file}");
-                let at = Timestamp::now().as_millisecond();
-                self.owner.push(repository, "main", &path, &workflow(&path, &here)).await?;
-                pushed.extend(here.into_iter().map(|part| (at, part)));
+            }
+            if !files.is_empty() {
+                self.owner.push_new(repository, &files).await?;
             }
         }
         let mut ids = BTreeMap::new();
@@ -259,14 +261,14 @@ async fn watch(owner: Person, known: Known, news: mpsc::UnboundedSender<News>) {
 /// What the line of a job's own step begins with, after the time.
 const SAYS: &str = "Z real step: ";
 
-/// Its jobs run a step of a shell each; only a push of this very file starts it.
-fn workflow(path: &str, parts: &[&Part]) -> String {
-    let mut text = format!("on:\n  push:\n    paths: [{path:?}]\njobs:\n");
+/// Its jobs run a step of a shell each.
+fn workflow(parts: &[&Part]) -> String {
+    let mut text = "on: push\njobs:\n".to_owned();
     for (n, part) in parts.iter().enumerate() {
         let seconds = format!("{}.{:03}", part.millis / 1000, part.millis % 1000);
         text += &format!(
             "  job{n}:\n    name: {:?}\n    runs-on: {:?}\n    steps:\n      - run: |\n          \
-             echo \"real step: $(uname -s), process $$, in $PWD\"\n          sleep {seconds}\n",
+             echo \"real step: $(uname -sr), process $$, commit $GITHUB_SHA\"\n          sleep {seconds}\n",
             part.name, part.labels,
         );
     }
