@@ -9,7 +9,7 @@ use super::at_once::AtOnce;
 use super::finding::Finding;
 use super::plan::{self, Plan};
 use super::{clock, repository};
-use crate::config::{ScopeKind, Settings};
+use crate::config::{ForgeKind, ScopeKind, Settings};
 use crate::github::{Client, Error, RateLimit, User};
 
 /// A token that ends sooner is told: time enough to make another in working hours.
@@ -50,7 +50,9 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     }
     // One clock is enough: all credentials are at one GitHub.
     let clocks = clients.iter().find_map(|(_, client)| client.server_clock());
-    findings.extend(clocks.map(|(server, local)| clock::judge(server, local)));
+    findings.extend(
+        clocks.map(|(server, local)| clock::judge(ForgeKind::GitHub.name(), server, local)),
+    );
     findings
 }
 

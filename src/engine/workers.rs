@@ -6,14 +6,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::Setup;
 use super::children::phase_of;
 use super::desk::Desk;
 use super::dispatching::{Dispatcher, place};
 use super::health::Health;
 use super::parents;
-use crate::config::Settings;
 use crate::credential::Tokens;
-use crate::forge::Forges;
 use crate::ledger::effect::ChildAt;
 use crate::ledger::event::{Answer, ChildPhase, Failure, FoundChild};
 use crate::ledger::{Event, Request};
@@ -35,19 +34,15 @@ struct Crew {
 }
 
 impl Workers {
-    pub fn new(
-        settings: Arc<Settings>,
-        forges: Forges,
-        nomad: Client,
-        events: mpsc::UnboundedSender<Event>,
-        health: Health,
-    ) -> Self {
-        let tokens = Arc::new(Tokens::default());
-        let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
-        let desk = Desk::new(forges, health);
-        let watches = parents::Watches::default();
-        let crew = Arc::new(Crew { desk, nomad, dispatcher, tokens, events, watches });
-        Self { tasks: TaskTracker::new(), crew }
+    pub fn new(setup: &Setup, events: mpsc::UnboundedSender<Event>, health: Health) -> Self {
+        let crew = Crew::new(setup, Arc::default(), events, health);
+        Self { tasks: TaskTracker::new(), crew: Arc::new(crew) }
+    }
+
+    /// From here on requests are carried out by another setup; those under way end by theirs.
+    pub fn renew(&mut self, setup: &Setup, health: Health) {
+        let Crew { tokens, events, .. } = &*self.crew;
+        self.crew = Arc::new(Crew::new(setup, tokens.clone(), events.clone(), health));
     }
 
     pub fn carry_out(&self, request: Request) {
@@ -79,6 +74,19 @@ impl Workers {
 }
 
 impl Crew {
+    fn new(
+        setup: &Setup,
+        tokens: Arc<Tokens>,
+        events: mpsc::UnboundedSender<Event>,
+        health: Health,
+    ) -> Self {
+        let Setup { settings, forges, nomad } = setup.clone();
+        let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
+        let desk = Desk::new(forges, health);
+        let watches = parents::Watches::default();
+        Self { desk, nomad, dispatcher, tokens, events, watches }
+    }
+
     async fn answer(&self, request: Request) -> Option<Event> {
         Some(match request {
             Request::Mint { scope, target, life } => {

@@ -104,11 +104,14 @@ pub struct LookMemory {
 pub struct Round(gitea::Round);
 
 /// What one listing showed the last time.
-pub struct ListMemory<T>(github::ListMemory<T>);
+pub struct ListMemory<T> {
+    github: github::ListMemory<T>,
+    gitea: gitea::ListMemory,
+}
 
 impl<T> Default for ListMemory<T> {
     fn default() -> Self {
-        Self(github::ListMemory::default())
+        Self { github: github::ListMemory::default(), gitea: gitea::ListMemory::default() }
     }
 }
 
@@ -210,8 +213,8 @@ impl Forge {
         memory: &mut ListMemory<Registered>,
     ) -> Result<Vec<Registered>, Error> {
         match self {
-            Forge::GitHub(forge) => forge.runners(target, &mut memory.0).await,
-            Forge::Gitea(forge) => forge.runners(target).await,
+            Forge::GitHub(forge) => forge.runners(target, &mut memory.github).await,
+            Forge::Gitea(forge) => forge.runners(target, &mut memory.gitea).await,
         }
     }
 
@@ -236,7 +239,7 @@ impl Forge {
         memory: &mut ListMemory<Listed>,
     ) -> Result<Vec<Listed>, Error> {
         match self {
-            Forge::GitHub(forge) => forge.repositories(&mut memory.0).await,
+            Forge::GitHub(forge) => forge.repositories(&mut memory.github).await,
             Forge::Gitea(forge) => forge.repositories().await,
         }
     }

@@ -16,7 +16,7 @@ mod runners;
 mod runs;
 mod server;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transport;
 mod wire;
 

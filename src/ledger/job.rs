@@ -78,10 +78,10 @@ impl Verdict {
         match self {
             Verdict::Serve => None,
             Verdict::AskingFork(None) => {
-                Some("waiting for GitHub to say whether the run's head is a fork".to_owned())
+                Some("waiting to be told whether the run's head is a fork".to_owned())
             }
             Verdict::AskingFork(Some(failure)) => Some(format!(
-                "GitHub could not say whether the run's head is a fork, and is asked again: {failure}"
+                "whether the run's head is a fork could not be told, and is asked again: {failure}"
             )),
             Verdict::Refused(why) | Verdict::Unserved(why) => Some(why.clone()),
         }

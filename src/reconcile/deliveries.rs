@@ -10,7 +10,7 @@ use super::Reconciler;
 use crate::forge::{Error, Forge, Log, LogMemory};
 use crate::ledger::{DeliveryId, Time};
 use crate::store::{Delivery, Kept};
-use crate::webhook::read_workflow_job;
+use crate::webhook::{keep, read_workflow_job};
 
 /// What was seen the last time, by organization.
 pub type Memory = BTreeMap<String, LogMemory>;
@@ -70,18 +70,17 @@ impl Reconciler {
                 repository: job.repository,
                 report: job.report,
             };
-            match self.store.keep(delivery.clone()).await {
-                Ok(Kept::New) => {
+            match keep(&self.store, &self.hand, delivery).await {
+                Some(Ok(Kept::New)) => {
                     info!(delivery = guid, organization = login, "missed webhook fetched");
-                    // Closed: the daemon is ending, and the inbox has it.
-                    let _ = self.hand.send(delivery);
                 }
-                Ok(Kept::Duplicate) => {}
+                Some(Ok(Kept::Duplicate)) => {}
                 // The cursor stays, so that it is fetched again.
-                Err(error) => {
+                Some(Err(error)) => {
                     warn!(%error, "a missed webhook cannot be kept");
                     return Ok(());
                 }
+                None => return Ok(()),
             }
         }
         if let Some(newest) = missed.newest

@@ -44,6 +44,8 @@ pub struct Reconciler {
     pub hand: webhook::Hand,
     pub events: mpsc::UnboundedSender<Event>,
     pub asking: Asking,
+    /// Another did the same until just now: hiring has begun already.
+    pub after_reload: bool,
 }
 
 impl Reconciler {
@@ -64,7 +66,9 @@ impl Reconciler {
         let mut next_full = Instant::now();
         let mut first = true;
         // Before the sweep, so that nobody is hired for a job whose runner is there already.
-        while matches!(self.list_children(true).await, Listed::No | Listed::Unplaced) {
+        while matches!(self.list_children(!self.after_reload).await, Listed::No | Listed::Unplaced)
+            && !self.after_reload
+        {
             tokio::time::sleep(LIST_AGAIN).await;
         }
         loop {

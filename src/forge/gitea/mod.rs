@@ -8,7 +8,10 @@ mod away;
 mod known;
 mod look;
 mod people;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +32,12 @@ use crate::ledger::{
 /// A registration token has no end, but somebody may reset it: it is asked for anew so long after
 /// the last runner that it was minted for could have used it.
 const BELIEVED: Duration = Duration::from_secs(3600);
+
+/// Which runners were busy in the last listing.
+#[derive(Default)]
+pub struct ListMemory {
+    busy: BTreeSet<u64>,
+}
 
 #[derive(Clone)]
 pub struct Gitea {
@@ -107,11 +116,29 @@ impl Gitea {
         target: &Target,
         name: &RunnerName,
     ) -> Result<Option<Registered>, Error> {
-        let listed = self.runners(target).await?;
+        let listed = self.registered(target).await?;
         Ok(listed.into_iter().find(|runner| runner.name == name.as_str()))
     }
 
-    pub async fn runners(&self, target: &Target) -> Result<Vec<Registered>, Error> {
+    /// A runner is told to be busy here once it was in the last listing too. News of its job is
+    /// in by then, and says which one it has: a runner that is busy with nobody knows what would
+    /// be replaced, for the job that it has would still seem to wait.
+    pub async fn runners(
+        &self,
+        target: &Target,
+        memory: &mut ListMemory,
+    ) -> Result<Vec<Registered>, Error> {
+        let listed = self.registered(target).await?;
+        let busy = listed.iter().filter(|runner| runner.busy).map(|runner| runner.id).collect();
+        let before = std::mem::replace(&mut memory.busy, busy);
+        let told = |runner: Registered| Registered {
+            busy: runner.busy && before.contains(&runner.id),
+            ..runner
+        };
+        Ok(listed.into_iter().map(told).collect())
+    }
+
+    async fn registered(&self, target: &Target) -> Result<Vec<Registered>, Error> {
         let listed = self.client.runners(owner(target)).await;
         let listed = listed.map_err(|error| about_runners(&error, target))?;
         let listed = listed.into_iter().map(|runner| {

@@ -5,7 +5,8 @@
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `observing` what sweeps and listings show, `reruns` jobs that are queued again under their ids, `operator` what people ask for.
+//! `observing` what sweeps and listings show, `reruns` jobs that are queued again under their
+//! ids, `operator` what people ask for, `rules` what a reload changes.
 
 mod asking;
 mod breaker;
@@ -22,6 +23,7 @@ mod letting_go;
 mod observing;
 mod operator;
 mod reruns;
+mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -80,6 +82,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::Pause { pool, until } => fold.pause(&pool, until),
         Event::Resume { pool } => fold.resume_pool(&pool),
         Event::Retry { job } => fold.retry(job),
+        Event::Rules(rules) => fold.new_rules(*rules),
         Event::Observed(observation) => fold.observed(*observation),
         Event::Tick => fold.tick(),
     }

@@ -14,6 +14,7 @@ mod operator;
 mod reruns;
 mod restart;
 mod robots;
+mod rules;
 mod world;
 
 use std::collections::BTreeMap;
