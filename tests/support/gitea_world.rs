@@ -275,10 +275,10 @@ impl GiteaWorld {
 
     /// Which children were hired for a job.
     pub async fn hired_for(&self, job: u64) -> usize {
-        let mut count = 0;
+        let (mut count, job) = (0, job.to_string());
         for child in self.children().await {
             let meta = self.nomad_api(&format!("/v1/job/{}", child.id.replace('/', "%2F"))).await;
-            count += usize::from(meta["Meta"]["workflow_job_id"] == job.to_string());
+            count += usize::from(meta["Meta"]["workflow_job_id"] == job.as_str());
         }
         count
     }

@@ -21,7 +21,7 @@ use crate::nomad::Client;
 
 pub enum Forge {
     Simulated(Simulated),
-    Gitea(RealGitea),
+    Gitea(Box<RealGitea>),
 }
 
 impl Forge {
@@ -32,7 +32,7 @@ impl Forge {
 
     /// A real Gitea, started for this.
     pub async fn start_gitea(parts: &Parts) -> anyhow::Result<Self> {
-        RealGitea::start(parts).await.map(Self::Gitea)
+        Ok(Self::Gitea(Box::new(RealGitea::start(parts).await?)))
     }
 
     pub fn name(&self) -> &'static str {
