@@ -11,7 +11,8 @@ use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
 use serde_json::Value;
 
 use support::demo::{
-    Running, assert_burst, assert_keeps, assert_nothing_left, demo, errors, lines, temporary,
+    Running, assert_burst, assert_figures, assert_keeps, assert_nothing_left, demo, errors, lines,
+    temporary,
 };
 
 fn nomad() -> PathBuf {
@@ -65,6 +66,21 @@ async fn a_nomad_that_runs_already_is_left_as_it_was() {
     assert!(jobs.is_empty(), "{jobs:?}");
     assert_nothing_left(folder.path());
     agent.stop().await;
+}
+
+/// The same on a real Gitea, whose runners run real steps.
+#[test]
+fn on_a_gitea_every_job_runs_once_and_nothing_is_left() {
+    let folder = temporary();
+    let mut command = demo(folder.path(), &["--json", "--gitea", "--jobs", "6"]);
+    command.env("NOMAD_BIN", nomad()).env("GITEA_PARTS", support::gitea::folder());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", errors(&output));
+    let steps = lines(&output);
+    assert_figures(&steps, 6);
+    let wrote = steps.iter().filter(|step| step["step"] == "log");
+    assert_eq!(wrote.count(), 6, "each job's step wrote something: {steps:#?}");
+    assert_nothing_left(folder.path());
 }
 
 #[test]

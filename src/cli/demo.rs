@@ -2,6 +2,7 @@
 
 use super::Failed;
 use crate::demo;
+use crate::demo::gitea::find_parts;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -19,11 +20,24 @@ pub struct Options {
     /// Leave everything running until Ctrl-C, with the addresses to look at and to `send` to.
     #[arg(long)]
     keep: bool,
+    /// A real Gitea in the place of the simulated GitHub, with real runners that run real steps:
+    /// the one that scripts/get-gitea has built, or that GITEA_PARTS names. Needs a real Nomad.
+    #[arg(long, conflicts_with = "keep")]
+    gitea: bool,
 }
 
+const NO_GITEA: &str = "no Gitea found. scripts/demo --gitea, in roustabout's sources, builds one with its runner (Go and \
+                        a C compiler are needed) and runs this demo; or point GITEA_PARTS at a folder \
+                        as scripts/get-gitea makes it";
+
 pub async fn run(options: Options) -> Result<(), Failed> {
-    let Options { nomad, jobs, json, keep } = options;
+    let Options { nomad, jobs, json, keep, gitea } = options;
+    let parts = || find_parts(None, |name| std::env::var_os(name));
+    let gitea = match gitea {
+        true => Some(parts().ok_or_else(|| Failed::Wrong(NO_GITEA.to_owned()))?),
+        false => None,
+    };
     let nomad = nomad.as_deref().map(demo::said).transpose().map_err(Failed::Wrong)?;
-    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json, keep }).await?;
+    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json, keep, gitea }).await?;
     Ok(())
 }

@@ -32,7 +32,7 @@ impl Kept {
         let folder = stage.folder()?.path();
         let payload = folder.join("job.json");
         let secret_file = folder.join("webhook-secret");
-        let (job, text) = stage.forge()?.queue_unheard();
+        let (job, text) = stage.forge()?.queue_unheard()?;
         write(&payload, &text)?;
         write(&secret_file, secret.expose_secret())?;
         let nomad = stage.nomad()?.address.as_str().trim_end_matches('/').to_owned();

@@ -41,6 +41,7 @@ use news::Listening;
 use play::Play;
 use screen::Screen;
 use stage::{Plan, Stage};
+use story::Story;
 use summary::Summary;
 pub use which_nomad::said;
 use which_nomad::{WhichNomad, choose, how_to_get_one};
@@ -58,6 +59,8 @@ pub struct Options {
     pub json: bool,
     /// Everything runs on until a signal comes.
     pub keep: bool,
+    /// A real Gitea in the place of the simulated GitHub.
+    pub gitea: Option<gitea::Parts>,
 }
 
 /// # Errors
@@ -68,6 +71,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (which, passed_over) = choose(options.nomad.clone(), &environment)?;
     if let Some(why) = passed_over {
         eprintln!("roustabout: {why}");
+    }
+    if options.gitea.is_some() && matches!(which, WhichNomad::StandIn) {
+        bail!("--gitea needs a real Nomad, and none was found; {}", how_to_get_one());
     }
     let screen = Screen::new(options.json);
     let mut stage = Stage { folder: Some(Folder::new(&mark())?), ..Stage::default() };
@@ -165,7 +171,11 @@ impl Demo<'_> {
             Err(error) => return Ended::Failed(error),
         };
         let stage = &*stage;
-        let mut play = Play::new(stage, self.screen, listening);
+        let story = match stage.forge() {
+            Ok(forge) => Story::new(forge),
+            Err(error) => return Ended::Failed(error),
+        };
+        let mut play = Play::new(stage, self.screen, listening, story);
         let outcome = tokio::select! {
             outcome = play.run(self.options.jobs, (self.began + WITHIN).into()) => outcome,
             () = signals.any() => return Ended::Interrupted,
@@ -208,7 +218,7 @@ impl Demo<'_> {
         stage: &mut Stage,
     ) -> anyhow::Result<Listening> {
         let Self { which, screen, .. } = self;
-        stage.build_forge().await?;
+        stage.build_forge(self.options.gitea.as_ref()).await?;
         let forge = stage.forge()?;
         screen.built(forge.name(), &forge.told());
 
@@ -234,7 +244,7 @@ impl Demo<'_> {
                 screen.built("", &how_to_get_one());
             }
         }
-        screen.built("job", &format!("{}, from {}", nomad.parent, runner_job::JOBSPEC_FILE));
+        screen.built("job", &format!("{}, from {}", nomad.parent, stage.forge()?.jobspec_file()));
 
         let notes = stage.build_daemon(self.secret).await?;
         let log = match log::is_on_terminal() {
@@ -242,13 +252,13 @@ impl Demo<'_> {
             false => format!("its log in {}", stage.log_file()?.display()),
         };
         screen.built("daemon", &format!("takes webhooks at {}; {log}", stage.daemon()?.door));
-        Ok(Listening::new(stage.forge()?.feed(), notes))
+        Ok(Listening::new(stage.feed()?, notes))
     }
 }
 
 /// Cancels what is open and waits until nothing is left of it; what is left then.
 async fn let_go(stage: &Stage) -> anyhow::Result<Left> {
-    stage.forge()?.cancel_all();
+    stage.forge()?.cancel_all().await?;
     let deadline = Instant::now() + LET_GO_WITHIN;
     loop {
         let left = Left::ask(stage).await?;

@@ -23,6 +23,12 @@ pub enum News {
         action: String,
         answer: String,
     },
+    /// A line that a job's own step wrote.
+    Logged {
+        at: Millis,
+        job: u64,
+        line: String,
+    },
 }
 
 impl News {
@@ -30,7 +36,7 @@ impl News {
         match self {
             News::Happened(happening) => happening.at,
             News::Noted(note) => note.at,
-            News::Answered { at, .. } => *at,
+            News::Answered { at, .. } | News::Logged { at, .. } => *at,
         }
     }
 }

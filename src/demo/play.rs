@@ -37,12 +37,12 @@ pub struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    pub fn new(stage: &'a Stage, screen: &'a Screen, listening: Listening) -> Self {
+    pub fn new(stage: &'a Stage, screen: &'a Screen, listening: Listening, story: Story) -> Self {
         Self {
             stage,
             screen,
             listening,
-            story: Story::default(),
+            story,
             waits: BTreeSet::new(),
             unplaceable: None,
             refused: None,
@@ -56,7 +56,7 @@ impl<'a> Play<'a> {
         // What was built before is no step.
         self.listening.now();
         self.screen.begins();
-        self.queue(jobs)?;
+        self.queue(jobs).await?;
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut draw = tokio::time::interval(DRAW);
@@ -102,9 +102,9 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn queue(&mut self, jobs: usize) -> anyhow::Result<()> {
+    async fn queue(&mut self, jobs: usize) -> anyhow::Result<()> {
         let parts = scene::parts(jobs);
-        let ids = self.stage.forge()?.queue(&parts);
+        let ids = self.stage.forge()?.queue(&parts).await?;
         for (part, id) in parts.iter().zip(ids) {
             match part.shows {
                 Shows::TheWay => {}
@@ -161,7 +161,7 @@ impl<'a> Play<'a> {
                 }
             }
             Some(at) if at.elapsed() > READ => {
-                self.stage.forge()?.cancel(job);
+                self.stage.forge()?.cancel(job).await?;
                 self.cancelled = true;
             }
             _ => {}

@@ -69,13 +69,25 @@ pub async fn register_with(
     }
 }
 
-/// Registers the one for Gitea as `id`, with the runner that lies at `program` on this machine.
-pub async fn register_for_gitea(nomad: &Client, id: &str, program: &Path) -> anyhow::Result<()> {
-    let variables = format!("{}runner_path = {program:?}\n", common_here(nomad, id));
+/// Registers the one for Gitea as `id`, with the runner that lies at `program` on this machine and
+/// so much memory (MB).
+///
+/// # Errors
+/// When Nomad does not take the job.
+pub async fn register_for_gitea(
+    nomad: &Client,
+    id: &str,
+    program: &Path,
+    memory: u64,
+) -> anyhow::Result<()> {
+    let variables = format!("{}runner_path = {program:?}\n", common_here(nomad, id, memory));
     register_as(nomad, id, GITEA_JOBSPEC, &variables).await
 }
 
 /// The same, with the runner fetched from `program`.
+///
+/// # Errors
+/// When that cannot be had, or Nomad does not take the job.
 pub async fn register_for_gitea_from(
     nomad: &Client,
     id: &str,
@@ -84,7 +96,7 @@ pub async fn register_for_gitea_from(
     let checksum = checksum_of(program).await?;
     let variables = format!(
         "{}runner_program = {:?}\nrunner_checksum = {checksum:?}\n",
-        common_here(nomad, id),
+        common_here(nomad, id, MEMORY),
         program.as_str()
     );
     register_as(nomad, id, GITEA_JOBSPEC, &variables).await
@@ -122,8 +134,8 @@ fn common(id: &str, namespace: &str, arch: &str, memory: u64) -> String {
     )
 }
 
-fn common_here(nomad: &Client, id: &str) -> String {
-    common(id, &nomad.place().namespace, nomads_name_of(std::env::consts::ARCH), MEMORY)
+fn common_here(nomad: &Client, id: &str, memory: u64) -> String {
+    common(id, &nomad.place().namespace, nomads_name_of(std::env::consts::ARCH), memory)
 }
 
 /// Nomad has Go's names for what Rust calls otherwise.

@@ -261,10 +261,11 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
         }
         figures.push(("webhook → running", text));
     }
-    figures.push((
-        "registration tokens",
-        format!("{} minted for {} runners", summary.tokens_minted, summary.runners_registered),
-    ));
+    let runners = summary.runners_registered;
+    figures.push(match summary.tokens_minted {
+        Some(tokens) => ("registration tokens", format!("{tokens} minted for {runners} runners")),
+        None => ("registered", format!("{runners} runners")),
+    });
     figures.push(("dispatches", summary.dispatches.to_string()));
     figures
 }

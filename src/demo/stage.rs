@@ -14,7 +14,8 @@ use url::Url;
 use super::agent::random;
 use super::agent::{Agent, AgentOptions};
 use super::folder::Folder;
-use super::forge::Forge;
+use super::forge::{Feed, Forge};
+use super::gitea::Parts;
 use super::left::is_alive;
 use super::notes::Note;
 use super::runner_job::Reader;
@@ -104,10 +105,12 @@ pub struct Struck {
 }
 
 impl Stage {
-    /// The forge where the jobs come from, listening.
-    pub async fn build_forge(&mut self) -> anyhow::Result<()> {
-        let program = self.folder()?.runner_program()?;
-        self.forge = Some(Forge::start(program).await?);
+    /// The forge where the jobs come from, listening: the real one where there are parts for it.
+    pub async fn build_forge(&mut self, gitea: Option<&Parts>) -> anyhow::Result<()> {
+        self.forge = Some(match gitea {
+            Some(parts) => Forge::start_gitea(parts).await?,
+            None => Forge::simulate(self.folder()?.runner_program()?).await?,
+        });
         Ok(())
     }
 
@@ -138,11 +141,10 @@ impl Stage {
         // On a Nomad that runs the names are of this run alone: nobody else's job is touched, and
         // no daemon that uses it takes our dispatches for its own.
         let (parent, huge, prefix) = match mark {
-            None => (
-                "github-runner-x64".to_owned(),
-                "github-runner-huge".to_owned(),
-                "roustabout".to_owned(),
-            ),
+            None => {
+                let job = self.forge()?.runner_job();
+                (format!("{job}-x64"), format!("{job}-huge"), "roustabout".to_owned())
+            }
             Some(mark) => (
                 format!("roustabout-demo-{mark}"),
                 format!("roustabout-demo-{mark}-huge"),
@@ -159,7 +161,6 @@ impl Stage {
             .settings;
         let client = connections::nomad(&settings)?;
         client.leader().await.with_context(|| format!("cannot use the Nomad at {address}"))?;
-        let archive = self.forge()?.runner_archive()?;
         self.nomad =
             Some(Nomad { client, address, parent, huge, prefix, settings: Arc::new(settings) });
         let nomad = self.nomad()?;
@@ -168,7 +169,7 @@ impl Stage {
             WhichNomad::Own(_) | WhichNomad::Running { .. } => Reader::Nomad,
         };
         for (job, memory) in [(&nomad.parent, runner_job::MEMORY), (&nomad.huge, HUGE_MEMORY)] {
-            runner_job::register_with(&nomad.client, job, &archive, memory, reader).await?;
+            self.forge()?.register_job(&nomad.client, job, memory, reader).await?;
         }
         Ok(())
     }
@@ -194,12 +195,17 @@ impl Stage {
         let address = running.admin.to_string();
         let api = admin::Client::new(api, None)?;
         self.daemon = Some(Daemon { door: door.clone(), admin: address, api, running });
-        self.forge.as_mut().context("there is no forge yet")?.hook(&door, secret);
+        self.forge.as_mut().context("there is no forge yet")?.hook(&door, secret).await?;
         Ok(notes)
     }
 
     pub fn forge(&self) -> anyhow::Result<&Forge> {
         self.forge.as_ref().context("the forge is not up")
+    }
+
+    /// What happens at the forge from now on.
+    pub fn feed(&mut self) -> anyhow::Result<Feed> {
+        Ok(self.forge.as_mut().context("the forge is not up")?.feed())
     }
 
     pub fn nomad(&self) -> anyhow::Result<&Nomad> {

@@ -20,6 +20,8 @@ pub enum Kind {
     Registered,
     Started,
     Completed,
+    /// What a step of the job wrote, where that is real.
+    Log,
     Gone,
     /// Whatever else the daemon says.
     Note,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::forge::Forge;
 use super::news::News;
 use super::notes::Note;
 use super::step::{Kind, Step};
@@ -50,6 +51,10 @@ struct Whose {
 
 #[derive(Debug, Default)]
 pub struct Story {
+    /// The forge's name.
+    pub forge: &'static str,
+    /// It does not tell how its webhooks were answered: what the daemon knows has come by one.
+    pub silent: bool,
     pub jobs: BTreeMap<u64, JobTale>,
     pub runners: BTreeMap<String, RunnerTale>,
     pub tokens: usize,
@@ -63,10 +68,18 @@ pub struct Story {
 }
 
 impl Story {
+    pub fn new(forge: &Forge) -> Self {
+        Self { forge: forge.name(), silent: !forge.tells_answers(), ..Self::default() }
+    }
+
     /// The step that a piece of news is, if it is one.
     pub fn tell(&mut self, news: News) -> Option<Step> {
         match news {
             News::Happened(happening) => self.happened(happening),
+            News::Logged { at, job, line } => {
+                let whose = Whose { job: Some(job), ..Whose::default() };
+                Some(self.step(at, Kind::Log, whose, format!("wrote: {line}")))
+            }
             News::Noted(note) => self.noted(note),
             News::Answered { at, job, action, answer } => {
                 if let Some(tale) = self.jobs.get_mut(&job) {
@@ -161,7 +174,7 @@ impl Story {
             What::TokenMinted { scope } => {
                 self.tokens += 1;
                 let whose = Whose { repository: Some(scope), ..Whose::default() };
-                let text = "GitHub minted a registration token".to_owned();
+                let text = format!("{} minted a registration token", self.forge);
                 Some(self.step(at, Kind::Token, whose, text))
             }
             What::RunnerRegistered { name, scope, .. } => {
@@ -169,7 +182,7 @@ impl Story {
                 if let Some(tale) = self.runners.get_mut(&name) {
                     tale.registered = Some(at);
                 }
-                let text = "registered at GitHub".to_owned();
+                let text = format!("registered at {}", self.forge);
                 let whose = Whose { runner: Some(name), repository: Some(scope), job: None };
                 Some(self.step(at, Kind::Registered, whose, text))
             }
@@ -209,6 +222,15 @@ impl Story {
     fn noted(&mut self, note: Note) -> Option<Step> {
         let Note { at, warn, message, job, repository, runner, pool, reason } = note;
         let Some(runner) = runner else {
+            if let Some(tale) = job.and_then(|job| self.jobs.get_mut(&job))
+                && self.silent
+                && message.starts_with("job queued")
+            {
+                tale.webhook.get_or_insert(at);
+                let whose = Whose { job, ..Whose::default() };
+                let text = "queued → known to the daemon".to_owned();
+                return Some(self.step(at, Kind::Webhook, whose, text));
+            }
             // What it says of jobs is what GitHub has said, unless it warns or refuses.
             let refused = message.strip_prefix("job refused: ").map(str::to_owned);
             let news = warn || refused.is_some() || message.ends_with("well again");

@@ -21,7 +21,8 @@ pub struct Summary {
     /// From a job's being queued to a runner's starting it, in seconds.
     pub median_to_running: Option<f64>,
     pub max_to_running: Option<f64>,
-    pub tokens_minted: usize,
+    /// `None` where the forge does not tell.
+    pub tokens_minted: Option<usize>,
     pub runners_registered: usize,
     pub dispatches: usize,
     /// `None`: it could not be asked.
@@ -77,7 +78,7 @@ impl Summary {
             refused: refusals,
             median_to_running: median(&waits).map(as_seconds),
             max_to_running: waits.last().copied().map(as_seconds),
-            tokens_minted: story.tokens,
+            tokens_minted: (story.tokens > 0).then_some(story.tokens),
             runners_registered: story.registered,
             dispatches,
             left,

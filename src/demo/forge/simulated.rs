@@ -1,7 +1,4 @@
-//! The side where jobs are queued: the simulated GitHub, with its repositories, hooks and jobs.
-//!
-//! `stage.rs` and `play.rs` know a forge by what is public here and by nothing else, so that
-//! another one can take its place. Read next: `news.rs`, what is heard of it.
+//! The simulated GitHub as the demo's forge, with its repositories, hooks and jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -14,9 +11,9 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use url::Url;
 
-use super::agent::random;
-use super::news::News;
-use super::scene::{LABELS, PUBLIC, Part, SERVED};
+use crate::demo::agent::random;
+use crate::demo::news::News;
+use crate::demo::scene::{LABELS, PUBLIC, Part, SERVED};
 use crate::simulated::github::hooks::Logged;
 use crate::simulated::github::{
     Happening, HookSpec, JobSpec, RunSpec, Scope, Server, Status, Visibility,
@@ -25,7 +22,7 @@ use crate::simulated::github::{
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub struct Forge {
+pub struct Simulated {
     server: Server,
     /// Of this run alone, as all secrets here.
     token: SecretString,
@@ -33,7 +30,7 @@ pub struct Forge {
     hooks: Vec<u64>,
 }
 
-impl Forge {
+impl Simulated {
     /// `program` stands in for actions/runner.
     pub async fn start(program: PathBuf) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
@@ -51,10 +48,6 @@ impl Forge {
         Ok(Self { server, token, repositories, hooks: Vec::new() })
     }
 
-    pub fn name(&self) -> &'static str {
-        "GitHub"
-    }
-
     /// What it is and where, for whoever watches.
     pub fn told(&self) -> String {
         format!("simulated, at {}", self.url())
@@ -64,13 +57,7 @@ impl Forge {
         self.server.url()
     }
 
-    /// What the daemon's config says of it. `patient`: it is asked for what no webhook told only
-    /// after a long time.
-    pub fn config(&self, patient: bool) -> String {
-        let sweeps = match patient {
-            true => "sweep_interval = \"12h\"\nfull_sweep_interval = \"24h\"\n",
-            false => "",
-        };
+    pub fn config(&self, sweeps: &str) -> String {
         format!(
             "[github]\napi_url = {:?}\n{sweeps}[[github.credentials]]\nowners = [\"octo\"]\ntoken = {:?}\n",
             self.url(),
@@ -170,11 +157,11 @@ impl Forge {
     }
 
     /// Everything that happens there from now on.
-    pub fn feed(&self) -> Feed {
+    pub fn feed(&self) -> SimulatedFeed {
         let changes = self.server.subscribe();
         let told = self.server.with(|github, _| github.events().len());
         let (server, hooks) = (self.server.clone(), self.hooks.clone());
-        Feed { server, hooks, changes, told, answered: BTreeSet::new() }
+        SimulatedFeed { server, hooks, changes, told, answered: BTreeSet::new() }
     }
 
     pub async fn shutdown(self) {
@@ -183,7 +170,7 @@ impl Forge {
 }
 
 /// What happens at a forge, told once.
-pub struct Feed {
+pub struct SimulatedFeed {
     server: Server,
     hooks: Vec<u64>,
     /// Wakes; what happened is read from the model itself, so that none is missed.
@@ -192,7 +179,7 @@ pub struct Feed {
     answered: BTreeSet<u64>,
 }
 
-impl Feed {
+impl SimulatedFeed {
     /// Waits until there is something new.
     pub async fn changed(&mut self) {
         // An error means that some were missed here, or that it is over.
