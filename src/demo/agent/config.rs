@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use url::Url;
 
-use super::account::Account;
-use super::{AgentError, AgentOptions, Tls};
+use super::{Account, AgentError, AgentOptions, Tls};
 
 /// Three ports on loopback.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +66,8 @@ fn with_tls(folder: &Path, tls: &Tls, account: &Account) -> Result<serde_json::V
     let copy = |from: &Path, name: &str| {
         let to = folder.join(name);
         fs::copy(from, &to).map_err(AgentError::file("copy", from))?;
-        account.own(&to)?;
-        Ok(to)
+        account.give(&to)?;
+        Ok::<_, AgentError>(to)
     };
     Ok(json!({ "tls": {
         "http": true,

@@ -5,7 +5,8 @@
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `observing` what sweeps and listings show, `operator` what people ask for.
+//! `observing` what sweeps and listings show, `operator` what people ask for, `rules` what a
+//! reload changes.
 
 mod asking;
 mod breaker;
@@ -21,6 +22,7 @@ mod job_events;
 mod letting_go;
 mod observing;
 mod operator;
+mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -78,6 +80,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::Pause { pool, until } => fold.pause(&pool, until),
         Event::Resume { pool } => fold.resume_pool(&pool),
         Event::Retry { job } => fold.retry(job),
+        Event::Rules(rules) => fold.new_rules(*rules),
         Event::Observed(observation) => fold.observed(*observation),
         Event::Tick => fold.tick(),
     }
@@ -130,6 +133,8 @@ struct Fold<'a, R> {
     asks: BTreeSet<ClassKey>,
     /// Runners that ended in this step; their last rows are still to be written.
     gone: Vec<Runner>,
+    /// Somebody became alive or ceased to be: who waits for room may wait for another reason.
+    room_changed: bool,
 }
 
 impl<'a, R: Rng> Fold<'a, R> {
@@ -144,6 +149,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             classes: BTreeSet::new(),
             asks: BTreeSet::new(),
             gone: Vec::new(),
+            room_changed: false,
         }
     }
 
@@ -164,7 +170,9 @@ impl<'a, R: Rng> Fold<'a, R> {
     /// Changes a runner, if it is still there, and sees to it that its row is written.
     fn change(&mut self, name: &RunnerName, change: impl FnOnce(&mut Runner)) {
         if let Some(runner) = self.state.runners.get_mut(name) {
+            let was_alive = runner.is_alive();
             change(runner);
+            self.room_changed |= runner.is_alive() != was_alive;
             self.runners.insert(name.clone());
             let class = runner.class.clone();
             self.touch(&class);
@@ -190,6 +198,7 @@ impl<'a, R: Rng> Fold<'a, R> {
     fn end_runner(&mut self, name: &RunnerName, reason: &str) {
         self.state.set_clock(name, None);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
+        self.room_changed |= runner.is_alive();
         runner.state = RunnerState::Gone;
         runner.reason = Some(reason.to_owned());
         runner.ended_at = Some(self.now);
@@ -259,6 +268,9 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.refresh(&key);
         }
         self.fill_room();
+        if self.room_changed {
+            self.classes.extend(self.state.hungry.iter().cloned());
+        }
         for key in std::mem::take(&mut self.classes) {
             self.record_reason(&key);
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
