@@ -38,8 +38,8 @@ impl Root {
         let (built, stripped) = (env!("CARGO_BIN_EXE_roustabout"), root.join(&BINARY[1..]));
         run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(built));
         for word in run(Command::new("ldd").arg(&stripped)).split_whitespace() {
-            if word.starts_with('/') {
-                let copy = root.join(&word[1..]);
+            if let Some(inside) = word.strip_prefix('/') {
+                let copy = root.join(inside);
                 fs::create_dir_all(copy.parent().unwrap()).unwrap();
                 fs::copy(word, copy).unwrap();
             }
