@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use self::children::Listed;
 use crate::config::Settings;
 use crate::engine::Asking;
-use crate::forge::Forges;
+use crate::forge::{Forges, Round};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
 use crate::store::Store;
@@ -120,6 +120,7 @@ impl Reconciler {
     ) -> bool {
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by_key(|name| name.to_lowercase());
+        let round = Arc::new(Round::default());
         let mut whole = true;
         let mut tasks: JoinSet<(String, sweep::Memory, Result<Observation, String>)> =
             JoinSet::new();
@@ -130,7 +131,7 @@ impl Reconciler {
             {
                 let memory = memories.remove(&name).unwrap_or_default();
                 let forges = self.forges.clone();
-                tasks.spawn(async move { sweep::look(forges, name, memory).await });
+                tasks.spawn(sweep::look(forges, name, memory, round.clone()));
             }
             let Some(done) = tasks.join_next().await else { return whole };
             // A look that panicked has no result; the next sweep looks again.
