@@ -4,6 +4,7 @@
 //! decided here. Read next: `repository.rs`, `job.rs`.
 
 mod account;
+mod gitea;
 mod hook;
 mod job;
 mod repository;
@@ -15,6 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 pub(super) use account::{authenticated_user, full_organization};
+pub(super) use gitea::pull_request;
 pub(super) use hook::{delivery, delivery_item, hook, ping};
 pub(super) use job::{job, job_event};
 pub(super) use repository::{full as full_repository, repository};
