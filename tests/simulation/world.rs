@@ -195,8 +195,9 @@ impl World {
             return;
         }
         let (github, nomad) = self.told;
+        let forge = if self.is_gitea() { "gitea" } else { "github" };
         for happening in &self.github.events()[github..] {
-            self.story.tell(happening.at, "github", || happening.what.to_string());
+            self.story.tell(happening.at, forge, || happening.what.to_string());
         }
         for happening in &self.nomad.events()[nomad..] {
             self.story.tell(happening.at, "nomad", || happening.what.to_string());
