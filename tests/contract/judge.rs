@@ -256,7 +256,7 @@ impl Exchange {
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         body["message"].is_string()
             && body["documentation_url"].is_string()
-            && (body["status"] == self.status.to_string() || self.status < 400)
+            && (body["status"] == self.status.to_string().as_str() || self.status < 400)
             && self.content_type.starts_with("application/json")
     }
 }
