@@ -117,7 +117,7 @@ fn what_cannot_be_is_said_and_leaves_nothing() {
 
 /// Runs it on a terminal of that size; everything that it wrote there.
 fn on_a_terminal(mut command: Command, columns: u16, rows: u16) -> Vec<u8> {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
     let name = ptsname(&ours, Vec::new()).unwrap();

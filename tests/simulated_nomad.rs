@@ -38,6 +38,7 @@ fn client(address: &str) -> Client {
         namespace: "default".to_owned(),
         region: None,
         token: None,
+        token_file: None,
         ca_cert_pem: None,
         client_identity_pem: None,
         tls_server_name: None,
@@ -156,7 +157,7 @@ fn job(id: &str, payload: &str, script: &str) -> Value {
                 "DispatchPayload": {"File": "given"},
                 "Env": {"SHARED": "${NOMAD_ALLOC_DIR}/x"},
                 "Resources": {"CPU": 50, "MemoryMB": 32},
-                "KillTimeout": 4_000_000_000_i64, "KillSignal": "SIGINT",
+                "KillTimeout": 20_000_000_000_i64, "KillSignal": "SIGINT",
             }],
         }],
     })
@@ -360,7 +361,7 @@ impl Cluster {
         // It takes a moment to end, and says that it was told to; its own child never would.
         let (mark, pid) = (self.folder.join("ended"), self.folder.join("pid"));
         let script = format!(
-            "trap 'sleep 1; echo told > {mark}; exit 0' INT\n\
+            "trap 'sleep 3; echo told > {mark}; exit 0' INT\n\
              sleep 600 & echo $! > {pid}\nwhile true; do sleep 0.1; done",
             mark = mark.display(),
             pid = pid.display(),
@@ -373,8 +374,12 @@ impl Cluster {
         })
         .await;
         nomad.stop(place, &child).await.unwrap();
-        let stopped = nomad.job(place, &child).await.unwrap();
-        assert_eq!((stopped.stop, stopped.status), (true, JobStatus::Dead), "at once");
+        assert!(nomad.job(place, &child).await.unwrap().stop);
+        // Long before its task has ended.
+        until("its job is dead", LIMIT, async || {
+            self.status(&child).await.status == JobStatus::Dead
+        })
+        .await;
         assert_eq!(self.status(&child).await.allocations[0].client_status, ClientStatus::Running);
         self.until_allocation_is(&child, &ClientStatus::Complete).await;
         assert_eq!(fs::read_to_string(&mark).unwrap(), "told\n");

@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -102,6 +104,8 @@ pub fn assert_figures(steps: &[Value], jobs: usize) {
     for left in ["dispatches_alive", "runners_registered", "runners_in_ledger"] {
         assert_eq!(summary["left"][left], 0, "{summary}");
     }
+    // At least one for each job that ran, and one for the one that waited.
+    assert!(summary["dispatches"].as_u64().unwrap() > jobs as u64, "{summary}");
     assert!(summary["median_to_running"].as_f64().unwrap() > 0.0);
 
     let of = |kind: &'static str| steps.iter().filter(move |step| step["step"] == kind);
@@ -114,18 +118,30 @@ pub fn assert_figures(steps: &[Value], jobs: usize) {
     assert!(why["text"].as_str().unwrap().contains("is public"), "{why}");
 }
 
-/// A demo that runs, its steps read as they come.
+/// A demo that runs, its steps read as they come. It is killed when it is dropped, and after
+/// [`LONGEST`], so that nobody waits for ever for a step that does not come.
 pub struct Running {
-    pub child: Child,
+    child: Option<Child>,
     steps: Lines<BufReader<ChildStdout>>,
+    /// Closed when it is over.
+    _over: Sender<()>,
 }
+
+const LONGEST: Duration = Duration::from_secs(240);
 
 impl Running {
     pub fn start(mut command: Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let steps = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, steps }
+        let (over, waits) = channel::<()>();
+        let process = child.id();
+        std::thread::spawn(move || {
+            if waits.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+                signal(process, "KILL");
+            }
+        });
+        Self { child: Some(child), steps, _over: over }
     }
 
     /// Reads on until there is one of this kind, and gives it.
@@ -140,11 +156,21 @@ impl Running {
     }
 
     /// Ends it by a signal; its last step, and how it ended.
-    pub fn end(self, by: &str) -> (Option<Value>, Output) {
-        signal(self.child.id(), by);
-        let last = self.steps.map_while(Result::ok).last();
+    pub fn end(mut self, by: &str) -> (Option<Value>, Output) {
+        let child = self.child.take().unwrap();
+        signal(child.id(), by);
+        let last = self.steps.by_ref().map_while(Result::ok).last();
         let last = last.map(|line| serde_json::from_str(&line).unwrap());
-        (last, self.child.wait_with_output().unwrap())
+        (last, child.wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -156,7 +182,7 @@ pub fn assert_keeps(command: Command) {
     let send = kept["send"].as_str().unwrap();
     let sent = Command::new("/bin/sh").args(["-c", send]).env_clear().output().unwrap();
     let answer = String::from_utf8_lossy(&sent.stdout);
-    assert!(answer.contains("202"), "{answer} {}", errors(&sent));
+    assert!(answer.starts_with("202 "), "{answer} {}", errors(&sent));
     let ended = running.until("completed");
     assert_eq!(ended["job"], kept["job"], "{ended}");
     assert!(ended["text"].as_str().unwrap().starts_with("completed: success"), "{ended}");
