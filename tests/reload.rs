@@ -392,6 +392,7 @@ mod around {
             namespace: "ci".to_owned(),
             region: None,
             token: None,
+            token_file: None,
             ca_cert_pem: None,
             client_identity_pem: None,
             tls_server_name: None,
