@@ -11,6 +11,8 @@ mod credential;
 mod finding;
 mod gitea;
 mod hooks;
+mod listed;
+mod minting;
 mod nomad;
 mod plan;
 mod pool_job;
@@ -45,7 +47,7 @@ pub async fn check(loaded: &Loaded, nomad: anyhow::Result<Client>) -> Report {
     let path = settings.store.path.clone();
     // A network file system may hang.
     let store = at_once::within("store", "is its file system in order?", async move {
-        tokio::task::spawn_blocking(move || vec![store::check(&path)]).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || store::check(&path)).await.unwrap_or_default()
     });
     let (store, forge, nomad) =
         tokio::join!(store, forge(settings.clone()), nomad::check(settings.clone(), nomad));

@@ -1,18 +1,24 @@
 //! One repository or organization that a pool names: is it there, does the policy take it, may
-//! the token do there what serving needs. Only reads: whether a token may *write* (mint a
-//! registration token) is as good as shown by listing runners, which the same permission allows.
+//! the token do there what serving needs. Whether it may register runners is `minting`'s.
 
 use super::finding::Finding;
 use super::hooks;
+use super::minting::Minting;
 use super::plan::Named;
 use crate::config::{ScopeKind, Settings};
+use crate::forge::owner_of;
 use crate::github::{Client, Error, Operation, RunnersOf, permission_for};
 use crate::ledger::matching::RepositoryGlobs;
 
 /// Asked for by name, so that the answer is one page however many runners there are.
 const NOBODY: &str = "roustabout-check";
 
-pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> Vec<Finding> {
+pub async fn repository(
+    client: &Client,
+    named: &Named,
+    settings: &Settings,
+    minting: &Minting,
+) -> Vec<Finding> {
     let name = named.name.as_str();
     let subject = format!("github {name}");
     let found = match client.repository(name).await {
@@ -58,7 +64,12 @@ pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> 
     );
     let mut can = Vec::new();
     match runners {
-        Some(Ok(_)) => can.push("its runners"),
+        Some(Ok(_)) => {
+            can.push("its runners");
+            if !found.archived {
+                findings.extend(minting.once(client, of).await);
+            }
+        }
         Some(Err(error)) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             let admin = found.permissions.is_none_or(|permissions| permissions.admin);
@@ -74,12 +85,20 @@ pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> 
         Err(error) => findings.push(refused(&subject, &error, Operation::Runs, name)),
     }
     if !can.is_empty() {
-        let message = format!("the token reads {} (minting is not tried)", can.join(" and "));
+        let message = format!("the token reads {}", can.join(" and "));
         findings.push(Finding::ok(&subject, message));
     }
     match hooks {
-        Some(Ok(hooks)) => {
-            findings.push(hooks::judge(&subject, &found, &settings.webhook.path, &hooks));
+        Some(Ok(mut hooks)) => {
+            let organization = match found.owned_by_organization && !hooks.iter().any(hooks::tells)
+            {
+                true => client.organization_hooks(owner_of(&found.full_name)).await.ok(),
+                false => None,
+            };
+            let all_seen = !found.owned_by_organization || organization.is_some();
+            hooks.extend(organization.unwrap_or_default());
+            let path = &settings.webhook.path;
+            findings.push(hooks::judge(&subject, &found, path, &hooks, all_seen));
         }
         // Serving needs no such permission.
         Some(Err(Error::Forbidden { .. } | Error::NotFound { .. })) => findings.push(Finding::ok(
@@ -132,14 +151,14 @@ pub(super) fn pool_names(named: &Named, settings: &Settings) -> String {
     format!("pool {}", names.join(", "))
 }
 
-pub async fn organization(client: &Client, name: &str) -> Finding {
+pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec<Finding> {
     let subject = format!("github {name}");
     let of = RunnersOf::Organization(name);
     match client.runners(of, Some(NOBODY)).await {
-        Ok(_) => Finding::ok(
-            subject,
-            "the token reads the organization's runners (minting is not tried)",
-        ),
+        Ok(_) => {
+            let reads = Finding::ok(subject, "the token reads the organization's runners");
+            [reads].into_iter().chain(minting.once(client, of).await).collect()
+        }
         Err(error) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
@@ -147,12 +166,12 @@ pub async fn organization(client: &Client, name: &str) -> Finding {
                     "; a personal account has no runners of its own: scope = \"repository\" serves it",
                 );
             }
-            finding
+            vec![finding]
         }
     }
 }
 
-fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
+pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
     let needs = permission_for(operation);
     let message = error.to_string();
     match error {

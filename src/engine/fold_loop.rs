@@ -190,7 +190,7 @@ impl FoldLoop {
 
     /// What follows from the new rules is carried out by the new setup already.
     fn renew(&mut self, setup: &Setup) {
-        self.health.start_anew();
+        self.health = self.health.start_anew();
         self.workers.renew(setup, self.health.clone());
         self.grace = setup.settings.shutdown_grace;
     }
@@ -248,7 +248,8 @@ impl FoldLoop {
         }
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
-            self.helpers.start(&setup, children::places(&setup, &self.state));
+            let places = children::places(&setup, &self.state);
+            self.helpers.start(&setup, places, self.health.clone(), self.early.is_none());
         }
         for reply in replies {
             // Whoever asked may have gone.

@@ -44,8 +44,8 @@ pub struct Reconciler {
     pub hand: webhook::Hand,
     pub events: mpsc::UnboundedSender<Event>,
     pub asking: Asking,
-    /// Another did the same until just now: hiring has begun already.
-    pub after_reload: bool,
+    /// Another has listed the children since the start: hiring has begun already.
+    pub listed: bool,
 }
 
 impl Reconciler {
@@ -66,8 +66,8 @@ impl Reconciler {
         let mut next_full = Instant::now();
         let mut first = true;
         // Before the sweep, so that nobody is hired for a job whose runner is there already.
-        while matches!(self.list_children(!self.after_reload).await, Listed::No | Listed::Unplaced)
-            && !self.after_reload
+        while matches!(self.list_children(!self.listed).await, Listed::No | Listed::Unplaced)
+            && !self.listed
         {
             tokio::time::sleep(LIST_AGAIN).await;
         }

@@ -108,7 +108,7 @@ pub async fn jobs_are_known_by_id_and_by_run(stage: &mut impl Stage) {
     let (run, id) = stage.push().await;
     let one = job(stage, id).await;
     let of_run = stage.forge().jobs_of_run(APP, run).await.unwrap();
-    assert_eq!(of_run, [one.clone()]);
+    assert_eq!(of_run, std::slice::from_ref(&one));
     assert_eq!((one.id, one.run, one.status), (id, run, JobStatus::Queued));
     assert!(one.created_at.is_some() && one.url.is_some(), "{one:?}");
     assert_eq!(stage.forge().job(APP, JobId(4_000_000_000)).await.unwrap(), None);

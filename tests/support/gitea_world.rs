@@ -38,7 +38,8 @@ impl GiteaParts {
             tokio::join!(gitea::start(), Agent::start(AgentOptions::new(nomad_binary())));
         let agent = agent.unwrap();
         let nomad = client(&agent);
-        runner_job::register_for_gitea(&nomad, PARENT, gitea.runner_program()).await.unwrap();
+        let program = gitea.runner_program();
+        runner_job::register_for_gitea(&nomad, PARENT, program, runner_job::MEMORY).await.unwrap();
         let outside = tempfile::tempdir().unwrap();
         // The agent, and so the steps, may be another user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
@@ -237,6 +238,19 @@ impl GiteaWorld {
                 assert!(log.contains(&line), "the log of job {id}:\n{log}");
             }
         }
+    }
+
+    /// Waits until every job of the run has told Gitea's log that it is at work.
+    pub async fn until_logged(&self, repository: &str, run: u64) {
+        until("the logs have come", LIMIT, async || {
+            let mut logged = true;
+            for job in self.jobs(repository, run).await {
+                let log = self.owner.log(repository, job["id"].as_u64().unwrap()).await;
+                logged &= log.is_ok_and(|log| log.contains("is at work\n"));
+            }
+            logged
+        })
+        .await;
     }
 
     /// No child is alive, no runner registered, no process of one at work, and the daemon's ledger

@@ -31,5 +31,5 @@ pub use http::Server;
 pub use kind::Kind;
 pub use model::{GitHub, Knobs, Millis};
 pub use repositories::Visibility;
-pub use runs::{Conclusion, Head, JobSpec, RunSpec, Status};
+pub use runs::{Conclusion, Head, Job, JobSpec, RunSpec, Status};
 pub use tokens::{Level, Scope};

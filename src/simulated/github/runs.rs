@@ -60,6 +60,8 @@ pub struct JobSpec {
     pub needs_environment: bool,
     /// It `needs` all jobs before it in its run: played for Gitea alone, which tells of it at once.
     pub needs_others: bool,
+    /// Its last step has `if: always()`.
+    pub cleans_up: bool,
 }
 
 impl JobSpec {
@@ -73,6 +75,7 @@ impl JobSpec {
             conclusion: Conclusion::Success,
             needs_environment: false,
             needs_others: false,
+            cleans_up: false,
         }
     }
 
@@ -97,6 +100,12 @@ impl JobSpec {
     #[must_use]
     pub fn needing_others(mut self) -> Self {
         self.needs_others = true;
+        self
+    }
+
+    #[must_use]
+    pub fn cleaning_up(mut self) -> Self {
+        self.cleans_up = true;
         self
     }
 }
@@ -201,6 +210,8 @@ pub struct Job {
     pub started_at: Option<Millis>,
     pub completed_at: Option<Millis>,
     pub runner: Option<RanOn>,
+    /// The steps that its runner says to have begun.
+    pub steps_begun: Vec<String>,
     /// The runner it is given to, until that one has ended it.
     pub(super) assigned: Option<u64>,
     pub(super) cancel_requested: bool,
