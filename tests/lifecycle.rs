@@ -199,6 +199,69 @@ async fn a_busy_one_stopped_by_hand() {
     assert_eq!(world.children().await.len(), 1, "nobody is hired for a job that has run");
 }
 
+/// Older than `max_lifetime`: who is busy is told of and left alone, who is idle is let go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_that_lasts_too_long() {
+    let parts = Parts::start().await;
+    register_script(&parts.nomad, "idle", "exec sleep 600").await;
+    let short = "delivery = \"payload\"\nmax_lifetime = \"4s\"\nrelease_grace = \"1s\"";
+    let plan = Plan { pool: format!("{short}\n{}", pool("idle", "idle", short)), ..with("") };
+    let mut world = Proxied::around(parts, plan).await;
+    world.daemon.start().await;
+    until_swept(&world).await;
+    let busy = world.queue(world.lib, 1, 9_000);
+    let waits = world.queue_for("idle", world.app, 1);
+    until("it is hired for", LIMIT, async || ever(&world, "idle").await == 1).await;
+    let child = world.child(&children_of(&world, "idle").await[0].id).await;
+    let id = world.register_by_hand(child["Meta"]["runner_name"].as_str().unwrap());
+    until_logged(&world, "older than max_lifetime, and not busy").await;
+    until("its registration is deleted", LIMIT, async || {
+        world.github.with(|github, _| github.runner(id).is_none())
+    })
+    .await;
+    until("it is stopped, and another is hired", LIMIT, async || {
+        ever(&world, "idle").await >= 2 && standing(&world, "idle").await <= 1
+    })
+    .await;
+    world.cancel(&waits);
+    until("nobody of it is left", LIMIT, async || {
+        for child in children_of(&world, "idle").await.iter().filter(|child| !child.stop) {
+            world.stop_by_hand(&child.id).await;
+        }
+        standing(&world, "idle").await == 0
+    })
+    .await;
+    world.each_ran_once(&busy, LIMIT).await;
+    assert!(world.daemon.log().contains("runner is older than max_lifetime"));
+    assert_eq!(ever(&world, PARENT).await, 1, "who is at work is left alone");
+}
+
+/// `nomad alloc stop` of one at work: its job fails, Nomad starts the same child again, and that
+/// one registers under the same name. It is let go, or has the next job: nothing is doubled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_allocation_of_the_same_child() {
+    let world = Proxied::planned(with("")).await;
+    until_swept(&world).await;
+    let jobs = world.queue(world.app, 1, 30_000);
+    let so = world
+        .github
+        .until(LIMIT, |github| github.job(jobs[0]).unwrap().status == Status::InProgress);
+    so.await.unwrap();
+    let first = world.nomad_get("/v1/allocations").await[0]["ID"].as_str().unwrap().to_owned();
+    world.nomad_send("PUT", &format!("/v1/allocation/{first}/stop"), Value::Null).await;
+    until("there is a second allocation", LIMIT, async || {
+        world.nomad_get("/v1/allocations").await.as_array().unwrap().len() == 2
+    })
+    .await;
+    let next = world.queue(world.app, 1, 300);
+    world.until_nothing_is_left(LIMIT).await;
+    world.github.with(|github, _| {
+        assert_ne!(github.job(jobs[0]).unwrap().conclusion.unwrap().as_str(), "success");
+        assert_eq!(github.job(next[0]).unwrap().conclusion.unwrap().as_str(), "success");
+    });
+    assert!(world.children().await.len() <= 2, "nobody was hired for the job that has run");
+}
+
 /// The drain ends what waits on the node; after it everything is as before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_drained_and_back_while_nomad_forgets() {

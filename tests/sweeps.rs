@@ -8,7 +8,7 @@ mod support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::{DeliveryFaults, HookSpec, Scope, Status};
+use roustabout::simulated::github::{DeliveryFaults, HookSpec, Scope, Status, Visibility};
 use support::daemon::SECRET;
 use support::proxied::Proxied;
 use support::proxy::Fate;
@@ -229,30 +229,41 @@ async fn what_an_organizations_hook_failed_to_deliver_is_fetched() {
     }
 }
 
-/// Several sweeps, and the user whose token it is has spent nothing.
+/// Whole sweeps over 200 repositories, and the user whose token it is has spent nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_sweep_costs_nothing() {
-    let world = Proxied::planned(often()).await;
+    let mut world = Proxied::prepared(often()).await;
     let url = world.daemon.url();
     let user = world.github.with(|github, now| {
         let octo = github.account("octo").unwrap().id;
         github.add_hook(Scope::Organization(octo), HookSpec::new(&url, SECRET), now);
+        for number in 0..198 {
+            github.add_repository(&format!("octo/quiet-{number}"), Visibility::Private, now);
+        }
         github.account("octocat").unwrap().id
     });
+    world.daemon.start().await;
     let jobs = world.queue(world.app, 1, 200);
     world.each_ran_once(&jobs, LIMIT).await;
+    let asked = || {
+        let last = world.github_proxy.count("GET", "/repos/octo/quiet-99/actions/runners?");
+        (last, world.github_proxy.total())
+    };
+    let sweeps = async |count: usize| {
+        let wanted = asked().0 + count;
+        until("whole sweeps have gone by", LIMIT, async || asked().0 >= wanted).await;
+    };
     // What has just changed is looked at once more.
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let spent = || world.github.with(|github, now| github.standing(user, now).used);
-    let asked = || world.github_proxy.total();
-    let before = (spent(), asked());
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    let (points, requests) = (spent() - before.0, asked() - before.1);
-    let paid: Vec<String> = world.github.with(|github, now| {
-        let late = github.requests().iter().filter(|one| one.at > now - 8_000 && one.status != 304);
+    sweeps(2).await;
+    let spent = || world.github.with(|github, now| (github.standing(user, now).used, now));
+    let (before, (used, since)) = (asked().1, spent());
+    sweeps(2).await;
+    let (points, requests) = (spent().0 - used, asked().1 - before);
+    let paid: Vec<String> = world.github.with(|github, _| {
+        let late = github.requests().iter().filter(|one| one.at > since && one.status != 304);
         late.map(|one| format!("{} {} {}", one.method, one.path, one.status)).collect()
     });
-    assert!(requests > 30, "only {requests} requests: did it sweep?");
+    assert!(requests > 2000, "only {requests} requests: did it sweep?");
     assert_eq!(points, 0, "{requests} requests, paid: {paid:#?}");
 }
 

@@ -15,6 +15,7 @@ pub mod observation;
 pub mod policy;
 pub mod pool;
 pub mod repository;
+mod robots;
 pub mod runner;
 pub mod runner_name;
 pub mod state;

@@ -7,9 +7,9 @@ use super::{JobReport, Repository, RepositoryId, Time};
 
 #[derive(Debug, Clone)]
 pub enum Observation {
-    /// All jobs of a repository's unfinished runs. Who is open and missing is asked for by id,
-    /// for listings lag.
-    Swept { repository: Box<Repository>, reports: Vec<JobReport> },
+    /// All jobs of a repository's unfinished runs, as they were at `began` or later. Who was
+    /// known by then, is open and missing is asked for by id, for listings lag.
+    Swept { repository: Box<Repository>, reports: Vec<JobReport>, began: Time },
     /// GitHub does not let us see this repository: it counts as answered, and its own classes
     /// are left alone.
     SweepRefused { repository: Option<RepositoryId>, full_name: String, reason: String },

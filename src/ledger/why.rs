@@ -115,5 +115,13 @@ fn at_capacity(state: &State, key: &ClassKey, pool: &super::Pool) -> String {
             key.pool, pool.max_runners
         );
     }
-    format!("at capacity: all {} runners are in use ([runners] max)", state.rules.max)
+    if alive().count() >= state.rules.max as usize {
+        return format!("at capacity: all {} runners are in use ([runners] max)", state.rules.max);
+    }
+    if state.robots_have_theirs(key, pool) {
+        return "its jobs are robots', and the repository's robots have the runners that they get \
+                while people wait elsewhere (robots_per_repository)"
+            .to_owned();
+    }
+    "its turn comes next".to_owned()
 }

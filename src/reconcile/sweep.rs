@@ -7,7 +7,7 @@ use super::{refuses, repository};
 use crate::engine::{Forges, report};
 use crate::github::{Client, Conditional, Error, Run};
 use crate::ledger::observation::Observation;
-use crate::ledger::{JobReport, Repository};
+use crate::ledger::{JobReport, Repository, Time};
 
 /// A run in any of these may hold jobs that wait. Jobs are queued inside runs that are in
 /// progress too (slang#11143), and in pending ones (cap-evolve#228).
@@ -60,6 +60,7 @@ fn refused(memory: &Memory, name: &str, reason: String) -> Observation {
 
 impl Memory {
     async fn look(&mut self, client: &Client, name: &str) -> Result<Observation, Error> {
+        let began = Time::from(jiff::Timestamp::now());
         let known = match &self.repository {
             Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
             known => {
@@ -105,6 +106,6 @@ impl Memory {
             }
         }
         let reports = self.jobs.values().flat_map(|(_, reports)| reports.iter().cloned()).collect();
-        Ok(Observation::Swept { repository: Box::new(known), reports })
+        Ok(Observation::Swept { repository: Box::new(known), reports, began })
     }
 }

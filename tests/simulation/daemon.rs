@@ -52,10 +52,10 @@ pub struct Daemon {
 }
 
 #[derive(Default)]
-struct Batch {
-    records: Vec<Record>,
-    requests: Vec<Request>,
-    notes: Vec<Note>,
+pub struct Batch {
+    pub records: Vec<Record>,
+    pub requests: Vec<Request>,
+    pub notes: Vec<Note>,
 }
 
 impl Daemon {
@@ -200,6 +200,7 @@ impl World {
             false => self.draw(least, 20 * least),
         };
         self.check_ledger();
+        self.check_secrets(&batch);
         if let Some(daemon) = &mut self.daemon {
             daemon.writing = Some(batch);
             self.agenda.enter(self.now + takes, Act::Written { life: self.life });

@@ -1,21 +1,39 @@
 //! The webhooks' way: from GitHub through the door into the inbox, or into nothing.
 //!
-//! As `webhook::door`: read, keep, and only then answer 2xx.
+//! As `webhook::door`: verify, read, keep, and only then answer 2xx.
+
+use std::sync::Arc;
 
 use rand::Rng;
 use roustabout::simulated::github::hooks::{Delivery, Outcome};
 use roustabout::simulated::github::model::SECOND;
 use roustabout::store;
 use roustabout::webhook::read_workflow_job;
+use roustabout::webhook::signature::{Secrets, sign};
+use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::agenda::Act;
 use crate::troubles::Trouble;
 use crate::world::World;
 
+/// What the hooks sign with.
+pub const SECRET: &str = "It's a Secret to Everybody";
+const FORGED: &str = "forged-";
+
 impl World {
     pub fn arrive(&mut self, delivery: Delivery) {
         if self.daemon.is_none() {
             return self.answered(delivery, None);
+        }
+        if self.strikes(Trouble::Forgers, 0.1) {
+            self.forge(&delivery);
+        }
+        let secrets = Secrets::new(SecretString::from(SECRET), None);
+        let header = delivery.headers.iter().find(|(name, _)| name == "X-Hub-Signature-256");
+        let signature = header.map(|(_, value)| value.as_bytes());
+        if !secrets.signed(signature, delivery.body.as_bytes()) {
+            return self.answered(delivery, Some(401));
         }
         if delivery.event != "workflow_job" {
             return self.answered(delivery, Some(200));
@@ -53,8 +71,42 @@ impl World {
     }
 
     fn answered(&mut self, delivery: Delivery, status_code: Option<u16>) {
+        if delivery.guid.starts_with(FORGED) {
+            return;
+        }
         let outcome = Outcome { status_code, ..Outcome::default() };
         self.github.delivered(delivery, outcome, self.now);
+    }
+
+    /// Tells of a job that GitHub does not have: with the signature of another body, another
+    /// secret's, or none.
+    fn forge(&mut self, real: &Delivery) {
+        let Ok(mut payload) = serde_json::from_str::<Value>(&real.payload) else { return };
+        let Some(job) = payload["workflow_job"]["id"].as_u64() else { return };
+        payload["action"] = "queued".into();
+        payload["workflow_job"]["id"] = (job + 1_000_000_000).into();
+        payload["workflow_job"]["status"] = "queued".into();
+        let body: Arc<str> = payload.to_string().into();
+        let mut forged = Delivery {
+            guid: format!("{FORGED}{}", self.rng.random::<u64>()),
+            event: "workflow_job".to_owned(),
+            body: body.clone(),
+            payload: body.clone(),
+            ..real.clone()
+        };
+        let signed = |name: &str| name == "X-Hub-Signature-256";
+        match self.rng.random_range(0..3) {
+            0 => forged.headers.retain(|(name, _)| !signed(name)),
+            1 => {
+                let guess = sign(&SecretString::from("guessed"), body.as_bytes());
+                for (_, value) in forged.headers.iter_mut().filter(|(name, _)| signed(name)) {
+                    value.clone_from(&guess);
+                }
+            }
+            // The signature that the real one had.
+            _ => {}
+        }
+        self.agenda.enter(self.now, Act::Arrive(Box::new(forged)));
     }
 
     /// Somebody has GitHub deliver again what failed: the daemon cannot yet.

@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use roustabout::ledger::effect::{DispatchOrder, Target};
-use roustabout::ledger::{Job, JobStatus, Request, RunnerName, ScopeKey, State, Visibility};
+use roustabout::ledger::state::NomadState;
+use roustabout::ledger::{
+    ClassKey, Job, JobStatus, Request, RunnerName, ScopeKey, State, Visibility,
+};
 use roustabout::simulated::github::model::{MINUTE, SECOND};
 use roustabout::simulated::github::{GitHub, Head};
-use roustabout::simulated::nomad::JobKey;
+use roustabout::simulated::nomad::{DispatchCall, JobKey};
 
+use crate::calls::TOKEN;
+use crate::daemon::Batch;
+use crate::door::SECRET;
 use crate::follower::NAMESPACE;
 use crate::troubles::Trouble;
 use crate::watching::Watching;
@@ -33,6 +39,10 @@ impl World {
             }
             if waiting > 0 && class.reason.is_none() {
                 watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
+            }
+            if let Some(reason) = class.reason.as_deref().filter(|why| !is_true(state, key, why)) {
+                watching
+                    .broken(|| format!("{waiting} jobs of {key:?} wait, and not for: {reason}"));
             }
         }
         for job in state.jobs.values().filter(|job| job.report.status == JobStatus::Queued) {
@@ -105,6 +115,30 @@ impl World {
                 self.watching
                     .broken(|| format!("the row of {} is open, and nobody knows it", row.name));
             }
+        }
+    }
+
+    /// Nothing that people or disks get to see holds a credential.
+    pub fn check_secrets(&mut self, batch: &Batch) {
+        let Some(daemon) = &self.daemon else { return };
+        let tokens = daemon.tokens.values().map(|(secret, _)| secret.as_str());
+        let tokens: Vec<&str> = tokens.chain([TOKEN, SECRET]).collect();
+        let seen = batch.notes.iter().map(|note| format!("{note:?}"));
+        let sent = batch.requests.iter().map(|request| format!("{request:?}"));
+        let kept = batch.records.iter().map(|record| format!("{record:?}"));
+        for text in seen.chain(sent).chain(kept) {
+            if tokens.iter().any(|token| text.contains(token)) {
+                self.watching.broken(|| format!("a credential is in sight: {text}"));
+                return;
+            }
+        }
+    }
+
+    /// Whoever may list jobs in Nomad sees meta; the payload takes a right of its own.
+    pub fn check_meta(&mut self, call: &DispatchCall) {
+        let Some(secret) = &call.payload else { return };
+        if let Some((key, _)) = call.meta.iter().find(|(_, value)| value.contains(secret)) {
+            self.watching.broken(|| format!("a credential is in sight: meta key {key}"));
         }
     }
 
@@ -244,6 +278,38 @@ impl World {
     }
 }
 
+/// Whether what a reason claims is so at this moment.
+fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
+    let says = |text| reason.contains(text);
+    let alive = || state.runners.values().filter(|runner| runner.is_alive());
+    let of_pool = || alive().filter(|runner| runner.class.pool == key.pool);
+    let here = || of_pool().filter(|runner| runner.class.scope == key.scope);
+    let pool = state.rules.pool(&key.pool);
+    let reaches = |count: usize, cap: Option<u32>| cap.is_some_and(|cap| count >= cap as usize);
+    if says("([runners] max)") {
+        reaches(alive().count(), Some(state.rules.max))
+    } else if says("(max_runners)") {
+        reaches(of_pool().count(), pool.map(|pool| pool.max_runners))
+    } else if says("(max_runners_per_repository)") {
+        reaches(here().count(), pool.and_then(|pool| pool.max_runners_per_repository))
+    } else if says("its turn comes next") {
+        // Who could be hired has been.
+        false
+    } else if says("no longer in the config") {
+        pool.is_none()
+    } else if says("is paused") {
+        state.pauses.contains_key(&key.pool)
+    } else if says("Nomad cannot be reached") || says("first listing") {
+        !matches!(state.nomad, NomadState::Listed)
+    } else if says("a registration token") {
+        state.credentials.contains_key(&key.scope)
+    } else if says("Nomad refused the dispatch") {
+        state.refusals.contains_key(&key.pool)
+    } else {
+        true
+    }
+}
+
 fn stranger(
     github: &GitHub,
     always_public: u64,
@@ -260,6 +326,9 @@ fn stranger(
         }
     }
     let cause = order.cause.as_ref().map(Job::id)?;
-    let run = github.job(cause.0).and_then(|job| github.run(job.run))?;
+    let Some(job) = github.job(cause.0) else {
+        return Some(format!("job {cause}, which GitHub does not have"));
+    };
+    let run = github.run(job.run)?;
     (run.spec.head != Head::Same).then(|| format!("job {cause} of a fork"))
 }

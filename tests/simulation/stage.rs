@@ -13,6 +13,7 @@ use roustabout::simulated::nomad::nodes::NodeSpec;
 use roustabout::simulated::nomad::{JobKey, JobSpec, jobs::Disconnect};
 
 use crate::calls::TOKEN;
+use crate::door::SECRET;
 use crate::follower::NAMESPACE;
 use crate::troubles::Trouble;
 use crate::world::World;
@@ -43,8 +44,7 @@ impl World {
         }
         self.setting.public = self.github.add_repository("octo/site", Visibility::Public, now);
         self.setting.organization = organization;
-        // Nobody checks signatures here, so none are made.
-        let hook = HookSpec { secret: None, ..HookSpec::new("http://daemon.test/webhook", "") };
+        let hook = HookSpec::new("http://daemon.test/webhook", SECRET);
         let scope = Scope::Organization(organization);
         self.setting.hooks = vec![self.github.add_hook(scope, hook.clone(), now)];
         if self.weather.has(Trouble::WebhooksDoubled) {

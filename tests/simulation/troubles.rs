@@ -63,6 +63,8 @@ pub enum Trouble {
     /// Registrations of runners that are gone stay, where the ledger does not see them.
     StraysStay,
     DiskSlow,
+    /// Somebody else posts webhooks, signed with what they think the secret is.
+    Forgers,
 }
 
 impl Trouble {
@@ -108,6 +110,7 @@ impl Trouble {
         Trouble::SecondAllocations,
         Trouble::StraysStay,
         Trouble::DiskSlow,
+        Trouble::Forgers,
     ];
 }
 

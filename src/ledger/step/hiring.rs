@@ -124,7 +124,7 @@ impl<R: Rng> Fold<'_, R> {
                 .or_else(|| self.hungry_from(Bound::Unbounded, occupied, people_first))
         };
         // Robots' cap holds while people wait elsewhere; who could use the room goes first.
-        round(true).or_else(|| round(false).filter(|_| !self.people_wait_for_a_token()))
+        round(true).or_else(|| round(false).filter(|_| !self.state.people_wait_for_a_token()))
     }
 
     /// Skips a whole pool or scope that is full, so that many waiting classes cost nothing.
@@ -166,7 +166,7 @@ impl<R: Rng> Fold<'_, R> {
         if taken >= pool.max_runners || closed || self.is_paused(&key.pool) {
             return Some(Obstacle::Pool);
         }
-        if people_first && self.robots_have_theirs(key, pool) {
+        if people_first && self.state.robots_have_theirs(key, pool) {
             return Some(Obstacle::Class);
         }
         let (Some(cap), ScopeKey::Repository(id)) = (pool.max_runners_per_repository, &key.scope)
@@ -241,6 +241,7 @@ impl<R: Rng> Fold<'_, R> {
         };
         let (waiting, supply) = (class.waiting.len(), self.state.supply(class) + 1);
         self.state.runners.insert(name.clone(), runner);
+        self.room_changed = true;
         if let Some(class) = self.state.classes.get_mut(key) {
             class.runners.insert(name.clone());
         }

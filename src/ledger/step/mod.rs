@@ -130,6 +130,8 @@ struct Fold<'a, R> {
     asks: BTreeSet<ClassKey>,
     /// Runners that ended in this step; their last rows are still to be written.
     gone: Vec<Runner>,
+    /// Somebody became alive or ceased to be: who waits for room may wait for another reason.
+    room_changed: bool,
 }
 
 impl<'a, R: Rng> Fold<'a, R> {
@@ -144,6 +146,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             classes: BTreeSet::new(),
             asks: BTreeSet::new(),
             gone: Vec::new(),
+            room_changed: false,
         }
     }
 
@@ -164,7 +167,9 @@ impl<'a, R: Rng> Fold<'a, R> {
     /// Changes a runner, if it is still there, and sees to it that its row is written.
     fn change(&mut self, name: &RunnerName, change: impl FnOnce(&mut Runner)) {
         if let Some(runner) = self.state.runners.get_mut(name) {
+            let was_alive = runner.is_alive();
             change(runner);
+            self.room_changed |= runner.is_alive() != was_alive;
             self.runners.insert(name.clone());
             let class = runner.class.clone();
             self.touch(&class);
@@ -190,6 +195,7 @@ impl<'a, R: Rng> Fold<'a, R> {
     fn end_runner(&mut self, name: &RunnerName, reason: &str) {
         self.state.set_clock(name, None);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
+        self.room_changed |= runner.is_alive();
         runner.state = RunnerState::Gone;
         runner.reason = Some(reason.to_owned());
         runner.ended_at = Some(self.now);
@@ -259,6 +265,9 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.refresh(&key);
         }
         self.fill_room();
+        if self.room_changed {
+            self.classes.extend(self.state.hungry.iter().cloned());
+        }
         for key in std::mem::take(&mut self.classes) {
             self.record_reason(&key);
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {

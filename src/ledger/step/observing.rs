@@ -11,13 +11,15 @@ use crate::ledger::observation::{Found, Observation, Registered};
 use crate::ledger::runner::{Runner, RunnerState, Sending, Took};
 use crate::ledger::{
     ClassKey, JobId, JobReport, JobStatus, Note, PoolName, Repository, RepositoryId, Request,
-    RunId, RunnerName, ScopeKey, runner_name,
+    RunId, RunnerName, ScopeKey, Time, runner_name,
 };
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn observed(&mut self, observation: Observation) {
         match observation {
-            Observation::Swept { repository, reports } => self.swept(*repository, reports),
+            Observation::Swept { repository, reports, began } => {
+                self.swept(*repository, reports, began);
+            }
             Observation::SweepRefused { repository, full_name, reason } => {
                 self.sweep_refused(repository, &full_name, &reason);
             }
@@ -33,7 +35,7 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn swept(&mut self, repository: Repository, reports: Vec<JobReport>) {
+    fn swept(&mut self, repository: Repository, reports: Vec<JobReport>, began: Time) {
         let id = repository.id;
         self.meet_repository(repository);
         if self.state.swept.refused.remove(&id) {
@@ -52,6 +54,8 @@ impl<R: Rng> Fold<'_, R> {
             }
             self.fold_report(report, id, Source::Asked, None);
         }
+        // Who was heard of since the look began could not be in it; the next will tell.
+        missing.retain(|id| self.state.jobs.get(id).is_some_and(|job| job.received_at <= began));
         // Absence from a listing moves nothing, for listings lag.
         for job in missing {
             self.ask_job(job);

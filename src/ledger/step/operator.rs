@@ -4,10 +4,9 @@ use rand::Rng;
 
 use super::Fold;
 use crate::ledger::class::Hold;
-use crate::ledger::pool::Pool;
 use crate::ledger::runner::RunnerState;
 use crate::ledger::state::{ForkAnswer, NomadState, Timer};
-use crate::ledger::{ClassKey, JobId, Note, PoolName, Record, RunId, RunnerName, ScopeKey, Time};
+use crate::ledger::{ClassKey, JobId, Note, PoolName, Record, Time};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn pause(&mut self, pool: &PoolName, until: Option<Time>) {
@@ -97,46 +96,5 @@ impl<R: Rng> Fold<'_, R> {
         for name in doubtful.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
             self.drive(&name);
         }
-    }
-
-    /// Whether people wait whose scope's token is on its way: in a moment they can use the room
-    /// that robots would have now.
-    pub(super) fn people_wait_for_a_token(&self) -> bool {
-        let comes = |scope| self.state.credentials.get(scope).is_some_and(|c| c.minting);
-        self.state.classes.iter().any(|(key, class)| {
-            class.hold.is_none()
-                && class.waiting.len() > class.robots.len()
-                && comes(&key.scope)
-                && self.state.sent_supply(class) < class.waiting.len()
-        })
-    }
-
-    /// Whether a class has as many runners for its people as it needs, and its repository's
-    /// robots the few that they get while people wait elsewhere.
-    pub(super) fn robots_have_theirs(&self, key: &ClassKey, pool: &Pool) -> bool {
-        let (Some(cap), ScopeKey::Repository(_)) = (pool.robots_per_repository, &key.scope) else {
-            return false;
-        };
-        let Some(class) = self.state.classes.get(key) else { return false };
-        let people = class.waiting.len() - class.robots.len();
-        let supply = self.state.sent_supply(class);
-        if supply < people {
-            return false;
-        }
-        // In all of the repository's classes: with `{run_id}` each run is one.
-        let first = ClassKey { run: None, ..key.clone() };
-        let last = ClassKey { run: Some(RunId(u64::MAX)), ..key.clone() };
-        let theirs = self.state.classes.range(first..=last).map(|(_, class)| {
-            let at_work = class.runners.iter().filter(|name| self.works_for_a_robot(name)).count();
-            let people = class.waiting.len() - class.robots.len();
-            at_work + self.state.sent_supply(class).saturating_sub(people)
-        });
-        supply >= class.waiting.len() || theirs.sum::<usize>() >= cap as usize
-    }
-
-    fn works_for_a_robot(&self, name: &RunnerName) -> bool {
-        let took = self.state.runners.get(name).and_then(|runner| runner.took);
-        let job = took.filter(|took| !took.done).and_then(|took| self.state.jobs.get(&took.job?));
-        job.is_some_and(|job| job.robot)
     }
 }

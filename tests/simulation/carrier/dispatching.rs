@@ -138,6 +138,7 @@ impl World {
         if !luck.acts() {
             return Sent::Done(unknown());
         }
+        self.check_meta(&cargo.call);
         let parent = JobKey::new(NAMESPACE, &order.parent);
         let answer = self.nomad.dispatch(&parent, cargo.call.clone(), self.now);
         if luck != Luck::Fine {

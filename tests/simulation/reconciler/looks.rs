@@ -39,9 +39,10 @@ impl World {
 
     /// None: not answered. A refusal is an answer.
     pub(super) fn look_at_repository(&mut self, name: &str) -> Option<Observation> {
+        let began = Time(self.now);
         match self.whole_repository(name) {
             Ok((repository, reports)) => {
-                Some(Observation::Swept { repository: Box::new(repository), reports })
+                Some(Observation::Swept { repository: Box::new(repository), reports, began })
             }
             Err(failure) if failure.reason.starts_with("404") => Some(Observation::SweepRefused {
                 repository: None,

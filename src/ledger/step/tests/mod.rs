@@ -269,7 +269,7 @@ impl Ledger {
     /// A sweep shows these jobs of repository 1.
     fn sweeps(&mut self, reports: Vec<JobReport>) -> Effects {
         let repository = Box::new(repository(1, "octo/app"));
-        self.observes(Observation::Swept { repository, reports })
+        self.observes(Observation::Swept { repository, reports, began: self.now })
     }
 
     fn refuses_to_show(&mut self, full_name: &str) -> Effects {

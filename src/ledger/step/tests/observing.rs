@@ -1,5 +1,7 @@
 //! What sweeps and listings show, and what is ours and unknown.
 
+use std::time::Duration;
+
 use super::*;
 use crate::ledger::{Class, RunId};
 
@@ -48,6 +50,22 @@ fn listed(runner: &RunnerName, busy: bool) -> Vec<Registered> {
 fn a_job_whose_webhook_never_came_is_hired_for() {
     let mut ledger = Ledger::ready(20);
     assert_eq!(words(&ledger.sweeps(vec![report(1, JobStatus::Queued)])), ["dispatch"]);
+}
+
+#[test]
+fn who_was_heard_of_after_a_look_began_is_not_missing_in_it() {
+    let mut ledger = Ledger::ready(20);
+    let began = ledger.now;
+    ledger.now = ledger.now + Duration::from_secs(1);
+    let _ = ledger.hires(1);
+    let swept = |began| Observation::Swept {
+        repository: Box::new(repository(1, "octo/app")),
+        reports: Vec::new(),
+        began,
+    };
+    assert!(words(&ledger.observes(swept(began))).is_empty());
+    let now = ledger.now;
+    assert_eq!(words(&ledger.observes(swept(now))), ["ask job 1"]);
 }
 
 #[test]
@@ -112,7 +130,8 @@ fn nobody_is_let_go_before_the_questions_about_forks_are_answered() {
     let _ = finds(&mut ledger, ours());
     let forkable = Box::new(Repository { forkable: true, ..repository(1, "octo/app") });
     let reports = vec![report(1, JobStatus::Queued)];
-    let _ = ledger.observes(Observation::Swept { repository: forkable, reports });
+    let _ =
+        ledger.observes(Observation::Swept { repository: forkable, reports, began: ledger.now });
     assert!(words(&ledger.observes(Observation::SweptAll)).is_empty());
     let answer = ledger.step(Event::ForkKnown { run: RunId(1), answer: Ok(true) });
     assert_eq!(words(&answer), [LOOK]);
@@ -134,7 +153,8 @@ fn a_refused_sweep_counts_and_leaves_only_its_own_classes_alone() {
     assert!(!ledger.runner(&one).is_supply());
     assert!(ledger.runner(&two).is_supply());
     let repository = Box::new(repository(2, "octo/two"));
-    let effects = ledger.observes(Observation::Swept { repository, reports: Vec::new() });
+    let effects =
+        ledger.observes(Observation::Swept { repository, reports: Vec::new(), began: ledger.now });
     assert_eq!(words(&effects), [LOOK], "once GitHub shows it again");
 }
 

@@ -247,7 +247,8 @@ impl World {
             let mut reports: Vec<JobReport> = listed.map(|job| job.report.clone()).collect();
             reports.retain(|_| self.honest || self.rng.random_range(0..10) > 0);
             let repository = Box::new(repository_of(number));
-            self.step(Event::Observed(Box::new(Observation::Swept { repository, reports })));
+            let swept = Observation::Swept { repository, reports, began: self.now };
+            self.step(Event::Observed(Box::new(swept)));
             let target = Target::Repository(repository_of(number).full_name);
             let runners = self.registered_in(number);
             self.step(Event::Observed(Box::new(Observation::Runners { target, runners })));
