@@ -2,7 +2,7 @@
 //! HashiCorp Nomad, and into nothing at all when no job waits.
 //!
 //! Data flows one way: door (`webhook`) → inbox (`store`) → `engine` → `ledger` → workers
-//! (`credential`, `github`, `nomad`) → events back. `docs/architecture.md` has the picture.
+//! (`credential`, `forge`, `nomad`) → events back. `docs/architecture.md` has the picture.
 
 pub mod admin;
 pub mod check;
@@ -12,6 +12,7 @@ pub mod credential;
 pub mod demo;
 pub mod engine;
 pub mod explain;
+pub mod forge;
 pub mod github;
 pub mod ledger;
 pub mod nomad;

@@ -114,7 +114,7 @@ pub(super) async fn delivery(State(shared): Door, Path(id): Path<String>) -> Res
 
 /// Whom `explain` asks beside store and engine.
 pub struct Explainer {
-    pub forges: crate::engine::Forges,
+    pub forges: crate::forge::Forges,
     pub nomad: crate::nomad::Client,
     pub settings: std::sync::Arc<crate::config::Settings>,
     pub rules: crate::ledger::Rules,

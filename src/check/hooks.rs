@@ -7,9 +7,7 @@ use crate::github::{Hook, Repository};
 /// `path` is the door's.
 pub fn judge(subject: &str, repository: &Repository, path: &str, hooks: &[Hook]) -> Finding {
     let page = format!("{}/settings/hooks", repository.html_url);
-    let tells =
-        |hook: &&Hook| hook.events.iter().any(|event| event == "workflow_job" || event == "*");
-    let of_jobs: Vec<&Hook> = hooks.iter().filter(tells).collect();
+    let of_jobs: Vec<&Hook> = hooks.iter().filter(|hook| hook.tells_of_jobs()).collect();
     let active: Vec<&Hook> = of_jobs.iter().copied().filter(|hook| hook.active).collect();
     if active.is_empty() {
         let told = match of_jobs.is_empty() {

@@ -13,7 +13,7 @@ use super::runners::Runners;
 use super::section::Section;
 
 /// `[[pools]]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// Of `a-z`, `0-9` and `-`; unique, and short enough for runner names.
     pub name: String,

@@ -3,7 +3,6 @@
 //! It listens on loopback only, keeps everything in one folder, and takes its tasks with it when
 //! it ends: `raw_exec` without cgroups would leave them behind.
 
-mod account;
 mod binary;
 mod config;
 mod leftovers;
@@ -23,10 +22,12 @@ use rand::rngs::OsRng;
 use secrecy::SecretString;
 use url::Url;
 
-use account::Account;
+use super::account::{Account, AccountError};
 pub use binary::find_binary;
+pub(super) use binary::{DEFAULT_PATH, newest_built, on_path, parts_folder};
 use config::Ports;
 use processes::Process;
+pub(super) use ready::tail;
 
 /// How long an agent may take until it can run tasks; it needs about two seconds.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -41,18 +42,9 @@ pub enum AgentError {
     /// A file or folder that the agent needs could not be made.
     #[error("cannot {action} {}: {source}", path.display())]
     File { action: &'static str, path: PathBuf, source: io::Error },
-    /// Another account could not enter the folder.
-    #[error(
-        "the Nomad agent has to run as uid {uid} here, which cannot enter {}; \
-         choose a folder open to all (TMPDIR, or the data folder)", path.display()
-    )]
-    Closed { uid: u32, path: PathBuf },
-    /// Root that may not mount, and no way to become somebody else.
-    #[error(
-        "this is root without the right to mount, as in an ordinary container, where Nomad does \
-         not run as root; install setpriv (Debian: util-linux) or start this as another user"
-    )]
-    NoSetpriv,
+    /// It cannot run under the account that it needs.
+    #[error("cannot start a Nomad agent: {0}")]
+    Account(#[from] AccountError),
     /// No free port.
     #[error("cannot find a free port on 127.0.0.1: {0}")]
     Ports(io::Error),
@@ -132,7 +124,7 @@ pub struct Agent {
 impl Agent {
     /// Starts an agent and waits until it can run `raw_exec` tasks.
     pub async fn start(options: AgentOptions) -> Result<Self, AgentError> {
-        let account = Account::choose()?;
+        let account = Account::for_nomad()?;
         let folder = account.make_folder(options.data_dir.as_deref())?;
         let mut agent = Self {
             binary: options.binary.clone(),
@@ -227,7 +219,7 @@ impl Agent {
         // Nomad from starting. The folder as HOME is also how its processes are told from others.
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| binary::DEFAULT_PATH.into()))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
             .env("HOME", &self.folder)
             .env("TMPDIR", self.folder.join("tmp"))
             .current_dir(&self.folder)

@@ -4,8 +4,10 @@
 //! simulated GitHub's log (`news.rs`) and to the lines that the engine writes (`notes.rs`).
 //! `story.rs` makes steps of both, `screen.rs` shows them, `stage.rs` sets up and takes down.
 
+mod account;
 pub mod agent;
 mod folder;
+pub mod gitea;
 mod left;
 mod log;
 mod news;

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::Setup;
 use super::dispatching::place;
 use super::health::Health;
-use crate::config::Settings;
 use crate::ledger::event::ChildPhase;
 use crate::ledger::{Event, RunnerName, RunnerState, State};
 use crate::nomad::{
@@ -75,12 +75,13 @@ pub fn living(state: &State, nomad: &Client) -> Living {
 }
 
 /// Everywhere where children of ours can be.
-pub fn places(settings: &Settings, nomad: &Client, state: &State) -> BTreeSet<Spot> {
-    let pools = settings.pools.iter().map(|pool| (pool.namespace.as_ref(), pool.region.as_ref()));
+pub fn places(setup: &Setup, state: &State) -> BTreeSet<Spot> {
+    let pools =
+        setup.settings.pools.iter().map(|pool| (pool.namespace.as_ref(), pool.region.as_ref()));
     let runners = state.runners.values().map(|r| (r.namespace.as_ref(), r.region.as_ref()));
     pools
         .chain(runners)
-        .map(|(namespace, region)| Spot::of(place(nomad, namespace, region)))
+        .map(|(namespace, region)| Spot::of(place(&setup.nomad, namespace, region)))
         .collect()
 }
 

@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::children::{self, Living};
+use super::helpers::Helpers;
 use super::workers::Workers;
-use super::{Health, Operation, Query, views};
+use super::{Health, Operation, Query, Setup, rules, views};
 use crate::ledger::event::Webhook;
 use crate::ledger::observation::Observation;
 use crate::ledger::{
@@ -37,6 +38,9 @@ pub struct FoldLoop {
     pub asked: mpsc::Receiver<Query>,
     pub live: watch::Sender<Living>,
     pub workers: Workers,
+    pub helpers: Helpers,
+    /// The setup of a reload, until what follows from it is on disk.
+    pub renewed: Option<Box<Setup>>,
     pub health: Health,
     pub stop: CancellationToken,
     pub grace: Duration,
@@ -145,7 +149,17 @@ impl FoldLoop {
     }
 
     fn ask(&mut self, query: Query, rng: &mut StdRng, batch: &mut Batch) {
-        let Query::Operate(operation, reply) = query else { return self.answer(query) };
+        let (operation, reply) = match query {
+            Query::Operate(operation, reply) => (operation, reply),
+            Query::Reload(setup, reply) => {
+                self.renew(&setup);
+                let rules = Box::new(rules(&setup.settings));
+                self.fold(Event::Rules(rules), rng, batch);
+                self.renewed = Some(setup);
+                return batch.replies.push(reply);
+            }
+            query => return self.answer(query),
+        };
         match self.event_of(operation) {
             Ok(event) => {
                 self.fold(event, rng, batch);
@@ -154,6 +168,13 @@ impl FoldLoop {
             // Whoever asked may have gone.
             Err(why) => drop(reply.send(Err(why))),
         }
+    }
+
+    /// What follows from the new rules is carried out by the new setup already.
+    fn renew(&mut self, setup: &Setup) {
+        self.health.start_anew();
+        self.workers.renew(setup, self.health.clone());
+        self.grace = setup.settings.shutdown_grace;
     }
 
     fn event_of(&self, operation: Operation) -> Result<Event, String> {
@@ -204,13 +225,12 @@ impl FoldLoop {
                 return;
             }
             if runners {
-                let living = children::living(&self.state, self.workers.nomad());
-                self.live.send_if_modified(|before| {
-                    let changed = *before != living;
-                    *before = living;
-                    changed
-                });
+                self.tell_living();
             }
+        }
+        if let Some(setup) = self.renewed.take() {
+            self.tell_living();
+            self.helpers.start(&setup, children::places(&setup, &self.state));
         }
         for reply in replies {
             // Whoever asked may have gone.
@@ -224,6 +244,15 @@ impl FoldLoop {
                 self.workers.carry_out(request);
             }
         }
+    }
+
+    fn tell_living(&self) {
+        let living = children::living(&self.state, self.workers.nomad());
+        self.live.send_if_modified(|before| {
+            let changed = *before != living;
+            *before = living;
+            changed
+        });
     }
 
     /// Does not return before the rows are on disk, for nothing may be sent that is not owed;
@@ -272,7 +301,7 @@ impl FoldLoop {
                 let _ = to.send(views::known(&self.state));
             }
             // While the store refuses, nothing can be promised.
-            Query::Operate(_, to) => {
+            Query::Operate(_, to) | Query::Reload(_, to) => {
                 let _ = to.send(Err("the store cannot be written just now".to_owned()));
             }
         }

@@ -32,6 +32,13 @@ impl Health {
         }
     }
 
+    /// Forgets who was in trouble, but for the store: after a reload others are asked by other
+    /// names, and whoever is still away is told of again.
+    pub fn start_anew(&self) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(who, _), _| who == "store");
+    }
+
     /// `"who: why"`, for each that is in trouble.
     pub fn degraded(&self) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,14 +2,15 @@
 //! whose answers come back as events.
 //!
 //! `fold_loop` is the one place where the ledger changes. `workers` carries requests out,
-//! `children` follows Nomad's, `probes` asks now and then who is away. Nothing here decides
-//! who is hired.
+//! `desk` asks the forges, `children` follows Nomad's, `probes` asks now and then who is away;
+//! `helpers` runs what runs beside the loop. Nothing here decides who is hired.
 
 mod children;
+mod desk;
 mod dispatching;
 mod fold_loop;
-mod forge;
 mod health;
+mod helpers;
 mod meta;
 mod parents;
 mod probes;
@@ -22,18 +23,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use children::phase_of;
-pub use forge::{Forges, report, runners_of};
 pub use health::Health;
 pub use rules::rules;
 pub use views::{PoolView, StatusView};
 
 use crate::config::Settings;
+use crate::forge::Forges;
 use crate::ledger::{Event, JobId, PoolName, State};
-use crate::reconcile::Reconciler;
 use crate::store::{Delivery, OpenError, Store};
 use crate::{nomad, webhook};
 
@@ -46,6 +46,14 @@ pub enum StartError {
     Read(#[from] rusqlite::Error),
 }
 
+/// What the config comes to. A reload exchanges it as a whole.
+#[derive(Clone)]
+pub struct Setup {
+    pub settings: Arc<Settings>,
+    pub forges: Forges,
+    pub nomad: nomad::Client,
+}
+
 /// Questions that only the loop can answer.
 pub(crate) enum Query {
     Status(oneshot::Sender<StatusView>),
@@ -55,6 +63,8 @@ pub(crate) enum Query {
     Known(oneshot::Sender<Known>),
     /// Something to be done, and whether it could be; answered when it is on disk.
     Operate(Operation, oneshot::Sender<Result<(), String>>),
+    /// Go on by this setup; answered as the one before.
+    Reload(Box<Setup>, oneshot::Sender<Result<(), String>>),
 }
 
 /// What people may ask of a running daemon.
@@ -95,12 +105,7 @@ pub struct Asking {
 
 impl Engine {
     /// Takes up unfinished work and begins to fold. Events that come meanwhile are kept.
-    pub fn start(
-        settings: Arc<Settings>,
-        store: Store,
-        forges: Forges,
-        nomad: nomad::Client,
-    ) -> Result<Self, StartError> {
+    pub fn start(setup: Setup, store: Store) -> Result<Self, StartError> {
         let reader = store.reader()?;
         let unfinished = reader.unfinished()?;
         let (hand, deliveries) = mpsc::unbounded_channel::<Delivery>();
@@ -109,7 +114,7 @@ impl Engine {
             let _ = hand.send(delivery);
         }
         let mut state = State::load(
-            rules(&settings),
+            rules(&setup.settings),
             unfinished.repositories,
             unfinished.jobs,
             unfinished.runners,
@@ -120,31 +125,18 @@ impl Engine {
         let (live, living) = watch::channel(children::Living::default());
         let health = Health::default();
         let stop = CancellationToken::new();
-        let workers = workers::Workers::new(
-            settings.clone(),
-            forges.clone(),
-            nomad.clone(),
-            events.clone(),
-            health.clone(),
-        );
-        let places = children::places(&settings, &nomad, &state);
+        let workers = workers::Workers::new(&setup, events.clone(), health.clone());
         // What lives is told first, so that the first listing is about all of it.
-        live.send_replace(children::living(&state, &nomad));
-        let reconciler = Reconciler {
-            settings: settings.clone(),
-            forges: forges.clone(),
-            nomad: nomad.clone(),
+        live.send_replace(children::living(&state, &setup.nomad));
+        let mut helpers = helpers::Helpers {
             store: store.clone(),
             hand: hand.clone(),
-            events: events.clone(),
+            events,
+            living,
             asking: Asking { queries: queries.clone(), health: health.clone() },
+            tasks: JoinSet::new(),
         };
-        let helpers = vec![
-            tokio::spawn(children::follow(nomad.clone(), places, living, events, health.clone())),
-            tokio::spawn(reconciler.run()),
-            tokio::spawn(probes::run(forges, nomad, health.clone())),
-            tokio::spawn(prune(store.clone(), settings.store.retention)),
-        ];
+        helpers.start(&setup, children::places(&setup, &state));
         let fold_loop = fold_loop::FoldLoop {
             state,
             store,
@@ -154,19 +146,26 @@ impl Engine {
             asked,
             live,
             workers,
+            helpers,
+            renewed: None,
             health: health.clone(),
             stop: stop.clone(),
-            grace: settings.shutdown_grace,
+            grace: setup.settings.shutdown_grace,
             early: Some(Vec::new()),
             over: None,
         };
-        let running = tokio::spawn(async move {
-            fold_loop.run().await;
-            for helper in helpers {
-                helper.abort();
-            }
-        });
+        let running = tokio::spawn(fold_loop.run());
         Ok(Self { hand, health, queries, stop, running })
+    }
+
+    /// Goes on by another setup: when this returns, its rules hold and what follows from them is
+    /// on disk. Or (in words) why not, and all is as before.
+    pub async fn reload(&self, setup: Setup) -> Result<(), String> {
+        let ending = || "the daemon is ending".to_owned();
+        let (answer, told) = oneshot::channel();
+        let query = Query::Reload(Box::new(setup), answer);
+        self.queries.send(query).await.map_err(|_| ending())?;
+        told.await.map_err(|_| ending())?
     }
 
     pub fn asking(&self) -> Asking {
@@ -208,19 +207,5 @@ impl Asking {
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Reasons(answer)).await.ok()?;
         told.await.ok()
-    }
-}
-
-/// How often what ended long ago is forgotten.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-
-async fn prune(store: Store, retention: Duration) {
-    loop {
-        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retention);
-        if let Err(error) = store.prune(crate::ledger::Time(before)).await {
-            tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
-        }
-        tokio::time::sleep(PRUNE_EVERY).await;
     }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::Setup;
 use super::children::phase_of;
+use super::desk::Desk;
 use super::dispatching::{Dispatcher, place};
-use super::forge::{Forge, Forges};
 use super::health::Health;
 use super::parents;
-use crate::config::Settings;
 use crate::credential::Tokens;
 use crate::ledger::effect::ChildAt;
 use crate::ledger::event::{Answer, ChildPhase, Failure, FoundChild};
@@ -25,7 +25,7 @@ pub struct Workers {
 
 /// What every request may need.
 struct Crew {
-    forge: Forge,
+    desk: Desk,
     nomad: Client,
     dispatcher: Dispatcher,
     tokens: Arc<Tokens>,
@@ -34,19 +34,15 @@ struct Crew {
 }
 
 impl Workers {
-    pub fn new(
-        settings: Arc<Settings>,
-        forges: Forges,
-        nomad: Client,
-        events: mpsc::UnboundedSender<Event>,
-        health: Health,
-    ) -> Self {
-        let tokens = Arc::new(Tokens::default());
-        let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
-        let forge = Forge::new(forges, health);
-        let watches = parents::Watches::default();
-        let crew = Arc::new(Crew { forge, nomad, dispatcher, tokens, events, watches });
-        Self { tasks: TaskTracker::new(), crew }
+    pub fn new(setup: &Setup, events: mpsc::UnboundedSender<Event>, health: Health) -> Self {
+        let crew = Crew::new(setup, Arc::default(), events, health);
+        Self { tasks: TaskTracker::new(), crew: Arc::new(crew) }
+    }
+
+    /// From here on requests are carried out by another setup; those under way end by theirs.
+    pub fn renew(&mut self, setup: &Setup, health: Health) {
+        let Crew { tokens, events, .. } = &*self.crew;
+        self.crew = Arc::new(Crew::new(setup, tokens.clone(), events.clone(), health));
     }
 
     pub fn carry_out(&self, request: Request) {
@@ -78,10 +74,23 @@ impl Workers {
 }
 
 impl Crew {
+    fn new(
+        setup: &Setup,
+        tokens: Arc<Tokens>,
+        events: mpsc::UnboundedSender<Event>,
+        health: Health,
+    ) -> Self {
+        let Setup { settings, forges, nomad } = setup.clone();
+        let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
+        let desk = Desk::new(forges, health);
+        let watches = parents::Watches::default();
+        Self { desk, nomad, dispatcher, tokens, events, watches }
+    }
+
     async fn answer(&self, request: Request) -> Option<Event> {
         Some(match request {
             Request::Mint { scope, target, life } => {
-                let answer = self.forge.mint(&target, life).await.map(|token| {
+                let answer = self.desk.mint(&target, life).await.map(|token| {
                     let ends = token.ends;
                     self.tokens.put(scope.clone(), token);
                     ends
@@ -99,7 +108,7 @@ impl Crew {
             }
             Request::FindAtForge { runner, target, repositories, runs } => {
                 Event::LookedForAtForge {
-                    answer: self.forge.find(&runner, &target, &repositories, &runs).await,
+                    answer: self.desk.find(&runner, &target, &repositories, &runs).await,
                     runner,
                 }
             }
@@ -114,22 +123,22 @@ impl Crew {
                 }
             }
             Request::DeleteRegistration { runner, target, id } => {
-                Event::RegistrationDeleted { runner, answer: self.forge.delete(&target, id).await }
+                Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
             }
             Request::AskFork { repository, full_name, run } => Event::ForkKnown {
                 run,
-                answer: self.forge.is_fork(repository, &full_name, run).await,
+                answer: self.desk.is_fork(repository, &full_name, run).await,
             },
             Request::AskJobs { class, runs, names } => {
-                let answer = self.forge.jobs(&runs, &names).await;
+                let answer = self.desk.jobs(&runs, &names).await;
                 Event::JobsSeen { class, names, answer }
             }
             Request::AskJob { full_name, job } => {
-                Event::JobSeen { job, answer: self.forge.job(&full_name, job).await }
+                Event::JobSeen { job, answer: self.desk.job(&full_name, job).await }
             }
             Request::DeleteStray { runner, target, id } => {
                 // Whatever comes of it, the next listing shows.
-                if let Err(failure) = self.forge.delete(&target, id).await {
+                if let Err(failure) = self.desk.delete(&target, id).await {
                     tracing::debug!(%runner, reason = failure.reason, "stray runner not deleted");
                 }
                 return None;

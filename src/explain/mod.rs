@@ -2,11 +2,11 @@
 //! to it in order.
 //!
 //! `asked` reads what a person calls a job by. `story` tells of a job that is known, `sentence`
-//! puts it in one; `at_nomad` and `at_github` ask what the rows do not know; `foresee` says what
+//! puts it in one; `at_nomad` and `at_forge` ask what the rows do not know; `foresee` says what
 //! would become of a webhook. Nothing here changes anything.
 
 mod asked;
-mod at_github;
+mod at_forge;
 mod at_nomad;
 mod foresee;
 mod sentence;
@@ -15,7 +15,7 @@ mod story;
 use serde::{Deserialize, Serialize};
 
 pub use asked::Asked;
-pub use at_github::never_seen;
+pub use at_forge::never_seen;
 pub use at_nomad::{Look, look, time_for_looks};
 pub use foresee::{Foreseen, foresee};
 pub use story::{Known, tell};

@@ -22,6 +22,13 @@ pub struct Hook {
     pub last_response: Option<LastResponse>,
 }
 
+impl Hook {
+    /// It is sent when something happens to a job, if it is active.
+    pub fn tells_of_jobs(&self) -> bool {
+        self.events.iter().any(|event| event == "workflow_job" || event == "*")
+    }
+}
+
 /// How the last delivery went. `code` is None before the first.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct LastResponse {

@@ -89,6 +89,9 @@ pub enum Event {
     Retry {
         job: JobId,
     },
+    /// The operator has decided otherwise: from here on these rules hold, for jobs and runners
+    /// that are there too. What failed is tried once more at once, for it may have been mended.
+    Rules(Box<super::Rules>),
     /// A look at GitHub or Nomad.
     Observed(Box<super::observation::Observation>),
     /// A timer is due.

@@ -10,7 +10,7 @@ use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
 use super::{
     Class, ClassKey, Job, JobId, Pool, PoolName, Repository, RepositoryId, Rules, RunId, Runner,
-    RunnerName, ScopeKey, ScopeKind, Time,
+    RunnerName, ScopeKey, ScopeKind, Time, Verdict,
 };
 
 /// How many jobs that ended just now are kept in memory: until their rows can be read back
@@ -288,6 +288,12 @@ impl State {
         {
             self.ended.remove(&oldest);
         }
+    }
+
+    /// Jobs that left memory a moment ago only because no pool has them.
+    pub(super) fn unserved(&self) -> impl Iterator<Item = &Job> {
+        let gone = self.ended.values().filter(|job| !self.jobs.contains_key(&job.id()));
+        gone.filter(|job| job.ended_at.is_none() && matches!(job.verdict, Verdict::Unserved(_)))
     }
 
     /// When `Event::Tick` is due next.

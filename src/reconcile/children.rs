@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use tracing::warn;
 
-use super::{Reconciler, refuses, repository};
+use super::Reconciler;
 use crate::engine::phase_of;
-use crate::github;
+use crate::forge;
 use crate::ledger::event::ChildPhase;
 use crate::ledger::observation::{Found, Observation};
 use crate::ledger::{Repository, Time, runner_name};
@@ -112,12 +112,14 @@ impl Reconciler {
 
     /// The repository that a token's scope names; `None` for an organization, or where GitHub
     /// does not show it any more.
-    async fn repository_of(&self, scope: &str) -> Result<Option<Repository>, github::Error> {
-        let Some((owner, _)) = scope.split_once('/') else { return Ok(None) };
-        let Ok(client) = self.forges.client(owner) else { return Ok(None) };
-        match client.repository(scope).await {
-            Ok(wire) => Ok(Some(repository(&wire))),
-            Err(error) if refuses(&error) => Ok(None),
+    async fn repository_of(&self, scope: &str) -> Result<Option<Repository>, forge::Error> {
+        if !scope.contains('/') {
+            return Ok(None);
+        }
+        let Ok(forge) = self.forges.of_repository(scope) else { return Ok(None) };
+        match forge.repository(scope).await {
+            Ok(repository) => Ok(Some(repository)),
+            Err(error) if error.refuses() => Ok(None),
             Err(error) => Err(error),
         }
     }

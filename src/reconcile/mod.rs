@@ -22,10 +22,10 @@ use tracing::{debug, warn};
 
 use self::children::Listed;
 use crate::config::Settings;
-use crate::engine::{Asking, Forges};
-use crate::github;
+use crate::engine::Asking;
+use crate::forge::Forges;
+use crate::ledger::Event;
 use crate::ledger::observation::Observation;
-use crate::ledger::{Event, Repository, RepositoryId, Visibility};
 use crate::store::Store;
 use crate::{nomad, webhook};
 
@@ -44,6 +44,8 @@ pub struct Reconciler {
     pub hand: webhook::Hand,
     pub events: mpsc::UnboundedSender<Event>,
     pub asking: Asking,
+    /// Another did the same until just now: hiring has begun already.
+    pub after_reload: bool,
 }
 
 impl Reconciler {
@@ -64,7 +66,9 @@ impl Reconciler {
         let mut next_full = Instant::now();
         let mut first = true;
         // Before the sweep, so that nobody is hired for a job whose runner is there already.
-        while matches!(self.list_children(true).await, Listed::No | Listed::Unplaced) {
+        while matches!(self.list_children(!self.after_reload).await, Listed::No | Listed::Unplaced)
+            && !self.after_reload
+        {
             tokio::time::sleep(LIST_AGAIN).await;
         }
         loop {
@@ -89,7 +93,8 @@ impl Reconciler {
                     self.list_runners(targets, &mut runners).await;
                 }
                 self.fetch_failed_deliveries(&served.organizations(), &mut hooks).await;
-                if first && whole && listed == Listed::Whole {
+                // A namespace that refuses holds back nobody in the others.
+                if first && whole && listed <= Listed::InPart {
                     first = false;
                     self.tell(Observation::SweptAll);
                 } else if first {
@@ -143,30 +148,6 @@ impl Reconciler {
             }
         }
     }
-}
-
-/// GitHub's repository as the ledger knows one.
-fn repository(wire: &github::Repository) -> Repository {
-    let public =
-        wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public");
-    Repository {
-        id: RepositoryId(wire.id),
-        full_name: wire.full_name.clone(),
-        html_url: wire.html_url.clone(),
-        visibility: if public { Visibility::Public } else { Visibility::Private },
-        forkable: wire.forks_count != 0 && wire.allow_forking != Some(false),
-        owned_by_organization: wire.owned_by_organization,
-    }
-}
-
-/// Whether GitHub has answered with a no that will not change by asking again.
-fn refuses(error: &github::Error) -> bool {
-    matches!(
-        error,
-        github::Error::NotFound { .. }
-            | github::Error::Forbidden { .. }
-            | github::Error::Unauthorized { .. }
-    )
 }
 
 fn warn_once(known: &mut Option<String>, what: &str, reason: String) {

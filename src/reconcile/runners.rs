@@ -1,47 +1,31 @@
-//! Lists the runners of every scope, those whose names are of our form. An unchanged list
-//! costs no rate limit.
+//! Lists the runners of every scope, those whose names are of our form.
 
 use std::collections::BTreeMap;
 
 use tracing::debug;
 
 use super::Reconciler;
-use crate::engine::runners_of;
-use crate::github::{Conditional, Runner};
+use crate::forge::ListMemory;
 use crate::ledger::effect::Target;
 use crate::ledger::observation::{Observation, Registered};
 use crate::ledger::runner_name;
 
-/// The last listing of each scope, by its name, and its tag.
-pub type Memory = BTreeMap<String, (Option<String>, Vec<Runner>)>;
+/// The last listing of each scope, by its name.
+pub type Memory = BTreeMap<String, ListMemory<Registered>>;
 
 impl Reconciler {
     pub(super) async fn list_runners(&self, targets: Vec<Target>, memory: &mut Memory) {
+        let prefix = &self.settings.runners.name_prefix;
         for target in targets {
-            let Ok(client) = self.forges.client(target.owner()) else { continue };
-            let key = format!("{target:?}");
-            let etag = memory.get(&key).and_then(|(etag, _)| etag.clone());
-            match client.runners_if_changed(runners_of(&target), etag.as_deref()).await {
-                Ok(Conditional::Unchanged) => {}
-                Ok(Conditional::Fresh { value, etag }) => {
-                    memory.insert(key.clone(), (etag, value));
+            let Ok(forge) = self.forges.of(target.owner()) else { continue };
+            let memory = memory.entry(format!("{target:?}")).or_default();
+            match forge.runners(&target, memory).await {
+                Ok(mut runners) => {
+                    runners.retain(|runner| runner_name::pool_of(prefix, &runner.name).is_some());
+                    self.tell(Observation::Runners { target, runners });
                 }
-                Err(error) => {
-                    debug!(scope = target.name(), %error, "runners not listed");
-                    continue;
-                }
+                Err(error) => debug!(scope = target.name(), %error, "runners not listed"),
             }
-            let prefix = &self.settings.runners.name_prefix;
-            let listed = memory.get(&key).into_iter().flat_map(|(_, runners)| runners.iter());
-            let ours = listed.filter(|runner| runner_name::pool_of(prefix, &runner.name).is_some());
-            let runners = ours
-                .map(|runner| Registered {
-                    id: runner.id,
-                    name: runner.name.clone(),
-                    busy: runner.busy,
-                })
-                .collect();
-            self.tell(Observation::Runners { target, runners });
         }
     }
 }

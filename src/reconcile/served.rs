@@ -4,30 +4,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{refuses, warn_once};
+use super::warn_once;
 use crate::config::{ScopeKind, Settings};
-use crate::engine::Forges;
-use crate::github::Conditional;
+use crate::forge::{Forges, ListMemory, Listed, owner_of};
 use crate::ledger::effect::Target;
 use crate::ledger::matching::RepositoryGlobs;
 
 pub struct Served {
     settings: Arc<Settings>,
     forges: Forges,
-    /// By credential: the last listing and its tag.
-    listings: BTreeMap<usize, (Option<String>, Vec<Listed>)>,
+    /// By credential: the last listing.
+    listings: BTreeMap<usize, Vec<Listed>>,
+    memories: BTreeMap<usize, ListMemory<Listed>>,
     told: Option<String>,
-}
-
-#[derive(Clone)]
-struct Listed {
-    full_name: String,
-    owned_by_organization: bool,
 }
 
 impl Served {
     pub fn new(settings: Arc<Settings>, forges: Forges) -> Self {
-        Self { settings, forges, listings: BTreeMap::new(), told: None }
+        Self { settings, forges, listings: BTreeMap::new(), memories: BTreeMap::new(), told: None }
     }
 
     /// Asks for the listings again; whether all were answered, be it by a refusal.
@@ -38,19 +32,13 @@ impl Served {
 
     async fn list(&mut self) -> bool {
         let mut whole = true;
-        for (index, (client, owners)) in self.forges.clone().clients().enumerate() {
-            let etag = self.listings.get(&index).and_then(|(etag, _)| etag.clone());
-            match client.my_repositories(etag.as_deref()).await {
-                Ok(Conditional::Unchanged) => {}
-                Ok(Conditional::Fresh { value, etag }) => {
-                    let listed = value.into_iter().map(|repository| Listed {
-                        full_name: repository.full_name,
-                        owned_by_organization: repository.owned_by_organization,
-                    });
-                    self.listings.insert(index, (etag, listed.collect()));
+        for (index, (forge, owners)) in self.forges.clone().all().enumerate() {
+            match forge.repositories(self.memories.entry(index).or_default()).await {
+                Ok(listed) => {
+                    self.listings.insert(index, listed);
                 }
                 Err(error) => {
-                    whole &= refuses(&error);
+                    whole &= error.refuses();
                     warn_once(
                         &mut self.told,
                         &format!("cannot list the repositories of the credential for {owners}"),
@@ -73,7 +61,7 @@ impl Served {
     /// Every served repository by name.
     pub fn names(&self) -> BTreeSet<String> {
         let literal = self.patterns().filter(|p| !p.contains('*')).map(str::to_owned);
-        let listed = self.listings.iter().flat_map(|(index, (_, listed))| {
+        let listed = self.listings.iter().flat_map(|(index, listed)| {
             // A listing counts for the owners whose credential made it.
             listed
                 .iter()
@@ -85,8 +73,7 @@ impl Served {
     }
 
     fn credential_of(&self, full_name: &str) -> Option<usize> {
-        let owner = full_name.split_once('/').map_or(full_name, |(owner, _)| owner);
-        self.settings.github.credential_for(owner).map(|(index, _)| index)
+        self.settings.github.credential_for(owner_of(full_name)).map(|(index, _)| index)
     }
 
     fn globs(&self) -> impl Iterator<Item = RepositoryGlobs> {
@@ -102,9 +89,7 @@ impl Served {
                     match pool.scope {
                         ScopeKind::Repository => targets.insert((false, name.clone())),
                         ScopeKind::Organization => {
-                            let owner =
-                                name.split_once('/').map_or(name.as_str(), |(owner, _)| owner);
-                            targets.insert((true, owner.to_lowercase()))
+                            targets.insert((true, owner_of(&name).to_lowercase()))
                         }
                     };
                 }
@@ -119,7 +104,7 @@ impl Served {
 
     /// Owners that are organizations, as far as listings or pools say so.
     pub fn organizations(&self) -> BTreeSet<String> {
-        let listed = self.listings.values().flat_map(|(_, listed)| listed.iter());
+        let listed = self.listings.values().flatten();
         let listed = listed.filter(|l| l.owned_by_organization).map(|l| l.full_name.clone());
         let pools = self.settings.pools.iter().filter(|pool| pool.scope == ScopeKind::Organization);
         let named =

@@ -1,36 +1,15 @@
-//! Looks at one repository: its unfinished runs and their jobs. Where nothing has changed the
-//! answers cost no rate limit (`ETag`, GitHub docs "Best practices for using the REST API").
+//! Looks at one repository, and says what was seen of it or that it is refused.
 
-use std::collections::BTreeMap;
-
-use super::{refuses, repository};
-use crate::engine::{Forges, report};
-use crate::github::{Client, Conditional, Error, Run};
+use crate::forge::{Error, Forges, Look, LookMemory};
 use crate::ledger::observation::Observation;
-use crate::ledger::{JobReport, Repository, Time};
+use crate::ledger::{RepositoryId, Time};
 
-/// A run in any of these may hold jobs that wait. Jobs are queued inside runs that are in
-/// progress too (slang#11143), and in pending ones (cap-evolve#228).
-const UNFINISHED: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
-
-/// A run, and the login that caused it.
-type Caused = (u64, Option<String>);
-
-/// What was seen the last time, by question.
+/// What was seen of a repository the last time.
 #[derive(Default)]
 pub struct Memory {
-    repository: Option<Repository>,
-    repository_tag: Option<String>,
-    /// By status: the tag, and the runs with who caused them.
-    runs: BTreeMap<&'static str, (Option<String>, Vec<Caused>)>,
-    /// By run: the tag and the jobs.
-    jobs: BTreeMap<u64, (Option<String>, Vec<JobReport>)>,
-    /// How often it was looked at; now and then visibility and name are asked for anew.
-    looks: u32,
+    look: LookMemory,
+    repository: Option<RepositoryId>,
 }
-
-/// How many looks the repository's own data is believed for; they are in every webhook too.
-const BELIEVED: u32 = 30;
 
 /// The whole picture of a repository, or why there is none.
 pub async fn look(
@@ -38,74 +17,25 @@ pub async fn look(
     name: String,
     mut memory: Memory,
 ) -> (String, Memory, Result<Observation, String>) {
-    let owner = name.split_once('/').map_or(name.as_str(), |(owner, _)| owner);
-    let result = match forges.client(owner) {
-        Err(failure) => Ok(refused(&memory, &name, failure.reason)),
-        Ok(client) => match memory.look(client, &name).await {
-            Ok(observation) => Ok(observation),
-            Err(error) if refuses(&error) => Ok(refused(&memory, &name, error.to_string())),
+    let began = Time::from(jiff::Timestamp::now());
+    let result = match forges.of_repository(&name) {
+        Err(error) => Ok(refused(&memory, &name, &error)),
+        Ok(forge) => match forge.look(&name, &mut memory.look).await {
+            Ok(Look { repository, reports }) => {
+                memory.repository = Some(repository.id);
+                Ok(Observation::Swept { repository: Box::new(repository), reports, began })
+            }
+            Err(error) if error.refuses() => Ok(refused(&memory, &name, &error)),
             Err(error) => Err(error.to_string()),
         },
     };
     (name, memory, result)
 }
 
-fn refused(memory: &Memory, name: &str, reason: String) -> Observation {
+fn refused(memory: &Memory, name: &str, error: &Error) -> Observation {
     Observation::SweepRefused {
-        repository: memory.repository.as_ref().map(|repository| repository.id),
+        repository: memory.repository,
         full_name: name.to_owned(),
-        reason,
-    }
-}
-
-impl Memory {
-    async fn look(&mut self, client: &Client, name: &str) -> Result<Observation, Error> {
-        let began = Time::from(jiff::Timestamp::now());
-        let known = match &self.repository {
-            Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
-            known => {
-                let tag = known.as_ref().and(self.repository_tag.as_deref());
-                match (client.repository_if_changed(name, tag).await?, known) {
-                    (Conditional::Fresh { value, etag }, _) => {
-                        self.repository_tag = etag;
-                        repository(&value)
-                    }
-                    (Conditional::Unchanged, Some(known)) => known.clone(),
-                    (Conditional::Unchanged, None) => repository(&client.repository(name).await?),
-                }
-            }
-        };
-        self.looks += 1;
-        self.repository = Some(known.clone());
-        for status in UNFINISHED {
-            let etag = self.runs.get(status).and_then(|(etag, _)| etag.clone());
-            match client.runs(name, status, etag.as_deref()).await? {
-                Conditional::Unchanged => {}
-                Conditional::Fresh { value, etag } => {
-                    let cause = |run: Run| (run.id, run.triggering_actor.or(run.actor));
-                    let runs = value.into_iter().map(cause).collect();
-                    self.runs.insert(status, (etag, runs));
-                }
-            }
-        }
-        let runs: BTreeMap<u64, Option<String>> =
-            self.runs.values().flat_map(|(_, runs)| runs.iter().cloned()).collect();
-        self.jobs.retain(|run, _| runs.contains_key(run));
-        for (run, actor) in runs {
-            let etag = self.jobs.get(&run).and_then(|(etag, _)| etag.clone());
-            match client.jobs_of_run_if_changed(name, run, etag.as_deref()).await {
-                Ok(Conditional::Unchanged) => {}
-                Ok(Conditional::Fresh { value, etag }) => {
-                    let caused = |report| JobReport { actor: actor.clone(), ..report };
-                    let reports = value.into_iter().filter_map(report).map(caused).collect();
-                    self.jobs.insert(run, (etag, reports));
-                }
-                // Deleted since it was listed.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let reports = self.jobs.values().flat_map(|(_, reports)| reports.iter().cloned()).collect();
-        Ok(Observation::Swept { repository: Box::new(known), reports, began })
+        reason: error.to_string(),
     }
 }

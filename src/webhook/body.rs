@@ -33,7 +33,7 @@ impl Bodies {
 
 /// Counts the bytes of bodies in flight.
 #[derive(Clone, Default)]
-pub(super) struct InFlight(Arc<AtomicU64>);
+pub struct InFlight(Arc<AtomicU64>);
 
 /// A share of the bytes in flight; given back when dropped.
 pub(super) struct Share {

@@ -17,7 +17,7 @@ use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::signature::Secrets;
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
-use crate::store::{Delivery, Kept, Store, Unparsed};
+use crate::store::{Delivery, Kept, Store, StoreError, Unparsed};
 
 /// Unreadable bodies are kept up to this many bytes.
 const UNPARSED_BYTES: usize = 64 * 1024;
@@ -36,19 +36,19 @@ pub struct Door {
     pub store: Store,
     pub hand: Hand,
     pub bodies: Bodies,
+    /// The same for all that share one memory: the door before a reload and the one after it.
+    pub in_flight: InFlight,
 }
 
 #[derive(Clone)]
 struct Shared {
     path: Arc<str>,
     door: Arc<Door>,
-    in_flight: InFlight,
 }
 
 /// The one path of the public door; everything else is 404.
 pub fn router(path: &str, door: Door) -> Router {
-    let in_flight = InFlight::default();
-    let shared = Shared { path: path.into(), door: Arc::new(door), in_flight };
+    let shared = Shared { path: path.into(), door: Arc::new(door) };
     // Not a route: the operator's path is meant as it stands, whatever signs are in it.
     Router::new().fallback(take).with_state(shared)
 }
@@ -76,7 +76,7 @@ async fn judge(
     body: Body,
     id: Option<&DeliveryId>,
 ) -> Answer {
-    let Shared { door, in_flight, .. } = shared;
+    let door = &shared.door;
     if method != Method::POST {
         return Answer::WrongMethod;
     }
@@ -88,7 +88,7 @@ async fn judge(
         return Answer::TooLarge(door.bodies.each);
     }
     let Some(encoding) = Encoding::of(headers) else { return Answer::WrongType };
-    let (raw, _share) = match body::read(body, announced, &door.bodies, in_flight).await {
+    let (raw, _share) = match body::read(body, announced, &door.bodies, &door.in_flight).await {
         Ok(read) => read,
         Err(answer) => return answer,
     };
@@ -152,22 +152,11 @@ impl Door {
             repository: job.repository,
             report: job.report,
         };
-        let (store, hand) = (self.store.clone(), self.hand.clone());
-        // A task of its own, for this one ends where the sender hangs up: what has become
-        // durable meanwhile must be handed on all the same.
-        let kept = tokio::spawn(async move {
-            let kept = store.keep(delivery.clone()).await;
-            if let Ok(Kept::New) = kept {
-                // A closed engine is a daemon that is ending; the next one finds it in the inbox.
-                let _ = hand.send(delivery);
-            }
-            kept
-        });
-        match kept.await {
-            Ok(Ok(Kept::Duplicate)) => Answer::Duplicate,
-            Ok(Ok(Kept::New)) => answer,
-            Ok(Err(error)) => Answer::Unavailable(error.to_string()),
-            Err(_) => Answer::Unavailable("the daemon is ending".to_owned()),
+        match keep(&self.store, &self.hand, delivery).await {
+            Some(Ok(Kept::Duplicate)) => Answer::Duplicate,
+            Some(Ok(Kept::New)) => answer,
+            Some(Err(error)) => Answer::Unavailable(error.to_string()),
+            None => Answer::Unavailable("the daemon is ending".to_owned()),
         }
     }
 
@@ -220,6 +209,26 @@ impl Door {
             Err(error) => Answer::Unavailable(error.to_string()),
         }
     }
+}
+
+/// Makes a delivery durable and hands it on if it is new. Both happen or neither, also where
+/// whoever waits for it is gone in between: a sender that hangs up, a sweep that is ended.
+/// `None`: the daemon is ending.
+pub async fn keep(
+    store: &Store,
+    hand: &Hand,
+    delivery: Delivery,
+) -> Option<Result<Kept, StoreError>> {
+    let (store, hand) = (store.clone(), hand.clone());
+    let kept = tokio::spawn(async move {
+        let kept = store.keep(delivery.clone()).await;
+        if let Ok(Kept::New) = kept {
+            // A closed engine is a daemon that is ending; the next one finds it in the inbox.
+            let _ = hand.send(delivery);
+        }
+        kept
+    });
+    kept.await.ok()
 }
 
 #[derive(Clone, Copy)]

@@ -1,6 +1,8 @@
 //! Accepts connections for a door, and keeps off those that are slow or too many: a head has
 //! 10 s, an idle connection 60 s, beyond `max_connections` the answer is 503. (axum's own
 //! `serve` has no time-outs.) Bodies are timed where they are read.
+//!
+//! What is served can be exchanged while connections are open: it is looked up for every request.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,6 +54,14 @@ impl Default for Limits {
     }
 }
 
+/// What a door serves, and within which limits. A new router answers the next request of every
+/// connection, new limits hold for connections that come after.
+#[derive(Clone)]
+pub struct Served {
+    pub router: Router,
+    pub limits: Limits,
+}
+
 /// Bytes that a head may have. GitHub's have less than 1 kB.
 const HEAD_BYTES: usize = 64 * 1024;
 /// Connections that are being told 503; beyond these they are simply closed.
@@ -60,10 +70,15 @@ const REFUSING: usize = 64;
 /// time to end.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
-/// Serves `router` until `stop`; then accepts nobody new, and answers what comes on open
-/// connections with `Connection: close`. Returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(limits.connections));
+/// Serves until `stop`; then accepts nobody new, and answers what comes on open connections with
+/// `Connection: close`. Returns when the last connection has ended.
+pub async fn serve(
+    listener: TcpListener,
+    served: watch::Receiver<Served>,
+    stop: CancellationToken,
+) {
+    // Each connection holds a clone: how many there may be can change, so no semaphore.
+    let open = Arc::new(());
     let refusals = Arc::new(Semaphore::new(REFUSING));
     let tasks = TaskTracker::new();
     loop {
@@ -72,23 +87,21 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => match connections.clone().try_acquire_owned() {
-                Ok(permit) => {
-                    let (router, stop) = (router.clone(), stop.clone());
+            Ok((stream, _)) => {
+                let limits = served.borrow().limits;
+                if Arc::strong_count(&open) <= limits.connections {
+                    let (served, stop, place) = (served.clone(), stop.clone(), open.clone());
                     tasks.spawn(async move {
-                        connection(stream, router, limits, stop).await;
+                        connection(stream, served, limits, stop).await;
+                        drop(place);
+                    });
+                } else if let Ok(permit) = refusals.clone().try_acquire_owned() {
+                    tasks.spawn(async move {
+                        refuse(stream, limits.linger).await;
                         drop(permit);
                     });
                 }
-                Err(_) => {
-                    if let Ok(permit) = refusals.clone().try_acquire_owned() {
-                        tasks.spawn(async move {
-                            refuse(stream, limits.linger).await;
-                            drop(permit);
-                        });
-                    }
-                }
-            },
+            }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -100,7 +113,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     tasks.wait().await;
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    served: watch::Receiver<Served>,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     // Answers are small and wait for nobody.
     let _ = stream.set_nodelay(true);
     let phase = Arc::new(Phase::default());
@@ -109,7 +127,8 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: Can
     let service =
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             phase.set(SERVING);
-            let (phase, router, stopping) = (phase.clone(), router.clone(), stopping.clone());
+            let (phase, stopping) = (phase.clone(), stopping.clone());
+            let router = served.borrow().router.clone();
             async move {
                 let response = hyper_util::service::TowerToHyperService::new(router);
                 let mut response = hyper::service::Service::call(&response, request).await;

@@ -11,6 +11,6 @@ pub mod listener;
 mod payload;
 pub mod signature;
 
-pub use body::Bodies;
-pub use door::{Door, Hand, router};
+pub use body::{Bodies, InFlight};
+pub use door::{Door, Hand, keep, router};
 pub use payload::{NotAnEvent, read_workflow_job};

@@ -5,8 +5,8 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roustabout::webhook::listener::{self, Limits};
-use roustabout::webhook::{Bodies, Door, signature::Secrets};
+use roustabout::webhook::listener::{self, Limits, Served};
+use roustabout::webhook::{Bodies, Door, InFlight, signature::Secrets};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -52,11 +52,13 @@ async fn door_here(limits: Limits, bodies: Bodies) -> Here {
         store: roustabout::store::Store::open(&folder.path().join("door.db")).unwrap(),
         hand,
         bodies,
+        in_flight: InFlight::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = roustabout::webhook::router("/webhook", door);
-    tokio::spawn(listener::serve(listener, router, limits, CancellationToken::new()));
+    let (_, served) = tokio::sync::watch::channel(Served { router, limits });
+    tokio::spawn(listener::serve(listener, served, CancellationToken::new()));
     Here { port, _folder: folder, _kept: kept }
 }
 

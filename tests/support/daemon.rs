@@ -1,6 +1,7 @@
 //! The built binary, running `serve` with a config of its own in a folder of its own. It can
 //! be killed and started again on the same ports and store; dropping it kills it.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,7 @@ pub fn roustabout() -> Command {
     without_environment(env!("CARGO_BIN_EXE_roustabout"))
 }
 
-fn without_environment(program: &str) -> Command {
+fn without_environment(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
@@ -74,18 +75,40 @@ impl Daemon {
     /// The same, called by `wrapper`: a command that gets the daemon's as its last arguments
     /// and becomes it.
     pub async fn start_by(&mut self, wrapper: &[&str]) {
+        self.start_with(wrapper, |_| {}).await;
+    }
+
+    /// The same, with whatever `change` gives it more: variables, other files to read from.
+    pub async fn start_with(&mut self, wrapper: &[&str], change: impl FnOnce(&mut Command)) {
+        self.start_wholly(wrapper, Path::new(env!("CARGO_BIN_EXE_roustabout")), change).await;
+    }
+
+    /// Another binary.
+    pub async fn start_as(&mut self, wrapper: &[&str], binary: &Path) {
+        self.start_wholly(wrapper, binary, |_| {}).await;
+    }
+
+    async fn start_wholly(
+        &mut self,
+        wrapper: &[&str],
+        binary: &Path,
+        change: impl FnOnce(&mut Command),
+    ) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
-        let mut command = roustabout();
-        if let [program, arguments @ ..] = wrapper {
-            let daemon = command.get_program().to_owned();
-            command = without_environment(program);
-            command.args(arguments).arg(daemon);
-        }
+        let mut command = match wrapper {
+            [program, arguments @ ..] => {
+                let mut command = without_environment(program);
+                command.args(arguments).arg(binary);
+                command
+            }
+            [] => without_environment(binary),
+        };
         command.arg("serve").arg("--config").arg(self.config()).current_dir(self.folder.path());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        self.child = Some(child);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        change(&mut command);
+        self.child = Some(command.spawn().unwrap());
         let admin = self.admin;
         let started = std::time::Instant::now();
         loop {
@@ -124,6 +147,27 @@ impl Daemon {
         })
         .await;
         status.unwrap().code()
+    }
+
+    /// SIGHUP, and waits until the new config holds; panics where it does not.
+    pub async fn reload(&self) {
+        let before = self.count_of("the new config holds");
+        signal(self.process(), "HUP");
+        until("the new config holds", Duration::from_secs(30), async || {
+            self.count_of("the new config holds") > before
+        })
+        .await;
+    }
+
+    /// How often the log says so.
+    pub fn count_of(&self, line: &str) -> usize {
+        self.log().matches(line).count()
+    }
+
+    /// Writes another config.
+    pub fn configure(&self, change: impl FnOnce(String) -> String) {
+        let before = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), change(before)).unwrap();
     }
 
     pub fn process(&self) -> u32 {

@@ -1,13 +1,15 @@
 //! What the end-to-end tests stand on: the built binary as a daemon (`daemon`), the whole
 //! world around it (`world`), webhooks as raw as they need be (`webhook`), a proxy that holds
 //! requests at the moments that matter (`proxy`), both together (`proxied`), parameterized jobs
-//! of the tests' own (`parents`), and `check` and what it found (`checking`). Each test starts
-//! its own and ends it.
+//! of the tests' own (`parents`), `check` and what it found (`checking`), a real Gitea
+//! (`gitea`) and the world around that (`gitea_world`). Each test starts its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
 pub mod checking;
 pub mod daemon;
+pub mod gitea;
+pub mod gitea_world;
 pub mod parents;
 pub mod proxied;
 pub mod proxy;

@@ -164,7 +164,10 @@ pub struct Raw {
 
 impl Raw {
     pub async fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        Self::over(TcpStream::connect(("127.0.0.1", port)).await.unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Self {
         Self { stream, unread: Vec::new() }
     }
 

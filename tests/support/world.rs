@@ -1,6 +1,7 @@
 //! The whole way for real: the simulated GitHub with its hooks, a real Nomad agent with the
 //! jobspec that we ship, and the daemon between them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
@@ -72,10 +73,7 @@ impl Parts {
     pub async fn with(change: impl FnOnce(&mut AgentOptions)) -> Self {
         // Only the first test of a process finds none installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(std::path::PathBuf::from);
-        let binary = find_binary(said.as_deref(), |name| std::env::var_os(name))
-            .expect("no Nomad found; scripts/test gets one and runs these tests");
-        let mut options = AgentOptions::new(binary);
+        let mut options = AgentOptions::new(nomad_binary());
         change(&mut options);
         let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -89,7 +87,13 @@ impl Parts {
     }
 }
 
-fn client(agent: &Agent) -> Client {
+pub fn nomad_binary() -> PathBuf {
+    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
+    find_binary(said.as_deref(), |name| std::env::var_os(name))
+        .expect("no Nomad found; scripts/test gets one and runs these tests")
+}
+
+pub fn client(agent: &Agent) -> Client {
     Client::new(Connection {
         address: Address::Http(agent.address()),
         namespace: "default".to_owned(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Where programs are when the environment does not say.
-pub(super) const DEFAULT_PATH: &str =
+pub(in crate::demo) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Looks for a Nomad binary: the explicit path, `NOMAD_BIN`, `PATH`, then the newest that
@@ -22,25 +22,32 @@ pub fn find_binary(
         return is_program(&said).then_some(said);
     }
     on_path("nomad", env("PATH")).or_else(|| {
-        let parts = env("ROUSTABOUT_PARTS").map(PathBuf::from).or_else(|| {
-            let cache = env("XDG_CACHE_HOME").map(PathBuf::from);
-            let cache = cache.or_else(|| Some(PathBuf::from(env("HOME")?).join(".cache")))?;
-            Some(cache.join("roustabout"))
-        })?;
-        newest_built(&parts.join("nomad"))
+        let built = newest_built(&parts_folder(env)?.join("nomad"), "nomad")?;
+        Some(built.join("nomad"))
+    })
+}
+
+/// Where the scripts put what they build.
+pub(in crate::demo) fn parts_folder(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    env("ROUSTABOUT_PARTS").map(PathBuf::from).or_else(|| {
+        let cache = env("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(PathBuf::from(env("HOME")?).join(".cache")))?;
+        Some(cache.join("roustabout"))
     })
 }
 
 /// The first program of that name in the folders of `path`.
-pub(super) fn on_path(name: &str, path: Option<OsString>) -> Option<PathBuf> {
+pub(in crate::demo) fn on_path(name: &str, path: Option<OsString>) -> Option<PathBuf> {
     let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
 }
 
-fn newest_built(folder: &Path) -> Option<PathBuf> {
-    let built = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path().join("nomad"));
-    built.filter(|file| is_program(file)).max_by_key(|file| {
-        fs::metadata(file).and_then(|meta| meta.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+/// Of the folders in `folder` that hold `program`, the one where it is newest.
+pub(in crate::demo) fn newest_built(folder: &Path, program: &str) -> Option<PathBuf> {
+    let built = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    built.filter(|folder| is_program(&folder.join(program))).max_by_key(|folder| {
+        let built = fs::metadata(folder.join(program)).and_then(|meta| meta.modified());
+        built.unwrap_or(SystemTime::UNIX_EPOCH)
     })
 }
 

@@ -79,7 +79,7 @@ impl Probe {
 }
 
 /// The end of the log, where the reason for trouble stands.
-pub(super) fn tail(log: &Path) -> String {
+pub(in crate::demo) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();

@@ -71,12 +71,7 @@ impl<R: Rng> Fold<'_, R> {
         };
         let disagrees =
             before.is_some_and(|b| b != job.report.status && b.rank() == job.report.status.rank());
-        let robots = &self.state.rules.robots;
-        job.robot = job
-            .report
-            .actor
-            .as_deref()
-            .is_some_and(|actor| robots.iter().any(|robot| robot.eq_ignore_ascii_case(actor)));
+        job.robot = self.is_a_robots(&job.report);
         job.repository = repository;
         if let Some(known) = self.state.repositories.get(&repository) {
             job.repository_name.clone_from(&known.full_name);
@@ -101,6 +96,12 @@ impl<R: Rng> Fold<'_, R> {
             self.ask_job(id);
             self.set_timer(self.now + ASK_AGAIN, Timer::Job(id));
         }
+    }
+
+    fn is_a_robots(&self, report: &JobReport) -> bool {
+        let robots = &self.state.rules.robots;
+        let actor = report.actor.as_deref();
+        actor.is_some_and(|actor| robots.iter().any(|robot| robot.eq_ignore_ascii_case(actor)))
     }
 
     /// Too late to move the job, not too late to say who ran it.
@@ -228,7 +229,13 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Judges an open job again: rules, repository or the answer about its fork have changed.
     pub(super) fn judge_again(&mut self, id: JobId) {
-        let Some(mut job) = self.state.jobs.get(&id).cloned() else { return };
+        if let Some(job) = self.state.jobs.get(&id).cloned() {
+            self.judge_and_place(job);
+        }
+    }
+
+    pub(super) fn judge_and_place(&mut self, mut job: Job) {
+        job.robot = self.is_a_robots(&job.report);
         if let Some(repository) = self.state.repositories.get(&job.repository) {
             job.repository_name.clone_from(&repository.full_name);
         }

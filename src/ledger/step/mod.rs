@@ -5,7 +5,8 @@
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `observing` what sweeps and listings show, `operator` what people ask for.
+//! `observing` what sweeps and listings show, `operator` what people ask for, `rules` what a
+//! reload changes.
 
 mod asking;
 mod breaker;
@@ -21,6 +22,7 @@ mod job_events;
 mod letting_go;
 mod observing;
 mod operator;
+mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -78,6 +80,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::Pause { pool, until } => fold.pause(&pool, until),
         Event::Resume { pool } => fold.resume_pool(&pool),
         Event::Retry { job } => fold.retry(job),
+        Event::Rules(rules) => fold.new_rules(*rules),
         Event::Observed(observation) => fold.observed(*observation),
         Event::Tick => fold.tick(),
     }

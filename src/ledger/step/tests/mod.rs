@@ -13,6 +13,7 @@ mod observing;
 mod operator;
 mod restart;
 mod robots;
+mod rules;
 mod world;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! A crude random world in one thread: jobs, doubled and late webhooks, every request answered
-//! some time later by success, failure or doubt, and crashes anywhere. A failing seed tells
-//! its story; `WORLD_SEEDS=7..8` runs that one alone.
+//! some time later by success, failure or doubt, pools that go and come back, and crashes
+//! anywhere. A failing seed tells its story; `WORLD_SEEDS=7..8` runs that one alone.
 
 mod outside;
 
@@ -171,7 +171,7 @@ impl World {
             self.tell("THE DATABASE IS LOST".into());
             self.rows = Rows::default();
         }
-        self.state = self.rows.load(laws());
+        self.state = self.rows.load(self.state.rules.clone());
         let way = std::mem::take(&mut self.way);
         for (at, thing) in way {
             // What was sent may or may not arrive; answers find nobody.
@@ -183,6 +183,15 @@ impl World {
         }
         let effects = resume(&mut self.state, self.now, &mut self.rng);
         self.carry_out(effects);
+    }
+
+    /// The operator takes pools out of the config, or puts all back.
+    fn reload(&mut self) {
+        let mut rules = laws();
+        if !self.honest {
+            rules.pools.retain(|_| self.rng.random_range(0..10) < 6);
+        }
+        self.step(Event::Rules(Box::new(rules)));
     }
 
     /// Everything due arrives, in any order. One by one, for a crash takes the rest with it.
@@ -326,9 +335,13 @@ impl World {
             if self.chance(1) {
                 self.crash();
             }
+            if self.chance(4) {
+                self.reload();
+            }
         }
         self.tell("FROM HERE ON THE WORLD IS HONEST".into());
         self.honest = true;
+        self.reload();
         for _ in 0..2000 {
             if self.is_over() {
                 return;

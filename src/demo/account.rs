@@ -1,19 +1,45 @@
-//! Under which account an agent runs, and the folder that account can use.
+//! Under which account a part of the demo runs, and the folder that account can use.
 //!
 //! As root, Nomad mounts a tmpfs for every task's secrets and makes cgroups, and fails where it may
 //! not (an ordinary container). As another user it does without both. So root without the right to
-//! mount becomes somebody else.
+//! mount becomes somebody else for it. Gitea refuses to be root at all.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::binary::on_path;
-use super::{AgentError, random};
+use super::agent::{on_path, random};
 
 /// What every system calls nobody.
 const NOBODY: u32 = 65534;
+
+/// Why a part cannot run under its account.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// A file or folder that it needs could not be made.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    /// Another account could not enter the folder.
+    #[error(
+        "it has to run as uid {uid} here, which cannot enter {}; \
+         choose a folder open to all (TMPDIR, or the data folder)", path.display()
+    )]
+    Closed { uid: u32, path: PathBuf },
+    /// Root that has to become somebody else, and no way to.
+    #[error(
+        "it does not run as root (Nomad not without the right to mount, as in an ordinary \
+         container; Gitea never); install setpriv (Debian: util-linux) or start this as another user"
+    )]
+    NoSetpriv,
+}
+
+impl AccountError {
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.to_owned(), source }
+    }
+}
 
 #[derive(Debug)]
 pub(super) enum Account {
@@ -24,13 +50,21 @@ pub(super) enum Account {
 }
 
 impl Account {
-    pub(super) fn choose() -> Result<Self, AgentError> {
-        let root = fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
-        if !root || (may_mount() && cgroups_writable()) {
+    /// For a Nomad agent.
+    pub(super) fn for_nomad() -> Result<Self, AccountError> {
+        if is_root() && may_mount() && cgroups_writable() {
+            return Ok(Self::Own);
+        }
+        Self::never_root()
+    }
+
+    /// For what refuses to be root.
+    pub(super) fn never_root() -> Result<Self, AccountError> {
+        if !is_root() {
             return Ok(Self::Own);
         }
         let setpriv = on_path("setpriv", std::env::var_os("PATH"));
-        setpriv.map(|setpriv| Self::Nobody { setpriv }).ok_or(AgentError::NoSetpriv)
+        setpriv.map(|setpriv| Self::Nobody { setpriv }).ok_or(AccountError::NoSetpriv)
     }
 
     /// A command that runs `program` under this account. setpriv is replaced by it: same process.
@@ -47,10 +81,10 @@ impl Account {
     }
 
     /// The agent's folder: the one that was asked for, or a fresh temporary one.
-    pub(super) fn make_folder(&self, asked: Option<&Path>) -> Result<PathBuf, AgentError> {
+    pub(super) fn make_folder(&self, asked: Option<&Path>) -> Result<PathBuf, AccountError> {
         let folder = match asked {
             Some(folder) => {
-                std::path::absolute(folder).map_err(AgentError::file("resolve", folder))?
+                std::path::absolute(folder).map_err(AccountError::file("resolve", folder))?
             }
             None => {
                 // Short: sockets in it must not have paths of more than 107 bytes.
@@ -65,14 +99,14 @@ impl Account {
         };
         let parent = folder.parent().unwrap_or(&folder);
         if !self.can_enter(parent) {
-            return Err(AgentError::Closed { uid: NOBODY, path: parent.to_owned() });
+            return Err(AccountError::Closed { uid: NOBODY, path: parent.to_owned() });
         }
         for path in [&folder, &folder.join("tmp")] {
-            fs::create_dir_all(path).map_err(AgentError::file("make the folder", path))?;
+            fs::create_dir_all(path).map_err(AccountError::file("make the folder", path))?;
             // Tasks may run as other users than the agent: they have to pass through.
             fs::set_permissions(path, fs::Permissions::from_mode(0o755))
-                .map_err(AgentError::file("open the folder", path))?;
-            self.own(path)?;
+                .map_err(AccountError::file("open the folder", path))?;
+            self.give(path)?;
         }
         Ok(folder)
     }
@@ -82,26 +116,42 @@ impl Account {
         &self,
         binary: &Path,
         folder: &Path,
-    ) -> Result<PathBuf, AgentError> {
-        let binary = binary.canonicalize().map_err(AgentError::file("find", binary))?;
-        let mode = fs::metadata(&binary).map_err(AgentError::file("read", &binary))?.mode();
+    ) -> Result<PathBuf, AccountError> {
+        let binary = binary.canonicalize().map_err(AccountError::file("find", binary))?;
+        let mode = fs::metadata(&binary).map_err(AccountError::file("read", &binary))?.mode();
         if self.can_enter(binary.parent().unwrap_or(&binary))
             && (matches!(self, Self::Own) || mode & 0o005 == 0o005)
         {
             return Ok(binary);
         }
-        let copy = folder.join("nomad");
-        fs::copy(&binary, &copy).map_err(AgentError::file("copy Nomad to", &copy))?;
+        let copy = folder.join(binary.file_name().unwrap_or_default());
+        fs::copy(&binary, &copy).map_err(AccountError::file("copy the program to", &copy))?;
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))
-            .map_err(AgentError::file("open", &copy))?;
+            .map_err(AccountError::file("open", &copy))?;
         Ok(copy)
     }
 
-    fn own(&self, path: &Path) -> Result<(), AgentError> {
+    /// The folder of files, or a copy of it in `folder` where this account cannot reach it.
+    pub(super) fn make_readable_all(
+        &self,
+        files: &Path,
+        folder: &Path,
+    ) -> Result<PathBuf, AccountError> {
+        let files = files.canonicalize().map_err(AccountError::file("find", files))?;
+        if self.can_enter(&files) {
+            return Ok(files);
+        }
+        let copy = folder.join(files.file_name().unwrap_or_default());
+        copy_all(&files, &copy)?;
+        Ok(copy)
+    }
+
+    /// Makes it this account's own.
+    pub(super) fn give(&self, path: &Path) -> Result<(), AccountError> {
         match self {
             Self::Own => Ok(()),
             Self::Nobody { .. } => chown(path, Some(NOBODY), Some(NOBODY))
-                .map_err(AgentError::file("give to another user", path)),
+                .map_err(AccountError::file("give to another user", path)),
         }
     }
 
@@ -112,6 +162,26 @@ impl Account {
         };
         matches!(self, Self::Own) || folder.ancestors().all(open)
     }
+}
+
+fn copy_all(from: &Path, to: &Path) -> Result<(), AccountError> {
+    fs::create_dir_all(to).map_err(AccountError::file("make the folder", to))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))
+        .map_err(AccountError::file("open the folder", to))?;
+    for entry in fs::read_dir(from).map_err(AccountError::file("read", from))? {
+        let entry = entry.map_err(AccountError::file("read", from))?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_all(&from, &to)?;
+        } else {
+            fs::copy(&from, &to).map_err(AccountError::file("copy a file to", &to))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
 }
 
 /// Tries to mount a tmpfs, as Nomad would. A uid says little in a container.

@@ -1,0 +1,284 @@
+# One ephemeral Gitea Actions runner per dispatch, on the raw_exec driver: no isolation, so only
+# for repositories whose workflows you trust with the machine. docs/gitea.md says how to register
+# and adapt it; every dispatch of roustabout becomes a child of this job.
+
+variable "job" {
+  description = "The job's id: what nomad_job says in the pool."
+  default     = "gitea-runner-x64"
+}
+
+variable "namespace" {
+  default = "default"
+}
+
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+
+variable "node_pool" {
+  default = "default"
+}
+
+variable "arch" {
+  description = "amd64 or arm64, as the nodes are; the program has to match."
+  default     = "amd64"
+}
+
+variable "runner_program" {
+  description = "Where the nodes fetch gitea-runner from (the bare program), for every job: point it at a mirror near them."
+  default     = "https://dl.gitea.com/gitea-runner/1.0.8/gitea-runner-1.0.8-linux-amd64"
+}
+
+variable "runner_checksum" {
+  description = "sha256:HEX of it, which Gitea publishes as runner_program with .sha256 at the end. Empty: not checked."
+  default     = ""
+}
+
+variable "runner_path" {
+  description = "Where gitea-runner lies on the nodes, if you install it there; then nothing is fetched."
+  default     = ""
+}
+
+variable "user" {
+  description = "The user that jobs run as; needs a Nomad client that runs as root. Empty: the client's own."
+  default     = ""
+}
+
+variable "path" {
+  description = "PATH of the runner and its jobs."
+  default     = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+variable "timeout" {
+  description = "A job that runs for longer is ended by its runner. Gitea ends it after ENDLESS_TASK_TIMEOUT, 3h by default."
+  default     = "3h"
+}
+
+variable "cpu" {
+  description = "MHz."
+  type        = number
+  default     = 1000
+}
+
+variable "memory" {
+  description = "MB."
+  type        = number
+  default     = 2048
+}
+
+variable "disk" {
+  description = "MB for the runner (25) and its work. Used for placement, not enforced."
+  type        = number
+  default     = 4000
+}
+
+job "gitea-runner" {
+  id          = var.job
+  name        = var.job
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+
+  # A service would be started again; only batch jobs can be dispatched.
+  type = "batch"
+
+  parameterized {
+    # The credential, and nothing else. Meta would show it in metrics and on the status page.
+    payload       = "required"
+    meta_required = ["runner_name", "runner_url", "runner_labels"]
+    # For people who look at a child and ask whose it is.
+    meta_optional = [
+      "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
+      "workflow_job_name",
+    ]
+  }
+
+  constraint {
+    attribute = "${attr.kernel.name}"
+    value     = "linux"
+  }
+
+  constraint {
+    attribute = "${attr.cpu.arch}"
+    value     = var.arch
+  }
+
+  group "runner" {
+    # One try. A job that needs a runner still is seen by roustabout, which hires a new one; Nomad
+    # would start one whose registration is used up.
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    # A node out of touch may be running a job. Without this Nomad would start a second allocation
+    # elsewhere at once, and kill the first when the node is back.
+    disconnect {
+      lost_after = "6h"
+      replace    = false
+    }
+
+    # From Nomad 2.0.3 on a hard limit can be set here. It kills without poststop:
+    # max_run_duration = "6h"
+
+    ephemeral_disk {
+      size = var.disk
+    }
+
+    # Registers the runner and leaves it in the allocation's shared folder.
+    task "configure" {
+      driver = "raw_exec"
+      user   = var.user
+
+      lifecycle {
+        hook    = "prestart"
+        sidecar = false
+      }
+
+      dispatch_payload {
+        file = "token"
+      }
+
+      dynamic "artifact" {
+        for_each = var.runner_path == "" ? [var.runner_program] : []
+        content {
+          # Nomad takes no empty checksum among the options.
+          source      = var.runner_checksum == "" ? artifact.value : "${artifact.value}?checksum=${var.runner_checksum}"
+          destination = "local/gitea-runner"
+          mode        = "file"
+          options {
+            archive = "false"
+          }
+        }
+      }
+
+      config {
+        command = "/bin/sh"
+        # In this text $NAME is for the shell; Nomad would fill in the form with braces, and put
+        # what strangers can choose (the name of a workflow) into a program.
+        args = ["-c", <<-EOT
+          set -e
+          umask 077
+
+          # The job can read this task's local folder, and Gitea's registration tokens have no end:
+          # the file goes before anything else happens, and the token is never an argument and
+          # never in an environment.
+          token=$(cat "$NOMAD_TASK_DIR/token")
+          rm -f "$NOMAD_TASK_DIR/token"
+          if [ -z "$token" ]; then
+            echo "the payload of this dispatch is empty: no registration token" >&2
+            exit 1
+          fi
+
+          mkdir -p "$NOMAD_ALLOC_DIR/runner" "$NOMAD_ALLOC_DIR/home"
+          cd "$NOMAD_ALLOC_DIR/runner"
+          if [ -n "$RUNNER_PATH" ]; then
+            ln -s "$RUNNER_PATH" gitea-runner
+          else
+            mv "$NOMAD_TASK_DIR/gitea-runner" gitea-runner
+            chmod u+x gitea-runner
+          fi
+
+          # A cache of its own would end with this runner.
+          printf 'runner:\n  timeout: %s\ncache:\n  enabled: false\n' "$JOB_TIMEOUT" >config.yaml
+
+          # On the host, not in a container that the runner starts.
+          labels=$(printf %s "$NOMAD_META_runner_labels" | sed 's/,/:host,/g; s/$/:host/')
+
+          # Not --no-interactive: only the dialogue reads the token from stdin, and it asks for
+          # nothing else that is given. It waits for a Gitea that is away without an end of its own.
+          printf '%s\n' "$token" | timeout 120 ./gitea-runner register --ephemeral \
+            --instance "$NOMAD_META_runner_url" --name "$NOMAD_META_runner_name" --labels "$labels"
+          if [ ! -s .runner ]; then
+            echo "gitea-runner did not register, see above" >&2
+            exit 1
+          fi
+        EOT
+        ]
+      }
+
+      env {
+        PATH        = var.path
+        HOME        = "${NOMAD_ALLOC_DIR}/home"
+        RUNNER_PATH = var.runner_path
+        JOB_TIMEOUT = var.timeout
+      }
+
+      resources {
+        cpu    = 100
+        memory = 100
+      }
+    }
+
+    # Waits for one job, runs it and ends.
+    task "runner" {
+      driver = "raw_exec"
+      user   = var.user
+
+      # SIGINT lets the runner cancel its job and say so to Gitea. More than 30 s need
+      # max_kill_timeout in the client's configuration.
+      kill_signal  = "SIGINT"
+      kill_timeout = "30s"
+
+      config {
+        command = "/bin/sh"
+        # The job starts from this environment, not from that of the Nomad client, which raw_exec
+        # hands on. Add what your jobs need. HOME is of this allocation, so nothing is left behind.
+        args = ["-c", <<-EOT
+          cd "$NOMAD_ALLOC_DIR/runner" || exit 1
+          mkdir -p "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
+          exec env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
+            TMPDIR="$NOMAD_ALLOC_DIR/tmp" \
+            NOMAD_ALLOC_ID="$NOMAD_ALLOC_ID" NOMAD_JOB_ID="$NOMAD_JOB_ID" \
+            ./gitea-runner --config config.yaml daemon
+        EOT
+        ]
+      }
+
+      env {
+        PATH = var.path
+        LANG = "C.UTF-8"
+      }
+
+      resources {
+        cpu    = var.cpu
+        memory = var.memory
+      }
+    }
+
+    # Frees the disk, which Nomad does only when it collects the allocation. It cannot deregister
+    # the runner: that takes a token, and there is none any more. An ephemeral runner that had its
+    # job is gone at Gitea by then, and roustabout deletes those that had none.
+    task "cleanup" {
+      driver = "raw_exec"
+      user   = var.user
+
+      lifecycle {
+        hook = "poststop"
+      }
+
+      config {
+        command = "/bin/sh"
+        # Always 0: what is left over (files of root, of containers) must not make a job that went
+        # well a failed allocation.
+        args = ["-c", <<-EOT
+          cd "$NOMAD_ALLOC_DIR" || exit 0
+          chmod -R u+rwX runner home tmp 2>/dev/null
+          rm -rf runner home
+          exit 0
+        EOT
+        ]
+      }
+
+      resources {
+        cpu    = 50
+        memory = 50
+      }
+    }
+  }
+}

@@ -1,0 +1,139 @@
+//! The daemon: reads its config, runs until it is told to end, and reads the config again when it
+//! is told to. `running` is the daemon itself, `changes` what a new config may change while it
+//! runs, `systemd` what it gets from a service manager and tells it.
+
+mod changes;
+mod running;
+mod systemd;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::{Failed, logging};
+use crate::config::{self, Environment, Loaded, Settings};
+pub use running::Running;
+use systemd::Sockets;
+
+pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
+    // Before anything else: it takes variables out of the environment.
+    let sockets = Sockets::passed()?;
+    let Loaded { settings, warnings, file, .. } = super::load(config.clone())?;
+    let level = logging::start(&settings.log);
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = file.map(|path| path.display().to_string()),
+        "roustabout starts"
+    );
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let mut signals = Signals::new()?;
+    let mut settings = Arc::new(settings);
+    let mut running = Running::start_on(settings.clone(), sockets).await?;
+    systemd::ready(&pools(&settings));
+    while signals.next().await == Told::Reload {
+        systemd::reloading();
+        let said = tokio::select! {
+            reloaded = reload(config.clone(), &settings, &mut running) => match reloaded {
+                Some(new) => {
+                    level.set(&new.log);
+                    settings = new;
+                    pools(&settings)
+                }
+                None => format!("{}; the config in the file is wrong, see the log", pools(&settings)),
+            },
+            // What the reload has not done by now need not be done any more.
+            () = signals.end() => break,
+        };
+        systemd::ready(&said);
+    }
+    systemd::stopping();
+    running.stop().await;
+    Ok(())
+}
+
+fn pools(settings: &Settings) -> String {
+    let names: Vec<&str> = settings.pools.iter().map(|pool| pool.name.as_str()).collect();
+    format!("serving {}", names.join(", "))
+}
+
+/// Goes on by what the config says now; `None`, with every mistake logged, goes on as before.
+async fn reload(
+    config: Option<PathBuf>,
+    before: &Arc<Settings>,
+    running: &mut Running,
+) -> Option<Arc<Settings>> {
+    info!("reading the config again");
+    let loaded = match config::load(config.as_deref(), &Environment::of_process()) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            for mistake in errors.iter() {
+                error!("{mistake}");
+            }
+            error!("the new config is wrong; going on with the one before");
+            return None;
+        }
+    };
+    for warning in loaded.warnings {
+        warn!("{warning}");
+    }
+    let changes = changes::between(before, loaded.settings);
+    let settings = Arc::new(changes.settings);
+    if let Err(error) = running.reload(settings.clone()).await {
+        error!("{error:#}; going on with the config before");
+        return None;
+    }
+    for key in changes.wait_for_restart {
+        warn!(key, "has changed, and takes effect with the next restart");
+    }
+    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
+    info!(
+        added = list(&changes.added),
+        gone = list(&changes.gone),
+        changed = list(&changes.changed),
+        "the new config holds"
+    );
+    Some(settings)
+}
+
+#[derive(PartialEq, Eq)]
+enum Told {
+    End,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hang_up: on(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The ledger's questions to the forges: whose credential, in which order the seam's are asked,
+//! how many at once, and who is away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::health::Health;
+use crate::credential::Token;
+use crate::forge::{Error, Forge, Forges, owner_of};
+use crate::ledger::effect::{RunJobs, Target};
+use crate::ledger::event::{Answer, AtForge, Deletion};
+use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
+
+/// Questions in flight at once: far under GitHub's limit of 100.
+const AT_ONCE: usize = 8;
+/// How many runs one question about a class asks for, at most; the rest still waits, as far
+/// as anybody knows.
+const RUNS_A_QUESTION: usize = 30;
+
+/// Asks on behalf of the ledger, and tells `Health` who is away.
+#[derive(Clone)]
+pub struct Desk {
+    forges: Forges,
+    health: Health,
+    places: Arc<Semaphore>,
+}
+
+impl Desk {
+    pub fn new(forges: Forges, health: Health) -> Self {
+        Self { forges, health, places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// A token that lives at least `life`, by this machine's clock.
+    pub async fn mint(&self, target: &Target, life: Duration) -> Answer<Token> {
+        let forge = self.forges.of(target.owner())?;
+        self.ask(target.owner(), forge, forge.mint(target, life)).await
+    }
+
+    pub async fn is_fork(
+        &self,
+        repository: RepositoryId,
+        full_name: &str,
+        run: RunId,
+    ) -> Answer<bool> {
+        let forge = self.forges.of_repository(full_name)?;
+        self.ask(full_name, forge, forge.is_fork(repository, full_name, run)).await
+    }
+
+    pub async fn job(&self, full_name: &str, job: JobId) -> Answer<Option<JobReport>> {
+        let forge = self.forges.of_repository(full_name)?;
+        self.ask(full_name, forge, forge.job(full_name, job)).await
+    }
+
+    /// What became of the jobs of these runs; stops early once all of `names` are found.
+    pub async fn jobs(&self, runs: &[RunJobs], names: &[RunnerName]) -> Answer<Vec<JobReport>> {
+        let mut reports: Vec<JobReport> = Vec::new();
+        for asked in runs.iter().take(RUNS_A_QUESTION) {
+            let forge = self.forges.of_repository(&asked.full_name)?;
+            let listing = forge.jobs_of_run(&asked.full_name, asked.run);
+            let listed = match self.ask(&asked.full_name, forge, listing).await {
+                Ok(listed) => listed,
+                Err(failure) if reports.is_empty() => return Err(failure),
+                // What is known so far counts; the rest waits, as far as anybody knows.
+                Err(_) => break,
+            };
+            let before = reports.len();
+            reports.extend(listed);
+            // Absence from a listing moves nothing: who is missing is asked for by id.
+            for id in &asked.jobs {
+                if !reports[before..].iter().any(|report| report.id == *id)
+                    && let Some(report) = self.job(&asked.full_name, *id).await?
+                {
+                    reports.push(report);
+                }
+            }
+            let found = |name: &RunnerName| {
+                reports.iter().any(|r| r.runner_name.as_deref() == Some(name.as_str()))
+            };
+            if !names.is_empty() && names.iter().all(found) {
+                break;
+            }
+        }
+        Ok(reports)
+    }
+
+    /// The name among the scope's runners, else among the running jobs of `repositories`, else
+    /// among all jobs of `runs`.
+    pub async fn find(
+        &self,
+        name: &RunnerName,
+        target: &Target,
+        repositories: &[String],
+        runs: &[RunJobs],
+    ) -> Answer<AtForge> {
+        let forge = self.forges.of(target.owner())?;
+        if let Some(runner) = self.ask(target.owner(), forge, forge.runner(target, name)).await? {
+            return Ok(AtForge::Registered { id: runner.id, busy: runner.busy });
+        }
+        for repository in repositories {
+            let forge = self.forges.of_repository(repository)?;
+            let running = forge.running_job(repository, name);
+            if let Some(report) = self.ask(repository, forge, running).await? {
+                return Ok(AtForge::Named(Box::new(report)));
+            }
+        }
+        // Run by run, for here a failure must not pass for an answer: somebody would be hired.
+        for run in runs.iter().take(RUNS_A_QUESTION) {
+            let jobs = self.jobs(std::slice::from_ref(run), std::slice::from_ref(name)).await?;
+            let mut jobs = jobs.into_iter();
+            if let Some(job) = jobs.find(|job| job.runner_name.as_deref() == Some(name.as_str())) {
+                return Ok(AtForge::Named(Box::new(job)));
+            }
+        }
+        Ok(AtForge::Nowhere)
+    }
+
+    pub async fn delete(&self, target: &Target, id: u64) -> Answer<Deletion> {
+        let forge = self.forges.of(target.owner())?;
+        self.ask(target.owner(), forge, forge.delete_runner(target, id)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        on: &str,
+        forge: &Forge,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Answer<T> {
+        // Never closed, so there is always a permit to come.
+        let place = self.places.acquire().await;
+        let answer = question.await;
+        drop(place);
+        let owner = owner_of(on);
+        let owners = self.forges.with_owners(owner).map_or(owner, |(_, owners)| owners);
+        report(&self.health, forge, owners, answer.as_ref().err());
+        Ok(answer?)
+    }
+}
+
+/// Tells whether the forge is well, as this answer shows it.
+pub fn report(health: &Health, forge: &Forge, owners: &str, error: Option<&Error>) {
+    let trouble = error
+        .filter(|error| error.is_trouble())
+        .map(|error| format!("{} (credential for {owners})", error.what));
+    health.report(&forge.name().to_lowercase(), owners, trouble);
+}

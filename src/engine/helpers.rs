@@ -1,0 +1,65 @@
+//! What runs beside the loop by the setup of today: the follower of children, the reconciler,
+//! the probes and the pruning. None of them decides anything or holds what nobody else has, so
+//! a reload ends them and starts others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::children::{self, Living, Spot};
+use super::{Asking, Setup, probes};
+use crate::ledger::{Event, Time};
+use crate::reconcile::Reconciler;
+use crate::store::Store;
+use crate::webhook;
+
+/// How often what ended long ago is forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+pub struct Helpers {
+    pub store: Store,
+    pub hand: webhook::Hand,
+    pub events: mpsc::UnboundedSender<Event>,
+    pub living: watch::Receiver<Living>,
+    pub asking: Asking,
+    /// Dropped, they end.
+    pub tasks: JoinSet<()>,
+}
+
+impl Helpers {
+    /// Ends those that run, if any do, and starts others. What lives has been told before.
+    pub fn start(&mut self, setup: &Setup, places: BTreeSet<Spot>) {
+        let after_reload = !self.tasks.is_empty();
+        self.tasks = JoinSet::new();
+        let Setup { settings, forges, nomad } = setup.clone();
+        let health = self.asking.health.clone();
+        let reconciler = Reconciler {
+            settings: settings.clone(),
+            forges: forges.clone(),
+            nomad: nomad.clone(),
+            store: self.store.clone(),
+            hand: self.hand.clone(),
+            events: self.events.clone(),
+            asking: self.asking.clone(),
+            after_reload,
+        };
+        let (living, events) = (self.living.clone(), self.events.clone());
+        self.tasks.spawn(children::follow(nomad.clone(), places, living, events, health.clone()));
+        self.tasks.spawn(reconciler.run());
+        self.tasks.spawn(probes::run(forges, nomad, health));
+        self.tasks.spawn(prune(self.store.clone(), settings.store.retention));
+    }
+}
+
+async fn prune(store: Store, retention: Duration) {
+    loop {
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retention);
+        if let Err(error) = store.prune(Time(before)).await {
+            tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
+        }
+        tokio::time::sleep(PRUNE_EVERY).await;
+    }
+}

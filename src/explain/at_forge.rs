@@ -1,0 +1,108 @@
+//! Jobs that nothing was ever heard of: what the forge says of them, and why we never heard.
+
+use std::time::Duration;
+
+use super::{Asked, JobStory, sentence};
+use crate::config::Settings;
+use crate::forge::{Forges, Kind, Told, Which, owner_of};
+use crate::ledger::policy::{Judgement, judge};
+use crate::ledger::{Repository, Rules, matching};
+
+/// How long all questions together may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The forge's word on the jobs that are asked about. The error says why there is none; it reads
+/// after "nothing was ever heard of it, and".
+pub async fn never_seen(
+    forges: &Forges,
+    settings: &Settings,
+    rules: &Rules,
+    asked: &Asked,
+) -> Result<Vec<JobStory>, String> {
+    let repository = match asked {
+        Asked::Job(_) => {
+            let why = "an id alone does not say where to ask: give the address of its page, or \
+                       OWNER/REPO#RUN";
+            return Err(why.to_owned());
+        }
+        Asked::JobAt { repository, .. } | Asked::Run { repository, .. } => repository.as_str(),
+    };
+    let owner = owner_of(repository);
+    let kind = forges.name();
+    let away = |why: &str| format!("{kind} could not be asked: {why}");
+    let forge = forges.of(owner).map_err(|error| away(&error.to_string()))?;
+    let which = match asked {
+        Asked::Run { run, .. } => Which::Run(*run),
+        Asked::Job(job) | Asked::JobAt { job, .. } => Which::Job(*job),
+    };
+    let asking = async {
+        let jobs = forge.told(repository, which).await.map_err(|error| match error.kind {
+            Kind::NotFound => {
+                format!("{kind} says there is none (or the token for {owner} may not see it)")
+            }
+            _ => away(&error.to_string()),
+        })?;
+        let found = forge.repository(repository).await;
+        let found = found.map_err(|error| away(&error.to_string()))?;
+        let hooks = match settings.webhook.enabled {
+            true => forge.why_unheard(&found).await,
+            false => {
+                "the webhook door is off ([webhook] enabled), so only sweeps find jobs".to_owned()
+            }
+        };
+        Ok(jobs.iter().map(|job| story(job, &found, rules, &hooks, kind)).collect())
+    };
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(answer) => answer,
+        Err(_) => Err(away(&format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+fn story(job: &Told, repository: &Repository, rules: &Rules, hooks: &str, kind: &str) -> JobStory {
+    let name = sentence::name(job.id.0, &job.name, &repository.full_name);
+    let (pool, served) = served(job, repository, rules);
+    let runner = job.runner_name.as_ref().map(|runner| format!(" (runner {runner})"));
+    let conclusion = job.conclusion.as_ref().map(|conclusion| format!(", {conclusion}"));
+    let status = &job.status;
+    let said = format!("{status}{}{}", conclusion.unwrap_or_default(), runner.unwrap_or_default());
+    let mut now = vec![format!("{kind} says: {said}"), hooks.to_owned(), served.clone()];
+    let sentence = if job.over {
+        format!("roustabout never heard of {name}: {hooks}; at {kind} it is {said}")
+    } else {
+        if pool.is_some() {
+            now.push("the next sweep of all served repositories finds it".to_owned());
+        }
+        format!("roustabout has not heard of {name}: {hooks}; at {kind} it is {said}; {served}")
+    };
+    JobStory {
+        id: job.id.0,
+        run_id: job.run.0,
+        repository: repository.full_name.clone(),
+        name: job.name.clone(),
+        url: job.url.clone(),
+        status: status.clone(),
+        known: false,
+        pool,
+        sentence,
+        timeline: Vec::new(),
+        now,
+    }
+}
+
+/// The pool that would have it, and in words whether it would.
+fn served(job: &Told, repository: &Repository, rules: &Rules) -> (Option<String>, String) {
+    let found = matching::pool_for(&rules.pools, &repository.full_name, &job.labels, job.run);
+    match found {
+        Err(why) => (None, why.to_string()),
+        Ok(pool) => match judge(pool, repository, None) {
+            Judgement::Refused(why) => (None, why),
+            Judgement::Allowed => {
+                (Some(pool.name.0.clone()), format!("pool {} would have it", pool.name))
+            }
+            Judgement::AskFork => (
+                Some(pool.name.0.clone()),
+                format!("pool {} would have it, unless its run's head is a fork", pool.name),
+            ),
+        },
+    }
+}

@@ -1,0 +1,59 @@
+//! A question that a forge did not answer: of which kind, in words, and what to mend.
+
+use crate::ledger::Time;
+use crate::ledger::event::Failure;
+
+/// What a caller decides by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It does not exist, or the credential may not see it.
+    NotFound,
+    /// The credential may not do that.
+    Forbidden,
+    /// The credential is wrong, expired or revoked.
+    Unauthorized,
+    /// It asks to wait.
+    Wait,
+    /// It is not there. The question may have been acted on all the same.
+    Away,
+    Other,
+}
+
+/// Reads as `what; mend`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}{}", mend.as_ref().map(|mend| format!("; {mend}")).unwrap_or_default())]
+pub struct Error {
+    pub kind: Kind,
+    pub what: String,
+    /// What to do about it, where something is to be done.
+    pub mend: Option<String>,
+    /// When it said to come back.
+    pub retry_at: Option<Time>,
+}
+
+impl Error {
+    pub(super) fn no_credential(owner: &str) -> Self {
+        Self {
+            kind: Kind::Other,
+            what: format!("no [[github.credentials]] has {owner} among its owners"),
+            mend: None,
+            retry_at: None,
+        }
+    }
+
+    /// Whether it is a no that will not change by asking again.
+    pub fn refuses(&self) -> bool {
+        matches!(self.kind, Kind::NotFound | Kind::Forbidden | Kind::Unauthorized)
+    }
+
+    /// Whether the forge or the credential as a whole is in trouble, and not this question alone.
+    pub fn is_trouble(&self) -> bool {
+        matches!(self.kind, Kind::Away | Kind::Wait | Kind::Unauthorized)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { reason: error.to_string(), retry_at: error.retry_at }
+    }
+}

@@ -1,0 +1,279 @@
+//! GitHub behind the seam: which calls answer a question, and what an answer means. Wire types
+//! of `crate::github` become the ledger's here.
+//!
+//! `look` is the sweep's question, `logs` what a hook failed to deliver, `people` what is told
+//! to people.
+
+mod logs;
+mod look;
+mod people;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use self::logs::LogMemory;
+pub use self::look::LookMemory;
+use super::{Error, Kind, Listed};
+use crate::credential::Token;
+use crate::github::{
+    self, BuildError, Client, Conditional, DeleteOutcome, Operation, RunnersOf, permission_for,
+};
+use crate::ledger::effect::Target;
+use crate::ledger::event::Deletion;
+use crate::ledger::observation::Registered;
+use crate::ledger::{
+    JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
+};
+
+#[derive(Clone)]
+pub struct GitHub {
+    client: Client,
+}
+
+/// The last listing and its tag: an unchanged one costs no rate limit.
+pub struct ListMemory<T> {
+    tag: Option<String>,
+    items: Vec<T>,
+}
+
+impl<T> Default for ListMemory<T> {
+    fn default() -> Self {
+        Self { tag: None, items: Vec::new() }
+    }
+}
+
+impl<T: Clone> ListMemory<T> {
+    fn take<W>(&mut self, answer: Conditional<Vec<W>>, ours: impl Fn(W) -> T) -> Vec<T> {
+        if let Conditional::Fresh { value, etag } = answer {
+            self.tag = etag;
+            self.items = value.into_iter().map(ours).collect();
+        }
+        self.items.clone()
+    }
+}
+
+impl GitHub {
+    pub fn new(api_url: Url, token: SecretString) -> Result<Self, BuildError> {
+        Ok(Self { client: Client::new(api_url, token)? })
+    }
+
+    /// `GET /rate_limit` does not count (GitHub docs, "Rate limit").
+    pub async fn probe(&self) -> Result<(), Error> {
+        match self.client.rate_limit().await {
+            // Enterprise Server may have rate limits switched off: it answered, all the same.
+            Ok(_) | Err(github::Error::NotFound { .. } | github::Error::Forbidden { .. }) => Ok(()),
+            Err(error) => Err(bare(&error)),
+        }
+    }
+
+    pub async fn mint(&self, target: &Target, life: Duration) -> Result<Token, Error> {
+        let of = runners_of(target);
+        let token = self.client.registration_token(of).await;
+        let token = token.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        // GitHub's clock counts for its tokens, ours for how long we wait.
+        let skew = self
+            .client
+            .server_clock()
+            .map_or(0, |(server, local)| local.as_millisecond() - server.as_millisecond());
+        let ends = Time(token.expires_at.as_millisecond() + skew);
+        let now = Time::from(jiff::Timestamp::now());
+        if ends < now + life {
+            return Err(Error {
+                kind: Kind::Other,
+                what: format!(
+                    "GitHub's registration token ends at {ends}, sooner than placement_timeout and \
+                     boot_timeout together ({} s) need",
+                    life.as_secs()
+                ),
+                mend: Some("make them shorter".to_owned()),
+                retry_at: None,
+            });
+        }
+        Ok(Token { secret: token.token, ends })
+    }
+
+    pub async fn is_fork(
+        &self,
+        repository: RepositoryId,
+        full_name: &str,
+        run: RunId,
+    ) -> Result<bool, Error> {
+        let run = self.client.run(full_name, run.0).await;
+        let run = run.map_err(|error| about(&error, Operation::Runs, full_name))?;
+        Ok(run.head_repository.is_none_or(|head| head.id != repository.0))
+    }
+
+    pub async fn job(&self, full_name: &str, job: JobId) -> Result<Option<JobReport>, Error> {
+        match self.client.job(full_name, job.0).await {
+            // GitHub says the same of what the token may not see. Only where the repository is in
+            // sight is the job gone.
+            Err(github::Error::NotFound { .. }) => {
+                self.repository(full_name).await?;
+                Ok(None)
+            }
+            Err(error) => Err(about(&error, Operation::Runs, full_name)),
+            Ok(job) => Ok(report(job)),
+        }
+    }
+
+    pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
+        let jobs = self.client.jobs_of_run(full_name, run.0).await;
+        let jobs = jobs.map_err(|error| about(&error, Operation::Runs, full_name))?;
+        Ok(jobs.into_iter().filter_map(report).collect())
+    }
+
+    pub async fn running_job(
+        &self,
+        full_name: &str,
+        name: &RunnerName,
+    ) -> Result<Option<JobReport>, Error> {
+        let runs = self.client.runs(full_name, "in_progress", None).await;
+        let runs = runs.map_err(|error| about(&error, Operation::Runs, full_name))?;
+        let Conditional::Fresh { value: runs, .. } = runs else { return Ok(None) };
+        for run in runs {
+            let jobs = self.jobs_of_run(full_name, RunId(run.id)).await?;
+            let mut jobs = jobs.into_iter();
+            let named = jobs.find(|job| job.runner_name.as_deref() == Some(name.as_str()));
+            if named.is_some() {
+                return Ok(named);
+            }
+        }
+        Ok(None)
+    }
+
+    pub async fn runner(
+        &self,
+        target: &Target,
+        name: &RunnerName,
+    ) -> Result<Option<Registered>, Error> {
+        let of = runners_of(target);
+        let listed = self.client.runners(of, Some(name.as_str())).await;
+        let listed =
+            listed.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        Ok(listed.into_iter().find(|runner| runner.name == name.as_str()).map(registered))
+    }
+
+    pub async fn runners(
+        &self,
+        target: &Target,
+        memory: &mut ListMemory<Registered>,
+    ) -> Result<Vec<Registered>, Error> {
+        let of = runners_of(target);
+        let answer = self.client.runners_if_changed(of, memory.tag.as_deref()).await;
+        let answer =
+            answer.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        Ok(memory.take(answer, registered))
+    }
+
+    pub async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, Error> {
+        let of = runners_of(target);
+        let outcome = self.client.delete_runner(of, id).await;
+        let outcome =
+            outcome.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        Ok(match outcome {
+            DeleteOutcome::Deleted | DeleteOutcome::NotFound => Deletion::NoNewJob,
+            DeleteOutcome::Busy => Deletion::Busy,
+        })
+    }
+
+    pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
+        let found = self.client.repository(full_name).await;
+        let found = found.map_err(|error| about(&error, Operation::Repository, full_name))?;
+        Ok(repository(found))
+    }
+
+    pub async fn repositories(
+        &self,
+        memory: &mut ListMemory<Listed>,
+    ) -> Result<Vec<Listed>, Error> {
+        let answer = self.client.my_repositories(memory.tag.as_deref()).await;
+        let listed = |repository: github::Repository| Listed {
+            full_name: repository.full_name,
+            owned_by_organization: repository.owned_by_organization,
+        };
+        Ok(memory.take(answer.map_err(|error| bare(&error))?, listed))
+    }
+}
+
+fn registered(runner: github::Runner) -> Registered {
+    Registered { id: runner.id, name: runner.name, busy: runner.busy }
+}
+
+fn runners_of(target: &Target) -> RunnersOf<'_> {
+    match target {
+        Target::Repository(name) => RunnersOf::Repository(name),
+        Target::Organization(login) => RunnersOf::Organization(login),
+    }
+}
+
+fn repository(wire: github::Repository) -> Repository {
+    // What is not said may be: then the stricter holds, as it does for webhooks.
+    let public =
+        wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public");
+    Repository {
+        id: RepositoryId(wire.id),
+        full_name: wire.full_name,
+        html_url: wire.html_url,
+        visibility: if public { Visibility::Public } else { Visibility::Private },
+        forkable: wire.forks_count != 0 && wire.allow_forking != Some(false),
+        owned_by_organization: wire.owned_by_organization,
+    }
+}
+
+/// `None` for a status that we do not know: it moves nothing.
+fn report(job: github::WorkflowJob) -> Option<JobReport> {
+    let status = match job.status {
+        github::JobStatus::Queued => JobStatus::Queued,
+        github::JobStatus::Waiting => JobStatus::Waiting,
+        github::JobStatus::InProgress => JobStatus::InProgress,
+        github::JobStatus::Completed => JobStatus::Completed,
+        github::JobStatus::Other(_) => return None,
+    };
+    Some(JobReport {
+        id: JobId(job.id),
+        run: RunId(job.run_id),
+        run_attempt: job.run_attempt.into(),
+        name: job.name,
+        workflow: job.workflow_name,
+        head_branch: job.head_branch,
+        labels: job.labels,
+        status,
+        conclusion: job.conclusion,
+        runner_name: job.runner_name,
+        url: job.html_url,
+        created_at: job.created_at.map(Time::from),
+        actor: None,
+    })
+}
+
+/// With what the token for `on` needs, where it may be that.
+fn about(error: &github::Error, operation: Operation<'_>, on: &str) -> Error {
+    let needs = permission_for(operation);
+    let mend = match error {
+        github::Error::Unauthorized { .. } => {
+            Some(format!("give roustabout a token for {on} that has {needs}"))
+        }
+        github::Error::Forbidden { .. } => Some(format!("the token for {on} lacks {needs}")),
+        github::Error::NotFound { .. } => {
+            Some(format!("does {on} exist, and has its token {needs}?"))
+        }
+        _ => None,
+    };
+    Error { mend, ..bare(error) }
+}
+
+fn bare(error: &github::Error) -> Error {
+    let (kind, retry_at) = match error {
+        github::Error::HeldBack { until, .. } | github::Error::RateLimited { until, .. } => {
+            (Kind::Wait, Some(Time::from(*until)))
+        }
+        github::Error::Unauthorized { .. } => (Kind::Unauthorized, None),
+        github::Error::Forbidden { .. } => (Kind::Forbidden, None),
+        github::Error::NotFound { .. } => (Kind::NotFound, None),
+        github::Error::Unavailable { .. } => (Kind::Away, None),
+        _ => (Kind::Other, None),
+    };
+    Error { kind, what: error.to_string(), mend: None, retry_at }
+}

@@ -1,0 +1,82 @@
+//! What people are told of jobs that nothing was ever heard of: GitHub's own words, and why
+//! no webhook may have come.
+
+use super::{GitHub, about};
+use crate::forge::{Error, Told, Which, owner_of};
+use crate::github::{self, Hook, Operation};
+use crate::ledger::{JobId, Repository, RunId};
+
+impl GitHub {
+    pub async fn told(&self, full_name: &str, which: Which) -> Result<Vec<Told>, Error> {
+        let jobs = match which {
+            Which::Run(run) => self.client.jobs_of_run(full_name, run.0).await,
+            Which::Job(job) => self.client.job(full_name, job.0).await.map(|job| vec![job]),
+        };
+        let jobs = jobs.map_err(|error| about(&error, Operation::Runs, full_name))?;
+        Ok(jobs.into_iter().map(told).collect())
+    }
+
+    pub async fn why_unheard(&self, repository: &Repository) -> String {
+        let name = &repository.full_name;
+        let hooks = match self.client.hooks(name).await {
+            Ok(hooks) => hooks,
+            Err(error) => {
+                let why = about(&error, Operation::Hooks, name);
+                return format!("whether {name} has a webhook cannot be seen: {why}");
+            }
+        };
+        if let Some(hook) = of_jobs(&hooks) {
+            return last_word(name, hook);
+        }
+        if !repository.owned_by_organization {
+            return format!("{name} has no active webhook for jobs");
+        }
+        let owner = owner_of(name);
+        match self.client.organization_hooks(owner).await {
+            Ok(hooks) => match of_jobs(&hooks) {
+                Some(hook) => last_word(owner, hook),
+                None => format!("neither {name} nor {owner} has an active webhook for jobs"),
+            },
+            Err(_) => format!(
+                "{name} has no active webhook for jobs, and whether {owner} has one cannot be seen"
+            ),
+        }
+    }
+}
+
+fn told(job: github::WorkflowJob) -> Told {
+    let status = match job.status {
+        github::JobStatus::Queued => "queued",
+        github::JobStatus::Waiting => "waiting",
+        github::JobStatus::InProgress => "in_progress",
+        github::JobStatus::Completed => "completed",
+        github::JobStatus::Other(ref other) => other,
+    };
+    Told {
+        id: JobId(job.id),
+        run: RunId(job.run_id),
+        status: status.to_owned(),
+        over: job.status == github::JobStatus::Completed,
+        name: job.name,
+        labels: job.labels,
+        conclusion: job.conclusion,
+        runner_name: job.runner_name,
+        url: job.html_url,
+    }
+}
+
+fn of_jobs(hooks: &[Hook]) -> Option<&Hook> {
+    hooks.iter().find(|hook| hook.active && hook.tells_of_jobs())
+}
+
+fn last_word(whose: &str, hook: &Hook) -> String {
+    let last = hook.last_response.as_ref().and_then(|last| last.code).filter(|code| *code != 0);
+    let sends = format!("{whose} has a webhook for jobs (to {})", hook.url);
+    match last {
+        Some(code) if (200..300).contains(&code) => {
+            format!("{sends}, and its last delivery was taken")
+        }
+        Some(code) => format!("{sends}, and its last delivery was answered {code}"),
+        None => format!("{sends}, and no delivery of it has been answered"),
+    }
+}

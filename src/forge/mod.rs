@@ -1,0 +1,271 @@
+//! The one seam to a forge: what engine, `reconcile` and `explain` ask of it, in the ledger's
+//! terms. Behind it an adapter for each kind knows its client and what the forge's words mean;
+//! no wire type comes out.
+//!
+//! A `Forge` is one credential at one forge, `Forges` are all of them and know whose is whose.
+//! Read `github` next. Health, backoff and what follows from an answer are the caller's.
+
+mod error;
+mod github;
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::error::{Error, Kind};
+pub use self::words::{Listed, Log, Look, Missed, Told, Which};
+use crate::config::{Credential, Settings};
+use crate::credential::Token;
+use crate::ledger::effect::Target;
+use crate::ledger::event::Deletion;
+use crate::ledger::observation::Registered;
+use crate::ledger::{JobId, JobReport, Repository, RepositoryId, RunId, RunnerName};
+
+/// Why there can be no connection to the forge.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    GitHub(#[from] crate::github::BuildError),
+}
+
+/// All credentials, and who is whose. Clones share connections.
+#[derive(Clone)]
+pub struct Forges {
+    forges: Arc<Vec<(Forge, String)>>,
+    settings: Arc<Settings>,
+}
+
+impl Forges {
+    pub fn new(settings: Arc<Settings>) -> Result<Self, BuildError> {
+        let forges = settings
+            .github
+            .credentials
+            .iter()
+            .map(|credential| {
+                Ok((Forge::new(&settings, credential)?, credential.owners.join(", ")))
+            })
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        Ok(Self { forges: Arc::new(forges), settings })
+    }
+
+    /// What people call the forge; all credentials are at one.
+    pub fn name(&self) -> &'static str {
+        "GitHub"
+    }
+
+    /// All of them in the file's order, each with the owners it is for.
+    pub fn all(&self) -> impl Iterator<Item = (&Forge, &str)> {
+        self.forges.iter().map(|(forge, owners)| (forge, owners.as_str()))
+    }
+
+    /// The one for what `owner` owns.
+    pub fn of(&self, owner: &str) -> Result<&Forge, Error> {
+        self.with_owners(owner).map(|(forge, _)| forge)
+    }
+
+    /// As [`of`](Self::of), with all owners that it is for.
+    pub fn with_owners(&self, owner: &str) -> Result<(&Forge, &str), Error> {
+        let place = self.settings.github.credential_for(owner).map(|(index, _)| index);
+        let forge = place.and_then(|index| self.forges.get(index));
+        let (forge, owners) = forge.ok_or_else(|| Error::no_credential(owner))?;
+        Ok((forge, owners))
+    }
+
+    /// The one for a repository.
+    pub fn of_repository(&self, full_name: &str) -> Result<&Forge, Error> {
+        self.of(owner_of(full_name))
+    }
+}
+
+/// The first half of `owner/name`; an owner alone is itself.
+pub fn owner_of(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(owner, _)| owner)
+}
+
+/// One credential at one forge.
+#[derive(Clone)]
+pub enum Forge {
+    GitHub(github::GitHub),
+}
+
+/// What was seen of one repository the last time, so that asking again costs less.
+#[derive(Default)]
+pub struct LookMemory(github::LookMemory);
+
+/// The same of one listing.
+pub struct ListMemory<T>(github::ListMemory<T>);
+
+impl<T> Default for ListMemory<T> {
+    fn default() -> Self {
+        Self(github::ListMemory::default())
+    }
+}
+
+/// The same of one organization's log of deliveries.
+#[derive(Default)]
+pub struct LogMemory(github::LogMemory);
+
+impl Forge {
+    fn new(settings: &Settings, credential: &Credential) -> Result<Self, BuildError> {
+        let api_url = settings.github.api_url.clone();
+        Ok(Forge::GitHub(github::GitHub::new(api_url, credential.token.clone())?))
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Forge::GitHub(_) => "GitHub",
+        }
+    }
+
+    /// Whether it is there. Costs nothing of a rate limit.
+    pub async fn probe(&self) -> Result<(), Error> {
+        match self {
+            Forge::GitHub(forge) => forge.probe().await,
+        }
+    }
+
+    /// A credential that registers runners and lives at least `life`, by this machine's clock.
+    pub async fn mint(&self, target: &Target, life: Duration) -> Result<Token, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.mint(target, life).await,
+        }
+    }
+
+    /// Whether the run's head is a fork; a head that is gone is one.
+    pub async fn is_fork(
+        &self,
+        repository: RepositoryId,
+        full_name: &str,
+        run: RunId,
+    ) -> Result<bool, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.is_fork(repository, full_name, run).await,
+        }
+    }
+
+    /// `None`: there is no such job, or it is in no state that we know.
+    pub async fn job(&self, full_name: &str, job: JobId) -> Result<Option<JobReport>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.job(full_name, job).await,
+        }
+    }
+
+    /// The jobs of the run's latest attempt.
+    pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.jobs_of_run(full_name, run).await,
+        }
+    }
+
+    /// The running job of the repository that names this runner.
+    pub async fn running_job(
+        &self,
+        full_name: &str,
+        name: &RunnerName,
+    ) -> Result<Option<JobReport>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.running_job(full_name, name).await,
+        }
+    }
+
+    /// The registered runner of this name.
+    pub async fn runner(
+        &self,
+        target: &Target,
+        name: &RunnerName,
+    ) -> Result<Option<Registered>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.runner(target, name).await,
+        }
+    }
+
+    /// All runners of the scope.
+    pub async fn runners(
+        &self,
+        target: &Target,
+        memory: &mut ListMemory<Registered>,
+    ) -> Result<Vec<Registered>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.runners(target, &mut memory.0).await,
+        }
+    }
+
+    /// Takes a registration away, unless the runner is at work.
+    pub async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.delete_runner(target, id).await,
+        }
+    }
+
+    pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.repository(full_name).await,
+        }
+    }
+
+    /// Every repository that the credential sees.
+    pub async fn repositories(
+        &self,
+        memory: &mut ListMemory<Listed>,
+    ) -> Result<Vec<Listed>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.repositories(&mut memory.0).await,
+        }
+    }
+
+    /// The repository and all jobs of its unfinished runs.
+    pub async fn look(&self, full_name: &str, memory: &mut LookMemory) -> Result<Look, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.look(full_name, &mut memory.0).await,
+        }
+    }
+
+    /// The logs of those hooks of an organization that tell a door at `path` of jobs. None where
+    /// the forge keeps no log.
+    pub async fn logs(
+        &self,
+        organization: &str,
+        path: &str,
+        memory: &mut LogMemory,
+    ) -> Result<Vec<Log>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.logs(organization, path, &mut memory.0).await,
+        }
+    }
+
+    /// What of jobs the log says was not delivered since the delivery `after`; `None`: nothing
+    /// is new since what [`LogMemory::seen`] was told of.
+    pub async fn missed(
+        &self,
+        organization: &str,
+        log: Log,
+        after: Option<u64>,
+        memory: &LogMemory,
+    ) -> Result<Option<Missed>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.missed(organization, log, after, &memory.0).await,
+        }
+    }
+
+    /// What the forge says of jobs, for people: also of those in states that we do not know.
+    pub async fn told(&self, full_name: &str, which: Which) -> Result<Vec<Told>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.told(full_name, which).await,
+        }
+    }
+
+    /// Why a webhook of this repository's jobs may not have reached us, in words.
+    pub async fn why_unheard(&self, repository: &Repository) -> String {
+        match self {
+            Forge::GitHub(forge) => forge.why_unheard(repository).await,
+        }
+    }
+}
+
+impl LogMemory {
+    /// All of this is kept: it need not be told again.
+    pub fn seen(&mut self, log: Log, missed: Missed) {
+        self.0.seen(log, missed.tag);
+    }
+}

@@ -1,0 +1,56 @@
+//! What a forge tells that the ledger has no word for, because only sweeps and people ask.
+
+use crate::ledger::{JobId, JobReport, Repository, RunId};
+
+/// A repository with all jobs of its unfinished runs.
+#[derive(Debug, Clone)]
+pub struct Look {
+    pub repository: Repository,
+    pub reports: Vec<JobReport>,
+}
+
+/// A repository that a credential sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub full_name: String,
+    pub owned_by_organization: bool,
+}
+
+/// A hook's log of deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Log {
+    /// The hook's id.
+    pub hook: u64,
+}
+
+/// What a log holds that is new.
+#[derive(Debug)]
+pub struct Missed {
+    /// The newest delivery of all, whatever became of it; `None`: nothing is new.
+    pub newest: Option<u64>,
+    /// What was not delivered, newest first: the delivery's id and the body that was sent.
+    pub payloads: Vec<(String, Vec<u8>)>,
+    pub(super) tag: Option<String>,
+}
+
+/// Which jobs are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    Run(RunId),
+    Job(JobId),
+}
+
+/// A job in the forge's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub id: JobId,
+    pub run: RunId,
+    pub name: String,
+    pub labels: Vec<String>,
+    pub status: String,
+    /// It has ended.
+    pub over: bool,
+    pub conclusion: Option<String>,
+    pub runner_name: Option<String>,
+    pub url: Option<String>,
+}

@@ -1,0 +1,133 @@
+//! Every call that the client has, by name, so that the tests can put each through the same.
+
+use roustabout::github::{Client, Error, RunnersOf};
+
+use crate::support::daemon::here;
+
+/// What the calls ask about.
+#[derive(Clone)]
+pub struct Asked {
+    /// `owner/name`, and an organization.
+    pub repository: String,
+    pub organization: String,
+    pub run: u64,
+    pub job: u64,
+    pub runner: u64,
+    pub organization_runner: u64,
+    pub hook: u64,
+    pub delivery: u64,
+}
+
+impl Asked {
+    /// Nothing of it is there.
+    pub fn nowhere() -> Self {
+        Self {
+            repository: "octo/nowhere".to_owned(),
+            organization: "nobody".to_owned(),
+            run: 1,
+            job: 1,
+            runner: 1,
+            organization_runner: 1,
+            hook: 1,
+            delivery: 1,
+        }
+    }
+}
+
+/// One call of the client: its name in `src/github`, and whether it asks about the organization
+/// where there are both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call(pub &'static str, pub bool);
+
+pub const CALLS: [Call; 22] = [
+    Call("registration_token", false),
+    Call("registration_token", true),
+    Call("runners", false),
+    Call("runners", true),
+    Call("runners_if_changed", false),
+    Call("runners_if_changed", true),
+    Call("run", false),
+    Call("runs", false),
+    Call("job", false),
+    Call("jobs_of_run", false),
+    Call("jobs_of_run_if_changed", false),
+    Call("repository", false),
+    Call("repository_if_changed", false),
+    Call("my_repositories", false),
+    Call("hooks", false),
+    Call("organization_hooks", true),
+    Call("organization_hooks_if_changed", true),
+    Call("deliveries_after", true),
+    Call("delivered_payload", true),
+    Call("user", false),
+    Call("rate_limit", false),
+    // The last, for it ends what others ask about.
+    Call("delete_runner", false),
+];
+
+impl Call {
+    /// Makes it, conditionally where it can be with an ETag.
+    pub async fn make(self, client: &Client, on: &Asked, etag: Option<&str>) -> Result<(), Error> {
+        let Asked { repository, organization, .. } = on;
+        let (of, runner) = if self.1 {
+            (RunnersOf::Organization(organization), on.organization_runner)
+        } else {
+            (RunnersOf::Repository(repository), on.runner)
+        };
+        match self.0 {
+            "registration_token" => client.registration_token(of).await.map(drop),
+            "runners" => client.runners(of, Some("busy")).await.map(drop),
+            "runners_if_changed" => client.runners_if_changed(of, etag).await.map(drop),
+            "run" => client.run(repository, on.run).await.map(drop),
+            "runs" => client.runs(repository, "queued", etag).await.map(drop),
+            "job" => client.job(repository, on.job).await.map(drop),
+            "jobs_of_run" => client.jobs_of_run(repository, on.run).await.map(drop),
+            "jobs_of_run_if_changed" => {
+                client.jobs_of_run_if_changed(repository, on.run, etag).await.map(drop)
+            }
+            "repository" => client.repository(repository).await.map(drop),
+            "repository_if_changed" => {
+                client.repository_if_changed(repository, etag).await.map(drop)
+            }
+            "my_repositories" => client.my_repositories(etag).await.map(drop),
+            "hooks" => client.hooks(repository).await.map(drop),
+            "organization_hooks" => client.organization_hooks(organization).await.map(drop),
+            "organization_hooks_if_changed" => {
+                client.organization_hooks_if_changed(organization, etag).await.map(drop)
+            }
+            "deliveries_after" => {
+                client.deliveries_after(organization, on.hook, None, etag).await.map(drop)
+            }
+            "delivered_payload" => {
+                client.delivered_payload(organization, on.hook, on.delivery).await.map(drop)
+            }
+            "user" => client.user().await.map(drop),
+            "rate_limit" => client.rate_limit().await.map(drop),
+            "delete_runner" => client.delete_runner(of, runner).await.map(drop),
+            unknown => panic!("{unknown} is no call"),
+        }
+    }
+
+    /// Answers whoever has a token: nobody is refused and nothing is missing.
+    pub fn is_about_the_token(self) -> bool {
+        matches!(self.0, "my_repositories" | "user" | "rate_limit")
+    }
+
+    /// Can be asked with an ETag.
+    pub fn is_conditional(self) -> bool {
+        self.0.ends_with("_if_changed")
+            || matches!(self.0, "runs" | "my_repositories" | "deliveries_after")
+    }
+}
+
+/// The names of all asynchronous methods in `src/github`: whatever makes a request.
+pub fn of_the_source() -> Vec<String> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(here("src/github")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let public = text.split("pub async fn ").skip(1);
+        let name = |rest: &str| rest.split(['(', '<']).next().unwrap().to_owned();
+        found.extend(public.map(name));
+    }
+    found
+}

@@ -1,0 +1,22 @@
+//! GitHub's own descriptions judge both sides: every request that the client and the daemon make and
+//! every answer of the simulated GitHub by its description of the API (`client`, `work`; the judging
+//! is `judge`'s), every webhook that the simulated GitHub sends by that of the webhooks (`webhooks`).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod calls;
+mod client;
+mod description;
+mod judge;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod webhooks;
+mod work;
+
+/// The folder that `scripts/get-openapi` prints.
+fn modules() -> std::path::PathBuf {
+    std::env::var_os("ROUSTABOUT_TEST_OPENAPI").map(Into::into).expect(
+        "ROUSTABOUT_TEST_OPENAPI is not set; scripts/test gets GitHub's descriptions and runs these tests",
+    )
+}
