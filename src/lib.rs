@@ -13,6 +13,7 @@ pub mod demo;
 pub mod engine;
 pub mod explain;
 pub mod forge;
+pub mod gitea;
 pub mod github;
 pub mod ledger;
 pub mod nomad;

@@ -42,6 +42,7 @@ impl Parts {
             namespace: "default".to_owned(),
             region: None,
             token: agent.token().cloned(),
+            token_file: None,
             ca_cert_pem: None,
             client_identity_pem: None,
             tls_server_name: None,
@@ -61,6 +62,11 @@ impl Parts {
 
     /// A job whose task is never run here.
     async fn register(&self, id: &str, kind: &str, parameterized: Value) {
+        self.register_with(id, kind, parameterized, Value::Null).await;
+    }
+
+    /// Its task group differs from the usual in these keys.
+    async fn register_with(&self, id: &str, kind: &str, parameterized: Value, group: Value) {
         let count = i32::from(kind == "service" || parameterized.is_null());
         let mut job = json!({
             "ID": id, "Name": id, "Type": kind, "Datacenters": ["nowhere"],
@@ -68,9 +74,19 @@ impl Parts {
                 "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/true" },
             }] }],
         });
+        if kind == "batch" {
+            job["TaskGroups"][0]["ReschedulePolicy"] = json!({ "Attempts": 0, "Unlimited": false });
+            job["TaskGroups"][0]["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
+        }
+        if parameterized["Payload"] == "required" {
+            job["TaskGroups"][0]["Tasks"][0]["DispatchPayload"] = json!({ "File": "token" });
+        }
         if !parameterized.is_null() {
             job["TaskGroups"][0]["Count"] = json!(1);
             job["ParameterizedJob"] = parameterized;
+        }
+        for (key, value) in group.as_object().into_iter().flatten() {
+            job["TaskGroups"][0][key] = value.clone();
         }
         self.nomad.register(self.nomad.place(), &job).await.unwrap();
     }
@@ -109,8 +125,10 @@ impl Parts {
         let left: Vec<_> = std::fs::read_dir(self.folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing is made: {left:?}");
         self.github.with(|github, _| {
-            let written = github.requests().iter().find(|request| request.method != "GET");
-            assert_eq!(written, None, "GitHub is only read");
+            let written = github.requests().iter().find(|request| {
+                request.method != "GET" && !request.path.ends_with("/registration-token")
+            });
+            assert_eq!(written, None, "beside tokens that nobody uses GitHub is only read");
         });
         checked
     }
@@ -158,18 +176,16 @@ async fn where_everything_is_right_nothing_fails() {
     checked.found("ok", "clock", "agrees with GitHub's", "");
     checked.found("ok", "github *", "the token is octocat's", "");
     checked.found("ok", "github octo/app", "the token reads its runners and its runs", "");
+    for minted in ["minted for octo/app, and thrown away", "minted for octo, and thrown away"] {
+        checked.found("ok", "github octo", minted, "");
+    }
     checked.found("ok", "github octo/app", "has an active webhook for jobs", "");
     checked.found("ok", "github octo", "the token reads the organization's runners", "");
     checked.found("ok", "nomad", "version ", "");
     checked.found("ok", "nomad", "ACLs are off", "");
-    checked.found(
-        "ok",
-        "nomad",
-        "has read-job, list-jobs, dispatch-job; deregister-job is not",
-        "",
-    );
+    checked.found("ok", "nomad", "has read-job, list-jobs, dispatch-job, deregister-job", "");
     checked.found("ok", "pool x64", "the job \"runner\" in namespace \"default\" is there", "");
-    checked.found("ok", "pool org", "octo/* cannot be listed yet", "");
+    checked.found("ok", "pool org", "octo/* is octo/app", "");
     assert!(!checked.said.contains(SECRET) && !checked.said.contains(TOKEN), "{}", checked.said);
 }
 
@@ -190,13 +206,46 @@ async fn each_wrong_job_is_told() {
     parts.register("colour", "batch", with("MetaRequired", json!(["runner_name", "colour"]))).await;
     parts.register("forbidden", "batch", with("Payload", json!("forbidden"))).await;
     parts.register("nameless", "batch", json!({ "Payload": "required" })).await;
-    let names =
-        ["missing", "stopped", "plain", "service", "sysbatch", "colour", "forbidden", "nameless"];
+    let group = json!({ "Count": 0 });
+    parts.register_with("empty", "batch", usual(), group).await;
+    let unread = json!({ "Tasks": [{
+        "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/true" },
+    }] });
+    parts.register_with("unread", "batch", usual(), unread).await;
+    let again = json!({
+        "ReschedulePolicy": { "Attempts": 1, "Interval": 86_400_000_000_000_u64, "Delay": 5_000_000_000_u64,
+            "DelayFunction": "constant", "Unlimited": false },
+        "RestartPolicy": { "Attempts": 3, "Mode": "fail", "Interval": 86_400_000_000_000_u64 },
+        "Count": 2,
+    });
+    parts.register_with("again", "batch", usual(), again).await;
+    let names = [
+        "missing",
+        "stopped",
+        "plain",
+        "service",
+        "sysbatch",
+        "colour",
+        "forbidden",
+        "empty",
+        "unread",
+        "nameless",
+        "again",
+    ];
     let pools: String = names.iter().map(|name| pool(name, name, "octo/app", "")).collect();
     // The same labels as the pool `nameless`, and another policy.
     let other = pool("nameless", "runner", "octo/*", "forks = true")
         .replace("name = \"nameless\"", "name = \"other\"");
-    let checked = parts.check(&credential("*", TOKEN), "", &(pools + &other)).await;
+    let far = pool("far", "runner", "octo/app", "region = \"mars\"")
+        + &pool("there", "runner", "octo/app", "namespace = \"ci\"");
+    let checked = parts.check(&credential("*", TOKEN), "", &(pools + &other + &far)).await;
+    checked.found("fail", "pool far", "no way to the region \"mars\"", "mend region of the pool");
+    checked.found(
+        "fail",
+        "pool there",
+        "there is no job \"runner\" in namespace \"ci\"",
+        "or mend nomad_job or namespace",
+    );
     checked.fails_only(&[
         "pool other",
         "pool missing",
@@ -206,7 +255,21 @@ async fn each_wrong_job_is_told() {
         "pool sysbatch",
         "pool colour",
         "pool forbidden",
+        "pool empty",
+        "pool unread",
+        "pool far",
+        "pool there",
     ]);
+    checked.found("fail", "pool empty", "the count of its groups is 0", "count = 1");
+    checked.found(
+        "fail",
+        "pool unread",
+        "the credential reaches no task",
+        "add dispatch_payload { file = \"token\" }",
+    );
+    checked.found("warn", "pool again", "has 2 allocations", "write count = 1");
+    checked.found("warn", "pool again", "replaces an allocation that failed", "reschedule block");
+    checked.found("warn", "pool again", "starts a runner that failed again", "restart block");
     checked.found(
         "fail",
         "pool missing",
@@ -268,14 +331,24 @@ async fn each_thing_wrong_at_github_is_told() {
         let renamed = github.add_repository("octo/before", Visibility::Private, now);
         github.rename_repository(renamed, "after");
     });
+    parts.github.with(|github, now| {
+        let user = github.add_user("reader");
+        let read =
+            [("metadata", Level::Read), ("actions", Level::Read), ("administration", Level::Read)];
+        github.add_token("ghp_reader", user, &read);
+        github.add_repository("reader/app", Visibility::Private, now);
+    });
     let _door = parts.hook("octo/app", 401).await;
     let credentials = credential("octo", TOKEN)
         + &credential("weak", "ghp_weak")
         + &credential("solo", "ghp_solo")
-        + &credential("bad", "ghp_wr0ng");
-    let served = "octo/app\", \"octo/none\", \"octo/open\", \"octo/old\", \"octo/before\", \"weak/app\", \"bad/app";
+        + &credential("bad", "ghp_wr0ng")
+        + &credential("reader", "ghp_reader");
+    let served = "reader/app\", \"octo/app\", \"octo/none\", \"octo/open\", \"octo/old\", \"octo/before\", \"weak/app\", \"bad/app";
     let pools = pool("x64", "runner", served, "")
-        + &pool("org", "runner", "solo/*", "scope = \"organization\"");
+        + &pool("org", "runner", "solo/*", "scope = \"organization\"")
+        + &pool("wide", "runner", "octo/*", "")
+        + &pool("typo", "runner", "octo/aap*", "");
     let checked = parts.check(&credentials, "", &pools).await;
     checked.fails_only(&[
         "github octo/none",
@@ -283,7 +356,14 @@ async fn each_thing_wrong_at_github_is_told() {
         "github weak/app",
         "github solo",
         "github bad",
+        "github reader",
     ]);
+    checked.found(
+        "fail",
+        "github reader",
+        "POST /repos/reader/app/actions/runners/registration-token: 403",
+        "\"Administration: write\"",
+    );
     checked.found("fail", "github bad", "401 Bad credentials", "make a new token");
     checked.found("fail", "github bad", "1 of what pools name is not looked at", "");
     checked.found(
@@ -336,7 +416,42 @@ async fn each_thing_wrong_at_github_is_told() {
         "came to nothing: 401",
         "another secret than [webhook] has",
     );
+    checked.found("ok", "pool wide", "octo/* is 3 repositories today, 1 of them public", "");
+    checked.found("ok", "github octo/after", "the token reads its runners", "");
+    checked.found(
+        "warn",
+        "pool typo",
+        "octo/aap* names no repository that the token sees",
+        "mend the pattern",
+    );
+    let minted = parts.github.with(|github, _| {
+        let posts = github.requests().iter().filter(|request| request.method == "POST");
+        posts.map(|request| request.path.clone()).collect::<Vec<_>>()
+    });
+    assert_eq!(minted.len(), 2, "one for each owner: {minted:?}");
     assert!(!checked.said.contains("ghp_"), "{}", checked.said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organizations_hook_is_seen() {
+    let parts = Parts::start(false).await;
+    let door = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(wiremock::ResponseTemplate::new(202))
+        .mount(&door)
+        .await;
+    let id = parts.github.with(|github, now| {
+        let organization = github.account("octo").unwrap().id;
+        let hook = HookSpec::new(format!("{}/webhook", door.uri()), SECRET);
+        github.add_hook(Scope::Organization(organization), hook, now)
+    });
+    let delivered =
+        |github: &roustabout::simulated::github::GitHub| !github.deliveries(id).is_empty();
+    parts.github.until(Duration::from_secs(10), delivered).await.unwrap();
+    let pools = pool("x64", "runner", "octo/app", "");
+    let checked = parts.check(&credential("*", TOKEN), "", &pools).await;
+    checked.fails_only(&[]);
+    checked.found("ok", "github octo/app", "has an active webhook for jobs", "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,7 +476,7 @@ async fn what_a_nomad_token_may_not_do_is_told() {
     let checked = check(&token("all", &needed).await).await;
     checked.fails_only(&[]);
     checked.found("ok", "nomad", "the token \"all\", with the policies all", "");
-    checked.found("ok", "nomad", "has read-job, list-jobs, dispatch-job", "");
+    checked.found("ok", "nomad", "has read-job, list-jobs, dispatch-job, deregister-job", "");
     checked.found("ok", "nomad", "its version is not seen", "");
 
     for (index, missing) in needed.iter().take(3).enumerate() {
@@ -373,9 +488,23 @@ async fn what_a_nomad_token_may_not_do_is_told() {
         checked.fails_only(job);
     }
 
+    let checked = check(&token("nostop", &needed[..3]).await).await;
+    checked.fails_only(&[]);
+    checked.found(
+        "warn",
+        "nomad",
+        "may not deregister-job, so runners that no job needs are not stopped",
+        "\"deregister-job\"",
+    );
+
     let checked = check("11111111-2222-3333-4444-555555555555").await;
     checked.fails_only(&["nomad", "pool x64"]);
-    checked.found("fail", "nomad", "may not read-job, list-jobs, dispatch-job", "is it valid?");
+    checked.found(
+        "fail",
+        "nomad",
+        "may not read-job, list-jobs, dispatch-job, deregister-job",
+        "is it valid?",
+    );
     checked.found("fail", "pool x64", "may not be read", "is the token valid?");
 
     let management = parts.agent.token().unwrap().expose_secret().to_owned();
@@ -392,4 +521,9 @@ async fn what_a_nomad_token_may_not_do_is_told() {
         0,
         "nothing was dispatched"
     );
+    let token = parts.agent.token().unwrap().expose_secret();
+    let url = parts.agent.address().join("/v1/evaluations").unwrap();
+    let asked = reqwest::Client::new().get(url).header("X-Nomad-Token", token);
+    let evaluations: Value = asked.send().await.unwrap().json().await.unwrap();
+    assert_eq!(evaluations, json!([]), "nothing was stopped");
 }

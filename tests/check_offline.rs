@@ -32,9 +32,24 @@ fn config(store: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
+/// As a user who may not do everything: root may read and write anywhere.
+fn as_nobody(file: &std::path::Path, elsewhere: &std::path::Path) -> std::process::Command {
+    let command = checking::command(file);
+    if !rustix::process::geteuid().is_root() {
+        return command;
+    }
+    // Nobody may not reach every target folder.
+    let copy = elsewhere.join("roustabout");
+    std::fs::copy(command.get_program(), &copy).unwrap();
+    std::fs::set_permissions(elsewhere, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut as_nobody = std::process::Command::new(copy);
+    as_nobody.env_clear().args(command.get_args()).uid(65534).gid(65534);
+    as_nobody
+}
+
 fn nobody_answers(checked: &Checked) {
     checked.found("fail", "github octo", "GET /user: cannot connect", "mend github.api_url");
-    checked.found("fail", "github octo", "1 of what pools name is not looked at", "");
+    checked.found("fail", "github octo", "2 of what pools name is not looked at", "");
     checked.found("fail", "nomad", "cannot connect", "mend nomad.address or start Nomad");
 }
 
@@ -48,7 +63,6 @@ async fn all_that_is_wrong_is_told_at_once() {
     checked.found("warn", "config", "webhook.secret: is shorter than", "openssl rand");
     checked.found("warn", "secret", "(mode 644)", "chmod 600 /");
     checked.found("fail", "store", "there is no folder /", "mkdir -p /");
-    checked.found("ok", "pool x64", "octo/* cannot be listed yet", "");
     for secret in ["hunter2", "s3cr3t"] {
         assert!(!checked.said.contains(secret), "{}", checked.said);
     }
@@ -60,17 +74,8 @@ async fn all_that_is_wrong_is_told_at_once() {
 fn a_folder_that_is_not_writable_is_told() {
     let (folder, file) = config("FOLDER/r.db");
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o555)).unwrap();
-    let mut command = checking::command(&file);
     let elsewhere = tempfile::tempdir().unwrap();
-    if rustix::process::geteuid().is_root() {
-        // Root may write anywhere, and nobody may not reach every target folder.
-        let copy = elsewhere.path().join("roustabout");
-        std::fs::copy(command.get_program(), &copy).unwrap();
-        std::fs::set_permissions(elsewhere.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let mut as_nobody = std::process::Command::new(copy);
-        as_nobody.env_clear().args(command.get_args()).uid(65534).gid(65534);
-        command = as_nobody;
-    }
+    let mut command = as_nobody(&file, elsewhere.path());
     let checked = checking::read(&command.output().unwrap());
     checked.fails_only(&["store", "github octo", "nomad"]);
     checked.found(
@@ -89,6 +94,62 @@ async fn a_newer_database_is_told() {
         .execute_batch("PRAGMA user_version = 99")
         .unwrap();
     check(&file).await.found("fail", "store", "newer roustabout (schema 99", "run that version");
+}
+
+/// What `check` says of the file, which does not load.
+fn does_not_load(file: &std::path::Path) -> String {
+    let output = roustabout().arg("check").arg("--config").arg(file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_secret_file_that_is_not_there_or_empty_is_told() {
+    let (folder, file) = config("FOLDER/r.db");
+    let secret = folder.path().join("secret");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("secret = \"hunter2\"", &format!("secret_file = {secret:?}"));
+    std::fs::write(&file, text).unwrap();
+    let told = does_not_load(&file);
+    assert!(told.contains("webhook.secret_file: cannot read /"), "{told}");
+    assert!(told.contains("let it be a text file that the user roustabout runs as"), "{told}");
+    // A line break alone is no secret.
+    std::fs::write(&secret, "\n").unwrap();
+    let told = does_not_load(&file);
+    assert!(told.contains("secret is empty; write the secret into it"), "{told}");
+}
+
+#[test]
+fn a_secret_file_that_only_others_can_read_is_told() {
+    let (folder, file) = config("FOLDER/r.db");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o000)).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("secret = \"hunter2\"", &format!("secret_file = {secret:?}"));
+    std::fs::write(&file, text).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = as_nobody(&file, elsewhere.path()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("secret: Permission denied"), "{told}");
+}
+
+#[tokio::test]
+async fn a_secret_with_a_space_at_its_end_is_told() {
+    let (folder, file) = config("FOLDER/r.db");
+    let secret = folder.path().join("secret");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("secret = \"hunter2\"", &format!("secret_file = {secret:?}"));
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(&secret, "0123456789abcdef\n").unwrap();
+    let fine = check(&file).await;
+    assert!(!fine.said.contains("line break"), "{}", fine.said);
+    std::fs::write(&secret, "0123456789abcdef\n\n").unwrap();
+    let message = "webhook.secret: begins or ends with a space or a line break";
+    check(&file).await.found("warn", "config", message, "take it out");
 }
 
 #[test]

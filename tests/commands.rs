@@ -93,7 +93,7 @@ async fn all_mistakes_of_a_config_are_told_at_once_with_file_key_and_mend() {
     let daemon = Daemon::prepare("");
     let broken = "[webhook]\nlistn = \"x\"\nmax_body = 5\n[[pools]]\nname = \"x64\"\n";
     let path = file(&daemon, "broken.toml", broken);
-    for command in ["serve", "check", "status"] {
+    for command in ["serve", "check"] {
         let said = run(call(&[command, "--config", &path])).await;
         assert_eq!(said.code, 2, "{command}");
         let lines: Vec<&str> = said.err.lines().collect();
@@ -156,7 +156,7 @@ async fn serve_says_which_store_cannot_be_opened() {
 async fn sighup_does_not_end_the_daemon_and_sigint_does() {
     let mut daemon = door().await;
     signal(daemon.process(), "HUP");
-    until("it is told", SOON, async || daemon.log().contains("SIGHUP")).await;
+    until("it is told", SOON, async || daemon.log().contains("the new config holds")).await;
     assert_accepts(daemon.door).await;
     signal(daemon.process(), "INT");
     assert_eq!(daemon.ended().await, Some(0));
@@ -301,6 +301,21 @@ async fn status_finds_the_daemon_by_address_variable_or_config() {
     let nonsense = run(call(&["status", "--address", "http://:x"])).await;
     assert_eq!(nonsense.code, 2);
     assert!(nonsense.err.contains("http://HOST:PORT"), "{}", nonsense.err);
+}
+
+#[tokio::test]
+async fn who_asks_the_daemon_needs_none_of_its_secrets() {
+    let daemon = door().await;
+    let listen = format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", daemon.admin);
+    // As under systemd: the secrets are the service's credentials.
+    let others = "[github]\nsweep_interval = 5\n";
+    let path = file(&daemon, "bare.toml", &format!("{listen}{others}"));
+    assert_eq!(run(call(&["status", "--config", &path])).await.code, 0);
+    let path = file(&daemon, "wrong.toml", &format!("{listen}tokn = \"x\"\n{others}"));
+    let said = run(call(&["status", "--config", &path])).await;
+    assert_eq!(said.code, 2);
+    assert_eq!(said.err.lines().count(), 1, "{}", said.err);
+    assert!(said.err.contains("admin.tokn: unknown key"), "{}", said.err);
 }
 
 #[tokio::test]

@@ -122,6 +122,7 @@ retention = 90
 
 [github]
 kind = "gitea"
+api_url = "https://git.example.com"
 
 [[pools]]
 name = "x64"
@@ -138,7 +139,7 @@ delivery = "payload"
     roustabout.toml: webhook.listn: unknown key; did you mean "listen"?
     roustabout.toml: webhook.max_connections: must be a whole number, not a text; write for example max_connections = 256
     roustabout.toml: store.retention: 90 lacks a unit; write retention = "90s" if seconds are meant; m, h and d are known too
-    roustabout.toml: github.kind: "gitea" not yet: this version cannot do it; say "github"
+    roustabout.toml: github.api_url: https://git.example.com/ is not where a Gitea's API begins; write the address of your Gitea with /api/v1 after it
     roustabout.toml: pools[x64].repositories: "octocat" is not owner/name, with * for anything and ! before it to exclude; write for example repositories = ["octocat/*", "!octocat/secret"]
     ROUSTABOUT__ADMIN__LISTEN: admin.listen: "9090" is not an IP address with a port; write for example listen = "127.0.0.1:9090"
     "#);

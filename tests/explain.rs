@@ -197,6 +197,11 @@ async fn a_job_never_seen_is_asked_for_at_github() {
     });
     let text = explain(&daemon, &format!("octocat/own#{run}")).await;
     assert!(sentence(&text).contains(&format!("job {other}")), "{text}");
+    // It judges by the rules of today.
+    daemon.configure(|config| config.replace("[\"octo/*\"]", "[\"octo/*\", \"octocat/*\"]"));
+    daemon.reload().await;
+    let text = explain(&daemon, &page("octocat/own", other)).await;
+    assert!(sentence(&text).ends_with("pool x64 would have it"), "{text}");
     github.shutdown().await;
 }
 

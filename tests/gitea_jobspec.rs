@@ -20,6 +20,8 @@ use support::world::nomad_binary;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+const GITEA_DOCKER: &str = "deploy/nomad/gitea-runner-docker.nomad.hcl";
+
 /// A pattern that finds the secret and not itself.
 fn pattern(secret: &str) -> String {
     let (first, rest) = secret.split_at(1);
@@ -125,18 +127,19 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
     let owner = &parts.owner;
     owner.add_organization("octo").await.unwrap();
     owner.add_repository("octo/app", true).await.unwrap();
-    let jobs = workflow(&[("long", &parts.says("long", "sleep 60"))]);
+    // The shell of the step is not the last that has to end.
+    let then = format!("sleep 100; touch {}", parts.outside("after").display());
+    let jobs = workflow(&[("long", &parts.says("long", &then))]);
     owner.push("octo/app", "main", ".gitea/workflows/ci.yml", &jobs).await.unwrap();
     let child = parts.dispatch(PARENT, "orgs/octo", "roustabout-x64-1").await;
-    until("the job is at work", LIMIT, async || parts.ran().contains_key("long")).await;
+    until("the job is at work", LIMIT, async || !parts.said().is_empty()).await;
     parts.nomad.stop(parts.nomad.place(), &child).await.unwrap();
     let allocation = parts.allocation_after(&child, LIMIT).await;
     assert_eq!(allocation["ClientStatus"], "complete");
     // Long before the zombie time-out.
     let ended = until_jobs(owner, "octo/app", 1, "completed", Duration::from_secs(15)).await;
-    assert!(
-        ["failure", "cancelled"].map(serde_json::Value::from).contains(&ended[0]["conclusion"])
-    );
+    assert_eq!(ended[0]["conclusion"], "failure", "it was cut short");
+    assert!(!parts.outside("after").exists(), "the step went on");
     assert!(parts.registered().await.is_empty());
 
     // A token that is no more.
@@ -152,9 +155,10 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
 async fn the_defaults_are_valid_and_fit_a_node() {
     let agent = roustabout::demo::agent::AgentOptions::new(nomad_binary());
     let agent = roustabout::demo::agent::Agent::start(agent).await.unwrap();
-    for command in ["validate", "plan"] {
+    let (raw_exec, docker) = (runner_job::GITEA_JOBSPEC_FILE, GITEA_DOCKER);
+    for (command, file) in [("validate", raw_exec), ("plan", raw_exec), ("validate", docker)] {
         let mut nomad = Command::new(nomad_binary());
-        nomad.args(["job", command]).arg(here(runner_job::GITEA_JOBSPEC_FILE));
+        nomad.args(["job", command]).arg(here(file));
         let output = nomad.env("NOMAD_ADDR", agent.address().as_str()).output().unwrap();
         // plan: 1 says that there is something to do.
         assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");

@@ -112,6 +112,9 @@ impl Bench {
                 "runner_name": name,
                 "runner_url": "https://github.com/octo/app",
                 "runner_labels": "self-hosted,linux,x64",
+                "allow_repositories": "octo/*",
+                "allow_public": "false",
+                "allow_forks": "false",
                 "workflow_name": "$(touch /tmp/roustabout-was-here) \"'`",
             },
         });
@@ -226,6 +229,7 @@ async fn the_runner_is_registered_as_asked_and_the_job_finds_no_token() {
         "HOME",
         "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE",
         "RUNNER_MANUALLY_TRAP_SIG",
+        "ACTIONS_RUNNER_HOOK_JOB_STARTED",
         "NOMAD_ALLOC_ID",
     ] {
         assert!(names.contains(&wanted), "{wanted} is missing in {names:?}");
@@ -278,14 +282,21 @@ async fn a_stopped_runner_gets_an_interrupt_and_is_cleaned_up() {
 #[tokio::test]
 async fn the_defaults_are_valid_and_fit_a_node() {
     let agent = Agent::start(AgentOptions::new(nomad())).await.unwrap();
-    for command in ["validate", "plan"] {
+    let run = |command: &str, file: &Path| {
         let mut nomad = Command::new(nomad());
-        nomad.args(["job", command]).arg(jobspec()).env("NOMAD_ADDR", agent.address().as_str());
+        nomad.args(["job", command]).arg(file).env("NOMAD_ADDR", agent.address().as_str());
         let output = nomad.output().unwrap();
         // plan: 1 says that there is something to do.
         assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!told.contains("Warning"), "{told}");
-    }
+        told
+    };
+    let validated = ["raw-exec", "exec", "docker", "podman"].map(|driver| {
+        let name = format!("runner-{driver}.nomad.hcl");
+        run("validate", &jobspec().with_file_name(name))
+    });
+    assert!(validated.iter().all(|told| told.contains("validation successful")), "{validated:?}");
+    run("plan", &jobspec());
     agent.stop().await;
 }

@@ -12,7 +12,8 @@ fn main() {
     let name = |text: &str| text.split('"').nth(1).unwrap_or_default().to_owned();
     let names: Vec<String> = tests.map(name).collect();
     println!(
-        "\nnot run, for they need outside parts (a Nomad, a Gitea, GitHub's descriptions …): {}.\n\
+        "\nnot run, for they need outside parts (a Nomad, a Gitea, GitHub's descriptions …): {}, \
+         and half of simulated_nomad.\n\
          scripts/test installs what they need and runs everything.\n",
         names.join(", ")
     );

@@ -150,6 +150,32 @@ async fn a_runner_is_removed_with_a_removal_token() {
     world.github.shutdown().await;
 }
 
+/// actions/runner#2811: the failure of a hook fails the job and keeps only ordinary steps away.
+#[tokio::test]
+async fn after_a_hook_that_fails_steps_with_always_are_run() {
+    let world = World::new().await;
+    for (script, conclusion, steps) in [
+        ("exit 1", Conclusion::Failure, &["Clean up"][..]),
+        ("test -s \"$GITHUB_EVENT_PATH\"", Conclusion::Success, &["Run", "Clean up"]),
+    ] {
+        let job = JobSpec::new("build", &["self-hosted", "x64"]).lasting(50).cleaning_up();
+        let job = world.add_job(job);
+        let root = tempfile::tempdir().unwrap();
+        let hook = root.path().join("hook.sh");
+        std::fs::write(&hook, script).unwrap();
+        let hook = hook.to_str().unwrap().to_owned();
+        let environment = Environment::from([("ACTIONS_RUNNER_HOOK_JOB_STARTED".to_owned(), hook)]);
+        assert_eq!(world.configure(root.path(), "roustabout-x64-1").await, 0);
+        assert_eq!(World::run(root.path(), environment).await, 0);
+        world.github.with(|github, _| {
+            let job = github.job(job).unwrap();
+            assert_eq!(job.conclusion, Some(conclusion));
+            assert_eq!(job.steps_begun, steps);
+        });
+    }
+    world.github.shutdown().await;
+}
+
 #[tokio::test]
 async fn an_outdated_runner_says_so_only_when_asked_to() {
     let world = World::new().await;

@@ -184,8 +184,13 @@ job "gitea-runner" {
             chmod u+x gitea-runner
           fi
 
-          # A cache of its own would end with this runner.
-          printf 'runner:\n  timeout: %s\ncache:\n  enabled: false\n' "$JOB_TIMEOUT" >config.yaml
+          # It is hired for a job that waits already. A cache of its own would end with it. The folder
+          # is made with the first job.
+          {
+            printf 'runner:\n  fetch_interval: 1s\n  timeout: %s\n' "$JOB_TIMEOUT"
+            printf 'host:\n  workdir_parent: %s\n' "$NOMAD_ALLOC_DIR/work"
+            printf 'cache:\n  enabled: false\n'
+          } >config.yaml
 
           # On the host, not in a container that the runner starts.
           labels=$(printf %s "$NOMAD_META_runner_labels" | sed 's/,/:host,/g; s/$/:host/')
@@ -220,8 +225,7 @@ job "gitea-runner" {
       driver = "raw_exec"
       user   = var.user
 
-      # SIGINT lets the runner cancel its job and say so to Gitea. More than 30 s need
-      # max_kill_timeout in the client's configuration.
+      # See stop() below. More than 30 s need max_kill_timeout in the client's configuration.
       kill_signal  = "SIGINT"
       kill_timeout = "30s"
 
@@ -232,10 +236,45 @@ job "gitea-runner" {
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR/runner" || exit 1
           mkdir -p "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
-          exec env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
+          env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
             TMPDIR="$NOMAD_ALLOC_DIR/tmp" \
             NOMAD_ALLOC_ID="$NOMAD_ALLOC_ID" NOMAD_JOB_ID="$NOMAD_JOB_ID" \
-            ./gitea-runner --config config.yaml daemon
+            ./gitea-runner --config config.yaml daemon &
+          runner=$!
+
+          # Of a job that is cancelled the runner kills a step's shell, and then waits for what that
+          # had started, without an end. Those are known by their environment.
+          end_steps() {
+            for process in $(grep -las "NOMAD_ALLOC_ID=$NOMAD_ALLOC_ID" /proc/[0-9]*/environ |
+              cut -d / -f 3); do
+              if [ "$process" != "$runner" ] && [ "$process" != $$ ]; then
+                kill -KILL "$process" 2>/dev/null
+              fi
+            done
+          }
+          # Asked to end, gitea-runner 1.0.8 tells Gitea that its job succeeded. So the steps are
+          # ended in its stead, until it has told that they failed. One without a job just goes.
+          stop() {
+            tries=20
+            while [ -d "$NOMAD_ALLOC_DIR/work" ] && [ "$tries" -gt 0 ]; do
+              end_steps
+              sleep 1
+              kill -0 "$runner" 2>/dev/null || return
+              tries=$((tries - 1))
+            done
+            kill -KILL "$runner" 2>/dev/null
+          }
+          trap stop INT TERM
+
+          wait "$runner"
+          code=$?
+          # A signal ends the waiting, not the runner.
+          while kill -0 "$runner" 2>/dev/null; do
+            wait "$runner"
+            code=$?
+          done
+          end_steps
+          exit "$code"
         EOT
         ]
       }
@@ -268,8 +307,8 @@ job "gitea-runner" {
         # well a failed allocation.
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR" || exit 0
-          chmod -R u+rwX runner home tmp 2>/dev/null
-          rm -rf runner home
+          chmod -R u+rwX runner home work 2>/dev/null
+          rm -rf runner home work
           exit 0
         EOT
         ]

@@ -81,8 +81,11 @@ job "github-runner" {
 
   parameterized {
     # The credential, and nothing else. Meta would show it in metrics and on the status page.
-    payload       = "required"
-    meta_required = ["runner_name", "runner_url", "runner_labels"]
+    payload = "required"
+    # The last three are the pool's policy, for the job-started hook.
+    meta_required = [
+      "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
+    ]
     # The group is used below; the rest is for people who look at a child and ask whose it is.
     meta_optional = [
       "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
@@ -213,6 +216,131 @@ job "github-runner" {
       kill_signal  = "SIGINT"
       kill_timeout = "30s"
 
+      # Ends a job that is not one of the pool's before its first step: see README.md. It is the same
+      # in every jobspec here.
+      template {
+        destination = "local/job-started.sh"
+        perms       = "755"
+        change_mode = "noop"
+        data        = <<-EOT
+          # Ends a job that this runner was not hired for, before its first step. GitHub may give a runner
+          # of an organization any job there with fitting labels; roustabout decides only whom it hires for.
+          #
+          # To fail here would not do: steps with if: always() would still run. So the runner itself is
+          # interrupted, and this does not return: after an interrupt no step is begun, and the job fails.
+          # Whatever goes wrong in here refuses the job, too.
+
+          parent_of() { sed -n 's/^PPid:[^0-9]*//p' "/proc/$1/status"; }
+
+          refuse() {
+            trap - EXIT
+            set +e
+            echo "roustabout: this runner does not serve this job: $1" >&2
+            pid=$(parent_of $$)
+            while [ -n "$pid" ] && [ "$pid" -gt 0 ]; do
+              case $(tr '\000' '\n' <"/proc/$pid/cmdline" | head -n 1) in
+                Runner.Listener | */Runner.Listener)
+                  kill -INT "$pid"
+                  break
+                  ;;
+              esac
+              pid=$(parent_of "$pid")
+            done
+            # The runner ends this hook, too. Where it does not within 20 s, or none was found above, the
+            # hook's parent is ended: without its worker a job cannot go on either.
+            trap 'exit 1' INT TERM
+            waited=0
+            while [ "$(parent_of $$)" = "$PPID" ]; do
+              if [ -z "$pid" ] || [ "$pid" = 0 ] || [ $waited -ge 20 ]; then kill -KILL "$PPID"; fi
+              waited=$((waited + 1))
+              sleep 1
+            done
+            exit 1
+          }
+
+          trap 'refuse "the hook failed"' EXIT
+          # A job that is cancelled meanwhile must not get past this.
+          trap '' INT TERM
+          set -ef
+
+          allow_repositories='{{ env "NOMAD_META_allow_repositories" | replaceAll "'" "" }}'
+          allow_public='{{ env "NOMAD_META_allow_public" | replaceAll "'" "" }}'
+          allow_forks='{{ env "NOMAD_META_allow_forks" | replaceAll "'" "" }}'
+
+          lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
+
+          repository=$(lower "$GITHUB_REPOSITORY")
+          serves=no
+          IFS=,
+          for pattern in $(lower "$allow_repositories"); do
+            case $pattern in
+              !*)
+                pattern=$(printf '%s' "$pattern" | cut -c 2-)
+                case $repository in $pattern) serves=no; break ;; esac
+                ;;
+              *)
+                case $repository in $pattern) serves=yes ;; esac
+                ;;
+            esac
+          done
+          unset IFS
+          [ $serves = yes ] || refuse "$GITHUB_REPOSITORY is not among the repositories of its pool"
+
+          # The event, as "private" and "head": read token by token, for a title can say anything. Every
+          # line of a JSON text is whole, as no string holds a line break.
+          event=$(awk '
+            function scalar(text,   i, path) {
+              if (depth > 4) return
+              path = key[1]
+              for (i = 2; i <= depth; i++) path = path "." key[i]
+              if (path == "\"repository\".\"private\"") private = text
+              if (path == "\"repository\".\"full_name\"") base = text
+              if (path == "\"pull_request\".\"head\".\"repo\".\"full_name\"") head = text
+              if (index(path, "\"pull_request\".") == 1) pull = 1
+            }
+            {
+              rest = $0
+              while (rest != "") {
+                one = substr(rest, 1, 1)
+                if (match(rest, /^[ \t\r]+/)) {
+                } else if (match(rest, /^[[{]/)) {
+                  depth++; kind[depth] = one; key[depth] = ""; naming = (one == "{")
+                } else if (match(rest, /^[]}]/)) {
+                  depth--; naming = 0
+                } else if (match(rest, /^,/)) {
+                  naming = (kind[depth] == "{")
+                } else if (match(rest, /^:/)) {
+                  naming = 0
+                } else if (match(rest, /^"([^"\\]|\\.)*"/) || match(rest, /^[-+.0-9A-Za-z]+/)) {
+                  if (naming) key[depth] = substr(rest, 1, RLENGTH); else scalar(substr(rest, 1, RLENGTH))
+                } else {
+                  broken = 1
+                  exit
+                }
+                rest = substr(rest, RLENGTH + 1)
+              }
+            }
+            END {
+              if (broken || depth != 0) exit 1
+              print private
+              print !pull ? "none" : head != "" && head == base ? "same" : "fork"
+            }
+          ' "$GITHUB_EVENT_PATH")
+          private=$(printf '%s\n' "$event" | sed -n 1p)
+          head=$(printf '%s\n' "$event" | sed -n 2p)
+
+          [ "$private" = true ] || [ "$allow_public" = true ] ||
+            refuse "$GITHUB_REPOSITORY is public, or its event does not say"
+          case $GITHUB_EVENT_NAME:$head in
+            pull_request*:none) head=fork ;;
+          esac
+          [ "$head" != fork ] || [ "$allow_forks" = true ] || refuse "its head is a fork"
+
+          trap - EXIT
+          exit 0
+        EOT
+      }
+
       config {
         command = "/bin/sh"
         # The job starts from this environment, not from that of the Nomad client, which raw_exec
@@ -226,6 +354,7 @@ job "github-runner" {
           exec env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
             TMPDIR="$NOMAD_ALLOC_DIR/tmp" RUNNER_ALLOW_RUNASROOT="$RUNNER_ALLOW_RUNASROOT" \
             RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1 \
+            ACTIONS_RUNNER_HOOK_JOB_STARTED="$NOMAD_TASK_DIR/job-started.sh" \
             NOMAD_ALLOC_ID="$NOMAD_ALLOC_ID" NOMAD_JOB_ID="$NOMAD_JOB_ID" \
             ./run.sh
         EOT

@@ -1,4 +1,4 @@
-//! Whether this machine's clock agrees with GitHub's.
+//! Whether this machine's clock agrees with the forge's.
 //!
 //! From half a minute on, times from different machines can no longer be read side by side, so
 //! it is a warning (GitHub tells whole seconds, and an answer is some time on its way). Five
@@ -13,19 +13,19 @@ use super::finding::Finding;
 const WARN: SignedDuration = SignedDuration::from_secs(30);
 const FAIL: SignedDuration = SignedDuration::from_mins(5);
 
-/// `server` and `local` are the same moment by the two clocks.
-pub fn judge(server: Timestamp, local: Timestamp) -> Finding {
+/// `server` and `local` are the same moment by the two clocks; `forge` is what people call it.
+pub fn judge(forge: &str, server: Timestamp, local: Timestamp) -> Finding {
     let skew = local.duration_since(server);
     let off = skew.abs();
     let side = if skew.is_negative() { "behind" } else { "ahead of" };
-    let message = format!("this machine is {} s {side} GitHub", off.as_secs());
+    let message = format!("this machine is {} s {side} {forge}", off.as_secs());
     let mend = "let NTP set this machine's clock (timedatectl set-ntp true)";
     if off > FAIL {
         Finding::fail("clock", message, mend)
     } else if off > WARN {
         Finding::warn("clock", message, mend)
     } else {
-        Finding::ok("clock", "agrees with GitHub's within half a minute")
+        Finding::ok("clock", format!("agrees with {forge}'s within half a minute"))
     }
 }
 
@@ -45,13 +45,16 @@ mod tests {
     fn levels(#[case] ahead: i64, #[case] level: Level) {
         let server = Timestamp::from_second(1_800_000_000).unwrap();
         let local = Timestamp::from_second(1_800_000_000 + ahead).unwrap();
-        assert_eq!(judge(server, local).level, level);
+        assert_eq!(judge("GitHub", server, local).level, level);
     }
 
     #[test]
     fn it_is_said_who_is_behind() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(judge(at(100), at(60)).message, "this machine is 40 s behind GitHub");
-        assert_eq!(judge(at(60), at(100)).message, "this machine is 40 s ahead of GitHub");
+        assert_eq!(judge("GitHub", at(100), at(60)).message, "this machine is 40 s behind GitHub");
+        assert_eq!(
+            judge("GitHub", at(60), at(100)).message,
+            "this machine is 40 s ahead of GitHub"
+        );
     }
 }

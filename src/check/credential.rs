@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::at_once::AtOnce;
 use super::finding::Finding;
 use super::plan::{self, Plan};
-use super::{clock, repository};
-use crate::config::{ScopeKind, Settings};
+use super::{clock, listed, minting::Minting, repository};
+use crate::config::{ForgeKind, ScopeKind, Settings};
 use crate::github::{Client, Error, RateLimit, User};
 
 /// A token that ends sooner is told: time enough to make another in working hours.
@@ -30,49 +30,50 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
         }
     }
     let mut at_once = AtOnce::new();
-    for ((subject, client), plan) in clients.iter().cloned().zip(plan::plans(&settings)) {
+    let plans = plan::plans(&settings).into_iter().enumerate();
+    for ((subject, client), (place, plan)) in clients.iter().cloned().zip(plans) {
         let settings = settings.clone();
         let about = subject.clone();
         at_once.add(subject, "is github.api_url right, and GitHub well?", async move {
-            one(&about, &client, plan, settings).await
+            one(&about, &client, place, plan, settings).await
         });
     }
     findings.extend(at_once.findings().await);
-    for pool in &settings.pools {
-        let patterns = plan::patterns(pool);
-        if !patterns.is_empty() {
-            let message = format!(
-                "{} cannot be listed yet, so of its repositories none is looked at",
-                patterns.join(", ")
-            );
-            findings.push(Finding::ok(format!("pool {}", pool.name), message));
-        }
-    }
     // One clock is enough: all credentials are at one GitHub.
     let clocks = clients.iter().find_map(|(_, client)| client.server_clock());
-    findings.extend(clocks.map(|(server, local)| clock::judge(server, local)));
+    findings.extend(
+        clocks.map(|(server, local)| clock::judge(ForgeKind::GitHub.name(), server, local)),
+    );
     findings
 }
 
-async fn one(subject: &str, client: &Client, plan: Plan, settings: Arc<Settings>) -> Vec<Finding> {
+async fn one(
+    subject: &str,
+    client: &Client,
+    place: usize,
+    mut plan: Plan,
+    settings: Arc<Settings>,
+) -> Vec<Finding> {
     let user = match client.user().await {
         Ok(user) => user,
         Err(error) => return vec![no_user(subject, &error, &plan)],
     };
     let limit = client.rate_limit().await.ok();
     let mut findings = token(subject, &user, limit, &plan.scopes, Timestamp::now());
+    findings.extend(listed::add(subject, client, place, &mut plan, &settings).await);
+    let minting = Minting::default();
     let mut at_once = AtOnce::new();
     const MEND: &str = "is GitHub well? look again later";
     for named in plan.repositories {
-        let (client, settings) = (client.clone(), settings.clone());
+        let (client, settings, minting) = (client.clone(), settings.clone(), minting.clone());
         at_once.add(format!("github {}", named.name), MEND, async move {
-            repository::repository(&client, &named, &settings).await
+            repository::repository(&client, &named, &settings, &minting).await
         });
     }
     for named in plan.organizations {
-        let client = client.clone();
+        let (client, minting) = (client.clone(), minting.clone());
         at_once.add(format!("github {}", named.name), MEND, async move {
-            vec![repository::organization(&client, &named.name).await]
+            repository::organization(&client, &named.name, &minting).await
         });
     }
     findings.extend(at_once.findings().await);
@@ -81,7 +82,7 @@ async fn one(subject: &str, client: &Client, plan: Plan, settings: Arc<Settings>
 
 /// Everything else needs an answer to this one, so nothing else is asked.
 fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
-    let left = plan.repositories.len() + plan.organizations.len();
+    let left = plan.repositories.len() + plan.patterns.len() + plan.organizations.len();
     let message = match left {
         0 => error.to_string(),
         _ => format!("{error}; {left} of what pools name is not looked at"),

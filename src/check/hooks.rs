@@ -4,19 +4,35 @@
 use super::finding::Finding;
 use crate::github::{Hook, Repository};
 
-/// `path` is the door's.
-pub fn judge(subject: &str, repository: &Repository, path: &str, hooks: &[Hook]) -> Finding {
+/// Whether it is told of jobs.
+pub fn tells(hook: &Hook) -> bool {
+    hook.active && hook.tells_of_jobs()
+}
+
+/// `path` is the door's. Not `all_seen`: its organization may have hooks that the token does not
+/// show.
+pub fn judge(
+    subject: &str,
+    repository: &Repository,
+    path: &str,
+    hooks: &[Hook],
+    all_seen: bool,
+) -> Finding {
     let page = format!("{}/settings/hooks", repository.html_url);
     let of_jobs: Vec<&Hook> = hooks.iter().filter(|hook| hook.tells_of_jobs()).collect();
-    let active: Vec<&Hook> = of_jobs.iter().copied().filter(|hook| hook.active).collect();
+    let active: Vec<&Hook> = hooks.iter().filter(|hook| tells(hook)).collect();
     if active.is_empty() {
         let told = match of_jobs.is_empty() {
             true => "has no webhook for jobs",
             false => "has a webhook for jobs, and it is not active",
         };
+        let unseen = match all_seen {
+            true => "",
+            false => " (its organization may have one, which the token does not show)",
+        };
         return Finding::warn(
             subject,
-            format!("{told} (its organization may have one, which is not looked at)"),
+            format!("{told}{unseen}: its jobs are found by the sweep alone, minutes late"),
             format!(
                 "Settings → Webhooks ({page}): payload URL https://THIS-DOOR{path}, content type \
                  application/json, the secret of [webhook], the single event \"Workflow jobs\", active"
@@ -83,7 +99,7 @@ mod tests {
             archived: false,
             owned_by_organization: false,
         };
-        judge("github octo/app", &repository, "/webhook", hooks)
+        judge("github octo/app", &repository, "/webhook", hooks, true)
     }
 
     const JOBS: &[&str] = &["workflow_job"];

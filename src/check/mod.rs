@@ -9,7 +9,10 @@ mod at_once;
 mod clock;
 mod credential;
 mod finding;
+mod gitea;
 mod hooks;
+mod listed;
+mod minting;
 mod nomad;
 mod plan;
 mod pool_job;
@@ -26,8 +29,15 @@ use std::sync::Arc;
 pub use finding::{Finding, Level, Report};
 pub use render::{json, text};
 
-use crate::config::Loaded;
+use crate::config::{ForgeKind, Loaded, Settings};
 use crate::nomad::Client;
+
+async fn forge(settings: Arc<Settings>) -> Vec<Finding> {
+    match settings.github.kind {
+        ForgeKind::GitHub => credential::check(settings).await,
+        ForgeKind::Gitea => gitea::check(settings).await,
+    }
+}
 
 /// Everything. `nomad` is the client, or why there can be none.
 pub async fn check(loaded: &Loaded, nomad: anyhow::Result<Client>) -> Report {
@@ -37,15 +47,12 @@ pub async fn check(loaded: &Loaded, nomad: anyhow::Result<Client>) -> Report {
     let path = settings.store.path.clone();
     // A network file system may hang.
     let store = at_once::within("store", "is its file system in order?", async move {
-        tokio::task::spawn_blocking(move || vec![store::check(&path)]).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || store::check(&path)).await.unwrap_or_default()
     });
-    let (store, github, nomad) = tokio::join!(
-        store,
-        credential::check(settings.clone()),
-        nomad::check(settings.clone(), nomad)
-    );
+    let (store, forge, nomad) =
+        tokio::join!(store, forge(settings.clone()), nomad::check(settings.clone(), nomad));
     findings.extend(store);
-    findings.extend(github);
+    findings.extend(forge);
     findings.extend(nomad);
     Report(findings)
 }

@@ -2,8 +2,8 @@
 //! then each pool's parameterized job (`pool_job`).
 //!
 //! What is tried changes nothing: reading and listing, and a dispatch of a job that does not
-//! exist, for Nomad looks at the capability first (Nomad `nomad/job_endpoint.go` `Job.Dispatch`).
-//! Stopping is not tried.
+//! exist, and a stop of one, for Nomad looks at the capability first (Nomad
+//! `nomad/job_endpoint.go`, `Job.Dispatch` and `Job.Deregister`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 const STATUSES: (u32, u32, u32) = (1, 8, 0);
 /// From here on two requests with one token at the same moment cannot both be acted on.
 const ONE_OF_TWO: (u32, u32, u32) = (1, 11, 2);
+/// By this jobs are ended, not begun: without it runners are hired all the same.
+const STOPPING: &str = "deregister-job";
 const MEND: &str = "is nomad.address right, and Nomad well?";
 
 pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> Vec<Finding> {
@@ -161,7 +163,7 @@ fn token(answer: Result<Option<AclToken>, Error>, given: bool, now: Timestamp) -
 
 fn policy(namespace: &str) -> String {
     format!(
-        "namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\", \"dispatch-job\", \"deregister-job\"] }}"
+        "namespace \"{namespace}\" {{ capabilities = [\"list-jobs\", \"read-job\", \"dispatch-job\", \"deregister-job\"] }} (before Nomad 1.11.2 submit-job instead of deregister-job)"
     )
 }
 
@@ -172,25 +174,24 @@ async fn capabilities(client: &Client, place: &Place) -> Vec<Finding> {
     let request =
         DispatchRequest { idempotency_token: &nobody, payload: None, meta: &BTreeMap::new() };
     let ids = [nobody.clone()];
-    let (read, list, dispatch) = tokio::join!(
+    let (read, list, dispatch, stop) = tokio::join!(
         client.statuses(place, &ids, None, Duration::ZERO),
         client.child_by_token(place, None, &nobody),
         client.dispatch(place, &nobody, &request),
+        client.stop(place, &nobody),
     );
     let read = match read {
         // Older than the call; a job that is not there is told apart from one that is not shown.
         Err(Error::Unsupported { .. }) => client.job(place, &nobody).await.map(|_| ()),
         other => other.map(|_| ()),
     };
-    let read = match read {
+    let tried = |answer: Result<(), Error>| match answer {
+        // It is not there, and that may be known.
         Err(Error::NotFound { .. }) => Ok(()),
         other => {
             other.map_err(|error| (matches!(error, Error::Forbidden { .. }), error.to_string()))
         }
     };
-    let list = list
-        .map(|_| ())
-        .map_err(|error| (matches!(error, Error::Forbidden { .. }), error.to_string()));
     let dispatch = match dispatch {
         Ok(_) | Err(DispatchError::Refused { kind: Refusal::NoSuchJob { .. }, .. }) => Ok(()),
         Err(DispatchError::Refused { kind: Refusal::Forbidden { .. }, .. }) => {
@@ -198,13 +199,19 @@ async fn capabilities(client: &Client, place: &Place) -> Vec<Finding> {
         }
         Err(error) => Err((false, error.to_string())),
     };
-    judged(&place.namespace, [("read-job", read), ("list-jobs", list), ("dispatch-job", dispatch)])
+    let tried = [
+        ("read-job", tried(read)),
+        ("list-jobs", tried(list.map(|_| ()))),
+        ("dispatch-job", dispatch),
+        (STOPPING, tried(stop)),
+    ];
+    judged(&place.namespace, tried)
 }
 
 /// What was tried: fine, or whether it was for want of the capability, and Nomad's words.
 type Tried = Result<(), (bool, String)>;
 
-fn judged(namespace: &str, tried: [(&str, Tried); 3]) -> Vec<Finding> {
+fn judged(namespace: &str, tried: [(&str, Tried); 4]) -> Vec<Finding> {
     let denied: Vec<&str> = tried
         .iter()
         .filter(|(_, tried)| matches!(tried, Err((true, _))))
@@ -213,19 +220,20 @@ fn judged(namespace: &str, tried: [(&str, Tried); 3]) -> Vec<Finding> {
     let fine: Vec<&str> =
         tried.iter().filter(|(_, tried)| tried.is_ok()).map(|(name, _)| *name).collect();
     let mut findings = Vec::new();
-    if !denied.is_empty() {
-        findings.push(Finding::fail(
-            SUBJECT,
-            format!("in namespace \"{namespace}\" the token may not {}", denied.join(", ")),
-            format!("is it valid? its policy needs {}", policy(namespace)),
-        ));
+    let mend = || format!("is it valid? its policy needs {}", policy(namespace));
+    let may = |what: &str| format!("in namespace \"{namespace}\" the token may not {what}");
+    if denied == [STOPPING] {
+        let message = format!(
+            "{}, so runners that no job needs are not stopped and keep their places",
+            may(STOPPING)
+        );
+        findings.push(Finding::warn(SUBJECT, message, mend()));
+    } else if !denied.is_empty() {
+        findings.push(Finding::fail(SUBJECT, may(&denied.join(", ")), mend()));
     } else if !fine.is_empty() {
         findings.push(Finding::ok(
             SUBJECT,
-            format!(
-                "in namespace \"{namespace}\" the token has {}; deregister-job is not tried",
-                fine.join(", ")
-            ),
+            format!("in namespace \"{namespace}\" the token has {}", fine.join(", ")),
         ));
     }
     for (name, tried) in tried {
@@ -252,6 +260,15 @@ fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
             format!("the job \"{job}\" in namespace \"{namespace}\" may not be read"),
             format!("is the token valid? its policy needs {}", policy(namespace)),
         ),
+        // As Nomad says it (`refusal` has it from a dispatch).
+        Error::Unavailable { reason, .. } if reason.contains("No path to region") => {
+            let region = place.region.as_deref().unwrap_or_default();
+            Finding::fail(
+                subject,
+                format!("Nomad knows no way to the region \"{region}\""),
+                "mend region of the pool, or of [nomad]; nomad server members -detailed names them",
+            )
+        }
         other => Finding::fail(subject, other.to_string(), MEND),
     }
 }
@@ -309,7 +326,7 @@ mod tests {
         ]), @r#"
         ok    nomad  the token "ci", with the policies runners
         warn  nomad  the token "ci" ends on 2027-01-28T08:00:00Z; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
-        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
         ok    nomad  no token is given; what is open to everybody is below
         ok    nomad  ACLs are off: whoever reaches it may do anything there
         ok    nomad  the token is no ACL token that it knows: right for a workload identity, and below is what it may do
@@ -322,16 +339,22 @@ mod tests {
         let denied = || Err((true, String::new()));
         let broken = Err((false, "no answer".to_owned()));
         insta::assert_snapshot!(text(judged("ci", [
-            ("read-job", denied()), ("list-jobs", broken), ("dispatch-job", denied()),
+            ("read-job", denied()), ("list-jobs", broken), ("dispatch-job", denied()), (STOPPING, Ok(())),
         ])), @r#"
-        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] }
+        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
         warn  nomad  list-jobs in namespace "ci" could not be tried: no answer; is nomad.address right, and Nomad well?
         0 ok, 1 warn, 1 fail
         "#);
         insta::assert_snapshot!(text(judged("ci", [
-            ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())),
+            ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())), (STOPPING, denied()),
         ])), @r#"
-        ok    nomad  in namespace "ci" the token has read-job, list-jobs, dispatch-job; deregister-job is not tried
+        warn  nomad  in namespace "ci" the token may not deregister-job, so runners that no job needs are not stopped and keep their places; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
+        0 ok, 1 warn, 0 fail
+        "#);
+        insta::assert_snapshot!(text(judged("ci", [
+            ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())), (STOPPING, Ok(())),
+        ])), @r#"
+        ok    nomad  in namespace "ci" the token has read-job, list-jobs, dispatch-job, deregister-job
         1 ok, 0 warn, 0 fail
         "#);
     }

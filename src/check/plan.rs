@@ -1,5 +1,5 @@
-//! What of the pools can be looked at, by credential: repositories and organizations that are
-//! named in full. Patterns cannot be listed yet. Pure.
+//! What of the pools is to be looked at, by credential: repositories and organizations that are
+//! named in full, and patterns, which `listed` makes names of. Pure.
 
 use crate::config::{Pool, ScopeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
@@ -9,6 +9,8 @@ use crate::ledger::matching::RepositoryGlobs;
 pub struct Plan {
     /// `owner/name`, each with the pools that name it.
     pub repositories: Vec<Named>,
+    /// Patterns of repositories that may be this credential's.
+    pub patterns: Vec<Named>,
     /// Of pools in organization scope.
     pub organizations: Vec<Named>,
     /// Whether runners are registered with repositories, and with organizations.
@@ -26,7 +28,7 @@ pub fn is_literal(text: &str) -> bool {
     !text.contains(['*', '?'])
 }
 
-/// What the pool serves and is a pattern.
+/// What of a pool's repositories only a listing could name.
 pub fn patterns(pool: &Pool) -> Vec<&str> {
     let served = pool.repositories.iter().map(String::as_str);
     served.filter(|pattern| !pattern.starts_with('!') && !is_literal(pattern)).collect()
@@ -41,7 +43,10 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
         for pattern in pool.repositories.iter().filter(|pattern| !pattern.starts_with('!')) {
             let owner = pattern.split('/').next().unwrap_or_default();
             if !is_literal(owner) {
-                plans.iter_mut().for_each(|plan| plan.scope(pool.scope));
+                for plan in &mut plans {
+                    plan.scope(pool.scope);
+                    note(&mut plan.patterns, pattern, index);
+                }
                 continue;
             }
             let Some((credential, _)) = settings.github.credential_for(owner) else { continue };
@@ -50,7 +55,9 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
             if pool.scope == ScopeKind::Organization {
                 note(&mut plan.organizations, owner, index);
             }
-            if is_literal(pattern) && served.matches(pattern) {
+            if !is_literal(pattern) {
+                note(&mut plan.patterns, pattern, index);
+            } else if served.matches(pattern) {
                 note(&mut plan.repositories, pattern, index);
             }
         }
@@ -66,7 +73,7 @@ impl Plan {
     }
 }
 
-fn note(among: &mut Vec<Named>, name: &str, pool: usize) {
+pub fn note(among: &mut Vec<Named>, name: &str, pool: usize) {
     let index = among.iter().position(|named| named.name.eq_ignore_ascii_case(name));
     let index = index.unwrap_or_else(|| {
         among.push(Named { name: name.to_owned(), pools: Vec::new() });
@@ -101,16 +108,17 @@ mod tests {
             [
                 Plan {
                     repositories: vec![named("octo/app", &[0, 1])],
+                    patterns: vec![named("octo/*", &[0]), named("*/x", &[2])],
                     organizations: vec![named("octo", &[1])],
                     scopes: vec![Repository, Organization],
                 },
                 Plan {
                     repositories: vec![named("else/lib", &[0])],
+                    patterns: vec![named("*/x", &[2])],
                     organizations: vec![],
                     scopes: vec![Repository],
                 },
             ]
         );
-        assert_eq!(patterns(&settings.pools[0]), ["octo/*"]);
     }
 }

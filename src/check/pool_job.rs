@@ -39,6 +39,7 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
             }),
         );
     }
+    found.extend(groups(pool, job).map(|(what, mend)| fail(format!("{name} {what}"), mend)));
     if pool.delivery == Delivery::Meta && !declares(takes, "runner_token") {
         found.push(fail(
             format!("{name} takes no meta key runner_token, which delivery = \"meta\" needs"),
@@ -52,6 +53,7 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
     found.extend(
         remarks(pool, takes)
             .into_iter()
+            .chain(repeats(job))
             .map(|(what, mend)| Finding::warn(&subject, format!("{name} {what}"), mend)),
     );
     found
@@ -88,6 +90,49 @@ fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
         )),
         _ => None,
     }
+}
+
+/// Why a dispatch would start no runner, or one that cannot register.
+fn groups(pool: &config::Pool, job: &Job) -> Option<Trouble> {
+    if job.groups.is_empty() {
+        return None;
+    }
+    if job.groups.iter().all(|group| group.count == 0) {
+        let what = "starts nothing: the count of its groups is 0";
+        return Some((what.to_owned(), "write count = 1 in its group".to_owned()));
+    }
+    let taken = job.groups.iter().any(|group| group.takes_payload);
+    (pool.delivery == Delivery::Payload && !taken).then(|| {
+        (
+            "has no task with a dispatch_payload block, so the credential reaches no task".to_owned(),
+            "add dispatch_payload { file = \"token\" } to the task that registers the runner, which finds it as local/token".to_owned(),
+        )
+    })
+}
+
+/// What starts a runner twice. Hiring again is the daemon's, and takes a fresh name.
+fn repeats(job: &Job) -> Vec<Trouble> {
+    let mut repeats = Vec::new();
+    let starts: u64 = job.groups.iter().map(|group| group.count).sum();
+    if starts > 1 {
+        repeats.push((
+            format!("has {starts} allocations, and roustabout counts one runner for them"),
+            "write count = 1, unless all but one do something else".to_owned(),
+        ));
+    }
+    if job.groups.iter().any(|group| group.reschedules) {
+        repeats.push((
+            "replaces an allocation that failed, under a name that is used up".to_owned(),
+            "write attempts = 0 and unlimited = false in its reschedule block".to_owned(),
+        ));
+    }
+    if job.groups.iter().any(|group| group.restarts) {
+        repeats.push((
+            "starts a runner that failed again, under a name that is used up".to_owned(),
+            "write attempts = 0 and mode = \"fail\" in its restart block".to_owned(),
+        ));
+    }
+    repeats
 }
 
 /// Why nobody fills a key that the job requires.
@@ -159,8 +204,11 @@ mod tests {
     use super::*;
     use crate::check::testing::pool;
     use crate::check::{Level, Report, render};
-    use crate::nomad::JobStatus;
+    use crate::nomad::{Group, JobStatus};
     use rstest::rstest;
+
+    const GOOD: Group =
+        Group { count: 1, reschedules: false, restarts: false, takes_payload: true };
 
     fn job(payload: PayloadRule, required: &[&str], optional: &[&str]) -> Job {
         let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
@@ -178,6 +226,7 @@ mod tests {
                 meta_required: owned(required),
                 meta_optional: owned(optional),
             }),
+            groups: vec![GOOD],
             dispatch_idempotency_token: None,
             meta: std::collections::BTreeMap::new(),
         }
@@ -265,6 +314,31 @@ mod tests {
         warn  pool x64  the job "runner" in namespace "ci" does not declare COLOUR of [pools.meta], so it is not sent; add "COLOUR" to its meta_optional, or take it out of [pools.meta]
         1 ok, 5 warn, 0 fail
         "#);
+    }
+
+    #[test]
+    fn one_dispatch_is_one_runner_that_gets_its_credential() {
+        let with = |delivery: &str, group: Group| {
+            let mut job = job(PayloadRule::Optional, &USUAL, &["runner_token"]);
+            job.groups = vec![group];
+            text(delivery, &job)
+        };
+        let nothing = with("", Group { count: 0, ..GOOD });
+        let unread = with("", Group { takes_payload: false, ..GOOD });
+        let again = with("", Group { count: 2, reschedules: true, restarts: true, ..GOOD });
+        insta::assert_snapshot!(format!("{nothing}{unread}{again}"), @r#"
+        fail  pool x64  the job "runner" in namespace "ci" starts nothing: the count of its groups is 0; write count = 1 in its group
+        0 ok, 0 warn, 1 fail
+        fail  pool x64  the job "runner" in namespace "ci" has no task with a dispatch_payload block, so the credential reaches no task; add dispatch_payload { file = "token" } to the task that registers the runner, which finds it as local/token
+        0 ok, 0 warn, 1 fail
+        ok    pool x64  the job "runner" in namespace "ci" is there and takes what a dispatch carries
+        warn  pool x64  the job "runner" in namespace "ci" has 2 allocations, and roustabout counts one runner for them; write count = 1, unless all but one do something else
+        warn  pool x64  the job "runner" in namespace "ci" replaces an allocation that failed, under a name that is used up; write attempts = 0 and unlimited = false in its reschedule block
+        warn  pool x64  the job "runner" in namespace "ci" starts a runner that failed again, under a name that is used up; write attempts = 0 and mode = "fail" in its restart block
+        1 ok, 3 warn, 0 fail
+        "#);
+        let meta = with("delivery = \"meta\"", Group { takes_payload: false, ..GOOD });
+        assert!(meta.starts_with("ok"), "{meta}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
     let pools = &settings.pools;
     let mut findings = Vec::new();
     for (index, later) in pools.iter().enumerate() {
+        findings.extend(alone(later));
         for earlier in &pools[..index] {
             findings.extend(pair(earlier, later));
         }
@@ -28,6 +29,27 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
         },
     ));
     findings
+}
+
+/// What a pool says that cannot be meant, whatever the others say.
+fn alone(pool: &Pool) -> Option<Finding> {
+    let subject = format!("pool {}", pool.name);
+    let excluded: Vec<&str> = excludes(pool).collect();
+    let excluded = RepositoryGlobs::new(&excluded);
+    if serves(pool).all(|pattern| excluded.matches(pattern)) {
+        return Some(Finding::fail(
+            subject,
+            "serves nothing: what its repositories name they exclude again with !",
+            "take the ! out that is too wide",
+        ));
+    }
+    (pool.public_repositories && pool.forks).then(|| {
+        Finding::warn(
+            subject,
+            "serves forks of public repositories: whoever opens a pull request there runs code on your Nomad",
+            "take forks = true out, or let the pool's nodes hold nothing and reach nothing that matters",
+        )
+    })
 }
 
 fn pair(earlier: &Pool, later: &Pool) -> Option<Finding> {
@@ -181,6 +203,19 @@ mod tests {
     #[case("", "public_repositories = true", Some(Level::Fail))]
     fn pairs(#[case] a: &str, #[case] b: &str, #[case] level: Option<Level>) {
         let found = judged(a, b);
+        assert_eq!(found.as_ref().map(|f| f.level), level, "{found:?}");
+    }
+
+    #[rstest]
+    #[case("", None)]
+    #[case("public_repositories = true", None)]
+    #[case("forks = true", None)]
+    #[case("forks = true\npublic_repositories = true", Some(Level::Warn))]
+    #[case("repositories = [\"octo/*\", \"!octo/app\"]", None)]
+    #[case("repositories = [\"octo/app\", \"!octo/*\"]", Some(Level::Fail))]
+    #[case("repositories = [\"octo/a*\", \"octo/b\", \"!octo/*\"]", Some(Level::Fail))]
+    fn pools_alone(#[case] lines: &str, #[case] level: Option<Level>) {
+        let found = alone(&pools(&[&format!("name = \"a\"\n{lines}")])[0]);
         assert_eq!(found.as_ref().map(|f| f.level), level, "{found:?}");
     }
 

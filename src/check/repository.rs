@@ -1,18 +1,24 @@
 //! One repository or organization that a pool names: is it there, does the policy take it, may
-//! the token do there what serving needs. Only reads: whether a token may *write* (mint a
-//! registration token) is as good as shown by listing runners, which the same permission allows.
+//! the token do there what serving needs. Whether it may register runners is `minting`'s.
 
 use super::finding::Finding;
 use super::hooks;
+use super::minting::Minting;
 use super::plan::Named;
 use crate::config::{ScopeKind, Settings};
-use crate::github::{self, Client, Error, Operation, RunnersOf, permission_for};
+use crate::forge::owner_of;
+use crate::github::{Client, Error, Operation, RunnersOf, permission_for};
 use crate::ledger::matching::RepositoryGlobs;
 
 /// Asked for by name, so that the answer is one page however many runners there are.
 const NOBODY: &str = "roustabout-check";
 
-pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> Vec<Finding> {
+pub async fn repository(
+    client: &Client,
+    named: &Named,
+    settings: &Settings,
+    minting: &Minting,
+) -> Vec<Finding> {
     let name = named.name.as_str();
     let subject = format!("github {name}");
     let found = match client.repository(name).await {
@@ -29,7 +35,15 @@ pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> 
             return vec![finding];
         }
     };
-    let mut findings = itself(&subject, &found, named, settings);
+    let mut findings =
+        name_and_policies(&subject, &found.full_name, found.private, named, settings);
+    if found.archived {
+        findings.push(Finding::warn(
+            &subject,
+            "is archived: GitHub runs no jobs there",
+            format!("take it out of repositories of {}", pool_names(named, settings)),
+        ));
+    }
     let registers =
         named.pools.iter().any(|pool| settings.pools[*pool].scope == ScopeKind::Repository);
     let of = RunnersOf::Repository(name);
@@ -50,7 +64,12 @@ pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> 
     );
     let mut can = Vec::new();
     match runners {
-        Some(Ok(_)) => can.push("its runners"),
+        Some(Ok(_)) => {
+            can.push("its runners");
+            if !found.archived {
+                findings.extend(minting.once(client, of).await);
+            }
+        }
         Some(Err(error)) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             let admin = found.permissions.is_none_or(|permissions| permissions.admin);
@@ -66,12 +85,20 @@ pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> 
         Err(error) => findings.push(refused(&subject, &error, Operation::Runs, name)),
     }
     if !can.is_empty() {
-        let message = format!("the token reads {} (minting is not tried)", can.join(" and "));
+        let message = format!("the token reads {}", can.join(" and "));
         findings.push(Finding::ok(&subject, message));
     }
     match hooks {
-        Some(Ok(hooks)) => {
-            findings.push(hooks::judge(&subject, &found, &settings.webhook.path, &hooks));
+        Some(Ok(mut hooks)) => {
+            let organization = match found.owned_by_organization && !hooks.iter().any(hooks::tells)
+            {
+                true => client.organization_hooks(owner_of(&found.full_name)).await.ok(),
+                false => None,
+            };
+            let all_seen = !found.owned_by_organization || organization.is_some();
+            hooks.extend(organization.unwrap_or_default());
+            let path = &settings.webhook.path;
+            findings.push(hooks::judge(&subject, &found, path, &hooks, all_seen));
         }
         // Serving needs no such permission.
         Some(Err(Error::Forbidden { .. } | Error::NotFound { .. })) => findings.push(Finding::ok(
@@ -84,35 +111,26 @@ pub async fn repository(client: &Client, named: &Named, settings: &Settings) -> 
     findings
 }
 
-/// Its name, its state and the policies.
-fn itself(
+/// Its name of today, and what the pools' policies make of it.
+pub(super) fn name_and_policies(
     subject: &str,
-    found: &github::Repository,
+    full_name: &str,
+    private: bool,
     named: &Named,
     settings: &Settings,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let pools = || named.pools.iter().map(|index| &settings.pools[*index]);
-    if !found.full_name.eq_ignore_ascii_case(&named.name) {
-        let lost =
-            pools().any(|pool| !RepositoryGlobs::new(&pool.repositories).matches(&found.full_name));
-        let message =
-            format!("is called {} now, and its jobs come under that name", found.full_name);
-        let mend =
-            format!("write {} in repositories of {}", found.full_name, pool_names(named, settings));
+    if !full_name.eq_ignore_ascii_case(&named.name) {
+        let lost = pools().any(|pool| !RepositoryGlobs::new(&pool.repositories).matches(full_name));
+        let message = format!("is called {full_name} now, and its jobs come under that name");
+        let mend = format!("write {full_name} in repositories of {}", pool_names(named, settings));
         findings.push(match lost {
             true => Finding::fail(subject, message, mend),
             false => Finding::warn(subject, message, mend),
         });
     }
-    if found.archived {
-        findings.push(Finding::warn(
-            subject,
-            "is archived: GitHub runs no jobs there",
-            format!("take it out of repositories of {}", pool_names(named, settings)),
-        ));
-    }
-    if !found.private {
+    if !private {
         for pool in pools().filter(|pool| !pool.public_repositories) {
             findings.push(Finding::warn(
                 subject,
@@ -127,20 +145,20 @@ fn itself(
     findings
 }
 
-fn pool_names(named: &Named, settings: &Settings) -> String {
+pub(super) fn pool_names(named: &Named, settings: &Settings) -> String {
     let names: Vec<&str> =
         named.pools.iter().map(|index| settings.pools[*index].name.as_str()).collect();
     format!("pool {}", names.join(", "))
 }
 
-pub async fn organization(client: &Client, name: &str) -> Finding {
+pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec<Finding> {
     let subject = format!("github {name}");
     let of = RunnersOf::Organization(name);
     match client.runners(of, Some(NOBODY)).await {
-        Ok(_) => Finding::ok(
-            subject,
-            "the token reads the organization's runners (minting is not tried)",
-        ),
+        Ok(_) => {
+            let reads = Finding::ok(subject, "the token reads the organization's runners");
+            [reads].into_iter().chain(minting.once(client, of).await).collect()
+        }
         Err(error) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
@@ -148,12 +166,12 @@ pub async fn organization(client: &Client, name: &str) -> Finding {
                     "; a personal account has no runners of its own: scope = \"repository\" serves it",
                 );
             }
-            finding
+            vec![finding]
         }
     }
 }
 
-fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
+pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
     let needs = permission_for(operation);
     let message = error.to_string();
     match error {
@@ -178,47 +196,28 @@ mod tests {
     use crate::check::testing::{loaded, pools};
     use crate::check::{Report, render};
 
-    fn found(full_name: &str) -> github::Repository {
-        github::Repository {
-            id: 1,
-            full_name: full_name.to_owned(),
-            private: true,
-            visibility: None,
-            fork: false,
-            allow_forking: None,
-            forks_count: 0,
-            html_url: String::new(),
-            permissions: None,
-            archived: false,
-            owned_by_organization: false,
-        }
-    }
-
-    fn judged(found: &github::Repository) -> String {
+    fn judged(full_name: &str, private: bool) -> String {
         let mut settings = loaded("").settings;
         settings.pools = pools(&[
             "name = \"a\"\nrepositories = [\"octo/app\"]",
             "name = \"b\"\nrepositories = [\"octo/*\", \"octo/app\"]\npublic_repositories = true",
         ]);
         let named = Named { name: "octo/app".into(), pools: vec![0, 1] };
-        render::text(&Report(itself("octo/app", found, &named, &settings)), false)
+        let found = name_and_policies("octo/app", full_name, private, &named, &settings);
+        render::text(&Report(found), false)
     }
 
     #[test]
     fn a_private_repository_has_nothing_to_mend() {
-        assert_eq!(judged(&found("Octo/App")), "0 ok, 0 warn, 0 fail\n");
+        assert_eq!(judged("Octo/App", true), "0 ok, 0 warn, 0 fail\n");
     }
 
     #[test]
     fn what_is_not_as_the_pools_think() {
-        let mut other = found("octo/new");
-        other.archived = true;
-        other.private = false;
-        insta::assert_snapshot!(judged(&other), @r"
+        insta::assert_snapshot!(judged("octo/new", false), @r"
         fail  octo/app  is called octo/new now, and its jobs come under that name; write octo/new in repositories of pool a, b
-        warn  octo/app  is archived: GitHub runs no jobs there; take it out of repositories of pool a, b
         warn  octo/app  is public, and pool a refuses public repositories; public_repositories = true in pool a lets its jobs in (strangers' code may then run on your Nomad: see forks), or take it out there
-        0 ok, 2 warn, 1 fail
+        0 ok, 1 warn, 1 fail
         ");
     }
 }

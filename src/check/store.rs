@@ -14,11 +14,42 @@ use crate::store::VERSION;
 
 const SUBJECT: &str = "store";
 
-pub fn check(path: &Path) -> Finding {
+/// Less than this is told: a job and its runner take some kilobytes, for as long as `retention`.
+const LITTLE: u64 = 200 << 20;
+/// With less SQLite may write nothing at all.
+const NONE: u64 = 8 << 20;
+
+pub fn check(path: &Path) -> Vec<Finding> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    let room = rustix::fs::statvfs(folder).ok().and_then(|room| {
+        let bytes = room.f_bavail.saturating_mul(room.f_frsize);
+        // Some file systems do not count their files.
+        let files = (room.f_files > 0).then_some(room.f_favail);
+        little(folder, bytes, files)
+    });
+    [database(path, folder)].into_iter().chain(room).collect()
+}
+
+/// What is left of the file system; `files` where it counts them.
+fn little(folder: &Path, bytes: u64, files: Option<u64>) -> Option<Finding> {
+    let shown = folder.display();
+    const MEND: &str = "make room there, or say another place in store.url; retention says how long ended jobs are kept";
+    if files == Some(0) {
+        let message = format!("the file system of {shown} takes no more files");
+        return Some(Finding::fail(SUBJECT, message, MEND));
+    }
+    let message = format!("only {} MB are free in {shown}", bytes >> 20);
+    match bytes {
+        _ if bytes < NONE => Some(Finding::fail(SUBJECT, message, MEND)),
+        _ if bytes < LITTLE => Some(Finding::warn(SUBJECT, message, MEND)),
+        _ => None,
+    }
+}
+
+fn database(path: &Path, folder: &Path) -> Finding {
     if let Some(trouble) = folder_trouble(folder) {
         return trouble;
     }
@@ -132,6 +163,25 @@ mod tests {
     use crate::check::Level;
     use crate::store::Store;
 
+    fn check(path: &Path) -> Finding {
+        let mut found = super::check(path);
+        assert_eq!(found.len(), 1, "there is room: {found:?}");
+        found.remove(0)
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let of = |bytes, files| little(Path::new("/var/lib"), bytes, files);
+        assert_eq!(of(LITTLE, None), None);
+        assert_eq!(of(LITTLE, Some(1)), None);
+        let level = |bytes, files| of(bytes, files).unwrap().level;
+        assert_eq!(level(LITTLE - 1, Some(9)), Level::Warn);
+        assert_eq!(level(NONE, Some(9)), Level::Warn);
+        assert_eq!(level(NONE - 1, None), Level::Fail);
+        assert_eq!(level(LITTLE, Some(0)), Level::Fail);
+        assert_eq!(of(NONE, None).unwrap().message, "only 8 MB are free in /var/lib");
+    }
+
     fn names(folder: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(folder).unwrap();
         let mut names: Vec<String> =
@@ -174,7 +224,7 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
 
-    fn database(sql: &str) -> (tempfile::TempDir, PathBuf) {
+    fn holding(sql: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.db");
         Connection::open(&path).unwrap().execute_batch(sql).unwrap();
@@ -184,7 +234,7 @@ mod tests {
     #[test]
     fn an_older_schema_is_not_brought_up_to_date() {
         // Of schema 0 without tables, as a file that was only touched.
-        let (_folder, path) = database("VACUUM");
+        let (_folder, path) = holding("VACUUM");
         let found = check(&path);
         assert!(found.message.contains("has schema 0, serve brings it to"), "{found:?}");
         let version: i64 = Connection::open(&path)
@@ -196,11 +246,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_told() {
-        let (_folder, path) = database("PRAGMA user_version = 99");
+        let (_folder, path) = holding("PRAGMA user_version = 99");
         let found = check(&path);
         assert_eq!(found.level, Level::Fail);
         assert!(found.message.contains("newer roustabout (schema 99"), "{found:?}");
-        let (_folder, path) = database("CREATE TABLE theirs (x)");
+        let (_folder, path) = holding("CREATE TABLE theirs (x)");
         assert!(check(&path).message.ends_with("is another program's database"));
         std::fs::write(&path, "this is a text, long enough to be taken for a header".repeat(9))
             .unwrap();

@@ -29,6 +29,7 @@ pub fn nomad(settings: &Settings) -> anyhow::Result<Client> {
         namespace: nomad.namespace.clone(),
         region: nomad.region.clone(),
         token: nomad.token.clone(),
+        token_file: nomad.token_file.clone(),
         ca_cert_pem,
         client_identity_pem,
         tls_server_name: nomad.tls_server_name.clone(),

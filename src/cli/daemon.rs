@@ -19,7 +19,7 @@ impl Daemon {
     /// Its private door: by address, else by the config.
     pub fn client(&self, config: Option<PathBuf>) -> Result<Client, Failed> {
         let environment = crate::config::Environment::of_process();
-        let loaded = crate::config::load(config.as_deref(), &environment);
+        let admin = crate::config::load_admin(config.as_deref(), &environment);
         match &self.address {
             Some(address) => {
                 let url = if address.contains("://") {
@@ -33,13 +33,11 @@ impl Daemon {
                     ))
                 })?;
                 // With an address a config is not needed; where there is one it has the token.
-                Ok(Client::new(url, loaded.ok().and_then(|loaded| loaded.settings.admin.token))?)
+                Ok(Client::new(url, admin.ok().and_then(|admin| admin.token))?)
             }
             None => {
-                let admin = loaded
-                    .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?
-                    .settings
-                    .admin;
+                let admin = admin
+                    .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?;
                 let mut listen = admin.listen;
                 if listen.ip().is_unspecified() {
                     listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());

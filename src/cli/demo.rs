@@ -2,11 +2,13 @@
 
 use super::Failed;
 use crate::demo;
+use crate::demo::gitea::find_parts;
 
 #[derive(clap::Args)]
 pub struct Options {
     /// A Nomad that runs on this machine, such as http://127.0.0.1:4646; else NOMAD_ADDR where
-    /// that is loopback, else one is started from NOMAD_BIN, PATH or what scripts/demo has built.
+    /// that is loopback, else one is started from NOMAD_BIN, PATH or what scripts/demo has built,
+    /// else a built-in stand-in.
     #[arg(long, value_name = "ADDR")]
     nomad: Option<String>,
     /// How many jobs are queued at once.
@@ -15,20 +17,27 @@ pub struct Options {
     /// One JSON object a step, the summary last.
     #[arg(long)]
     json: bool,
-    /// Leave everything running (not yet).
+    /// Leave everything running until Ctrl-C, with the addresses to look at and to `send` to.
     #[arg(long)]
     keep: bool,
+    /// A real Gitea in the place of the simulated GitHub, with real runners that run real steps:
+    /// the one that scripts/get-gitea has built, or that GITEA_PARTS names. Needs a real Nomad.
+    #[arg(long, conflicts_with = "keep")]
+    gitea: bool,
 }
 
+const NO_GITEA: &str = "no Gitea found. scripts/demo --gitea, in roustabout's sources, builds one with its runner (Go and \
+                        a C compiler are needed) and runs this demo; or point GITEA_PARTS at a folder \
+                        as scripts/get-gitea makes it";
+
 pub async fn run(options: Options) -> Result<(), Failed> {
-    let Options { nomad, jobs, json, keep } = options;
-    if keep {
-        return Err(Failed::Wrong(
-            "roustabout demo --keep: not yet; this version always ends what it has started"
-                .to_owned(),
-        ));
-    }
+    let Options { nomad, jobs, json, keep, gitea } = options;
+    let parts = || find_parts(None, |name| std::env::var_os(name));
+    let gitea = match gitea {
+        true => Some(parts().ok_or_else(|| Failed::Wrong(NO_GITEA.to_owned()))?),
+        false => None,
+    };
     let nomad = nomad.as_deref().map(demo::said).transpose().map_err(Failed::Wrong)?;
-    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json }).await?;
+    demo::run(demo::Options { nomad, jobs: usize::from(jobs), json, keep, gitea }).await?;
     Ok(())
 }

@@ -59,6 +59,9 @@ enum Command {
     /// The stand-in for actions/runner, as its scripts call it.
     #[command(hide = true, disable_help_flag = true)]
     SimulatedRunner(Everything),
+    /// A task of the stand-in for Nomad, as that one starts it.
+    #[command(hide = true, disable_help_flag = true)]
+    SimulatedTask(Everything),
 }
 
 /// Whatever follows a command that is not built yet.
@@ -121,6 +124,9 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Report(_) => not_yet("report"),
         Command::SimulatedRunner(everything) => {
             return crate::simulated::runner::main(everything.arguments).await;
+        }
+        Command::SimulatedTask(everything) => {
+            return crate::simulated::nomad::tasks::supervise::main(everything.arguments).await;
         }
     };
     match outcome {

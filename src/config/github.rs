@@ -1,4 +1,4 @@
-//! `[github]`: which GitHub, how often it is asked, and whose credentials are shown to it.
+//! `[github]`: which forge, how often it is asked, and whose credentials are shown to it.
 
 use std::time::Duration;
 
@@ -8,9 +8,27 @@ use url::Url;
 use super::secrets::{self, Found};
 use super::section::Section;
 
+/// What kind of forge it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgeKind {
+    GitHub,
+    Gitea,
+}
+
+impl ForgeKind {
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ForgeKind::GitHub => "GitHub",
+            ForgeKind::Gitea => "Gitea",
+        }
+    }
+}
+
 /// `[github]`.
 #[derive(Debug, Clone)]
 pub struct GitHub {
+    pub kind: ForgeKind,
     /// Where its REST API begins. [`GitHub::api_base`] is it as text to append paths to.
     pub api_url: Url,
     /// How often repositories with demand, now or within a day, are listed.
@@ -29,10 +47,22 @@ pub struct Credential {
     pub token: SecretString,
 }
 
+/// Where a Gitea has its API, below its own page.
+const GITEA_API: &str = "/api/v1";
+
 impl GitHub {
     /// `api_url` without a trailing slash.
     pub fn api_base(&self) -> &str {
         self.api_url.as_str().trim_end_matches('/')
+    }
+
+    /// The page of the forge itself, without a trailing slash: what Gitea's runners register at.
+    pub fn root(&self) -> &str {
+        let base = self.api_base();
+        match self.kind {
+            ForgeKind::GitHub => base,
+            ForgeKind::Gitea => base.strip_suffix(GITEA_API).unwrap_or(base),
+        }
     }
 
     /// The credential for what an owner owns, and its place in the list. Case does not matter.
@@ -48,13 +78,14 @@ impl Credential {
 }
 
 pub(super) fn read(section: &Section) -> Option<GitHub> {
-    let kind = section.choice("kind", &[("github", ())]);
-    let api_url = section.parsed("api_url", |text| web_url(text, &["http", "https"]));
+    let kinds = [("github", ForgeKind::GitHub), ("gitea", ForgeKind::Gitea)];
+    let kind = section.choice("kind", &kinds);
+    let api_url = api_url(section, kind);
     let sweep_interval = section.interval("sweep_interval");
     let full_sweep_interval = section.interval("full_sweep_interval");
-    let credentials = credentials(section);
-    kind?;
+    let credentials = credentials(section, kind);
     Some(GitHub {
+        kind: kind?,
         api_url: api_url?,
         sweep_interval: sweep_interval?,
         full_sweep_interval: full_sweep_interval?,
@@ -62,9 +93,32 @@ pub(super) fn read(section: &Section) -> Option<GitHub> {
     })
 }
 
+fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
+    const KEY: &str = "api_url";
+    let url = section.parsed(KEY, |text| web_url(text, &["http", "https"]))?;
+    if kind != Some(ForgeKind::Gitea) {
+        return Some(url);
+    }
+    if section.given(KEY).is_none() {
+        section.report(KEY, "missing", "kind = \"gitea\" needs it: https://HOST/api/v1");
+        return None;
+    }
+    if !url.path().trim_end_matches('/').ends_with(GITEA_API) {
+        let what = format!("{url} is not where a Gitea's API begins");
+        section.report(KEY, what, "write the address of your Gitea with /api/v1 after it");
+        return None;
+    }
+    Some(url)
+}
+
 /// The listed credentials and the implied last one; `None` where one is bad or none is given.
-fn credentials(section: &Section) -> Option<Vec<Credential>> {
+fn credentials(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Credential>> {
     let listed = section.sections("credentials", "");
+    for section in &listed {
+        if kind == Some(ForgeKind::Gitea) && section.given("app").is_some() {
+            section.report("app", "goes with GitHub only", "give token or token_file instead");
+        }
+    }
     let mut credentials: Vec<Option<Credential>> = listed.iter().map(credential).collect();
     credentials.extend(implied(section));
     if credentials.is_empty() && section.given("credentials").is_none() {
@@ -145,6 +199,7 @@ pub(super) fn web_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
 mod tests {
     use secrecy::ExposeSecret;
 
+    use super::ForgeKind;
     use crate::config::testing::{errors, loaded, loaded_with, no_token};
 
     const TWO: &str = "[[github.credentials]]\nowners = [\"Octo\"]\ntoken = \"t1\"\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"t2\"\n";
@@ -205,7 +260,55 @@ mod tests {
 
     #[test]
     fn another_kind_is_not_yet_or_unknown() {
-        assert!(errors("[github]\nkind = \"gitea\"\n").contains("not yet"));
         assert!(errors("[github]\nkind = \"gitlab\"\n").contains("say \"github\""));
+    }
+
+    const GITEA: &str = "[github]\nkind = \"gitea\"\n";
+
+    #[test]
+    fn a_gitea_needs_its_address_and_has_a_page_of_its_own() {
+        assert!(errors(GITEA).contains("github.api_url: missing; kind = \"gitea\" needs it"));
+        let with = |url: &str| format!("{GITEA}api_url = \"{url}\"\n");
+        for wrong in ["https://git.test", "https://git.test/api/v3", "https://git.test/xapi/v1x"] {
+            let told = errors(&with(wrong));
+            assert!(
+                told.contains("is not where a Gitea's API begins; write the address"),
+                "{told}"
+            );
+        }
+        for (url, root) in [
+            ("https://git.test/api/v1", "https://git.test"),
+            ("http://10.0.0.1:3000/git/api/v1/", "http://10.0.0.1:3000/git"),
+        ] {
+            let github = loaded(&with(url)).settings.github;
+            assert_eq!((github.kind, github.root()), (ForgeKind::Gitea, root));
+        }
+    }
+
+    #[test]
+    fn what_only_github_has_is_refused_with_gitea() {
+        let gitea = format!("{GITEA}api_url = \"https://git.test/api/v1\"\n");
+        let told = errors(&format!(
+            "{gitea}[[pools]]\nname = \"p\"\nscope = \"organization\"\nrunner_group = \"g\"\n\
+             credential = \"jit\"\n"
+        ));
+        for wanted in [
+            "pools[p].runner_group: goes with GitHub only; take it out",
+            "pools[p].credential: \"jit\" goes with GitHub only",
+        ] {
+            assert!(told.contains(wanted), "{wanted}\n{told}");
+        }
+        let app = "[[github.credentials]]\nowners = [\"o\"]\napp = { id = 1 }\n";
+        let told = errors(&format!("{gitea}{app}"));
+        assert!(told.contains("app: goes with GitHub only; give token or token_file"), "{told}");
+    }
+
+    #[test]
+    fn giteas_tokens_have_no_end_so_that_timeouts_may_be_long() {
+        let pool = "[[pools]]\nname = \"p\"\nnomad_job = \"r\"\nlabels = [\"l\"]\n\
+                    repositories = [\"o/*\"]\ndelivery = \"payload\"\nplacement_timeout = \"2h\"\n";
+        assert!(errors(pool).contains("55m"));
+        let gitea = format!("{GITEA}api_url = \"https://git.test/api/v1\"\n{pool}");
+        assert_eq!(loaded(&gitea).settings.pools.len(), 1);
     }
 }

@@ -29,7 +29,6 @@ mod testing;
 mod values;
 mod webhook;
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub use admin::Admin;
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
-pub use github::{Credential, GitHub};
+pub use github::{Credential, ForgeKind, GitHub};
 pub use keys::{Given, Key, known_keys};
 pub use log::{Log, LogFormat};
 pub use nomad::{Nomad, NomadAddress};
@@ -48,7 +47,6 @@ pub use runners::Runners;
 pub use store::Store;
 pub use webhook::Webhook;
 
-use position::Positions;
 use section::{Context, Section};
 
 /// What came of a load that went well.
@@ -91,31 +89,43 @@ pub struct Settings {
 
 /// Finds the file ([`find_file`]), reads it and the secrets it names.
 pub fn load(path: Option<&Path>, env: &Environment) -> Result<Loaded, ConfigErrors> {
-    let file = find_file(path, env)?;
+    let (file, text) = found(path, env)?;
+    let mut loaded = from_text(&text, &file.display().to_string(), env)?;
+    loaded.file = Some(file);
+    Ok(loaded)
+}
+
+/// Its `[admin]` alone, for who asks the daemon: the rest, and its secrets, may be another user's.
+pub fn load_admin(path: Option<&Path>, env: &Environment) -> Result<Admin, ConfigErrors> {
+    let (file, text) = found(path, env)?;
     let name = file.display().to_string();
+    let (tree, errors) = layers::merge(&text, &name, env)?;
+    let context = Context::new(&name, &text, env, errors);
+    let admin = admin::read(&Section::root(&context, &tree).section("admin"));
+    let mut errors = context.errors.into_inner();
+    errors.retain(|error| error.key.split('.').next() == Some("admin"));
+    match admin {
+        Some(admin) if errors.is_empty() => Ok(admin),
+        _ => Err(ConfigErrors::new(errors)),
+    }
+}
+
+fn found(path: Option<&Path>, env: &Environment) -> Result<(PathBuf, String), ConfigErrors> {
+    let file = find_file(path, env)?;
     let text = std::fs::read_to_string(&file).map_err(|error| {
         ConfigError::whole_file(
-            name.clone(),
+            file.display().to_string(),
             format!("cannot read it: {error}"),
             "let it be a text file that the user roustabout runs as can read",
         )
     })?;
-    let mut loaded = from_text(&text, &name, env)?;
-    loaded.file = Some(file);
-    Ok(loaded)
+    Ok((file, text))
 }
 
 /// Loads a text as if it stood in the file `name`.
 pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, ConfigErrors> {
     let (tree, errors) = layers::merge(text, name, env)?;
-    let context = Context {
-        file: name,
-        env,
-        positions: Positions::of(text),
-        errors: RefCell::new(errors),
-        warnings: RefCell::default(),
-        secrets: RefCell::default(),
-    };
+    let context = Context::new(name, text, env, errors);
     let settings = settings(&Section::root(&context, &tree));
     let errors = context.errors.into_inner();
     match settings {

@@ -7,7 +7,6 @@ const KEYS: &[&str] = &["claims", "vault", "github.credentials.app", "pools.runn
 /// Single values of keys that are read otherwise, and what can be said instead.
 const VALUES: &[(&str, &str, &str)] = &[
     ("store.url", "postgres", r#"say "sqlite://FILE""#),
-    ("github.kind", "gitea", r#"say "github""#),
     ("pools.delivery", "claim", r#"say "payload", "meta" or "none""#),
     ("pools.delivery", "variable", r#"say "payload", "meta" or "none""#),
     ("pools.delivery", "vault", r#"say "payload", "meta" or "none""#),
@@ -41,8 +40,8 @@ mod tests {
 
     #[test]
     fn values() {
-        assert_eq!(instead("github.kind", "github"), None);
-        assert!(instead("github.kind", "gitea").is_some());
+        assert_eq!(instead("pools.credential", "registration-token"), None);
+        assert!(instead("pools.credential", "jit").is_some());
         assert_eq!(instead("log.level", "gitea"), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::config::ValueKind;
 
-use super::github::GitHub;
+use super::github::{ForgeKind, GitHub};
 use super::placeholders;
 use super::pool_rules as rules;
 use super::runners::Runners;
@@ -42,7 +42,7 @@ pub struct Pool {
     pub public_repositories: bool,
     pub forks: bool,
     /// Dispatched and not placed. With `boot_timeout` at most 55 minutes, except with
-    /// [`Delivery::None`].
+    /// [`Delivery::None`] or at a Gitea, whose tokens have no end.
     pub placement_timeout: Duration,
     /// Placed and not registered.
     pub boot_timeout: Duration,
@@ -73,7 +73,7 @@ pub enum ScopeKind {
     Organization,
 }
 
-/// A registration token lives 60 minutes; five are for the way.
+/// GitHub's registration token lives 60 minutes; five are for the way.
 const CREDENTIAL_LIFE: Duration = Duration::from_secs(55 * 60);
 
 /// All pools; `None` where one is bad or none is given.
@@ -138,6 +138,10 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let scopes = [("repository", ScopeKind::Repository), ("organization", ScopeKind::Organization)];
     let scope = section.choice("scope", &scopes);
     only_with_their_scope(section, scope);
+    let kind = github.map(|github| github.kind);
+    if kind == Some(ForgeKind::Gitea) {
+        not_with_gitea(section);
+    }
     let credential = section.choice("credential", &[("registration-token", ())]);
     let max_runners = match section.given("max_runners") {
         Some(_) => section.number("max_runners", 1),
@@ -152,6 +156,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     if let (Some(placement), Some(boot), Some(delivery)) =
         (placement_timeout, boot_timeout, delivery)
         && delivery != Delivery::None
+        && kind != Some(ForgeKind::Gitea)
         && placement + boot > CREDENTIAL_LIFE
     {
         section.report(
@@ -246,6 +251,20 @@ fn only_with_their_scope(section: &Section, scope: Option<ScopeKind>) {
             format!("goes with scope = {wanted:?} only"),
             "take it out, or change scope",
         );
+    }
+}
+
+/// Gitea has no groups of runners, and no credential but its registration token.
+fn not_with_gitea(section: &Section) {
+    if section.given("runner_group").is_some() {
+        section.report("runner_group", "goes with GitHub only", "take it out");
+    }
+    let credential = section.given("credential").map(|credential| &credential.kind);
+    if let Some(ValueKind::String(credential)) = credential
+        && credential == "jit"
+    {
+        let mend = "take it out, or say \"registration-token\"";
+        section.report("credential", "\"jit\" goes with GitHub only", mend);
     }
 }
 

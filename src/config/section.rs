@@ -27,6 +27,25 @@ pub(super) struct Context<'a> {
     pub(super) secrets: RefCell<Vec<SecretPlace>>,
 }
 
+impl<'a> Context<'a> {
+    /// Of a text that stands in `file`, with the mistakes that are known by now.
+    pub(super) fn new(
+        file: &'a str,
+        text: &str,
+        env: &'a Environment,
+        errors: Vec<ConfigError>,
+    ) -> Self {
+        Self {
+            file,
+            env,
+            positions: Positions::of(text),
+            errors: RefCell::new(errors),
+            warnings: RefCell::default(),
+            secrets: RefCell::default(),
+        }
+    }
+}
+
 /// One table of the tree; absent ones read like empty ones.
 pub(super) struct Section<'a> {
     pub(super) context: &'a Context<'a>,

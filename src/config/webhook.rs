@@ -54,6 +54,13 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
             "`openssl rand -hex 32` makes a good one; GitHub must be told it too",
         );
     }
+    if secret.as_ref().is_some_and(|secret| padded(secret.expose_secret())) {
+        section.warn(
+            "secret",
+            "begins or ends with a space or a line break, which counts where GitHub signs",
+            "take it out (printf writes a file without), unless GitHub was told it so",
+        );
+    }
     let previous = secrets::find(section, "previous_secret", Some("previous-webhook-secret"));
     let max_body = section.parsed("max_body", max_body);
     let max_connections = section.number("max_connections", 1);
@@ -66,6 +73,11 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
         max_body: max_body?,
         max_connections: usize::try_from(max_connections?).ok()?,
     })
+}
+
+/// A file's last line break is dropped by now.
+fn padded(secret: &str) -> bool {
+    secret.trim() != secret
 }
 
 /// An address to listen on.

@@ -86,6 +86,8 @@ pub struct AgentOptions {
     pub total_memory: u32,
     /// More of Nomad's own agent configuration, in its JSON form. It wins over ours.
     pub extra_config: Option<serde_json::Value>,
+    /// TLS on its HTTP API; without it, plain HTTP.
+    pub tls: Option<Tls>,
     /// Keeps its state on disk, so that it can be killed and restarted, instead of `-dev`.
     pub persistent: bool,
 }
@@ -101,9 +103,20 @@ impl AgentOptions {
             total_cpu: 64_000,
             total_memory: 131_072,
             extra_config: None,
+            tls: None,
             persistent: false,
         }
     }
+}
+
+/// PEM files, as `nomad tls ca create` and `nomad tls cert create -server` make them.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub ca_cert: PathBuf,
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    /// Takes only clients with a certificate of the same authority.
+    pub verify_clients: bool,
 }
 
 /// A running agent. Dropping it ends it and its tasks; [`Agent::stop`] does so more gently.
@@ -155,7 +168,13 @@ impl Agent {
     /// Where its HTTP API is.
     #[must_use]
     pub fn address(&self) -> Url {
-        self.ports.address()
+        self.ports.address(if self.options.tls.is_some() { "https" } else { "http" })
+    }
+
+    /// As it was started.
+    #[must_use]
+    pub fn options(&self) -> &AgentOptions {
+        &self.options
     }
 
     /// The management token, where ACLs are on.
@@ -201,7 +220,7 @@ impl Agent {
     }
 
     async fn launch(&mut self) -> Result<(), AgentError> {
-        let configs = config::write(&self.folder, &self.options, &self.ports)?;
+        let configs = config::write(&self.folder, &self.options, &self.account, &self.ports)?;
         let log = self.folder.join("agent.log");
         let output = File::create(&log).map_err(AgentError::file("write", &log))?;
         let errors = output.try_clone().map_err(AgentError::file("write", &log))?;
@@ -237,7 +256,7 @@ impl Agent {
     }
 
     async fn wait_until_ready(&mut self, log: &Path) -> Result<(), AgentError> {
-        let probe = ready::Probe::new(self.address());
+        let probe = ready::Probe::new(self.address(), self.options.tls.as_ref())?;
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             let child = self.child.as_mut().map(Child::try_wait);

@@ -1,55 +1,55 @@
 //! The proof of zero: each of the three who know is asked what is left.
 
-use std::time::Duration;
-
 use anyhow::Context;
-use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::stage::{Daemon, Nomad, REPOSITORIES, Secrets};
+use super::stage::Stage;
 use crate::nomad::{ChildStub, JobStatus};
-use crate::simulated::github::Server;
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Left {
     /// What Nomad lists under our prefix that is not dead or whose tasks still run.
     pub dispatches_alive: usize,
-    /// What GitHub lists for our repositories.
+    /// What the forge lists for our repositories.
     pub runners_registered: u64,
     /// What the daemon's ledger counts as alive.
     pub runners_in_ledger: u64,
+    /// Where Nomad is the stand-in: its allocations that have processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<usize>,
 }
 
 impl Left {
-    pub async fn ask(
-        nomad: &Nomad,
-        github: &Server,
-        daemon: &Daemon,
-        secrets: &Secrets,
-    ) -> anyhow::Result<Self> {
-        let children = nomad.children().await.context("cannot ask Nomad what is left")?;
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
-        let mut registered = 0;
-        for repository in REPOSITORIES {
-            let url = format!("{}/repos/{repository}/actions/runners", github.url());
-            let request = http.get(url).bearer_auth(secrets.github_token.expose_secret());
-            let answer: Value = request.send().await?.error_for_status()?.json().await?;
-            registered += answer["total_count"].as_u64().context("GitHub did not count")?;
-        }
-        let status: Value = daemon.api.get("/api/v1/status").await?;
+    pub async fn ask(stage: &Stage) -> anyhow::Result<Self> {
+        let children = stage.nomad()?.children().await.context("cannot ask Nomad what is left")?;
+        let status: Value = stage.daemon()?.api.get("/api/v1/status").await?;
         Ok(Self {
             dispatches_alive: children.iter().filter(|child| is_alive(child)).count(),
-            runners_registered: registered,
+            runners_registered: stage.forge()?.registered().await?,
             runners_in_ledger: status["capacity"]["alive"].as_u64().context("no count")?,
+            processes: stage.stand_in.as_ref().map(|stand_in| stand_in.busy()),
+        })
+    }
+
+    /// `None` where nothing is.
+    pub fn in_words(self) -> Option<String> {
+        (!self.is_nothing()).then(|| {
+            format!(
+                "left over: {} dispatches alive in Nomad, {} runners registered, {} runners in the \
+                 ledger, {} allocations with processes",
+                self.dispatches_alive,
+                self.runners_registered,
+                self.runners_in_ledger,
+                self.processes.unwrap_or(0)
+            )
         })
     }
 
     pub fn is_nothing(self) -> bool {
-        self == Self { dispatches_alive: 0, runners_registered: 0, runners_in_ledger: 0 }
+        let Self { dispatches_alive, runners_registered, runners_in_ledger, processes } = self;
+        dispatches_alive + processes.unwrap_or(0) == 0
+            && runners_registered + runners_in_ledger == 0
     }
 }
 

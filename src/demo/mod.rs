@@ -1,44 +1,55 @@
 //! The whole thing on one machine: what `roustabout demo` starts, shows and ends again.
 //!
-//! The daemon in it is the real one, started as `serve` does; the demo only listens: to the
-//! simulated GitHub's log (`news.rs`) and to the lines that the engine writes (`notes.rs`).
+//! The daemon in it is the real one, started as `serve` does; the demo only listens: to what
+//! happens at the forge (`forge.rs`) and to the lines that the engine writes (`notes.rs`).
 //! `story.rs` makes steps of both, `screen.rs` shows them, `stage.rs` sets up and takes down.
 
 mod account;
 pub mod agent;
 mod folder;
+mod forge;
 pub mod gitea;
+mod kept;
 mod left;
+mod live;
 mod log;
 mod news;
 mod notes;
 mod play;
 pub mod runner_job;
+mod scene;
 mod screen;
 mod stage;
 mod step;
 mod story;
 mod summary;
+mod table;
 mod which_nomad;
 
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use secrecy::SecretString;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Environment;
 use agent::random;
 use folder::Folder;
+use kept::Kept;
+use left::Left;
 use news::Listening;
 use play::Play;
 use screen::Screen;
-use stage::{Secrets, Stage};
+use stage::{Plan, Stage};
+use story::Story;
 use summary::Summary;
 pub use which_nomad::said;
-use which_nomad::{WhichNomad, choose};
+use which_nomad::{WhichNomad, choose, how_to_get_one};
 
 /// From the start until what runs is taken down; that takes at most 25 s more.
 const WITHIN: Duration = Duration::from_secs(95);
+/// So long the daemon has, after something ran on, to let go of what is there.
+const LET_GO_WITHIN: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub struct Options {
@@ -46,6 +57,10 @@ pub struct Options {
     pub nomad: Option<url::Url>,
     pub jobs: usize,
     pub json: bool,
+    /// Everything runs on until a signal comes.
+    pub keep: bool,
+    /// A real Gitea in the place of the simulated GitHub.
+    pub gitea: Option<gitea::Parts>,
 }
 
 /// # Errors
@@ -57,20 +72,16 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(why) = passed_over {
         eprintln!("roustabout: {why}");
     }
+    if options.gitea.is_some() && matches!(which, WhichNomad::StandIn) {
+        bail!("--gitea needs a real Nomad, and none was found; {}", how_to_get_one());
+    }
     let screen = Screen::new(options.json);
     let mut stage = Stage { folder: Some(Folder::new(&mark())?), ..Stage::default() };
-    let secrets = Secrets {
-        github_token: format!("ghp_{}", hex::encode(random::<16>())).into(),
-        webhook: hex::encode(random::<16>()).into(),
-    };
+    let secret: SecretString = hex::encode(random::<16>()).into();
     let mut signals = Signals::new()?;
     screen.title(options.jobs);
-    let outcome = tokio::select! {
-        outcome = perform(&options, &which, &environment, &mut stage, &secrets, &screen, began) => {
-            Ended::of(outcome)
-        }
-        () = signals.any() => Ended::Interrupted,
-    };
+    let demo = Demo { options: &options, which: &which, secret: &secret, screen: &screen, began };
+    let outcome = demo.play(&environment, &mut stage, &mut signals).await;
     let keep_log = match &outcome {
         Ended::Through(summary) => !summary.ok,
         Ended::Failed(_) => true,
@@ -79,6 +90,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if matches!(outcome, Ended::Interrupted) {
         screen.interrupted();
     }
+    screen.table_is_over();
     let struck = stage.strike(keep_log).await;
     let (summary, mut problems) = match outcome {
         Ended::Through(mut summary) => {
@@ -92,7 +104,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let whole = began.elapsed().as_secs_f64();
     match summary {
         Some(summary) => {
-            screen.summary(&Summary { problems: problems.clone(), ..summary }, &struck, whole)
+            let ok = summary.ok && problems.is_empty();
+            let summary = Summary { ok, problems: problems.clone(), ..summary };
+            screen.ended(Some(&summary), &struck, whole);
         }
         None => screen.cut_short(&problems, &struck, whole),
     }
@@ -131,52 +145,128 @@ enum Ended {
     Interrupted,
 }
 
-impl Ended {
-    fn of(outcome: anyhow::Result<Summary>) -> Self {
-        outcome.map_or_else(Self::Failed, Self::Through)
+struct Demo<'a> {
+    options: &'a Options,
+    which: &'a WhichNomad,
+    /// Of the daemon's door, and of this run alone.
+    secret: &'a SecretString,
+    screen: &'a Screen,
+    began: Instant,
+}
+
+impl Demo<'_> {
+    /// The burst, and what comes after it where everything is to run on.
+    async fn play(
+        &self,
+        environment: &Environment,
+        stage: &mut Stage,
+        signals: &mut Signals,
+    ) -> Ended {
+        let built = tokio::select! {
+            built = self.build(environment, stage) => built,
+            () = signals.any() => return Ended::Interrupted,
+        };
+        let listening = match built {
+            Ok(listening) => listening,
+            Err(error) => return Ended::Failed(error),
+        };
+        let stage = &*stage;
+        let story = match stage.forge() {
+            Ok(forge) => Story::new(forge),
+            Err(error) => return Ended::Failed(error),
+        };
+        let mut play = Play::new(stage, self.screen, listening, story);
+        let outcome = tokio::select! {
+            outcome = play.run(self.options.jobs, (self.began + WITHIN).into()) => outcome,
+            () = signals.any() => return Ended::Interrupted,
+        };
+        let mut summary = match outcome {
+            Ok(summary) => summary,
+            Err(error) => return Ended::Failed(error),
+        };
+        self.screen.summary(&summary);
+        if !self.options.keep || !summary.ok {
+            return Ended::Through(summary);
+        }
+        match Kept::prepare(stage, self.secret) {
+            Ok(kept) => self.screen.kept(&kept),
+            Err(error) => return Ended::Failed(error),
+        }
+        tokio::select! {
+            () = play.watch() => {}
+            () = signals.any() => {}
+        }
+        self.screen.interrupted();
+        let left = tokio::select! {
+            left = let_go(stage) => left,
+            // Whoever asks twice does not want to wait.
+            () = signals.any() => Left::ask(stage).await,
+        };
+        match left {
+            Ok(left) => {
+                self.screen.left_at_last(&left);
+                summary.leaves(left);
+                Ended::Through(summary)
+            }
+            Err(error) => Ended::Failed(error),
+        }
+    }
+
+    async fn build(
+        &self,
+        environment: &Environment,
+        stage: &mut Stage,
+    ) -> anyhow::Result<Listening> {
+        let Self { which, screen, .. } = self;
+        stage.build_forge(self.options.gitea.as_ref()).await?;
+        let forge = stage.forge()?;
+        screen.built(forge.name(), &forge.told());
+
+        let started = Instant::now();
+        let plan = Plan { secret: self.secret, patient: self.options.keep };
+        stage.build_nomad(which, environment, &plan).await?;
+        let nomad = stage.nomad()?;
+        let address = without_slash(&nomad.address);
+        let seconds = started.elapsed().as_secs_f64();
+        let version = nomad.client.agent_version().await.ok().flatten();
+        let version = version.map_or(String::new(), |version| format!("{version}, "));
+        match which {
+            WhichNomad::Running { named_by, .. } => {
+                screen.built("Nomad", &format!("{version}real, the one at {address} ({named_by})"));
+            }
+            WhichNomad::Own(_) => screen.built(
+                "Nomad",
+                &format!("{version}real, started for this at {address} in {seconds:.1} s"),
+            ),
+            WhichNomad::StandIn => {
+                let told = format!("not the real one: none was found. A stand-in, at {address}");
+                screen.built("Nomad", &told);
+                screen.built("", &how_to_get_one());
+            }
+        }
+        screen.built("job", &format!("{}, from {}", nomad.parent, stage.forge()?.jobspec_file()));
+
+        let notes = stage.build_daemon(self.secret).await?;
+        let log = match log::is_on_terminal() {
+            true => "its log below, as RUST_LOG says".to_owned(),
+            false => format!("its log in {}", stage.log_file()?.display()),
+        };
+        screen.built("daemon", &format!("takes webhooks at {}; {log}", stage.daemon()?.door));
+        Ok(Listening::new(stage.feed()?, notes))
     }
 }
 
-async fn perform(
-    options: &Options,
-    which: &WhichNomad,
-    environment: &Environment,
-    stage: &mut Stage,
-    secrets: &Secrets,
-    screen: &Screen,
-    began: Instant,
-) -> anyhow::Result<Summary> {
-    let repositories = stage.build_github(secrets).await?;
-    screen.built("GitHub", &format!("simulated, at {}", stage.github()?.url()));
-
-    let started = Instant::now();
-    stage.build_nomad(which, environment, secrets).await?;
-    let nomad = stage.nomad()?;
-    let version = nomad.client.agent_version().await.ok().flatten().unwrap_or_default();
-    let told = match (which, &stage.agent) {
-        (WhichNomad::Running { address, named_by }, _) => {
-            format!("{version}, real, the one at {} ({named_by})", without_slash(address))
+/// Cancels what is open and waits until nothing is left of it; what is left then.
+async fn let_go(stage: &Stage) -> anyhow::Result<Left> {
+    stage.forge()?.cancel_all().await?;
+    let deadline = Instant::now() + LET_GO_WITHIN;
+    loop {
+        let left = Left::ask(stage).await?;
+        if left.is_nothing() || Instant::now() > deadline {
+            return Ok(left);
         }
-        (WhichNomad::Own(_), agent) => format!(
-            "{version}, real, started for this at {} in {:.1} s",
-            agent.as_ref().map_or(String::new(), |agent| without_slash(&agent.address())),
-            started.elapsed().as_secs_f64()
-        ),
-    };
-    screen.built("Nomad", told.trim_start_matches(", "));
-    screen.built("job", &format!("{}, from {}", nomad.parent, runner_job::JOBSPEC_FILE));
-
-    let (hooks, notes) = stage.build_daemon(secrets, repositories).await?;
-    let log = match log::is_on_terminal() {
-        true => "its log below, as RUST_LOG says".to_owned(),
-        false => format!("its log in {}", stage.log_file()?.display()),
-    };
-    let daemon = stage.daemon()?;
-    screen.built("daemon", &format!("takes webhooks at {}; {log}", daemon.door));
-
-    let listening = Listening::new(stage.github()?.clone(), hooks, notes);
-    let play = Play::new(stage, secrets, screen, listening);
-    play.run(options.jobs, repositories, (began + WITHIN).into()).await
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
 }
 
 fn without_slash(address: &url::Url) -> String {

@@ -18,6 +18,7 @@ pub struct Note {
     pub job: Option<u64>,
     pub repository: Option<String>,
     pub runner: Option<String>,
+    pub pool: Option<String>,
     /// Why, where the line has that as a field of its own.
     pub reason: Option<String>,
 }
@@ -64,6 +65,7 @@ impl Visit for Note {
             "message" => value.clone_into(&mut self.message),
             "repository" => self.repository = Some(value.to_owned()),
             "runner" => self.runner = Some(value.to_owned()),
+            "pool" => self.pool = Some(value.to_owned()),
             "reason" => self.reason = Some(value.to_owned()),
             _ => {}
         }

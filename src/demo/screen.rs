@@ -1,13 +1,22 @@
-//! How steps and summary are shown: aligned lines, in colour on a terminal, or one JSON object a
-//! line. Whoever reads may go away; the demo ends in order all the same.
+//! How steps and summary are shown: on a terminal a table that is drawn over itself (`table.rs`),
+//! elsewhere aligned lines, or one JSON object a line. Whoever reads may go away; the demo ends in
+//! order all the same.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::stage::{MAX_RUNNERS, REPOSITORIES, Struck};
+use super::kept::Kept;
+use super::left::Left;
+use super::live::{self, Live};
+use super::log;
+use super::scene::{PLACES, PUBLIC, SERVED};
+use super::stage::Struck;
 use super::step::{Kind, Step};
+use super::story::Story;
 use super::summary::Summary;
+use super::table;
 
 const DIM: &str = "2";
 const BOLD: &str = "1";
@@ -19,22 +28,36 @@ const CYAN: &str = "36";
 pub struct Screen {
     json: bool,
     colour: bool,
+    /// The table, while there is one.
+    live: Mutex<Option<Live>>,
 }
 
 impl Screen {
     pub fn new(json: bool) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, colour: !json && !plain && std::io::stdout().is_terminal() }
+        let said = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let terminal = !json && std::io::stdout().is_terminal();
+        let dumb = said("TERM").is_none_or(|kind| kind == "dumb");
+        // A log on the same terminal would tear a table.
+        let table = terminal && !dumb && !log::is_on_terminal();
+        Self {
+            json,
+            colour: terminal && !dumb && said("NO_COLOR").is_none(),
+            live: Mutex::new(table.then(Live::default)),
+        }
     }
 
     pub fn title(&self, jobs: usize) {
         if self.json {
             return;
         }
-        let [app, lib] = REPOSITORIES;
+        let [first, second, third] = SERVED;
         self.line(&self.paint(
             BOLD,
-            &format!("{jobs} jobs over {app} and {lib}, at most {MAX_RUNNERS} runners at once"),
+            &format!("{jobs} jobs over {first}, {second} and {third}, {PLACES} at a time"),
+        ));
+        self.line(&self.paint(
+            DIM,
+            &format!("one more that no machine has room for, and one of {PUBLIC}, which is public"),
         ));
         self.line("");
     }
@@ -53,31 +76,112 @@ impl Screen {
             self.line("");
             self.line(&self.paint(DIM, "  seconds since the jobs were queued"));
         }
+        if self.table().is_some() {
+            self.line("");
+        }
+    }
+
+    /// Draws the table, where there is one.
+    pub fn draw(&self, story: &Story) {
+        if let Some(live) = self.table().as_mut() {
+            let size = live::size();
+            let lines = table::table(story, jiff::Timestamp::now().as_millisecond(), size);
+            self.write(&live.frame(&lines, size, self.colour));
+        }
+    }
+
+    /// What stands there stays; steps are lines from now on.
+    pub fn table_is_over(&self) {
+        self.table().take();
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Option<Live>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn step(&self, step: &Step) {
         if self.json {
             return self.object(&serde_json::to_value(step).unwrap_or_default());
         }
+        if self.table().is_some() {
+            return;
+        }
         let repository = step.repository.as_deref().unwrap_or_default();
         let colour = match step.step {
             Kind::Started => CYAN,
             Kind::Completed if step.text.starts_with("completed: success") => GREEN,
-            Kind::Completed | Kind::Waits => YELLOW,
-            Kind::Trouble => RED,
+            Kind::Completed | Kind::Waits | Kind::Explained => YELLOW,
+            Kind::Trouble | Kind::Refused => RED,
             Kind::Gone | Kind::Webhook => DIM,
             _ => "",
         };
         self.line(&format!(
-            "{} {repository:<8}  {:<9}  {}",
+            "{} {repository:<9}  {:<24}  {}",
             self.paint(DIM, &format!("{:>8.3} s ", step.seconds)),
             step.who,
             self.paint(colour, &step.text)
         ));
     }
 
-    pub fn summary(&self, summary: &Summary, struck: &Struck, whole: f64) {
+    pub fn summary(&self, summary: &Summary) {
         if self.json {
+            return;
+        }
+        self.line("");
+        for (label, text) in figures(summary) {
+            self.line(&format!("  {label:<20}  {text}"));
+        }
+        if let Some(left) = &summary.left {
+            self.left(left);
+        }
+    }
+
+    fn left(&self, left: &Left) {
+        self.line("");
+        self.line(&self.paint(BOLD, "  What is left, asked of each who knows:"));
+        let processes = left.processes.map(|number| (number as u64, "processes of runners"));
+        let all = [
+            (left.dispatches_alive as u64, "dispatches alive in Nomad"),
+            (left.runners_registered, "runners registered at the forge"),
+            (left.runners_in_ledger, "runners in the daemon's ledger"),
+        ];
+        for (number, what) in all.into_iter().chain(processes) {
+            let colour = if number == 0 { GREEN } else { RED };
+            self.line(&format!("  {}  {what}", self.paint(colour, &format!("{number:>4}"))));
+        }
+    }
+
+    /// What runs on, and how to look at it and to use it.
+    pub fn kept(&self, kept: &Kept) {
+        if self.json {
+            let mut object = serde_json::to_value(kept).unwrap_or_default();
+            object["step"] = json!("kept");
+            return self.object(&object);
+        }
+        self.line("");
+        self.line(&self.paint(BOLD, "  Everything runs on, until Ctrl-C:"));
+        for (what, text) in kept.addresses() {
+            self.line(&format!("  {what:<14}  {text}"));
+        }
+        self.line("");
+        self.line(
+            "  A job is queued of which no webhook has told. Deliver it from another terminal:",
+        );
+        self.line("");
+        self.line(&format!("    {}", self.paint(CYAN, &kept.send)));
+        self.line("");
+        self.line("  and ask about it, or about the whole:");
+        self.line("");
+        for command in &kept.ask {
+            self.line(&format!("    {}", self.paint(CYAN, command)));
+        }
+        self.line("");
+    }
+
+    /// The end, whatever came before; with everything in JSON.
+    pub fn ended(&self, summary: Option<&Summary>, struck: &Struck, whole: f64) {
+        if self.json {
+            let Some(summary) = summary else { return };
             let mut object = serde_json::to_value(summary).unwrap_or_default();
             object["step"] = json!("summary");
             object["purged"] = json!(struck.purged);
@@ -88,27 +192,19 @@ impl Screen {
             return self.object(&object);
         }
         self.line("");
-        for (label, text) in figures(summary) {
-            self.line(&format!("  {label:<20}  {text}"));
-        }
-        self.line("");
-        if let Some(left) = summary.left {
-            self.line(&self.paint(BOLD, "  What is left, asked of each who knows:"));
-            for (number, what) in [
-                (left.dispatches_alive as u64, "dispatches alive in Nomad"),
-                (left.runners_registered, "runners registered at GitHub"),
-                (left.runners_in_ledger, "runners in the daemon's ledger"),
-            ] {
-                let colour = if number == 0 { GREEN } else { RED };
-                self.line(&format!("  {}  {what}", self.paint(colour, &format!("{number:>4}"))));
-            }
-            self.line("");
-        }
         self.line(&format!("  {} {whole:.1} s in all.", ended(struck)));
+    }
+
+    /// What is left after something ran on.
+    pub fn left_at_last(&self, left: &Left) {
+        if !self.json {
+            self.left(left);
+        }
     }
 
     /// Ending takes a moment, and whoever pressed Ctrl-C wants to know that it was heard.
     pub fn interrupted(&self) {
+        self.table_is_over();
         if !self.json {
             self.line("");
             self.line("  Interrupted: ending what was started …");
@@ -139,29 +235,37 @@ impl Screen {
     }
 
     fn line(&self, line: &str) {
+        self.write(&format!("{}\n", line.trim_end()));
+    }
+
+    fn write(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         // An error means that nobody reads any more.
-        let _ = writeln!(out, "{}", line.trim_end()).and_then(|()| out.flush());
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }
 
 fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
     let mut ran = format!("{} of {}, each exactly once", summary.ran_once, summary.jobs);
     if summary.cancelled_in_queue > 0 {
-        ran = format!("{ran}; {} cancelled in the queue", summary.cancelled_in_queue);
+        ran = format!("{ran}; {} cancelled while it waited", summary.cancelled_in_queue);
+    }
+    if summary.refused > 0 {
+        ran = format!("{ran}; {} refused", summary.refused);
     }
     let mut figures = vec![("jobs run", ran)];
     if let (Some(median), Some(max)) = (summary.median_to_running, summary.max_to_running) {
         let mut text = format!("median {median:.1} s, at most {max:.1} s");
-        if summary.jobs > MAX_RUNNERS {
-            text = format!("{text}, the wait for one of {MAX_RUNNERS} places included");
+        if summary.ran_once > PLACES {
+            text = format!("{text}, the wait for one of {PLACES} places included");
         }
         figures.push(("webhook → running", text));
     }
-    figures.push((
-        "registration tokens",
-        format!("{} minted for {} runners", summary.tokens_minted, summary.runners_registered),
-    ));
+    let runners = summary.runners_registered;
+    figures.push(match summary.tokens_minted {
+        Some(tokens) => ("registration tokens", format!("{tokens} minted for {runners} runners")),
+        None => ("registered", format!("{runners} runners")),
+    });
     figures.push(("dispatches", summary.dispatches.to_string()));
     figures
 }
@@ -169,9 +273,9 @@ fn figures(summary: &Summary) -> Vec<(&'static str, String)> {
 fn ended(struck: &Struck) -> String {
     let mut done = Vec::new();
     if struck.purged > 0 {
-        done.push(format!("{} dispatches and their job purged", struck.purged));
+        done.push(format!("{} dispatches and their jobs purged", struck.purged));
     }
-    if struck.agent_ended {
+    if struck.nomad_ended {
         done.push("Nomad ended".to_owned());
     }
     done.push(match &struck.kept {

@@ -14,34 +14,29 @@ use url::Url;
 use super::agent::random;
 use super::agent::{Agent, AgentOptions};
 use super::folder::Folder;
+use super::forge::{Feed, Forge};
+use super::gitea::Parts;
 use super::left::is_alive;
 use super::notes::Note;
+use super::runner_job::Reader;
+use super::scene::{HUGE_LABELS, HUGE_MEMORY, LABELS, PLACES};
 use super::which_nomad::WhichNomad;
 use super::{log, runner_job};
 use crate::admin;
 use crate::cli::{Running, connections};
 use crate::config::{self, Environment, Settings};
 use crate::nomad::{ChildStub, Client, Error};
-use crate::simulated::github::{HookSpec, Scope, Server, Visibility};
-
-pub const REPOSITORIES: [&str; 2] = ["octo/app", "octo/lib"];
-pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
-/// Small, so that jobs are seen to wait.
-pub const MAX_RUNNERS: usize = 4;
+use crate::simulated::nomad::{Server as StandIn, Workplace};
 
 /// How long runners may take to end when the demo is over before its time.
 const END_WITHIN: Duration = Duration::from_secs(15);
 
-/// Of this run alone.
-pub struct Secrets {
-    pub github_token: SecretString,
-    pub webhook: SecretString,
-}
-
 pub struct Nomad {
     pub client: Client,
-    /// The parameterized job that we register.
+    pub address: Url,
+    /// The parameterized jobs that we register: the pool's, and the one that has room nowhere.
     pub parent: String,
+    pub huge: String,
     /// What our dispatches' names begin with.
     pub prefix: String,
     settings: Arc<Settings>,
@@ -52,7 +47,10 @@ impl Nomad {
     pub async fn children(&self) -> Result<Vec<ChildStub>, Error> {
         let prefix = format!("{}-", self.prefix);
         let all = self.client.children_by_token_prefix(self.client.place(), &prefix).await?;
-        let ours = |child: &ChildStub| child.parent_id.as_deref() == Some(self.parent.as_str());
+        let ours = |child: &ChildStub| {
+            let parent = child.parent_id.as_deref();
+            parent.is_some_and(|parent| parent == self.parent || parent == self.huge)
+        };
         Ok(all.into_iter().filter(ours).collect())
     }
 
@@ -70,6 +68,8 @@ impl Nomad {
 
 pub struct Daemon {
     pub door: String,
+    /// Address and port of the private door.
+    pub admin: String,
     pub api: admin::Client,
     running: Running,
 }
@@ -79,37 +79,39 @@ pub struct Daemon {
 #[derive(Default)]
 pub struct Stage {
     pub folder: Option<Folder>,
-    pub github: Option<Server>,
+    pub forge: Option<Forge>,
     pub agent: Option<Agent>,
+    pub stand_in: Option<StandIn>,
     pub nomad: Option<Nomad>,
     pub daemon: Option<Daemon>,
+}
+
+/// How the daemon is to be set up.
+pub struct Plan<'a> {
+    /// Of its door.
+    pub secret: &'a SecretString,
+    /// It waits for webhooks for a long time before it asks the forge by itself.
+    pub patient: bool,
 }
 
 /// What [`Stage::strike`] did.
 #[derive(Debug, Default)]
 pub struct Struck {
     pub purged: usize,
-    pub agent_ended: bool,
+    pub nomad_ended: bool,
     pub problems: Vec<String>,
     /// Where the daemon's log stays.
     pub kept: Option<PathBuf>,
 }
 
 impl Stage {
-    /// The simulated GitHub with two repositories, listening; their ids.
-    pub async fn build_github(&mut self, secrets: &Secrets) -> anyhow::Result<[u64; 2]> {
-        let program = self.folder()?.runner_program()?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
-        let github = Server::start(listener, u64::from_le_bytes(random()))?;
-        github.set_runner_binary(program);
-        let repositories = github.with(|github, now| {
-            let user = github.add_user("octocat");
-            github.add_organization("octo", &[user]);
-            github.add_full_token(secrets.github_token.expose_secret(), user);
-            REPOSITORIES.map(|name| github.add_repository(name, Visibility::Private, now))
+    /// The forge where the jobs come from, listening: the real one where there are parts for it.
+    pub async fn build_forge(&mut self, gitea: Option<&Parts>) -> anyhow::Result<()> {
+        self.forge = Some(match gitea {
+            Some(parts) => Forge::start_gitea(parts).await?,
+            None => Forge::simulate(self.folder()?.runner_program()?).await?,
         });
-        self.github = Some(github);
-        Ok(repositories)
+        Ok(())
     }
 
     /// Nomad, ours or the one that runs, with the shipped jobspec registered.
@@ -117,25 +119,41 @@ impl Stage {
         &mut self,
         which: &WhichNomad,
         environment: &Environment,
-        secrets: &Secrets,
+        plan: &Plan<'_>,
     ) -> anyhow::Result<()> {
-        let (address, parent, prefix) = match which {
+        let (address, mark) = match which {
             WhichNomad::Own(binary) => {
                 let agent = Agent::start(AgentOptions::new(binary.clone())).await?;
                 let address = agent.address();
                 self.agent = Some(agent);
-                (address, "github-runner-x64".to_owned(), "roustabout".to_owned())
+                (address, None)
             }
-            // Names of this run alone: nobody else's job is touched, and no daemon that uses this
-            // Nomad takes our dispatches for its own.
+            WhichNomad::StandIn => {
+                let stand_in = self.start_stand_in().await?;
+                let address = stand_in.url().parse()?;
+                self.stand_in = Some(stand_in);
+                (address, None)
+            }
             WhichNomad::Running { address, .. } => {
-                let mark = hex::encode(random::<2>());
-                (address.clone(), format!("roustabout-demo-{mark}"), format!("demo{mark}"))
+                (address.clone(), Some(hex::encode(random::<2>())))
             }
         };
-        let text = self.config(&address, &parent, &prefix, secrets)?;
+        // On a Nomad that runs the names are of this run alone: nobody else's job is touched, and
+        // no daemon that uses it takes our dispatches for its own.
+        let (parent, huge, prefix) = match mark {
+            None => {
+                let job = self.forge()?.runner_job();
+                (format!("{job}-x64"), format!("{job}-huge"), "roustabout".to_owned())
+            }
+            Some(mark) => (
+                format!("roustabout-demo-{mark}"),
+                format!("roustabout-demo-{mark}-huge"),
+                format!("demo{mark}"),
+            ),
+        };
+        let text = self.config(&address, [&parent, &huge], &prefix, plan)?;
         let environment = match which {
-            WhichNomad::Own(_) => Environment::default(),
+            WhichNomad::Own(_) | WhichNomad::StandIn => Environment::default(),
             WhichNomad::Running { .. } => nomad_variables(environment),
         };
         let settings = config::from_text(&text, "the demo's config", &environment)
@@ -143,37 +161,51 @@ impl Stage {
             .settings;
         let client = connections::nomad(&settings)?;
         client.leader().await.with_context(|| format!("cannot use the Nomad at {address}"))?;
-        let archive: Url = self.github()?.runner_archive_url().parse()?;
-        self.nomad = Some(Nomad { client, parent, prefix, settings: Arc::new(settings) });
+        self.nomad =
+            Some(Nomad { client, address, parent, huge, prefix, settings: Arc::new(settings) });
         let nomad = self.nomad()?;
-        runner_job::register(&nomad.client, &nomad.parent, &archive).await
+        let reader = match which {
+            WhichNomad::StandIn => Reader::StandIn,
+            WhichNomad::Own(_) | WhichNomad::Running { .. } => Reader::Nomad,
+        };
+        for (job, memory) in [(&nomad.parent, runner_job::MEMORY), (&nomad.huge, HUGE_MEMORY)] {
+            self.forge()?.register_job(&nomad.client, job, memory, reader).await?;
+        }
+        Ok(())
     }
 
-    /// The daemon, and a hook on each repository that reaches its door; the hooks' ids.
+    async fn start_stand_in(&self) -> anyhow::Result<StandIn> {
+        let folder = self.folder()?;
+        let root = folder.path().join("nomad");
+        let program = folder.runner_program()?;
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
+        Ok(StandIn::start(listener, Workplace { root, program }, u64::from_le_bytes(random()))?)
+    }
+
+    /// The daemon, and hooks at the forge that reach its door.
     pub async fn build_daemon(
         &mut self,
-        secrets: &Secrets,
-        repositories: [u64; 2],
-    ) -> anyhow::Result<(Vec<u64>, mpsc::UnboundedReceiver<Note>)> {
+        secret: &SecretString,
+    ) -> anyhow::Result<mpsc::UnboundedReceiver<Note>> {
         let notes = log::start(&self.log_file()?)?;
         let running = Running::start(self.nomad()?.settings.clone()).await?;
         let door = running.door.context("the daemon has no door")?;
         let door = format!("http://{door}/webhook");
         let api = Url::parse(&format!("http://{}", running.admin))?;
+        let address = running.admin.to_string();
         let api = admin::Client::new(api, None)?;
-        self.daemon = Some(Daemon { door: door.clone(), api, running });
-        let hooks = self.github()?.with(|github, now| {
-            let mut hook = |repository| {
-                let spec = HookSpec::new(&door, secrets.webhook.expose_secret());
-                github.add_hook(Scope::Repository(repository), spec, now)
-            };
-            repositories.map(&mut hook).to_vec()
-        });
-        Ok((hooks, notes))
+        self.daemon = Some(Daemon { door: door.clone(), admin: address, api, running });
+        self.forge.as_mut().context("there is no forge yet")?.hook(&door, secret).await?;
+        Ok(notes)
     }
 
-    pub fn github(&self) -> anyhow::Result<&Server> {
-        self.github.as_ref().context("the simulated GitHub is not up")
+    pub fn forge(&self) -> anyhow::Result<&Forge> {
+        self.forge.as_ref().context("the forge is not up")
+    }
+
+    /// What happens at the forge from now on.
+    pub fn feed(&mut self) -> anyhow::Result<Feed> {
+        Ok(self.forge.as_mut().context("the forge is not up")?.feed())
     }
 
     pub fn nomad(&self) -> anyhow::Result<&Nomad> {
@@ -188,17 +220,18 @@ impl Stage {
         Ok(self.folder()?.path().join("roustabout.log"))
     }
 
-    fn folder(&self) -> anyhow::Result<&Folder> {
+    pub fn folder(&self) -> anyhow::Result<&Folder> {
         self.folder.as_ref().context("there is no folder yet")
     }
 
     fn config(
         &self,
         nomad: &Url,
-        parent: &str,
+        [parent, huge]: [&str; 2],
         prefix: &str,
-        secrets: &Secrets,
+        plan: &Plan<'_>,
     ) -> anyhow::Result<String> {
+        let max = PLACES + 1;
         Ok(format!(
             r#"
 shutdown_grace = "5s"
@@ -209,27 +242,30 @@ secret = {secret:?}
 listen = "127.0.0.1:0"
 [store]
 url = "sqlite://{folder}/roustabout.db"
-[github]
-api_url = {github:?}
-[[github.credentials]]
-owners = ["octo"]
-token = {token:?}
+{forge}
 [nomad]
 address = {nomad:?}
 [runners]
 name_prefix = {prefix:?}
-max = {MAX_RUNNERS}
+max = {max}
 [[pools]]
 name = "x64"
 nomad_job = {parent:?}
 labels = {LABELS:?}
 repositories = ["octo/*"]
 delivery = "payload"
+max_runners = {PLACES}
+[[pools]]
+name = "huge"
+nomad_job = {huge:?}
+labels = {HUGE_LABELS:?}
+repositories = ["octo/*"]
+delivery = "payload"
+max_runners = 1
 "#,
-            secret = secrets.webhook.expose_secret(),
+            secret = plan.secret.expose_secret(),
             folder = self.folder()?.path().display(),
-            github = self.github()?.url(),
-            token = secrets.github_token.expose_secret(),
+            forge = self.forge()?.config(plan.patient),
             nomad = nomad.as_str(),
         ))
     }
@@ -237,7 +273,7 @@ delivery = "payload"
     /// Ends everything, what the daemon left running in Nomad included. `keep_log`: its folder
     /// stays.
     pub async fn strike(self, keep_log: bool) -> Struck {
-        let Self { folder, github, agent, nomad, daemon } = self;
+        let Self { folder, forge, agent, stand_in, nomad, daemon } = self;
         let mut struck = Struck::default();
         if let Some(daemon) = daemon {
             daemon.running.stop().await;
@@ -248,12 +284,19 @@ delivery = "payload"
                 Err(error) => struck.problems.push(format!("{error:#}")),
             }
         }
-        if let Some(github) = github {
-            github.shutdown().await;
+        if let Some(forge) = forge {
+            forge.shutdown().await;
         }
         if let Some(agent) = agent {
             agent.stop().await;
-            struck.agent_ended = true;
+            struck.nomad_ended = true;
+        }
+        if let Some(stand_in) = stand_in {
+            stand_in.shutdown().await;
+            struck.nomad_ended = true;
+            if stand_in.busy() > 0 {
+                struck.problems.push(format!("{} allocations still ran", stand_in.busy()));
+            }
         }
         if let Some(mut folder) = folder
             && keep_log
@@ -290,7 +333,9 @@ async fn clear(nomad: &Nomad) -> anyhow::Result<usize> {
     for child in &children {
         nomad.client.purge(place, &child.id).await?;
     }
-    nomad.client.purge(place, &nomad.parent).await?;
+    for parent in [&nomad.parent, &nomad.huge] {
+        nomad.client.purge(place, parent).await?;
+    }
     if alive > 0 {
         let seconds = END_WITHIN.as_secs();
         anyhow::bail!("{alive} dispatches were stopped and still ran {seconds} s later");

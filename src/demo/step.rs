@@ -11,11 +11,17 @@ pub enum Kind {
     Hired,
     /// Jobs wait, with the daemon's reason.
     Waits,
+    /// The daemon's answer to why one job is where it is.
+    Explained,
+    /// The pool's policy lets the job have no runner.
+    Refused,
     Dispatched,
     Placed,
     Registered,
     Started,
     Completed,
+    /// What a step of the job wrote, where that is real.
+    Log,
     Gone,
     /// Whatever else the daemon says.
     Note,

@@ -4,25 +4,41 @@
 
 use std::collections::BTreeMap;
 
+use super::forge::Forge;
 use super::news::News;
 use super::notes::Note;
 use super::step::{Kind, Step};
 use crate::simulated::github::{Happening, Millis, What};
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct JobTale {
     pub name: String,
     pub repository: String,
+    pub labels: Vec<String>,
     pub queued: Millis,
+    /// When the door had answered its webhook.
+    pub webhook: Option<Millis>,
     /// Each time that a runner started it. Once is what should be.
     pub started: Vec<Millis>,
+    pub ended: Option<Millis>,
     pub conclusion: Option<&'static str>,
+    /// Why it gets no runner.
+    pub refused: Option<String>,
+    /// The daemon's answer to why it is where it is.
+    pub explained: Option<String>,
+    /// The one that has it; before that one which was hired for it, as far as one can say.
+    pub runner: Option<String>,
 }
 
-#[derive(Debug)]
-struct RunnerTale {
-    number: usize,
-    repository: String,
+#[derive(Debug, Clone, Default)]
+pub struct RunnerTale {
+    pub number: usize,
+    pub repository: String,
+    pub hired: Millis,
+    pub dispatched: Option<Millis>,
+    pub placed: Option<Millis>,
+    pub registered: Option<Millis>,
+    pub gone: Option<Millis>,
 }
 
 /// Who a step is about.
@@ -35,21 +51,40 @@ struct Whose {
 
 #[derive(Debug, Default)]
 pub struct Story {
+    /// The forge's name.
+    pub forge: &'static str,
+    /// It does not tell how its webhooks were answered: what the daemon knows has come by one.
+    pub silent: bool,
     pub jobs: BTreeMap<u64, JobTale>,
-    runners: BTreeMap<String, RunnerTale>,
+    pub runners: BTreeMap<String, RunnerTale>,
     pub tokens: usize,
     pub registered: usize,
+    /// Why jobs of a repository wait that have no runner yet.
+    pub reasons: BTreeMap<String, String>,
+    /// What the daemon warned of.
+    pub troubles: Vec<String>,
     /// When the first job was queued: the zero of all times.
-    begin: Option<Millis>,
+    pub begin: Option<Millis>,
 }
 
 impl Story {
+    pub fn new(forge: &Forge) -> Self {
+        Self { forge: forge.name(), silent: !forge.tells_answers(), ..Self::default() }
+    }
+
     /// The step that a piece of news is, if it is one.
     pub fn tell(&mut self, news: News) -> Option<Step> {
         match news {
             News::Happened(happening) => self.happened(happening),
+            News::Logged { at, job, line } => {
+                let whose = Whose { job: Some(job), ..Whose::default() };
+                Some(self.step(at, Kind::Log, whose, format!("wrote: {line}")))
+            }
             News::Noted(note) => self.noted(note),
             News::Answered { at, job, action, answer } => {
+                if let Some(tale) = self.jobs.get_mut(&job) {
+                    tale.webhook.get_or_insert(at);
+                }
                 // Later events of the job are shown by what they are about.
                 (action == "queued").then(|| {
                     let whose = Whose { job: Some(job), ..Whose::default() };
@@ -67,33 +102,87 @@ impl Story {
         step
     }
 
-    /// GitHub is done with every job.
+    /// What the daemon answered when it was asked about one job.
+    pub fn explains(&mut self, at: Millis, job: u64, sentence: &str) -> Step {
+        if let Some(tale) = self.jobs.get_mut(&job) {
+            tale.explained = Some(sentence.to_owned());
+        }
+        let whose = Whose { job: Some(job), ..Whose::default() };
+        self.step(at, Kind::Explained, whose, format!("why? {sentence}"))
+    }
+
+    /// Whether Nomad has taken the dispatch of the runner that was hired for the job.
+    pub fn has_dispatched(&self, job: u64) -> bool {
+        self.runner_of(job).is_some_and(|runner| runner.dispatched.is_some())
+    }
+
+    pub fn runner_of(&self, job: u64) -> Option<&RunnerTale> {
+        self.runners.get(self.jobs.get(&job)?.runner.as_ref()?)
+    }
+
+    /// The forge is done with every job, or it gets no runner.
     pub fn all_ended(&self) -> bool {
-        self.jobs.values().all(|job| job.conclusion.is_some())
+        self.jobs.values().all(|job| job.conclusion.is_some() || job.refused.is_some())
+    }
+
+    /// Gives the runner to the job that has it from now on; the one that it was hired for gets
+    /// what that one had.
+    fn give(&mut self, job: u64, runner: &str) {
+        let before = self.jobs.get(&job).and_then(|tale| tale.runner.clone());
+        let holder = self.jobs.iter().find(|(_, tale)| tale.runner.as_deref() == Some(runner));
+        if let Some(holder) = holder.map(|(id, _)| *id).filter(|holder| *holder != job)
+            && let Some(tale) = self.jobs.get_mut(&holder)
+        {
+            tale.runner = before;
+        }
+        if let Some(tale) = self.jobs.get_mut(&job) {
+            tale.runner = Some(runner.to_owned());
+        }
+    }
+
+    /// For which job a runner was hired: the one that the daemon names, else the next of its
+    /// repository that has none. Pools are called here as the label is that they alone have.
+    fn hired_for(&self, cause: Option<u64>, repository: &str, pool: Option<&str>) -> Option<u64> {
+        let free = |id: &u64| {
+            self.jobs.get(id).is_some_and(|tale| {
+                tale.runner.is_none() && tale.conclusion.is_none() && tale.refused.is_none()
+            })
+        };
+        let next = || {
+            let here = self.jobs.iter().filter(|(_, tale)| {
+                tale.repository == repository
+                    && pool.is_none_or(|pool| tale.labels.iter().any(|label| label == pool))
+            });
+            here.map(|(id, _)| *id).find(free)
+        };
+        cause.filter(free).or_else(next)
     }
 
     fn happened(&mut self, Happening { at, what }: Happening) -> Option<Step> {
         match what {
-            What::JobQueued { job, name, repository, .. } => {
+            What::JobQueued { job, name, repository, labels } => {
                 self.begin.get_or_insert(at);
                 self.jobs.entry(job).or_insert(JobTale {
                     name,
                     repository,
+                    labels,
                     queued: at,
-                    started: Vec::new(),
-                    conclusion: None,
+                    ..JobTale::default()
                 });
                 None
             }
             What::TokenMinted { scope } => {
                 self.tokens += 1;
                 let whose = Whose { repository: Some(scope), ..Whose::default() };
-                let text = "GitHub minted a registration token".to_owned();
+                let text = format!("{} minted a registration token", self.forge);
                 Some(self.step(at, Kind::Token, whose, text))
             }
             What::RunnerRegistered { name, scope, .. } => {
                 self.registered += 1;
-                let text = "registered at GitHub".to_owned();
+                if let Some(tale) = self.runners.get_mut(&name) {
+                    tale.registered = Some(at);
+                }
+                let text = format!("registered at {}", self.forge);
                 let whose = Whose { runner: Some(name), repository: Some(scope), job: None };
                 Some(self.step(at, Kind::Registered, whose, text))
             }
@@ -102,12 +191,14 @@ impl Story {
                 if let Some(tale) = self.jobs.get_mut(&job) {
                     tale.started.push(at);
                 }
+                self.give(job, &runner);
                 let whose = Whose { job: Some(job), runner: Some(runner), repository: None };
                 Some(self.step(at, Kind::Started, whose, text))
             }
             What::JobCompleted { job, conclusion, runner, .. } => {
                 let tale = self.jobs.get_mut(&job)?;
                 tale.conclusion = Some(conclusion);
+                tale.ended = Some(at);
                 let text = match tale.started.last() {
                     Some(start) => format!("completed: {conclusion}, ran {}", seconds(at - start)),
                     None => format!("completed: {conclusion} in the queue"),
@@ -129,23 +220,54 @@ impl Story {
 
     /// The engine's lines are known by how they begin; one that is not known is shown as it is.
     fn noted(&mut self, note: Note) -> Option<Step> {
-        let Note { at, warn, message, job, repository, runner, reason } = note;
+        let Note { at, warn, message, job, repository, runner, pool, reason } = note;
         let Some(runner) = runner else {
+            if let Some(tale) = job.and_then(|job| self.jobs.get_mut(&job))
+                && self.silent
+                && message.starts_with("job queued")
+            {
+                tale.webhook.get_or_insert(at);
+                let whose = Whose { job, ..Whose::default() };
+                let text = "queued → known to the daemon".to_owned();
+                return Some(self.step(at, Kind::Webhook, whose, text));
+            }
             // What it says of jobs is what GitHub has said, unless it warns or refuses.
-            let news =
-                warn || message.starts_with("job refused") || message.ends_with("well again");
+            let refused = message.strip_prefix("job refused: ").map(str::to_owned);
+            let news = warn || refused.is_some() || message.ends_with("well again");
             let text = reason.map_or(message.clone(), |reason| format!("{message}: {reason}"));
-            let kind = if warn { Kind::Trouble } else { Kind::Note };
+            let kind = match (&refused, warn) {
+                (Some(_), _) => Kind::Refused,
+                (None, true) => Kind::Trouble,
+                (None, false) => Kind::Note,
+            };
+            if let Some((why, tale)) = refused.zip(job.and_then(|job| self.jobs.get_mut(&job))) {
+                tale.refused = Some(why);
+            } else if warn {
+                self.troubles.push(text.clone());
+            }
             let whose = Whose { job, repository, runner: None };
             return news.then(|| self.step(at, kind, whose, text));
         };
         if let Some(repository) = &repository {
             let number = self.runners.len() + 1;
-            let tale = RunnerTale { number, repository: repository.clone() };
-            self.runners.entry(runner.clone()).or_insert(tale);
+            let tale = RunnerTale {
+                number,
+                repository: repository.clone(),
+                hired: at,
+                ..RunnerTale::default()
+            };
+            if !self.runners.contains_key(&runner) {
+                self.runners.insert(runner.clone(), tale);
+                if let Some(job) = self.hired_for(job, repository, pool.as_deref()) {
+                    self.give(job, &runner);
+                }
+            }
         }
         let (kind, text) = match message.strip_prefix("runner ") {
-            _ if warn => (Kind::Trouble, message),
+            _ if warn => {
+                self.troubles.push(format!("{}: {message}", self.short(&runner)));
+                (Kind::Trouble, message)
+            }
             Some("took a job" | "finished its job") => return None,
             // GitHub has said so before.
             None if message.starts_with("job ") => return None,
@@ -164,6 +286,14 @@ impl Story {
             },
             None => (Kind::Note, message),
         };
+        if let Some(tale) = self.runners.get_mut(&runner) {
+            match kind {
+                Kind::Dispatched => tale.dispatched = Some(at),
+                Kind::Placed => tale.placed = Some(at),
+                Kind::Gone => tale.gone = Some(at),
+                _ => {}
+            }
+        }
         let whose = Whose { job: None, runner: Some(runner), repository };
         Some(self.step(at, kind, whose, text))
     }
@@ -225,7 +355,8 @@ mod tests {
         let (job, name) = (7, "build 1".to_owned());
         let runner = "roustabout-x64-1".to_owned();
         let repository = "octo/app".to_owned();
-        let queued = What::JobQueued { job, name: name.clone(), repository, labels: Vec::new() };
+        let labels = Vec::new();
+        let queued = What::JobQueued { job, name: name.clone(), repository, labels };
         let answer = "202 accepted".to_owned();
         let started = What::JobStarted { job, name: name.clone(), runner: runner.clone() };
         let (conclusion, runner) = ("success", Some(runner));

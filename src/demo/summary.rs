@@ -1,5 +1,7 @@
 //! What the burst came to: the figures, and what is not as it should be.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::left::Left;
@@ -14,10 +16,13 @@ pub struct Summary {
     pub repositories: usize,
     pub ran_once: usize,
     pub cancelled_in_queue: usize,
+    /// By a pool's policy, as planned.
+    pub refused: usize,
     /// From a job's being queued to a runner's starting it, in seconds.
     pub median_to_running: Option<f64>,
     pub max_to_running: Option<f64>,
-    pub tokens_minted: usize,
+    /// `None` where the forge does not tell.
+    pub tokens_minted: Option<usize>,
     pub runners_registered: usize,
     pub dispatches: usize,
     /// `None`: it could not be asked.
@@ -27,22 +32,23 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// `cancelled`: the job that was to be cancelled in the queue.
+    /// `waits` is the job that was to be cancelled in the queue, `refused` the one that was to get
+    /// no runner.
     pub fn of(
         story: &Story,
-        cancelled: Option<u64>,
+        waits: Option<u64>,
+        refused: Option<u64>,
         dispatches: usize,
         left: Option<Left>,
         mut problems: Vec<String>,
     ) -> Self {
-        let (mut ran_once, mut cancelled_in_queue) = (0, 0);
+        let (mut ran_once, mut cancelled_in_queue, mut refusals) = (0, 0, 0);
         for (id, job) in &story.jobs {
-            let planned = cancelled == Some(*id);
+            let is = |planned: Option<u64>| planned == Some(*id);
             match (job.started.len(), job.conclusion) {
                 (1, Some("success")) => ran_once += 1,
-                (0, Some("cancelled")) if planned => cancelled_in_queue += 1,
-                // It was given to a runner just before it was cancelled.
-                (1, Some("cancelled")) if planned => ran_once += 1,
+                (0, Some("cancelled")) if is(waits) => cancelled_in_queue += 1,
+                (0, None) if is(refused) && job.refused.is_some() => refusals += 1,
                 (times, conclusion) => problems.push(format!(
                     "{} {}: started {times} times, {}",
                     job.repository,
@@ -51,15 +57,7 @@ impl Summary {
                 )),
             }
         }
-        if let Some(left) = left
-            && !left.is_nothing()
-        {
-            problems.push(format!(
-                "left over: {} dispatches alive in Nomad, {} runners registered at GitHub, \
-                 {} runners in the ledger",
-                left.dispatches_alive, left.runners_registered, left.runners_in_ledger
-            ));
-        }
+        problems.extend(left.and_then(Left::in_words));
         let mut waits: Vec<Millis> = story
             .jobs
             .values()
@@ -69,17 +67,32 @@ impl Summary {
         Self {
             ok: problems.is_empty() && left.is_some(),
             jobs: story.jobs.len(),
-            repositories: super::stage::REPOSITORIES.len(),
+            repositories: story
+                .jobs
+                .values()
+                .map(|job| &job.repository)
+                .collect::<BTreeSet<_>>()
+                .len(),
             ran_once,
             cancelled_in_queue,
+            refused: refusals,
             median_to_running: median(&waits).map(as_seconds),
             max_to_running: waits.last().copied().map(as_seconds),
-            tokens_minted: story.tokens,
+            tokens_minted: (story.tokens > 0).then_some(story.tokens),
             runners_registered: story.registered,
             dispatches,
             left,
             problems,
         }
+    }
+}
+
+impl Summary {
+    /// What is left after all, where something ran on.
+    pub fn leaves(&mut self, left: Left) {
+        self.problems.extend(left.in_words());
+        self.ok &= left.is_nothing();
+        self.left = Some(left);
     }
 }
 

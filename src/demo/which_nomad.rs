@@ -15,11 +15,27 @@ pub enum WhichNomad {
     Running { address: Url, named_by: &'static str },
     /// To be started from this binary, and ended.
     Own(PathBuf),
+    /// There is none; the one that is built in.
+    StandIn,
 }
 
-const NONE: &str = "no Nomad found. scripts/demo, in roustabout's sources, builds one and runs this \
-                    demo; or point NOMAD_BIN at a nomad binary, or --nomad at one that runs on this \
-                    machine";
+/// The command that gets a real one, for the folder that this is called in and this program.
+pub fn how_to_get_one() -> String {
+    let here = std::env::current_dir().ok();
+    let program = std::env::current_exe().ok();
+    // `target/release/roustabout` is in a checkout too.
+    let above = program.iter().flat_map(|program| program.ancestors().skip(1));
+    let checkout = here.iter().map(PathBuf::as_path).chain(above).find_map(|folder| {
+        let script = folder.join("scripts/get-nomad");
+        script.is_file().then_some((script, here.as_deref() == Some(folder)))
+    });
+    match checkout {
+        Some((_, true)) => "scripts/get-nomad builds a real one (with Go)".to_owned(),
+        Some((script, false)) => format!("{} builds a real one (with Go)", script.display()),
+        None => "for a real one put nomad on PATH: https://developer.hashicorp.com/nomad/install"
+            .to_owned(),
+    }
+}
 
 /// What `--nomad` says, or why that cannot be.
 pub fn said(text: &str) -> Result<Url, String> {
@@ -55,7 +71,7 @@ pub fn choose(
         Some(binary) => Ok((WhichNomad::Own(binary), passed_over)),
         None => match env.get("NOMAD_BIN") {
             Some(said) => bail!("NOMAD_BIN {said} is no program that can be run"),
-            None => bail!(NONE),
+            None => Ok((WhichNomad::StandIn, passed_over)),
         },
     }
 }

@@ -20,7 +20,7 @@ use super::{Health, Operation, Query, Setup, rules, views};
 use crate::ledger::event::Webhook;
 use crate::ledger::observation::Observation;
 use crate::ledger::{
-    Effects, Event, JobId, JobStatus, Note, PoolName, Record, Request, State, Time, step,
+    Effects, Event, Job, JobId, JobStatus, Note, PoolName, Record, Request, State, Time, step,
 };
 use crate::store::{Delivery, Reader, Store};
 
@@ -110,8 +110,11 @@ impl FoldLoop {
         }
         let listed = matches!(&event, Event::Observed(observation)
             if matches!(**observation, Observation::Children(_)));
-        self.drop_what_is_over(&mut event);
+        let again = self.drop_what_is_over(&mut event);
         batch.take(step::step(&mut self.state, event, now(), rng));
+        for event in again {
+            batch.take(step::step(&mut self.state, event, now(), rng));
+        }
         if listed {
             for event in self.early.take().unwrap_or_default() {
                 batch.take(step::step(&mut self.state, event, now(), rng));
@@ -119,32 +122,47 @@ impl FoldLoop {
         }
     }
 
-    /// Listings lag: what they say of jobs that the store knows to have ended is too late.
-    fn drop_what_is_over(&self, event: &mut Event) {
+    /// Listings lag: what they say of jobs that the store knows to have ended is too late. Where
+    /// an end is not final it may be a rerun, and is told as that.
+    fn drop_what_is_over(&self, event: &mut Event) -> Vec<Event> {
         let reports = match event {
             Event::JobsSeen { answer: Ok(reports), .. } => reports,
             Event::Observed(observation) => match observation.as_mut() {
                 Observation::Swept { reports, .. } => reports,
-                _ => return,
+                _ => return Vec::new(),
             },
-            _ => return,
+            _ => return Vec::new(),
         };
+        let mut again = Vec::new();
         reports.retain(|report| {
             let open = self.state.jobs.contains_key(&report.id);
-            let over = report.status == JobStatus::Completed;
-            open || over || !self.has_ended(report.id)
+            if open || report.status == JobStatus::Completed {
+                return true;
+            }
+            match self.past(report.id) {
+                Ok(Some(past)) if past.ended_at.is_some() => {
+                    if !self.state.rules.forge.ends_are_final {
+                        let (past, report) = (Box::new(past), Box::new(report.clone()));
+                        again.push(Event::SeenAgain { past, report });
+                    }
+                    false
+                }
+                Ok(_) => true,
+                Err(error) => {
+                    let job = report.id.0;
+                    error!(%error, job, "cannot read a job's past; leaving it as it is");
+                    false
+                }
+            }
         });
+        again
     }
 
-    fn has_ended(&self, id: JobId) -> bool {
-        let past = self.state.known_job(id).cloned();
-        let past = past.map_or_else(|| self.reader.job(id), |job| Ok(Some(job)));
-        match past {
-            Ok(past) => past.is_some_and(|job| job.ended_at.is_some()),
-            Err(error) => {
-                error!(%error, job = id.0, "cannot read a job's past; leaving it as it is");
-                true
-            }
+    /// A job that is not open, as memory or the store has it.
+    fn past(&self, id: JobId) -> rusqlite::Result<Option<Job>> {
+        match self.state.known_job(id) {
+            Some(job) => Ok(Some(job.clone())),
+            None => self.reader.job(id),
         }
     }
 
@@ -172,7 +190,7 @@ impl FoldLoop {
 
     /// What follows from the new rules is carried out by the new setup already.
     fn renew(&mut self, setup: &Setup) {
-        self.health.start_anew();
+        self.health = self.health.start_anew();
         self.workers.renew(setup, self.health.clone());
         self.grace = setup.settings.shutdown_grace;
     }
@@ -230,7 +248,8 @@ impl FoldLoop {
         }
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
-            self.helpers.start(&setup, children::places(&setup, &self.state));
+            let places = children::places(&setup, &self.state);
+            self.helpers.start(&setup, places, self.health.clone(), self.early.is_none());
         }
         for reply in replies {
             // Whoever asked may have gone.

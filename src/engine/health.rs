@@ -2,18 +2,32 @@
 //! here; nothing is decided by it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shared; clones see the same.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<Mutex<BTreeMap<(String, String), String>>>);
+pub struct Health {
+    told: Arc<Mutex<Told>>,
+    /// Which setup it is about; what those before had to tell is over.
+    setup: u64,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    setup: u64,
+    /// By who and part: the trouble.
+    all: BTreeMap<(String, String), String>,
+}
 
 impl Health {
     /// `part` of `who` (a credential, a namespace; or "" for the whole) is in trouble, or
     /// (`None`) well again: one part's luck says nothing of another. Logs each change once.
     pub fn report(&self, who: &str, part: &str, trouble: Option<String>) {
-        // Every entry is whole whatever panicked beside it.
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.lock();
+        if told.setup != self.setup {
+            return;
+        }
+        let all = &mut told.all;
         let known = all.keys().any(|(other, _)| other == who);
         let key = (who.to_owned(), part.to_owned());
         match trouble {
@@ -32,18 +46,26 @@ impl Health {
         }
     }
 
-    /// Forgets who was in trouble, but for the store: after a reload others are asked by other
-    /// names, and whoever is still away is told of again.
-    pub fn start_anew(&self) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(who, _), _| who == "store");
+    /// For another setup: its parts have other names, and answers to the one before may still be
+    /// on their way. Whoever is still away is told of again; the store is the same.
+    pub fn start_anew(&self) -> Self {
+        let mut told = self.lock();
+        told.setup += 1;
+        told.all.retain(|(who, _), _| who == "store");
+        Self { told: self.told.clone(), setup: told.setup }
     }
 
     /// `"who: why"`, for each that is in trouble.
     pub fn degraded(&self) -> Vec<String> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let told: BTreeSet<_> = all.iter().map(|((who, _), why)| format!("{who}: {why}")).collect();
-        told.into_iter().collect()
+        let told = self.lock();
+        let lines: BTreeSet<_> =
+            told.all.iter().map(|((who, _), why)| format!("{who}: {why}")).collect();
+        lines.into_iter().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        // Every entry is whole whatever panicked beside it.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,5 +84,19 @@ mod tests {
         health.report("github", "octo", None);
         health.report("github", "others", None);
         assert!(health.degraded().is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_setup_has_to_tell_is_over() {
+        let before = Health::default();
+        before.report("github", "octo", Some("401".to_owned()));
+        before.report("store", "", Some("full".to_owned()));
+        let now = before.start_anew();
+        assert_eq!(now.degraded(), ["store: full"]);
+        before.report("github", "octo", Some("401".to_owned()));
+        assert_eq!(before.degraded(), ["store: full"], "and all see the same");
+        now.report("store", "", None);
+        now.report("nomad", "", Some("away".to_owned()));
+        assert_eq!(before.degraded(), ["nomad: away"]);
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::children::{self, Living, Spot};
-use super::{Asking, Setup, probes};
+use super::{Asking, Health, Setup, probes};
 use crate::ledger::{Event, Time};
 use crate::reconcile::Reconciler;
 use crate::store::Store;
@@ -29,12 +29,11 @@ pub struct Helpers {
 }
 
 impl Helpers {
-    /// Ends those that run, if any do, and starts others. What lives has been told before.
-    pub fn start(&mut self, setup: &Setup, places: BTreeSet<Spot>) {
-        let after_reload = !self.tasks.is_empty();
+    /// Ends those that run, if any do, and starts others. What lives has been told before;
+    /// `listed`: Nomad's children have been since the start.
+    pub fn start(&mut self, setup: &Setup, places: BTreeSet<Spot>, health: Health, listed: bool) {
         self.tasks = JoinSet::new();
         let Setup { settings, forges, nomad } = setup.clone();
-        let health = self.asking.health.clone();
         let reconciler = Reconciler {
             settings: settings.clone(),
             forges: forges.clone(),
@@ -43,7 +42,7 @@ impl Helpers {
             hand: self.hand.clone(),
             events: self.events.clone(),
             asking: self.asking.clone(),
-            after_reload,
+            listed,
         };
         let (living, events) = (self.living.clone(), self.events.clone());
         self.tasks.spawn(children::follow(nomad.clone(), places, living, events, health.clone()));

@@ -158,6 +158,7 @@ mod tests {
             verdict: Verdict::Serve,
             robot: false,
             fork: None,
+            ended_attempt: None,
             cause_of: None,
             ended_at: None,
         };

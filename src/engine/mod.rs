@@ -136,7 +136,7 @@ impl Engine {
             asking: Asking { queries: queries.clone(), health: health.clone() },
             tasks: JoinSet::new(),
         };
-        helpers.start(&setup, children::places(&setup, &state));
+        helpers.start(&setup, children::places(&setup, &state), health.clone(), false);
         let fold_loop = fold_loop::FoldLoop {
             state,
             store,

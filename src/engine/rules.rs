@@ -1,16 +1,29 @@
 //! Turns the config's pools into the ledger's: the one place where the two meet.
 
-use crate::config::{self, Settings};
+use crate::config::{self, ForgeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
-use crate::ledger::pool::Delivery;
+use crate::ledger::pool::{Delivery, Forge};
 use crate::ledger::{Pool, PoolName, Rules, ScopeKind};
 
 pub fn rules(settings: &Settings) -> Rules {
     Rules {
+        forge: forge(&settings.github),
         name_prefix: settings.runners.name_prefix.clone(),
         max: settings.runners.max,
         robots: settings.runners.robots.clone(),
         pools: settings.pools.iter().map(pool).collect(),
+    }
+}
+
+fn forge(github: &config::GitHub) -> Forge {
+    match github.kind {
+        ForgeKind::GitHub => Forge::default(),
+        ForgeKind::Gitea => Forge {
+            name: github.kind.name(),
+            runner_url: Some(github.root().to_owned()),
+            ends_are_final: false,
+            ends_are_not_told: true,
+        },
     }
 }
 

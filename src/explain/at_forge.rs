@@ -45,7 +45,7 @@ pub async fn never_seen(
         let found = forge.repository(repository).await;
         let found = found.map_err(|error| away(&error.to_string()))?;
         let hooks = match settings.webhook.enabled {
-            true => forge.why_unheard(&found).await,
+            true => forge.why_unheard(&found, &settings.webhook.path).await,
             false => {
                 "the webhook door is off ([webhook] enabled), so only sweeps find jobs".to_owned()
             }

@@ -72,8 +72,8 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
                 Judgement::Refused(why) => Some(why),
                 Judgement::AskFork => {
                     foreseen.notes.push(format!(
-                        "GitHub is asked whether the run's head is a fork; pool {} refuses one",
-                        pool.name
+                        "{} is asked whether the run's head is a fork; pool {} refuses one",
+                        rules.forge.name, pool.name
                     ));
                     None
                 }
@@ -91,7 +91,7 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
                 "the door would accept it; {}",
                 match found {
                     Ok(pool) if refused.is_none() =>
-                        follows(report, pool, &name, foreseen.notes.is_empty()),
+                        follows(report, pool, &name, rules.forge.name, foreseen.notes.is_empty()),
                     _ => format!("{name} names a runner of ours, whose story goes on"),
                 }
             );
@@ -106,14 +106,14 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
     foreseen
 }
 
-fn follows(report: &JobReport, pool: &Pool, name: &str, at_once: bool) -> String {
+fn follows(report: &JobReport, pool: &Pool, name: &str, forge: &str, at_once: bool) -> String {
     match report.status {
         JobStatus::Queued if at_once => format!(
             "pool {} would hire a runner for {name} as soon as there is room (Nomad job {})",
             pool.name, pool.nomad_job
         ),
         JobStatus::Queued => format!(
-            "pool {} would hire a runner for {name} (Nomad job {}) once GitHub says that the run's head is no fork",
+            "pool {} would hire a runner for {name} (Nomad job {}) once {forge} says that the run's head is no fork",
             pool.name, pool.nomad_job
         ),
         JobStatus::Waiting => format!(

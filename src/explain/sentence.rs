@@ -4,16 +4,17 @@ use super::at_nomad::Look;
 use super::story::Known;
 use crate::ledger::{Job, JobStatus, Runner, RunnerState, Verdict};
 
-pub fn of(known: &Known) -> String {
+/// `forge` is what people call it.
+pub fn of(known: &Known, forge: &str) -> String {
     let job = &known.job;
     let subject = subject(job);
     match job.report.status {
         JobStatus::Completed => format!("{subject} is done: {}", done(job)),
         JobStatus::InProgress => format!("{subject} is running{}", on(known)),
         JobStatus::Waiting => format!(
-            "{subject} waits at GitHub for an approval or a timer of its environment; a runner is hired when that is given"
+            "{subject} waits at {forge} for an approval or a timer of its environment; a runner is hired when that is given"
         ),
-        JobStatus::Queued => queued(known, &subject),
+        JobStatus::Queued => queued(known, forge, &subject),
     }
 }
 
@@ -50,7 +51,7 @@ fn on(known: &Known) -> String {
     }
 }
 
-fn queued(known: &Known, subject: &str) -> String {
+fn queued(known: &Known, forge: &str, subject: &str) -> String {
     let id = known.job.id();
     match &known.job.verdict {
         Verdict::Refused(why) => return format!("{subject} gets no runner: {why}"),
@@ -65,7 +66,7 @@ fn queued(known: &Known, subject: &str) -> String {
     let coming = known.runners.iter().filter(|(it, _)| it.is_supply() && it.cause == Some(id));
     match coming.max_by_key(|(runner, _)| runner.advance()) {
         Some((runner, look)) if runner.state != RunnerState::Wanted => {
-            format!("{subject} waits for its runner: {}", on_the_way(runner, look.as_ref()))
+            format!("{subject} waits for its runner: {}", on_the_way(runner, forge, look.as_ref()))
         }
         _ => match &known.waits {
             Some(why) => format!("{subject} waits: {why}"),
@@ -74,7 +75,7 @@ fn queued(known: &Known, subject: &str) -> String {
     }
 }
 
-fn on_the_way(runner: &Runner, look: Option<&Look>) -> String {
+fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
     let name = &runner.name;
     match &runner.state {
         RunnerState::Dispatching(_) => match &runner.reason {
@@ -82,7 +83,7 @@ fn on_the_way(runner: &Runner, look: Option<&Look>) -> String {
             None => format!("{name} is being dispatched to Nomad"),
         },
         RunnerState::Registered => {
-            format!("{name} is registered and ready, and GitHub is to give it a job")
+            format!("{name} is registered and ready, and {forge} is to give it a job")
         }
         _ => match look {
             Some(Look::Unplaced { why: Some(why) }) => {

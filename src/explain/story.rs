@@ -26,25 +26,25 @@ pub fn tell(known: &Known, rules: &Rules) -> JobStory {
         status: job.report.status.as_str().to_owned(),
         known: true,
         pool: job.pool.as_ref().map(|pool| pool.0.clone()),
-        sentence: sentence::of(known),
+        sentence: sentence::of(known, rules.forge.name),
         timeline: timeline(known, rules),
         now: if job.ended_at.is_some() { Vec::new() } else { now(known) },
     }
 }
 
 fn timeline(known: &Known, rules: &Rules) -> Vec<Line> {
-    let job = &known.job;
+    let (job, forge) = (&known.job, rules.forge.name);
     let mut lines: Vec<(Time, Line)> = Vec::new();
     let mut add = |at: Time, warn: bool, what: String, runner: Option<&str>| {
         let runner = runner.map(str::to_owned);
         lines.push((at, Line { at: at.to_string(), what, runner, warn }));
     };
     if let Some(at) = job.report.created_at {
-        add(at, false, "created at GitHub".to_owned(), None);
+        add(at, false, format!("created at {forge}"), None);
     }
     let received = match &job.delivery {
         Some(delivery) => format!("received by webhook (delivery {delivery})"),
-        None => "found by asking GitHub; no webhook had told of it".to_owned(),
+        None => format!("found by asking {forge}; no webhook had told of it"),
     };
     add(job.received_at, false, received, None);
     add(job.received_at, false, matched(job, rules), None);
@@ -167,6 +167,7 @@ mod tests {
             verdict: Verdict::Serve,
             robot: false,
             fork: None,
+            ended_attempt: None,
             cause_of: Some(RunnerName::from("roustabout-x64-1")),
             ended_at: None,
         }
@@ -229,6 +230,7 @@ mod tests {
 
     fn rules() -> Rules {
         Rules {
+            forge: crate::ledger::pool::Forge::default(),
             name_prefix: "roustabout".to_owned(),
             max: 20,
             robots: Vec::new(),

@@ -3,9 +3,10 @@
 //! no wire type comes out.
 //!
 //! A `Forge` is one credential at one forge, `Forges` are all of them and know whose is whose.
-//! Read `github` next. Health, backoff and what follows from an answer are the caller's.
+//! Read `github` and `gitea` next. Health, backoff and what follows from an answer are the caller's.
 
 mod error;
+mod gitea;
 mod github;
 mod words;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 pub use self::error::{Error, Kind};
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
-use crate::config::{Credential, Settings};
+use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::Token;
 use crate::ledger::effect::Target;
 use crate::ledger::event::Deletion;
@@ -26,6 +27,8 @@ use crate::ledger::{JobId, JobReport, Repository, RepositoryId, RunId, RunnerNam
 pub enum BuildError {
     #[error(transparent)]
     GitHub(#[from] crate::github::BuildError),
+    #[error(transparent)]
+    Gitea(#[from] crate::gitea::BuildError),
 }
 
 /// All credentials, and who is whose. Clones share connections.
@@ -50,7 +53,7 @@ impl Forges {
 
     /// What people call the forge; all credentials are at one.
     pub fn name(&self) -> &'static str {
-        "GitHub"
+        self.settings.github.kind.name()
     }
 
     /// All of them in the file's order, each with the owners it is for.
@@ -86,35 +89,51 @@ pub fn owner_of(name: &str) -> &str {
 #[derive(Clone)]
 pub enum Forge {
     GitHub(github::GitHub),
+    Gitea(gitea::Gitea),
 }
 
 /// What was seen of one repository the last time, so that asking again costs less.
 #[derive(Default)]
-pub struct LookMemory(github::LookMemory);
+pub struct LookMemory {
+    github: github::LookMemory,
+    gitea: gitea::LookMemory,
+}
 
-/// The same of one listing.
-pub struct ListMemory<T>(github::ListMemory<T>);
+/// What the looks of one sweep share.
+#[derive(Default)]
+pub struct Round(gitea::Round);
+
+/// What one listing showed the last time.
+pub struct ListMemory<T> {
+    github: github::ListMemory<T>,
+    gitea: gitea::ListMemory,
+}
 
 impl<T> Default for ListMemory<T> {
     fn default() -> Self {
-        Self(github::ListMemory::default())
+        Self { github: github::ListMemory::default(), gitea: gitea::ListMemory::default() }
     }
 }
 
-/// The same of one organization's log of deliveries.
+/// What one organization's logs of deliveries showed the last time.
 #[derive(Default)]
 pub struct LogMemory(github::LogMemory);
 
 impl Forge {
     fn new(settings: &Settings, credential: &Credential) -> Result<Self, BuildError> {
         let api_url = settings.github.api_url.clone();
-        Ok(Forge::GitHub(github::GitHub::new(api_url, credential.token.clone())?))
+        let token = &credential.token;
+        Ok(match settings.github.kind {
+            ForgeKind::GitHub => Forge::GitHub(github::GitHub::new(api_url, token.clone())?),
+            ForgeKind::Gitea => Forge::Gitea(gitea::Gitea::new(api_url, token)?),
+        })
     }
 
     /// What people call it.
     pub fn name(&self) -> &'static str {
         match self {
-            Forge::GitHub(_) => "GitHub",
+            Forge::GitHub(_) => ForgeKind::GitHub.name(),
+            Forge::Gitea(_) => ForgeKind::Gitea.name(),
         }
     }
 
@@ -122,6 +141,7 @@ impl Forge {
     pub async fn probe(&self) -> Result<(), Error> {
         match self {
             Forge::GitHub(forge) => forge.probe().await,
+            Forge::Gitea(forge) => forge.probe().await,
         }
     }
 
@@ -129,6 +149,7 @@ impl Forge {
     pub async fn mint(&self, target: &Target, life: Duration) -> Result<Token, Error> {
         match self {
             Forge::GitHub(forge) => forge.mint(target, life).await,
+            Forge::Gitea(forge) => forge.mint(target, life).await,
         }
     }
 
@@ -141,6 +162,7 @@ impl Forge {
     ) -> Result<bool, Error> {
         match self {
             Forge::GitHub(forge) => forge.is_fork(repository, full_name, run).await,
+            Forge::Gitea(forge) => forge.is_fork(repository, full_name, run).await,
         }
     }
 
@@ -148,6 +170,7 @@ impl Forge {
     pub async fn job(&self, full_name: &str, job: JobId) -> Result<Option<JobReport>, Error> {
         match self {
             Forge::GitHub(forge) => forge.job(full_name, job).await,
+            Forge::Gitea(forge) => forge.job(full_name, job).await,
         }
     }
 
@@ -155,6 +178,7 @@ impl Forge {
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
         match self {
             Forge::GitHub(forge) => forge.jobs_of_run(full_name, run).await,
+            Forge::Gitea(forge) => forge.jobs_of_run(full_name, run).await,
         }
     }
 
@@ -166,6 +190,7 @@ impl Forge {
     ) -> Result<Option<JobReport>, Error> {
         match self {
             Forge::GitHub(forge) => forge.running_job(full_name, name).await,
+            Forge::Gitea(forge) => forge.running_job(full_name, name).await,
         }
     }
 
@@ -177,6 +202,7 @@ impl Forge {
     ) -> Result<Option<Registered>, Error> {
         match self {
             Forge::GitHub(forge) => forge.runner(target, name).await,
+            Forge::Gitea(forge) => forge.runner(target, name).await,
         }
     }
 
@@ -187,7 +213,8 @@ impl Forge {
         memory: &mut ListMemory<Registered>,
     ) -> Result<Vec<Registered>, Error> {
         match self {
-            Forge::GitHub(forge) => forge.runners(target, &mut memory.0).await,
+            Forge::GitHub(forge) => forge.runners(target, &mut memory.github).await,
+            Forge::Gitea(forge) => forge.runners(target, &mut memory.gitea).await,
         }
     }
 
@@ -195,12 +222,14 @@ impl Forge {
     pub async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, Error> {
         match self {
             Forge::GitHub(forge) => forge.delete_runner(target, id).await,
+            Forge::Gitea(forge) => forge.delete_runner(target, id).await,
         }
     }
 
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         match self {
             Forge::GitHub(forge) => forge.repository(full_name).await,
+            Forge::Gitea(forge) => forge.repository(full_name).await,
         }
     }
 
@@ -210,14 +239,21 @@ impl Forge {
         memory: &mut ListMemory<Listed>,
     ) -> Result<Vec<Listed>, Error> {
         match self {
-            Forge::GitHub(forge) => forge.repositories(&mut memory.0).await,
+            Forge::GitHub(forge) => forge.repositories(&mut memory.github).await,
+            Forge::Gitea(forge) => forge.repositories().await,
         }
     }
 
     /// The repository and all jobs of its unfinished runs.
-    pub async fn look(&self, full_name: &str, memory: &mut LookMemory) -> Result<Look, Error> {
+    pub async fn look(
+        &self,
+        full_name: &str,
+        memory: &mut LookMemory,
+        round: &Round,
+    ) -> Result<Look, Error> {
         match self {
-            Forge::GitHub(forge) => forge.look(full_name, &mut memory.0).await,
+            Forge::GitHub(forge) => forge.look(full_name, &mut memory.github).await,
+            Forge::Gitea(forge) => forge.look(full_name, &mut memory.gitea, &round.0).await,
         }
     }
 
@@ -231,6 +267,7 @@ impl Forge {
     ) -> Result<Vec<Log>, Error> {
         match self {
             Forge::GitHub(forge) => forge.logs(organization, path, &mut memory.0).await,
+            Forge::Gitea(_) => Ok(Vec::new()),
         }
     }
 
@@ -245,6 +282,7 @@ impl Forge {
     ) -> Result<Option<Missed>, Error> {
         match self {
             Forge::GitHub(forge) => forge.missed(organization, log, after, &memory.0).await,
+            Forge::Gitea(_) => Ok(None),
         }
     }
 
@@ -252,13 +290,15 @@ impl Forge {
     pub async fn told(&self, full_name: &str, which: Which) -> Result<Vec<Told>, Error> {
         match self {
             Forge::GitHub(forge) => forge.told(full_name, which).await,
+            Forge::Gitea(forge) => forge.told(full_name, which).await,
         }
     }
 
-    /// Why a webhook of this repository's jobs may not have reached us, in words.
-    pub async fn why_unheard(&self, repository: &Repository) -> String {
+    /// Why a webhook of this repository's jobs may not have reached our door at `path`, in words.
+    pub async fn why_unheard(&self, repository: &Repository, path: &str) -> String {
         match self {
             Forge::GitHub(forge) => forge.why_unheard(repository).await,
+            Forge::Gitea(forge) => forge.why_unheard(repository, path).await,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What a forge tells that the ledger has no word for, because only sweeps and people ask.
 
-use crate::ledger::{JobId, JobReport, Repository, RunId};
+use crate::ledger::{JobId, JobReport, Repository, RunId, Time};
 
 /// A repository with all jobs of its unfinished runs.
 #[derive(Debug, Clone)]
 pub struct Look {
     pub repository: Repository,
     pub reports: Vec<JobReport>,
+    /// It was so then, or later.
+    pub began: Time,
 }
 
 /// A repository that a credential sees.

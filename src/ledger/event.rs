@@ -35,6 +35,11 @@ pub enum Event {
         job: JobId,
         answer: Answer<Option<JobReport>>,
     },
+    /// A listing tells of a job as if it were open, and the store has its end: `past`.
+    SeenAgain {
+        past: Box<Job>,
+        report: Box<JobReport>,
+    },
     /// A credential for the scope is in memory until `ends`.
     CredentialMinted {
         scope: ScopeKey,

@@ -78,10 +78,10 @@ impl Verdict {
         match self {
             Verdict::Serve => None,
             Verdict::AskingFork(None) => {
-                Some("waiting for GitHub to say whether the run's head is a fork".to_owned())
+                Some("waiting to be told whether the run's head is a fork".to_owned())
             }
             Verdict::AskingFork(Some(failure)) => Some(format!(
-                "GitHub could not say whether the run's head is a fork, and is asked again: {failure}"
+                "whether the run's head is a fork could not be told, and is asked again: {failure}"
             )),
             Verdict::Refused(why) | Verdict::Unserved(why) => Some(why.clone()),
         }
@@ -104,6 +104,10 @@ pub struct Job {
     pub robot: bool,
     /// Whether its run's head is a fork, once GitHub has said so.
     pub fork: Option<bool>,
+    /// The attempt that ended before a rerun queued the job again under its id, as some forges
+    /// do. News of that attempt, or of an earlier one, is late.
+    #[serde(default)]
+    pub ended_attempt: Option<u64>,
     /// The runner whose dispatch named this job as its cause; at most one that is alive.
     pub cause_of: Option<RunnerName>,
     pub ended_at: Option<Time>,

@@ -69,9 +69,31 @@ impl Pool {
     }
 }
 
+/// What differs between forges, as far as the ledger acts on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forge {
+    /// What people call it.
+    pub name: &'static str,
+    /// Where every runner registers; `None`: at the page of its scope.
+    pub runner_url: Option<String>,
+    /// A job's end is its last word. Else a rerun queues it again under its own id.
+    pub ends_are_final: bool,
+    /// A job's end, be it by a button, takes away its runner's registration, so that a runner at
+    /// work is not told of it and goes on to the end of its steps.
+    pub ends_are_not_told: bool,
+}
+
+impl Default for Forge {
+    /// GitHub.
+    fn default() -> Self {
+        Self { name: "GitHub", runner_url: None, ends_are_final: true, ends_are_not_told: false }
+    }
+}
+
 /// What the operator decided, as far as the ledger is concerned.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    pub forge: Forge,
     pub name_prefix: String,
     /// Over all pools.
     pub max: u32,

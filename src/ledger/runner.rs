@@ -76,6 +76,9 @@ pub struct Runner {
     pub scope_name: String,
     pub state: RunnerState,
     pub took: Option<Took>,
+    /// When its job was first said to have ended.
+    #[serde(default)]
+    pub done_at: Option<Time>,
     /// Let go as soon as the outcome of its dispatch is known.
     pub unwanted: bool,
     /// Let go for good: its time is over, or something has been done to it. Never supply again.
@@ -129,6 +132,7 @@ impl Runner {
             scope_name,
             state: RunnerState::Wanted,
             took: None,
+            done_at: None,
             unwanted: false,
             spent: false,
             told_old: false,

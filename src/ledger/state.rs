@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
 use super::{
-    Class, ClassKey, Job, JobId, Pool, PoolName, Repository, RepositoryId, Rules, RunId, Runner,
-    RunnerName, ScopeKey, ScopeKind, Time, Verdict,
+    Class, ClassKey, Job, JobId, JobReport, Pool, PoolName, Repository, RepositoryId, Rules, RunId,
+    Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
 };
 
 /// How many jobs that ended just now are kept in memory: until their rows can be read back
@@ -40,6 +40,9 @@ pub struct State {
     pub swept: Swept,
     pub nomad: NomadState,
     pub forks: BTreeMap<RunId, ForkAnswer>,
+    /// Jobs that have ended and were then told of as if they were open, with what was told: the
+    /// forge is being asked whether it was late news, or a rerun under the same id.
+    pub reruns: BTreeMap<JobId, (Job, JobReport)>,
     /// The class in whose demand a job stands.
     pub enlisted: BTreeMap<JobId, ClassKey>,
     pub by_repository: BTreeMap<RepositoryId, BTreeSet<JobId>>,
@@ -145,6 +148,7 @@ impl State {
             swept: Swept::default(),
             nomad: NomadState::Unlisted { reason: None },
             forks: BTreeMap::new(),
+            reruns: BTreeMap::new(),
             enlisted: BTreeMap::new(),
             by_repository: BTreeMap::new(),
             by_run: BTreeMap::new(),

@@ -49,7 +49,10 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
     }
     match &state.classes[key].hold {
         Some(Hold::Asking { .. }) => {
-            return "a runner ended without a job that we know of; GitHub is asked before another is hired".to_owned();
+            return format!(
+                "a runner ended without a job that we know of; {} is asked before another is hired",
+                state.rules.forge.name
+            );
         }
         Some(Hold::Until(at)) if *at > now => {
             return format!(

@@ -55,6 +55,9 @@ pub struct Connection {
     pub region: Option<String>,
     /// ACL token or workload identity, sent as `X-Nomad-Token`.
     pub token: Option<SecretString>,
+    /// Where the token stands, if it stands in a file: read again whenever it has changed, for a
+    /// workload identity is renewed there.
+    pub token_file: Option<PathBuf>,
     /// PEM, one or several certificates. When given, only these are trusted, as Nomad's own
     /// client has it; else the system's and the bundled Mozilla roots.
     pub ca_cert_pem: Option<Vec<u8>>,
@@ -73,6 +76,7 @@ impl fmt::Debug for Connection {
             .field("namespace", &self.namespace)
             .field("region", &self.region)
             .field("token", &self.token.is_some())
+            .field("token_file", &self.token_file)
             .field("client_identity_pem", &self.client_identity_pem.is_some())
             .field("tls_server_name", &self.tls_server_name)
             .field("tls_skip_verify", &self.tls_skip_verify)
@@ -154,6 +158,8 @@ pub(super) fn build(connection: &Connection) -> Result<Built, BuildError> {
                 // reqwest verifies the URL's host. So the URL carries the certificate's name, and
                 // that name, whatever it is, resolves to the real host.
                 base.set_host(Some(name)).map_err(|_| BuildError::ServerName(name.clone()))?;
+                // An IP address would be connected to, not resolved.
+                base.domain().ok_or_else(|| BuildError::ServerName(name.clone()))?;
                 host = HeaderValue::from_str(&format!("{real}:{port}")).ok();
                 let target = real.trim_start_matches('[').trim_end_matches(']').to_owned();
                 builder = builder.dns_resolver(Pinned { host: target, port }).no_proxy();
@@ -229,5 +235,7 @@ mod tests {
         let built = build(&named).unwrap();
         assert_eq!(built.base.as_str(), "https://server.global.nomad:4646/nomad");
         assert_eq!(built.host.unwrap(), "10.0.0.1:4646");
+        named.tls_server_name = Some("10.0.0.2".to_owned());
+        assert!(matches!(build(&named), Err(BuildError::ServerName(_))));
     }
 }

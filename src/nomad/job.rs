@@ -51,6 +51,19 @@ pub struct Parameterized {
     pub meta_optional: Vec<String>,
 }
 
+/// A task group, as far as it decides what becomes of a dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// How many allocations it has.
+    pub count: u64,
+    /// Another allocation takes the place of one that failed.
+    pub reschedules: bool,
+    /// A main task that failed is started again in its allocation.
+    pub restarts: bool,
+    /// One of its tasks gets the dispatch's payload, as a file.
+    pub takes_payload: bool,
+}
+
 /// A job, as far as a dispatcher cares.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -68,6 +81,7 @@ pub struct Job {
     /// Of a child: when it was dispatched, or stopped since.
     pub submit_time: Timestamp,
     pub parameterized: Option<Parameterized>,
+    pub groups: Vec<Group>,
     /// Of a child: the token that its dispatch gave.
     pub dispatch_idempotency_token: Option<String>,
     /// Values are hidden, for some dispatch a credential by meta.
@@ -95,6 +109,8 @@ struct WireJob {
     submit_time: i64,
     parameterized_job: Option<WireParameterized>,
     #[serde(default, deserialize_with = "wire::or_default")]
+    task_groups: Vec<WireGroup>,
+    #[serde(default, deserialize_with = "wire::or_default")]
     dispatched: bool,
     #[serde(default, deserialize_with = "wire::or_default")]
     dispatch_idempotency_token: String,
@@ -111,6 +127,55 @@ struct WireParameterized {
     meta_required: Vec<String>,
     #[serde(default, deserialize_with = "wire::or_default")]
     meta_optional: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireGroup {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    count: u64,
+    reschedule_policy: Option<WireAttempts>,
+    restart_policy: Option<WireAttempts>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    tasks: Vec<WireTask>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireAttempts {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    attempts: u64,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    unlimited: bool,
+}
+
+impl WireAttempts {
+    fn any(policy: Option<Self>) -> bool {
+        policy.is_some_and(|policy| policy.unlimited || policy.attempts > 0)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireTask {
+    /// Only that it is there matters.
+    dispatch_payload: Option<serde::de::IgnoredAny>,
+    /// Of prestart, poststart and poststop tasks.
+    lifecycle: Option<serde::de::IgnoredAny>,
+    restart_policy: Option<WireAttempts>,
+}
+
+impl From<WireGroup> for Group {
+    fn from(wire: WireGroup) -> Group {
+        let mut main = wire.tasks.iter().filter(|task| task.lifecycle.is_none());
+        Group {
+            count: wire.count,
+            reschedules: WireAttempts::any(wire.reschedule_policy),
+            restarts: main
+                .any(|task| WireAttempts::any(task.restart_policy.or(wire.restart_policy))),
+            takes_payload: wire.tasks.iter().any(|task| task.dispatch_payload.is_some()),
+        }
+    }
 }
 
 impl From<WireJob> for Job {
@@ -137,6 +202,7 @@ impl From<WireJob> for Job {
                 meta_required: p.meta_required,
                 meta_optional: p.meta_optional,
             }),
+            groups: wire.task_groups.into_iter().map(Group::from).collect(),
             dispatch_idempotency_token: wire::some(wire.dispatch_idempotency_token),
             meta: meta.map(|(key, value)| (key, value.into())).collect(),
         }
@@ -199,7 +265,15 @@ mod tests {
             .respond_with(ResponseTemplate::new(200).set_body_json(json!({
                 "ID": "gha", "ParentID": "", "Type": "batch", "Status": "strange", "Meta": null,
                 "ParameterizedJob": {"Payload": "required", "MetaRequired": ["k"],
-                                     "MetaOptional": null}
+                                     "MetaOptional": null},
+                "TaskGroups": [
+                    {"Count": 2, "ReschedulePolicy": {"Attempts": 0, "Unlimited": true},
+                     "RestartPolicy": {"Attempts": 0}, "Tasks": [
+                        {"DispatchPayload": {"File": "token"}, "Lifecycle": {"Hook": "prestart"},
+                         "RestartPolicy": {"Attempts": 3}},
+                        {"DispatchPayload": null, "Lifecycle": null, "RestartPolicy": null}]},
+                    {"Count": 1, "ReschedulePolicy": null, "RestartPolicy": {"Attempts": 3},
+                     "Tasks": [{}]}]
             })))
             .mount(&server)
             .await;
@@ -209,6 +283,13 @@ mod tests {
         let rules = job.parameterized.unwrap();
         assert_eq!(rules.payload, PayloadRule::Required);
         assert_eq!(rules.meta_required, ["k"]);
+        let group = |count, reschedules, restarts, takes_payload| Group {
+            count,
+            reschedules,
+            restarts,
+            takes_payload,
+        };
+        assert_eq!(job.groups, [group(2, true, false, true), group(1, false, true, false)]);
         assert_eq!(job.dispatch_idempotency_token, None);
     }
 

@@ -19,6 +19,7 @@ mod refusal;
 mod register;
 mod statuses;
 mod stop;
+mod token;
 mod transport;
 mod wire;
 
@@ -30,7 +31,7 @@ pub use dispatch::{DispatchError, DispatchRequest, Dispatched, PAYLOAD_LIMIT};
 pub use error::Error;
 pub use evaluation::{Evaluation, PlacementFailure};
 pub use events::{EventStream, StreamEvent};
-pub use job::{Job, JobStatus, Parameterized, PayloadRule};
+pub use job::{Group, Job, JobStatus, Parameterized, PayloadRule};
 pub use refusal::Refusal;
 pub use statuses::{AllocStub, ChildStatus, Statuses};
 pub use transport::Client;

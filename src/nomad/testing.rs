@@ -17,6 +17,7 @@ pub fn connection(address: &str) -> Connection {
         namespace: "default".to_owned(),
         region: None,
         token: None::<SecretString>,
+        token_file: None,
         ca_cert_pem: None,
         client_identity_pem: None,
         tls_server_name: None,

@@ -5,7 +5,7 @@
 //! `job` next.
 
 use std::error::Error as _;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{self, BuildError, Built, Connection, Place};
 use super::error::Error;
+use super::token::Token;
 
 /// Time for an ordinary call, connecting and reading included.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ pub struct Client {
 struct Inner {
     built: Built,
     place: Place,
-    token: RwLock<Option<SecretString>>,
+    token: Token,
 }
 
 impl std::fmt::Debug for Client {
@@ -118,13 +119,13 @@ impl Client {
     pub fn new(connection: Connection) -> Result<Client, BuildError> {
         let built = connection::build(&connection)?;
         let place = Place { namespace: connection.namespace, region: connection.region };
-        let token = RwLock::new(connection.token);
+        let token = Token::new(connection.token, connection.token_file);
         Ok(Client { inner: Arc::new(Inner { built, place, token }) })
     }
 
-    /// The token of all later calls, of all clones.
+    /// The token of all later calls, of all clones, until a token file changes.
     pub fn set_token(&self, token: Option<SecretString>) {
-        *self.inner.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        self.inner.token.set(token);
     }
 
     /// The connection's own namespace and region.
@@ -223,8 +224,7 @@ impl Client {
         if let Some(host) = &self.inner.built.host {
             request = request.header(HOST, host);
         }
-        let token = self.inner.token.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = token.as_ref().filter(|t| !t.expose_secret().is_empty()) {
+        if let Some(token) = self.inner.token.current().filter(|t| !t.expose_secret().is_empty()) {
             let mut value = HeaderValue::from_str(token.expose_secret())
                 .map_err(|_| "the token holds characters that no header can carry".to_owned())?;
             value.set_sensitive(true);

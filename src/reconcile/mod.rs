@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 use self::children::Listed;
 use crate::config::Settings;
 use crate::engine::Asking;
-use crate::forge::Forges;
+use crate::forge::{Forges, Round};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
 use crate::store::Store;
@@ -44,8 +44,8 @@ pub struct Reconciler {
     pub hand: webhook::Hand,
     pub events: mpsc::UnboundedSender<Event>,
     pub asking: Asking,
-    /// Another did the same until just now: hiring has begun already.
-    pub after_reload: bool,
+    /// Another has listed the children since the start: hiring has begun already.
+    pub listed: bool,
 }
 
 impl Reconciler {
@@ -66,8 +66,8 @@ impl Reconciler {
         let mut next_full = Instant::now();
         let mut first = true;
         // Before the sweep, so that nobody is hired for a job whose runner is there already.
-        while matches!(self.list_children(!self.after_reload).await, Listed::No | Listed::Unplaced)
-            && !self.after_reload
+        while matches!(self.list_children(!self.listed).await, Listed::No | Listed::Unplaced)
+            && !self.listed
         {
             tokio::time::sleep(LIST_AGAIN).await;
         }
@@ -120,6 +120,7 @@ impl Reconciler {
     ) -> bool {
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by_key(|name| name.to_lowercase());
+        let round = Arc::new(Round::default());
         let mut whole = true;
         let mut tasks: JoinSet<(String, sweep::Memory, Result<Observation, String>)> =
             JoinSet::new();
@@ -130,7 +131,7 @@ impl Reconciler {
             {
                 let memory = memories.remove(&name).unwrap_or_default();
                 let forges = self.forges.clone();
-                tasks.spawn(async move { sweep::look(forges, name, memory).await });
+                tasks.spawn(sweep::look(forges, name, memory, round.clone()));
             }
             let Some(done) = tasks.join_next().await else { return whole };
             // A look that panicked has no result; the next sweep looks again.

@@ -1,8 +1,10 @@
 //! Looks at one repository, and says what was seen of it or that it is refused.
 
-use crate::forge::{Error, Forges, Look, LookMemory};
+use std::sync::Arc;
+
+use crate::forge::{Error, Forges, Look, LookMemory, Round};
+use crate::ledger::RepositoryId;
 use crate::ledger::observation::Observation;
-use crate::ledger::{RepositoryId, Time};
 
 /// What was seen of a repository the last time.
 #[derive(Default)]
@@ -16,12 +18,12 @@ pub async fn look(
     forges: Forges,
     name: String,
     mut memory: Memory,
+    round: Arc<Round>,
 ) -> (String, Memory, Result<Observation, String>) {
-    let began = Time::from(jiff::Timestamp::now());
     let result = match forges.of_repository(&name) {
         Err(error) => Ok(refused(&memory, &name, &error)),
-        Ok(forge) => match forge.look(&name, &mut memory.look).await {
-            Ok(Look { repository, reports }) => {
+        Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
+            Ok(Look { repository, reports, began }) => {
                 memory.repository = Some(repository.id);
                 Ok(Observation::Swept { repository: Box::new(repository), reports, began })
             }

@@ -55,6 +55,20 @@ pub struct JobMessage {
     pub duration_ms: i64,
     /// What the job's steps will come to, in GitHub's word (`success`, `failure`, …).
     pub conclusion: String,
+    /// In their order. The first takes the whole duration.
+    pub steps: Vec<Step>,
+    /// `GITHUB_EVENT_NAME`.
+    pub event_name: String,
+    /// The content of `GITHUB_EVENT_PATH`.
+    pub event: serde_json::Value,
+}
+
+/// A step of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub name: String,
+    /// `if: always()`: it runs whatever became of those before it.
+    pub always: bool,
 }
 
 /// What a runner at work is told when it shows a sign of life.
@@ -76,6 +90,9 @@ pub struct Report {
     /// With `finished` only.
     #[serde(default)]
     pub conclusion: Option<String>,
+    /// With `finished` only: the steps that were begun, by name.
+    #[serde(default)]
+    pub steps: Vec<String>,
 }
 
 /// Body of `POST /_simulated/runners/ID/remove`: `config.sh remove --token`.

@@ -78,6 +78,7 @@ async fn what_ended_long_ago_is_forgotten_and_what_is_open_stays() {
             verdict: crate::ledger::Verdict::Serve,
             robot: false,
             fork: None,
+            ended_attempt: None,
             cause_of: None,
             ended_at,
         }))

@@ -92,6 +92,7 @@ async fn judge(
         Ok(read) => read,
         Err(answer) => return answer,
     };
+    // Gitea says everything three times, as Gogs, as GitHub, and as itself.
     let signature = headers.get("x-hub-signature-256").map(|value| value.as_bytes());
     if !door.secrets.signed(signature, &raw) {
         return Answer::Unsigned;

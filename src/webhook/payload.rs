@@ -1,7 +1,8 @@
 //! Reads a `workflow_job` payload: the few fields that the ledger needs, with everything that
-//! GitHub leaves out, sets to null or spells in a new way understood. Wire types stop here.
+//! GitHub and Gitea leave out, set to null or spell in a new way understood. Wire types stop here.
 //!
-//! Shapes: `@octokit/openapi-webhooks`, schemas `webhook-workflow-job-*`.
+//! Shapes: `@octokit/openapi-webhooks`, schemas `webhook-workflow-job-*`; Gitea's, which look the
+//! same and say less, as Gitea 1.26.1 sends them.
 
 use serde::Deserialize;
 
@@ -24,6 +25,8 @@ struct WorkflowJobEvent {
     workflow_job: WireJob,
     repository: WireRepository,
     sender: Option<WireAccount>,
+    /// There where the repository is an organization's.
+    organization: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +54,8 @@ struct WireRepository {
     private: Option<bool>,
     visibility: Option<String>,
     allow_forking: Option<bool>,
+    /// Gitea's: its owner is hidden from strangers. GitHub never says it.
+    internal: Option<bool>,
     forks_count: Option<u64>,
     owner: Option<WireAccount>,
 }
@@ -77,7 +82,8 @@ pub fn read_workflow_job(json: &[u8]) -> Result<WorkflowJob, NotAnEvent> {
     let actor = event.sender.and_then(|sender| sender.login);
     let report = status(&event.action, event.workflow_job.status.as_deref())
         .map(|status| report(event.workflow_job, status, actor));
-    Ok(WorkflowJob { action: event.action, repository: repository(event.repository), report })
+    let repository = repository(event.repository, event.organization.is_some());
+    Ok(WorkflowJob { action: event.action, repository, report })
 }
 
 /// `queued` does not mean runnable: with an environment the action is `queued` and the
@@ -118,25 +124,29 @@ fn report(job: WireJob, status: JobStatus, actor: Option<String>) -> JobReport {
         created_at: job
             .created_at
             .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+            // Gitea writes 1970 for what it does not know.
+            .filter(|at| at.as_second() > 0)
             .map(Time::from),
     }
 }
 
-fn repository(wire: WireRepository) -> Repository {
+fn repository(wire: WireRepository, in_organization: bool) -> Repository {
+    let gitea = wire.internal.is_some();
     let public = match wire.visibility.as_deref() {
         Some(visibility) => visibility == "public",
         // Nobody says it is private: then it is not.
-        None => !wire.private.unwrap_or(false),
+        None => !wire.private.unwrap_or(false) && wire.internal != Some(true),
     };
     Repository {
         id: RepositoryId(wire.id),
         html_url: wire.html_url.unwrap_or_default(),
         full_name: wire.full_name,
         visibility: if public { Visibility::Public } else { Visibility::Private },
-        // What is not said may be: then GitHub is asked.
-        forkable: wire.forks_count != Some(0) && wire.allow_forking != Some(false),
-        owned_by_organization: wire.owner.and_then(|owner| owner.kind).as_deref()
-            == Some("Organization"),
+        // What is not said may be: then the forge is asked. At Gitea code can be pushed for review
+        // without a fork (AGit), so that their count says nothing.
+        forkable: gitea || (wire.forks_count != Some(0) && wire.allow_forking != Some(false)),
+        owned_by_organization: in_organization
+            || wire.owner.and_then(|owner| owner.kind).as_deref() == Some("Organization"),
     }
 }
 

@@ -153,32 +153,9 @@ async fn start_prism(port: u16, github: &str) -> Child {
     prism
 }
 
-/// In front of Prism: what is asked, and what is told.
+/// In front of Prism. Who asks may go before the answer comes; it is judged all the same.
 async fn before_prism(State(recorder): State<Arc<Recorder>>, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
-    parts.uri = recorder.by_name(&parts.uri);
-    let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
-    let (status, mut headers, body) = recorder.ask(&recorder.prism, parts, body).await;
-    let text = |name: &str| {
-        headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
-    };
-    let violations = match text("sl-violations") {
-        none if none.is_empty() => Vec::new(),
-        list => serde_json::from_str(&list).unwrap(),
-    };
-    recorder.seen.lock().unwrap().push(Exchange {
-        method,
-        path,
-        status: status.as_u16(),
-        etag: text(ETAG.as_str()),
-        content_type: text(CONTENT_TYPE.as_str()),
-        violations,
-        body: body.to_vec(),
-    });
-    if let Some(location) = headers.remove(HIDDEN_LOCATION) {
-        headers.insert(LOCATION, location);
-    }
-    told(status, headers, body)
+    tokio::spawn(recorder.judge(request)).await.unwrap()
 }
 
 /// Behind Prism: the simulated GitHub must be asked by the name that the client knows it by, or its
@@ -202,6 +179,34 @@ fn told(status: StatusCode, mut headers: HeaderMap, body: Bytes) -> Response {
 }
 
 impl Recorder {
+    /// Passes it on; keeps what was asked, and what is told.
+    async fn judge(self: Arc<Self>, request: Request) -> Response {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = self.by_name(&parts.uri);
+        let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
+        let (status, mut headers, body) = self.ask(&self.prism, parts, body).await;
+        let text = |name: &str| {
+            headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        let violations = match text("sl-violations") {
+            none if none.is_empty() => Vec::new(),
+            list => serde_json::from_str(&list).unwrap(),
+        };
+        self.seen.lock().unwrap().push(Exchange {
+            method,
+            path,
+            status: status.as_u16(),
+            etag: text(ETAG.as_str()),
+            content_type: text(CONTENT_TYPE.as_str()),
+            violations,
+            body: body.to_vec(),
+        });
+        if let Some(location) = headers.remove(HIDDEN_LOCATION) {
+            headers.insert(LOCATION, location);
+        }
+        told(status, headers, body)
+    }
+
     async fn ask(&self, whom: &str, parts: Parts, body: Body) -> (StatusCode, HeaderMap, Bytes) {
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let asked = self.http.request(parts.method, format!("{whom}{}", parts.uri));
@@ -254,9 +259,10 @@ impl Exchange {
             return self.body.is_empty();
         }
         let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let status = self.status.to_string();
         body["message"].is_string()
             && body["documentation_url"].is_string()
-            && (body["status"] == self.status.to_string() || self.status < 400)
+            && (body["status"] == status || self.status < 400)
             && self.content_type.starts_with("application/json")
     }
 }

@@ -80,6 +80,7 @@ impl World {
             weather,
             setting: Setting::default(),
             rules: Rules {
+                forge: roustabout::ledger::pool::Forge::default(),
                 name_prefix: "roustabout".to_owned(),
                 max: 0,
                 robots: Vec::new(),

@@ -14,6 +14,10 @@ use super::until;
 pub const ZOMBIE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What `scripts/get-gitea` built.
+pub fn folder() -> std::path::PathBuf {
+    parts().gitea().parent().unwrap().to_owned()
+}
+
 pub fn parts() -> Parts {
     let said = std::env::var_os("ROUSTABOUT_TEST_GITEA").map(std::path::PathBuf::from);
     find_parts(said.as_deref(), |name| std::env::var_os(name))

@@ -1,18 +1,22 @@
 //! What the end-to-end tests stand on: the built binary as a daemon (`daemon`), the whole
 //! world around it (`world`), webhooks as raw as they need be (`webhook`), a proxy that holds
 //! requests at the moments that matter (`proxy`), both together (`proxied`), parameterized jobs
-//! of the tests' own (`parents`), `check` and what it found (`checking`), a real Gitea
-//! (`gitea`) and the world around that (`gitea_world`). Each test starts its own and ends it.
+//! of the tests' own (`parents`), a root file system and a Docker engine (`root`), `check` and what
+//! it found (`checking`), the demo as a process (`demo`), a real Gitea (`gitea`) and the world
+//! around that (`gitea_world`). Each test starts
+//! its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
 pub mod checking;
 pub mod daemon;
+pub mod demo;
 pub mod gitea;
 pub mod gitea_world;
 pub mod parents;
 pub mod proxied;
 pub mod proxy;
+pub mod root;
 pub mod webhook;
 pub mod world;
 
@@ -40,4 +44,12 @@ pub fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// The text of the job-started hook in a jobspec, as Nomad's template gets it.
+pub fn hook_of(jobspec: &str) -> String {
+    let (_, rest) = jobspec.split_once("destination = \"local/job-started.sh\"").unwrap();
+    let (_, rest) = rest.split_once("<<-EOT\n").unwrap();
+    let (text, _) = rest.split_once("        EOT\n").unwrap();
+    text.lines().map(|line| format!("{}\n", line.get(10..).unwrap_or_default())).collect()
 }

@@ -14,12 +14,17 @@ pub struct Parent<'a> {
 
 impl Parent<'_> {
     pub async fn register(&self, nomad: &Client) {
-        let mut job = nowhere(self.id);
-        job["ParameterizedJob"] = json!({
-            "Payload": self.payload, "MetaRequired": self.required, "MetaOptional": self.optional,
-        });
+        let mut job = parameterized(self.id, self.payload, self.required);
+        job["ParameterizedJob"]["MetaOptional"] = json!(self.optional);
         nomad.register(nomad.place(), &job).await.unwrap();
     }
+}
+
+/// As [`Parent`], for those who register it themselves.
+pub fn parameterized(id: &str, payload: &str, required: &[&str]) -> Value {
+    let mut job = nowhere(id);
+    job["ParameterizedJob"] = json!({ "Payload": payload, "MetaRequired": required });
+    job
 }
 
 /// A batch job that is not parameterized.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use url::Url;
 
-use super::{AgentError, AgentOptions};
+use super::super::account::Account;
+use super::{AgentError, AgentOptions, Tls};
 
 /// Three ports on loopback.
 #[derive(Debug, Clone, Copy)]
@@ -35,10 +36,9 @@ impl Ports {
         Ok(ports)
     }
 
-    pub(super) fn address(self) -> Url {
-        let mut url = Url::parse("http://127.0.0.1/").expect("a constant that is a URL");
-        url.set_port(Some(self.http)).expect("an http URL takes a port");
-        url
+    pub(super) fn address(self, scheme: &str) -> Url {
+        let text = format!("{scheme}://127.0.0.1:{}/", self.http);
+        Url::parse(&text).expect("http or https and a port make a URL")
     }
 }
 
@@ -46,9 +46,13 @@ impl Ports {
 pub(super) fn write(
     folder: &Path,
     options: &AgentOptions,
+    account: &Account,
     ports: &Ports,
 ) -> Result<Vec<PathBuf>, AgentError> {
     let mut configs = vec![(folder.join("agent.json"), ours(folder, options, ports))];
+    if let Some(tls) = &options.tls {
+        configs.push((folder.join("tls.json"), with_tls(folder, tls, account)?));
+    }
     if let Some(extra) = &options.extra_config {
         configs.push((folder.join("extra.json"), extra.clone()));
     }
@@ -56,6 +60,23 @@ pub(super) fn write(
         fs::write(file, config.to_string()).map_err(AgentError::file("write", file))?;
     }
     Ok(configs.into_iter().map(|(file, _)| file).collect())
+}
+
+/// The files are copied: the agent may run as somebody who cannot read the key where it is.
+fn with_tls(folder: &Path, tls: &Tls, account: &Account) -> Result<serde_json::Value, AgentError> {
+    let copy = |from: &Path, name: &str| -> Result<PathBuf, AgentError> {
+        let to = folder.join(name);
+        fs::copy(from, &to).map_err(AgentError::file("copy", from))?;
+        account.give(&to)?;
+        Ok(to)
+    };
+    Ok(json!({ "tls": {
+        "http": true,
+        "ca_file": copy(&tls.ca_cert, "tls-ca.pem")?,
+        "cert_file": copy(&tls.cert, "tls-cert.pem")?,
+        "key_file": copy(&tls.key, "tls-key.pem")?,
+        "verify_https_client": tls.verify_clients,
+    } }))
 }
 
 fn ours(folder: &Path, options: &AgentOptions, ports: &Ports) -> serde_json::Value {

@@ -1,6 +1,7 @@
 //! When an agent can run tasks: it has a leader and a keyring, and its node runs `raw_exec`.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::random;
+use super::{AgentError, Tls, random};
 
 /// Asks one agent. Every answer but yes is what is still missing, in words.
 pub(super) struct Probe {
@@ -18,14 +19,23 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn new(address: Url) -> Self {
+    pub(super) fn new(address: Url, tls: Option<&Tls>) -> Result<Self, AgentError> {
         // The agent is on loopback: a proxy would not find it.
-        let http = Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(5))
-            .build()
-            .expect("a client without certificates and proxies of its own");
-        Self { address, http }
+        let mut builder = Client::builder().no_proxy().timeout(Duration::from_secs(5));
+        if let Some(tls) = tls {
+            let read = |path: &Path| fs::read(path).map_err(AgentError::file("read", path));
+            let identity = [read(&tls.cert)?, b"\n".to_vec(), read(&tls.key)?].concat();
+            let pem = |error: reqwest::Error| {
+                let source = io::Error::new(io::ErrorKind::InvalidData, error);
+                AgentError::file("use the certificate", &tls.cert)(source)
+            };
+            // Whom the certificate is for is the business of those who connect, not of the wait.
+            builder = builder
+                .identity(reqwest::Identity::from_pem(&identity).map_err(pem)?)
+                .tls_danger_accept_invalid_certs(true);
+        }
+        let http = builder.build().expect("a client whose certificates were read");
+        Ok(Self { address, http })
     }
 
     pub(super) async fn leader(&self) -> Result<(), String> {

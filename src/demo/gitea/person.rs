@@ -196,6 +196,23 @@ impl Person {
         Ok(pushed["commit"]["sha"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// Adds new files to `main` in one push. Of two pushes one after the other Gitea may take the
+    /// first for both of them, and start the second's workflows twice.
+    pub async fn push_new(
+        &self,
+        repository: &str,
+        files: &[(String, String)],
+    ) -> Result<(), PersonError> {
+        let files: Vec<Value> = files
+            .iter()
+            .map(|(path, text)| {
+                json!({ "operation": "create", "path": path, "content": STANDARD.encode(text) })
+            })
+            .collect();
+        let body = json!({ "branch": "main", "message": "Put workflows", "files": files });
+        self.post(&format!("/repos/{repository}/contents"), &body).await.map(drop)
+    }
+
     /// The repository's runs, newest first.
     pub async fn runs(&self, repository: &str) -> Result<Vec<Value>, PersonError> {
         let path = format!("/repos/{repository}/actions/runs?limit=50");

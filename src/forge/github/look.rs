@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{GitHub, bare, report, repository};
 use crate::forge::{Error, Look};
 use crate::github::{self, Client, Conditional, Run};
-use crate::ledger::{JobReport, Repository};
+use crate::ledger::{JobReport, Repository, Time};
 
 /// A run in any of these may hold jobs that wait. Jobs are queued inside runs that are in
 /// progress too (slang#11143), and in pending ones (cap-evolve#228).
@@ -39,6 +39,7 @@ impl GitHub {
 
 impl LookMemory {
     async fn look(&mut self, client: &Client, name: &str) -> Result<Look, github::Error> {
+        let began = Time::from(jiff::Timestamp::now());
         let known = match &self.repository {
             Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
             known => {
@@ -84,6 +85,6 @@ impl LookMemory {
             }
         }
         let reports = self.jobs.values().flat_map(|(_, reports)| reports.iter().cloned()).collect();
-        Ok(Look { repository: known, reports })
+        Ok(Look { repository: known, reports, began })
     }
 }

@@ -217,11 +217,13 @@ impl<R: Rng> Fold<'_, R> {
         if let Some(job) = self.state.jobs.get(&id) {
             let request = Request::AskJob { full_name: job.repository_name.clone(), job: id };
             self.request(request);
+        } else {
+            self.ask_about_rerun(id);
         }
     }
 
     pub(super) fn job_seen(&mut self, id: JobId, answer: Answer<Option<JobReport>>) {
-        let Some(job) = self.state.jobs.get(&id) else { return };
+        let Some(job) = self.state.jobs.get(&id) else { return self.rerun_seen(id, answer) };
         let repository = job.repository;
         match answer {
             Ok(Some(report)) => {
@@ -239,7 +241,7 @@ impl<R: Rng> Fold<'_, R> {
             Ok(None) => {
                 let mut report = job.report.clone();
                 report.status = JobStatus::Completed;
-                report.conclusion = Some("unknown to GitHub".to_owned());
+                report.conclusion = Some(format!("unknown to {}", self.state.rules.forge.name));
                 self.fold_report(report, repository, Source::Asked, None);
             }
             Err(failure) => {

@@ -88,8 +88,10 @@ impl<R: Rng> Fold<'_, R> {
             }
             _ => Took { job, done },
         };
+        let done_at = took.done.then_some(self.now);
         self.change(name, |runner| {
             runner.took = Some(took);
+            runner.done_at = runner.done_at.or(done_at);
             runner.unwanted = false;
             runner.state = match &runner.state {
                 // It was refused or never sent, as far as we knew: it must be in Nomad.

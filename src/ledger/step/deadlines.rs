@@ -19,6 +19,8 @@ enum Deadline {
     Placement,
     Boot,
     Idle,
+    /// Its job has ended, and nobody tells it.
+    Done,
     Life,
 }
 
@@ -55,10 +57,14 @@ impl<R: Rng> Fold<'_, R> {
         // Its job is done, and it does not end: Nomad may have started it again.
         let lingers = runner.took.is_some_and(|took| took.done)
             && matches!(runner.state, RunnerState::Dispatched | RunnerState::Registered);
+        let done = runner
+            .done_at
+            .filter(|_| lingers && self.state.rules.forge.ends_are_not_told)
+            .map(|at| (at + self.release_grace(runner), Deadline::Done));
         let life = pool
             .filter(|_| supply || lingers || (at_work && !runner.told_old))
             .map(|pool| (runner.hired_at + pool.max_lifetime, Deadline::Life));
-        [placement, boot, idle, life].into_iter().flatten()
+        [placement, boot, idle, done, life].into_iter().flatten()
     }
 
     /// Since when a job waits that this runner could have been given; now, where none does.
@@ -94,6 +100,9 @@ impl<R: Rng> Fold<'_, R> {
             ),
             Deadline::Boot => self.look_whether_it_booted(name),
             Deadline::Idle => self.idle_too_long(name),
+            Deadline::Done => {
+                self.let_go_for_good(name, "its job has ended, and it goes on");
+            }
             Deadline::Life => {
                 self.let_go_for_good(name, "older than max_lifetime, and not busy");
             }
@@ -121,6 +130,14 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn is_old(&self, runner: &Runner) -> bool {
         let pool = self.state.rules.pool(&runner.class.pool);
         pool.is_some_and(|pool| self.now >= runner.hired_at + pool.max_lifetime)
+    }
+
+    /// Its job has ended for so long that it cannot be about to end by itself.
+    pub(super) fn goes_on_without_a_job(&self, runner: &Runner) -> bool {
+        let grace = self.release_grace(runner);
+        self.state.rules.forge.ends_are_not_told
+            && runner.took.is_some_and(|took| took.done)
+            && runner.done_at.is_some_and(|at| self.now >= at + grace)
     }
 
     fn look_whether_it_booted(&mut self, name: &RunnerName) {

@@ -271,7 +271,9 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.state = RunnerState::Clearing);
             }
             AtForge::Nowhere if runner.took.is_some() => {
-                self.end_runner(name, "it had a job, and neither Nomad nor GitHub knows it now");
+                let forge = self.state.rules.forge.name;
+                let reason = format!("it had a job, and neither Nomad nor {forge} knows it now");
+                self.end_runner(name, &reason);
             }
             // Also where nobody may be let go yet: sending again would be hiring anew.
             AtForge::Nowhere if runner.unwanted || self.is_surplus(runner) => {

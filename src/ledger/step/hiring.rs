@@ -314,9 +314,10 @@ impl<R: Rng> Fold<'_, R> {
         let repository = repository_id.and_then(|id| self.state.repositories.get(&id)).cloned();
         let page =
             repository.as_ref().map(|r| r.html_url.trim_end_matches('/')).unwrap_or_default();
-        let runner_url = match runner.class.scope {
-            ScopeKey::Repository(_) => page.to_owned(),
-            ScopeKey::Organization(_) => {
+        let runner_url = match (&self.state.rules.forge.runner_url, &runner.class.scope) {
+            (Some(url), _) => url.clone(),
+            (None, ScopeKey::Repository(_)) => page.to_owned(),
+            (None, ScopeKey::Organization(_)) => {
                 page.rsplit_once('/').map_or_else(String::new, |(owner, _)| owner.to_owned())
             }
         };

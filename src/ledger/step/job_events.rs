@@ -65,18 +65,34 @@ impl<R: Rng> Fold<'_, R> {
         let before = known.as_ref().map(|job| job.report.status);
         let was_demand = self.state.jobs.get(&id).is_some_and(Job::is_demand);
         let mut job = match known {
+            Some(job) if self.may_be_rerun(&job, &report) => return self.seen_again(job, report),
+            Some(job) if self.is_of_ended_attempt(&job, &report, &source) => {
+                return self.ask_job(id);
+            }
             Some(job) if is_late(&job, &report) => return self.late_report(job, report),
             Some(job) => merge(job, report),
             None => self.new_job(report, repository, &source),
         };
+        job.repository = repository;
+        self.take_in(job, before, was_demand, &source);
+    }
+
+    /// A job with its newest report: judged, put where it belongs, and its runner told of it.
+    pub(super) fn take_in(
+        &mut self,
+        mut job: Job,
+        before: Option<JobStatus>,
+        was_demand: bool,
+        source: &Source,
+    ) {
+        let (id, repository) = (job.id(), job.repository);
         let disagrees =
             before.is_some_and(|b| b != job.report.status && b.rank() == job.report.status.rank());
         job.robot = self.is_a_robots(&job.report);
-        job.repository = repository;
         if let Some(known) = self.state.repositories.get(&repository) {
             job.repository_name.clone_from(&known.full_name);
         }
-        self.announce(&job, before, &source);
+        self.announce(&job, before, source);
         if job.report.status.rank() == 0 {
             self.judge(&mut job);
         } else if before.is_none() {
@@ -105,7 +121,7 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Too late to move the job, not too late to say who ran it.
-    fn late_report(&mut self, mut job: Job, report: JobReport) {
+    pub(super) fn late_report(&mut self, mut job: Job, report: JobReport) {
         if report.status.rank() == 0 {
             return;
         }
@@ -132,6 +148,7 @@ impl<R: Rng> Fold<'_, R> {
             verdict: Verdict::Serve,
             robot: false,
             fork: None,
+            ended_attempt: None,
             cause_of: None,
             ended_at: None,
         }

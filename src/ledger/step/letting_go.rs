@@ -82,7 +82,7 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn release_grace(&self, runner: &Runner) -> Duration {
+    pub(super) fn release_grace(&self, runner: &Runner) -> Duration {
         let pool = self.state.rules.pool(&runner.class.pool);
         pool.map_or(pool::GONE_RELEASE_GRACE, |pool| pool.release_grace)
     }
@@ -192,6 +192,7 @@ impl<R: Rng> Fold<'_, R> {
             self.drive(name);
             return;
         }
+        let goes_on = self.goes_on_without_a_job(runner);
         let (scope, outdated) = (runner.class.scope.clone(), self.state.outdated.remove(name));
         let at_forge = match answer {
             Ok(AtForge::Nowhere) if outdated => return self.drive(name),
@@ -202,6 +203,9 @@ impl<R: Rng> Fold<'_, R> {
             self.carrier_known(name, &at_forge);
         }
         match at_forge {
+            AtForge::Named(report) if report.status == JobStatus::Completed && goes_on => {
+                self.is_nowhere(name);
+            }
             AtForge::Named(report) => {
                 let done = report.status == JobStatus::Completed;
                 let repository = self.repository_of(&report, &scope);
@@ -239,9 +243,15 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         match runner.state {
             RunnerState::Clearing => {
-                self.end_runner(name, "ended, and nothing of it is left at GitHub")
+                let forge = self.state.rules.forge.name;
+                self.end_runner(name, &format!("ended, and nothing of it is left at {forge}"));
             }
             RunnerState::Withdrawing(Leaving::LookingForJob) => self.leave(name, Leaving::Stopping),
+            RunnerState::Withdrawing(Leaving::LookingForRegistration)
+                if self.goes_on_without_a_job(runner) =>
+            {
+                self.leave(name, Leaving::Stopping);
+            }
             // Not registered again after its job: it is about to end.
             RunnerState::Withdrawing(Leaving::LookingForRegistration)
                 if runner.took.is_some_and(|took| took.done) && !self.is_old(runner) =>
@@ -283,7 +293,10 @@ impl<R: Rng> Fold<'_, R> {
             }
             // GitHub has yet to notice that its machine is gone.
             (RunnerState::Clearing, Ok(Deletion::Busy)) => {
-                let reason = "GitHub takes it for busy although its child has ended".to_owned();
+                let reason = format!(
+                    "{} takes it for busy although its child has ended",
+                    self.state.rules.forge.name
+                );
                 self.try_again(name, Failure { reason, retry_at: None });
             }
             _ => self.drive(name),

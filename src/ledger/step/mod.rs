@@ -5,8 +5,8 @@
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `observing` what sweeps and listings show, `operator` what people ask for, `rules` what a
-//! reload changes.
+//! `observing` what sweeps and listings show, `reruns` jobs that are queued again under their
+//! ids, `operator` what people ask for, `rules` what a reload changes.
 
 mod asking;
 mod breaker;
@@ -22,6 +22,7 @@ mod job_events;
 mod letting_go;
 mod observing;
 mod operator;
+mod reruns;
 mod rules;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -67,6 +68,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::ForkKnown { run, answer } => fold.fork_known(run, answer),
         Event::JobsSeen { class, names, answer } => fold.jobs_seen(class, names, answer),
         Event::JobSeen { job, answer } => fold.job_seen(job, answer),
+        Event::SeenAgain { past, report } => fold.seen_again(*past, *report),
         Event::CredentialMinted { scope, answer } => fold.credential_minted(scope, answer),
         Event::DispatchAnswered { runner, outcome } => fold.dispatch_answered(&runner, outcome),
         Event::ChildLookedUp { runner, answer } => fold.child_looked_up(&runner, answer),

@@ -72,10 +72,11 @@ impl<R: Rng> Fold<'_, R> {
         let known =
             self.state.repositories.values().find(|r| r.full_name.eq_ignore_ascii_case(full_name));
         let Some(id) = id.or(known.map(|r| r.id)) else { return };
+        let forge = self.state.rules.forge.name;
         if self.state.swept.refused.insert(id) {
             self.note(Note {
                 warn: true,
-                message: format!("GitHub does not let us see it: {reason}"),
+                message: format!("{forge} does not let us see it: {reason}"),
                 repository: Some(full_name.to_owned()),
                 ..Note::default()
             });

@@ -61,6 +61,7 @@ pub(super) async fn handle(server: &Server, request: Request<Incoming>) -> Respo
                     let conclusion =
                         Conclusion::from_word(report.conclusion.as_deref().unwrap_or_default());
                     Ok(server.with(|github, now| {
+                        github.steps_begun(id, &report.secret, report.job, report.steps);
                         github.finished(id, &report.secret, report.job, conclusion, now)
                     }))
                 }),

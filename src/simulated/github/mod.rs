@@ -28,5 +28,5 @@ pub use hooks::{ContentType, Delivery, DeliveryFaults, HookSpec};
 pub use http::Server;
 pub use model::{GitHub, Knobs, Millis};
 pub use repositories::Visibility;
-pub use runs::{Conclusion, Head, JobSpec, RunSpec, Status};
+pub use runs::{Conclusion, Head, Job, JobSpec, RunSpec, Status};
 pub use tokens::{Level, Scope};

@@ -45,6 +45,8 @@ pub struct Knobs {
     pub token_lifetime: Millis,
     /// The runner's version is outdated: it gets no jobs (actions/runner#4203, #4305).
     pub runner_deprecated: bool,
+    /// Of the jobs that fit a runner this one is given first, where others are drawn.
+    pub first_job: Option<u64>,
     /// Requests an hour (docs, "Rate limits for the REST API": 5000 a user).
     pub core_limit: u64,
 }
@@ -59,6 +61,7 @@ impl Default for Knobs {
             offline_after: 60 * SECOND,
             token_lifetime: HOUR,
             runner_deprecated: false,
+            first_job: None,
             core_limit: 5_000,
         }
     }

@@ -10,10 +10,11 @@ mod tests;
 use rand::Rng;
 
 use super::happenings::What;
+use super::json;
 use super::model::{DAY, GitHub, Millis};
 use super::runs::{Conclusion, RanOn, Status};
 use super::tokens::{Purpose, Scope};
-use crate::simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
+use crate::simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration, Step};
 
 /// The job a runner was given.
 #[derive(Clone, Copy, Debug)]
@@ -204,6 +205,16 @@ impl GitHub {
         }
     }
 
+    /// Which steps of its job a runner has begun.
+    pub fn steps_begun(&mut self, id: u64, secret: &str, job: u64, steps: Vec<String>) {
+        let its = self.authentic(id, secret).and_then(|runner| runner.job).map(|given| given.job);
+        if its == Some(job)
+            && let Some(job) = self.jobs.get_mut(&job)
+        {
+            job.steps_begun = steps;
+        }
+    }
+
     /// The runner has ended the job. An ephemeral one is unregistered by that (docs, "Using
     /// ephemeral runners for autoscaling").
     pub fn finished(
@@ -298,6 +309,13 @@ impl GitHub {
             repository: self.full_name(run.repository),
             duration_ms: job.spec.duration,
             conclusion: job.spec.conclusion.as_str().to_owned(),
+            steps: std::iter::once(Step { name: "Run".to_owned(), always: false })
+                .chain(
+                    job.spec.cleans_up.then(|| Step { name: "Clean up".to_owned(), always: true }),
+                )
+                .collect(),
+            event_name: run.spec.event.clone(),
+            event: json::event::of_run(self, run),
         })
     }
 

@@ -58,6 +58,8 @@ pub struct JobSpec {
     pub conclusion: Conclusion,
     /// It names an environment with a protection rule, so it waits for approval first.
     pub needs_environment: bool,
+    /// Its last step has `if: always()`.
+    pub cleans_up: bool,
 }
 
 impl JobSpec {
@@ -70,6 +72,7 @@ impl JobSpec {
             duration: 2_000,
             conclusion: Conclusion::Success,
             needs_environment: false,
+            cleans_up: false,
         }
     }
 
@@ -88,6 +91,12 @@ impl JobSpec {
     #[must_use]
     pub fn waiting(mut self) -> Self {
         self.needs_environment = true;
+        self
+    }
+
+    #[must_use]
+    pub fn cleaning_up(mut self) -> Self {
+        self.cleans_up = true;
         self
     }
 }
@@ -191,6 +200,8 @@ pub struct Job {
     pub started_at: Option<Millis>,
     pub completed_at: Option<Millis>,
     pub runner: Option<RanOn>,
+    /// The steps that its runner says to have begun.
+    pub steps_begun: Vec<String>,
     /// The runner it is given to, until that one has ended it.
     pub(super) assigned: Option<u64>,
     pub(super) cancel_requested: bool,

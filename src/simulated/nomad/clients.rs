@@ -83,6 +83,11 @@ impl Nomad {
         self.at(now + takes, Due::Poststop(id.to_owned()));
     }
 
+    /// The poststop task has ended by itself, before its time in the jobspec was over.
+    pub fn poststop_ended(&mut self, id: &str, now: Millis) {
+        self.poststop_done(id, now);
+    }
+
     pub(super) fn poststop_done(&mut self, id: &str, now: Millis) {
         let Some(one) = self.allocations.get_mut(id) else { return };
         if let Some(status) = one.poststop.take() {

@@ -6,21 +6,28 @@
 //! What a task does is not its business: it says which tasks have begun and which were killed, and
 //! is told how they ended. Each rule cites where it is known from: a file of hashicorp/nomad at
 //! aa026cc, an issue (GH-n), or `[V]` for what was tried on 1.11.3.
-//! An HTTP face belongs beside it, in `http.rs`, as GitHub's does. Read next: `model.rs`.
+//! Around the model stands the stand-in that `demo` uses where there is no Nomad: the HTTP API
+//! (`http.rs`, `answers/`) and a client that runs local processes (`tasks/`).
+//! Read next: `model.rs`, then `http.rs`.
 
 pub mod allocations;
+mod answers;
 pub mod children;
 mod clients;
 mod collecting;
 pub mod dispatching;
 pub mod evaluations;
 pub mod happenings;
+mod http;
 pub mod jobs;
+mod jobspec;
 pub mod model;
 pub mod nodes;
 mod queries;
 mod scheduling;
 mod stopping;
+mod stream;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +36,9 @@ pub use children::{Child, JobStatus};
 pub use dispatching::{DispatchCall, Dispatched, Refused};
 pub use evaluations::{Evaluation, EvaluationStatus, PlacementFailure};
 pub use happenings::{Happening, What};
+pub use http::Server;
 pub use jobs::{JobKey, JobSpec, PayloadRule};
 pub use model::{Knobs, Millis, Nomad, Started};
 pub use nodes::{Node, NodeSpec, Outage};
 pub use queries::ChildStatus;
+pub use tasks::Workplace;

@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn the_scripts_hand_their_options_on() {
         let folder = tempfile::tempdir().unwrap();
-        write_to(folder.path(), Path::new("echo")).unwrap();
+        write_to(folder.path(), Path::new("/bin/echo")).unwrap();
         let call = |script: &str| {
             let mut command = Command::new(folder.path().join(script));
             command.args(["--name", "two words"]).env("RUNNER_ALLOW_RUNASROOT", "1");

@@ -1,16 +1,15 @@
-//! `run.sh`: listen, run a job by sleeping, end.
+//! `run.sh`: listen, run the hook, run a job by sleeping, end.
 //!
 //! Exit codes as run.sh gives them on: 0 for nearly everything, and 7 for an outdated version where
 //! `ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE` asks for it (actions/runner#4203).
-//! Read next: `client.rs`.
+//! Read next: `hook.rs`, `client.rs`.
 
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::client::Client;
 use super::files;
+use super::hook;
 use super::{Environment, Failure, VERSION};
 use crate::simulated::protocol::{Beat, JobMessage, Poll, Registered, Report};
 
@@ -40,6 +39,7 @@ struct Listener<'a> {
     registered: Registered,
     root: &'a Path,
     ephemeral: bool,
+    environment: &'a Environment,
 }
 
 pub(super) async fn run(root: &Path, environment: &Environment) -> u8 {
@@ -57,7 +57,8 @@ pub(super) async fn run(root: &Path, environment: &Environment) -> u8 {
             return 0;
         }
     };
-    let listener = Listener { client, registered, root, ephemeral: settings.ephemeral };
+    let listener =
+        Listener { client, registered, root, ephemeral: settings.ephemeral, environment };
     let tells = environment
         .get("ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE")
         .is_some_and(|it| it == "1");
@@ -108,7 +109,7 @@ impl Listener<'_> {
 
     /// Runs the job to its end.
     async fn work(&self, job: &JobMessage, stop: impl Future<Output = ()>) -> Next {
-        match self.report("started", job, None).await {
+        match self.report("started", job, None, &[]).await {
             Ok(true) => {}
             // Cancelled, or given to another in the meantime.
             Ok(false) => return Next::Listen,
@@ -118,9 +119,10 @@ impl Listener<'_> {
             }
         }
         log(&format!("Running job: {}", job.name));
-        // The job-started hook (ACTIONS_RUNNER_HOOK_JOB_STARTED) belongs here, before any step.
+        let mut begun = Vec::new();
         let ended = tokio::select! {
-            ended = self.steps(job) => ended,
+            ended = self.hook_and_steps(job, &mut begun) => ended,
+            // From now on no step is begun, not even one with `if: always()`.
             () = stop => Ended::Stopped,
         };
         let (conclusion, stopped) = match ended {
@@ -128,7 +130,8 @@ impl Listener<'_> {
             Ended::Stopped => ("failure", true),
             Ended::TakenAway => return Next::End,
         };
-        let finished: Result<bool, _> = self.report("finished", job, Some(conclusion)).await;
+        let finished: Result<bool, _> =
+            self.report("finished", job, Some(conclusion), &begun).await;
         if let Err(failure) = finished {
             eprintln!("An error occurred: {failure}");
         }
@@ -147,27 +150,57 @@ impl Listener<'_> {
         if stopped || self.ephemeral { Next::End } else { Next::Listen }
     }
 
-    /// Sleeps as long as the job takes, with a sign of life now and then.
-    async fn steps(&self, job: &JobMessage) -> Ended {
-        let duration = u64::try_from(job.duration_ms).unwrap_or(0);
-        let end = Instant::now() + Duration::from_millis(duration);
-        loop {
-            let now = Instant::now();
-            if now >= end {
-                return Ended::With(match job.conclusion.as_str() {
-                    "success" => "success",
-                    "cancelled" => "cancelled",
-                    _ => "failure",
-                });
+    /// The job-started hook, if one is configured, then the steps. A hook that fails fails the
+    /// job, and nothing more: steps with `if: always()` run all the same (actions/runner#2811).
+    async fn hook_and_steps(&self, job: &JobMessage, begun: &mut Vec<String>) -> Ended {
+        let mut conclusion = "success";
+        if let Some(mut hook) = hook::start(self.root, self.environment, job) {
+            match self.while_beating(job, hook.ended()).await {
+                Ok(true) => {}
+                Ok(false) => conclusion = "failure",
+                Err(Ended::With(cancelled)) => conclusion = cancelled,
+                Err(ended) => return ended,
             }
-            tokio::time::sleep(BEAT.min(end - now)).await;
-            if Instant::now() < end {
-                match self.report("beat", job, None).await {
-                    Ok(Beat::Cancelled) => return Ended::With("cancelled"),
-                    Ok(Beat::NotYours) => return Ended::TakenAway,
+        }
+        let duration = Duration::from_millis(u64::try_from(job.duration_ms).unwrap_or(0));
+        for (number, step) in job.steps.iter().enumerate() {
+            if conclusion != "success" && !step.always {
+                continue;
+            }
+            begun.push(step.name.clone());
+            let takes = if number == 0 { duration } else { Duration::ZERO };
+            match self.while_beating(job, tokio::time::sleep(takes)).await {
+                Ok(()) if number > 0 => {}
+                Ok(()) => {
+                    conclusion = match job.conclusion.as_str() {
+                        "success" => "success",
+                        "cancelled" => "cancelled",
+                        _ => "failure",
+                    };
+                }
+                Err(Ended::With(cancelled)) => conclusion = cancelled,
+                Err(ended) => return ended,
+            }
+        }
+        Ended::With(conclusion)
+    }
+
+    /// Waits with a sign of life now and then, until GitHub wants something else.
+    async fn while_beating<T>(
+        &self,
+        job: &JobMessage,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Ended> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(BEAT) => match self.report("beat", job, None, &[]).await {
+                    Ok(Beat::Cancelled) => return Err(Ended::With("cancelled")),
+                    Ok(Beat::NotYours) => return Err(Ended::TakenAway),
                     // Without a server the job goes on; its end will be reported.
                     Ok(Beat::GoOn) | Err(_) => {}
-                }
+                },
             }
         }
     }
@@ -177,11 +210,13 @@ impl Listener<'_> {
         what: &str,
         job: &JobMessage,
         conclusion: Option<&str>,
+        begun: &[String],
     ) -> Result<R, Failure> {
         let report = Report {
             secret: self.registered.secret.clone(),
             job: job.id,
             conclusion: conclusion.map(str::to_owned),
+            steps: begun.to_owned(),
         };
         self.client.post(&format!("runners/{}/{what}", self.registered.id), &report).await
     }

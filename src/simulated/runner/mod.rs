@@ -8,6 +8,7 @@ pub mod archive;
 mod client;
 mod configure;
 mod files;
+mod hook;
 mod listen;
 mod options;
 

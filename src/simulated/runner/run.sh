@@ -6,4 +6,7 @@ if [ "$(id -u)" -eq 0 ] && [ -z "$RUNNER_ALLOW_RUNASROOT" ]; then
     echo "Exiting runner..."
     exit 0
 fi
-exec "$(cat "$dir/.simulated-by")" simulated-runner run "$dir" "$@"
+# By the name that the real one has among the processes, where hooks look for it.
+mkdir -p "$dir/bin"
+ln -sf "$(cat "$dir/.simulated-by")" "$dir/bin/Runner.Listener"
+exec "$dir/bin/Runner.Listener" simulated-runner run "$dir" "$@"

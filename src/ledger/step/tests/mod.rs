@@ -11,6 +11,7 @@ mod jobs;
 mod letting_go;
 mod observing;
 mod operator;
+mod reruns;
 mod restart;
 mod robots;
 mod rules;
@@ -28,6 +29,7 @@ use crate::ledger::event::{
     AtForge, ChildPhase, Deletion, DispatchOutcome, Failure, FoundChild, Webhook,
 };
 use crate::ledger::observation::{Found, Observation, Registered};
+use crate::ledger::pool::Forge;
 use crate::ledger::{
     ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, Pool, Record,
     Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState, ScopeKey, State,
@@ -88,7 +90,13 @@ struct Ledger {
 }
 
 fn rules(max: u32, pools: Vec<Pool>) -> Rules {
-    Rules { name_prefix: "roustabout".into(), max, robots: vec!["dependabot[bot]".into()], pools }
+    Rules {
+        forge: Forge::default(),
+        name_prefix: "roustabout".into(),
+        max,
+        robots: vec!["dependabot[bot]".into()],
+        pools,
+    }
 }
 
 fn scope() -> ScopeKey {

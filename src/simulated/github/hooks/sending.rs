@@ -39,6 +39,12 @@ impl GitHub {
         self.hooks.get_mut(&id).map(|hook| &mut hook.spec)
     }
 
+    /// The payload of `workflow_job` for the job as it is now, for those who deliver it themselves.
+    #[must_use]
+    pub fn job_payload(&self, job: u64, action: &str) -> String {
+        json::job_event(self, job, action).to_string()
+    }
+
     /// Sends `workflow_job` for the job as it is now.
     pub(in crate::simulated::github) fn emit_job(&mut self, job: u64, action: &str, now: Millis) {
         let Some(repository) =

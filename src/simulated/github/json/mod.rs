@@ -4,6 +4,7 @@
 //! decided here. Read next: `repository.rs`, `job.rs`.
 
 mod account;
+pub(super) mod event;
 mod hook;
 mod job;
 mod repository;

@@ -33,7 +33,9 @@ impl GitHub {
         for runner in idle {
             let fitting: Vec<u64> =
                 self.queue.iter().copied().filter(|job| self.covers(runner, *job)).collect();
-            let Some(job) = fitting.choose(&mut self.rng).copied() else { continue };
+            let first = self.knobs.first_job.filter(|first| fitting.contains(first));
+            let drawn = || fitting.choose(&mut self.rng).copied();
+            let Some(job) = first.or_else(drawn) else { continue };
             self.give(runner, job, now);
         }
     }

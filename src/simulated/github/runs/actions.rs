@@ -137,6 +137,7 @@ impl GitHub {
             runner: None,
             assigned: None,
             cancel_requested: false,
+            steps_begun: Vec::new(),
             blank_runner: self.rng.random_bool(0.5),
         };
         self.insert_job(job);

@@ -1,0 +1,268 @@
+# One ephemeral Gitea Actions runner per dispatch, on the docker driver: the runner runs in host mode
+# inside a container of its own, so it needs no Docker socket and starts no containers. docs/gitea.md
+# says how to register and adapt it; every dispatch of roustabout becomes a child of this job.
+
+variable "job" {
+  description = "The job's id: what nomad_job says in the pool."
+  default     = "gitea-runner-x64"
+}
+
+variable "namespace" {
+  default = "default"
+}
+
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+
+variable "node_pool" {
+  default = "default"
+}
+
+variable "arch" {
+  description = "amd64 or arm64, as the nodes are; the image has to match."
+  default     = "amd64"
+}
+
+variable "image" {
+  description = "Holds gitea-runner in its PATH, a shell, sed, grep, tr and timeout (coreutils or busybox), git, and what your jobs need. Gitea's own is an Alpine with git and bash."
+  default     = "docker.io/gitea/runner:1.0.8"
+}
+
+variable "force_pull" {
+  description = "Asks the registry for every job, for an image whose tag moves."
+  type        = bool
+  default     = false
+}
+
+variable "network_mode" {
+  description = "Docker's network of the container: empty for its default, or host."
+  default     = ""
+}
+
+variable "path" {
+  description = "PATH of the runner and its jobs."
+  default     = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+variable "timeout" {
+  description = "A job that runs for longer is ended by its runner. Gitea ends it after ENDLESS_TASK_TIMEOUT, 3h by default."
+  default     = "3h"
+}
+
+variable "cpu" {
+  description = "MHz."
+  type        = number
+  default     = 1000
+}
+
+variable "memory" {
+  description = "MB."
+  type        = number
+  default     = 2048
+}
+
+variable "disk" {
+  description = "MB for logs; the work is in the container. Used for placement, not enforced."
+  type        = number
+  default     = 500
+}
+
+job "gitea-runner" {
+  id          = var.job
+  name        = var.job
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+
+  # A service would be started again; only batch jobs can be dispatched.
+  type = "batch"
+
+  parameterized {
+    # The credential, and nothing else. Meta would show it in metrics and on the status page.
+    payload       = "required"
+    meta_required = ["runner_name", "runner_url", "runner_labels"]
+    # For people who look at a child and ask whose it is.
+    meta_optional = [
+      "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
+      "workflow_job_name",
+    ]
+  }
+
+  constraint {
+    attribute = "${attr.kernel.name}"
+    value     = "linux"
+  }
+
+  constraint {
+    attribute = "${attr.cpu.arch}"
+    value     = var.arch
+  }
+
+  group "runner" {
+    # One try. A job that needs a runner still is seen by roustabout, which hires a new one; Nomad
+    # would start one whose registration is used up.
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+
+    # A node out of touch may be running a job. Without this Nomad would start a second allocation
+    # elsewhere at once, and kill the first when the node is back.
+    disconnect {
+      lost_after = "6h"
+      replace    = false
+    }
+
+    # From Nomad 2.0.3 on a hard limit can be set here. It kills without poststop:
+    # max_run_duration = "6h"
+
+    ephemeral_disk {
+      size = var.disk
+    }
+
+    # Registers the runner and leaves that in the allocation's shared folder. A container of its own:
+    # the one that runs the job never had the token.
+    task "configure" {
+      driver = "docker"
+
+      lifecycle {
+        hook    = "prestart"
+        sidecar = false
+      }
+
+      dispatch_payload {
+        file = "token"
+      }
+
+      config {
+        image        = var.image
+        force_pull   = var.force_pull
+        network_mode = var.network_mode
+        entrypoint   = ["/bin/sh"]
+        # In this text $NAME is for the shell; Nomad would fill in the form with braces, and put
+        # what strangers can choose (the name of a workflow) into a program.
+        args = ["-c", <<-EOT
+          set -e
+          umask 077
+
+          # Gitea's registration tokens have no end: the file goes before anything else happens, and
+          # the token is never an argument and never in an environment.
+          token=$(cat "$NOMAD_TASK_DIR/token")
+          rm -f "$NOMAD_TASK_DIR/token"
+          if [ -z "$token" ]; then
+            echo "the payload of this dispatch is empty: no registration token" >&2
+            exit 1
+          fi
+
+          mkdir -p "$NOMAD_ALLOC_DIR/runner"
+          cd "$NOMAD_ALLOC_DIR/runner"
+
+          # It is hired for a job that waits already. A cache of its own would end with it. The folder
+          # is made with the first job.
+          {
+            printf 'runner:\n  fetch_interval: 1s\n  timeout: %s\n' "$JOB_TIMEOUT"
+            printf 'host:\n  workdir_parent: %s\n' /tmp/work
+            printf 'cache:\n  enabled: false\n'
+          } >config.yaml
+
+          # On the host, not in a container that the runner starts.
+          labels=$(printf %s "$NOMAD_META_runner_labels" | sed 's/,/:host,/g; s/$/:host/')
+
+          # Not --no-interactive: only the dialogue reads the token from stdin, and it asks for
+          # nothing else that is given. It waits for a Gitea that is away without an end of its own.
+          printf '%s\n' "$token" | timeout 120 gitea-runner register --ephemeral \
+            --instance "$NOMAD_META_runner_url" --name "$NOMAD_META_runner_name" --labels "$labels"
+          if [ ! -s .runner ]; then
+            echo "gitea-runner did not register, see above" >&2
+            exit 1
+          fi
+        EOT
+        ]
+      }
+
+      env {
+        PATH        = var.path
+        JOB_TIMEOUT = var.timeout
+      }
+
+      resources {
+        cpu    = 100
+        memory = 100
+      }
+    }
+
+    # Waits for one job, runs it and ends.
+    task "runner" {
+      driver = "docker"
+
+      # See stop() below. More than 30 s need max_kill_timeout in the client's configuration.
+      kill_signal  = "SIGINT"
+      kill_timeout = "30s"
+
+      config {
+        image        = var.image
+        network_mode = var.network_mode
+        entrypoint   = ["/bin/sh"]
+        # The job starts from this environment. Add what your jobs need.
+        args = ["-c", <<-EOT
+          cd "$NOMAD_ALLOC_DIR/runner" || exit 1
+          env -i PATH="$PATH" LANG="$LANG" HOME="$HOME" \
+            NOMAD_ALLOC_ID="$NOMAD_ALLOC_ID" NOMAD_JOB_ID="$NOMAD_JOB_ID" \
+            gitea-runner --config config.yaml daemon &
+          runner=$!
+
+          # Of a job that is cancelled the runner kills a step's shell, and then waits for what that
+          # had started, without an end. Those are known by their environment.
+          end_steps() {
+            for environ in /proc/[0-9]*/environ; do
+              process=$(basename "$(dirname "$environ")")
+              if [ "$process" != "$runner" ] && [ "$process" != $$ ] &&
+                tr '\0' '\n' <"$environ" 2>/dev/null | grep -qx "NOMAD_ALLOC_ID=$NOMAD_ALLOC_ID"; then
+                kill -KILL "$process" 2>/dev/null
+              fi
+            done
+          }
+          # Asked to end, gitea-runner 1.0.8 tells Gitea that its job succeeded. So the steps are
+          # ended in its stead, until it has told that they failed. One without a job just goes.
+          stop() {
+            tries=20
+            while [ -d /tmp/work ] && [ "$tries" -gt 0 ]; do
+              end_steps
+              sleep 1
+              kill -0 "$runner" 2>/dev/null || return
+              tries=$((tries - 1))
+            done
+            kill -KILL "$runner" 2>/dev/null
+          }
+          trap stop INT TERM
+
+          wait "$runner"
+          code=$?
+          # A signal ends the waiting, not the runner.
+          while kill -0 "$runner" 2>/dev/null; do
+            wait "$runner"
+            code=$?
+          done
+          exit "$code"
+        EOT
+        ]
+      }
+
+      env {
+        PATH = var.path
+        LANG = "C.UTF-8"
+      }
+
+      resources {
+        cpu    = var.cpu
+        memory = var.memory
+      }
+    }
+  }
+}

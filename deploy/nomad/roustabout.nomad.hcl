@@ -1,0 +1,186 @@
+# roustabout itself as a job on Nomad: one daemon, with an identity in the place of a token, its
+# secrets in Nomad Variables and its database on a host volume. deploy/nomad/README.md says what
+# to prepare.
+
+variable "job" {
+  description = "The job's id. Its secrets lie in the Nomad Variable nomad/jobs/ID."
+  default     = "roustabout"
+}
+
+variable "namespace" {
+  default = "default"
+}
+
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+
+variable "node_pool" {
+  default = "default"
+}
+
+variable "config" {
+  description = "The config, as text: -var \"config=$(cat roustabout.toml)\". Listen addresses, store and secrets are said here already."
+}
+
+variable "driver" {
+  description = "exec, or raw_exec where the Nomad client does not run as root."
+  default     = "exec"
+}
+
+variable "user" {
+  description = "Whom the daemon runs as; it may write to the volume. Empty: the driver's own (nobody for exec, the client's for raw_exec)."
+  default     = ""
+}
+
+variable "uid" {
+  description = "The number of that user: its secrets' files are readable by it alone. -1: the client's own."
+  type        = number
+  default     = 65534
+}
+
+variable "program" {
+  description = "roustabout on the node."
+  default     = "/usr/local/bin/roustabout"
+}
+
+variable "volume" {
+  description = "The host volume with the database. Only nodes that have it can run the daemon."
+  default     = "roustabout"
+}
+
+variable "state" {
+  description = "Where the volume is mounted. raw_exec cannot mount: there the volume's own path."
+  default     = "/var/lib/roustabout"
+}
+
+variable "webhook_port" {
+  description = "Of the public door."
+  type        = number
+  default     = 8080
+}
+
+variable "admin_port" {
+  description = "Of the private door."
+  type        = number
+  default     = 9090
+}
+
+job "roustabout" {
+  id          = var.job
+  name        = var.job
+  type        = "service"
+  namespace   = var.namespace
+  datacenters = var.datacenters
+  node_pool   = var.node_pool
+
+  group "daemon" {
+    # Never more: two of one name_prefix would take each other's runners for strays.
+    count = 1
+
+    network {
+      # Fixed, so that a second daemon on the node finds them taken and waits.
+      port "webhook" {
+        static = var.webhook_port
+      }
+      port "admin" {
+        static = var.admin_port
+      }
+    }
+
+    volume "state" {
+      type   = "host"
+      source = var.volume
+    }
+
+    # While the one before still ends, the next finds its ports taken.
+    restart {
+      attempts = 10
+      interval = "5m"
+      delay    = "5s"
+      mode     = "delay"
+    }
+
+    service {
+      name     = "roustabout-webhook"
+      provider = "nomad"
+      port     = "webhook"
+    }
+
+    service {
+      name     = "roustabout"
+      provider = "nomad"
+      port     = "admin"
+      # 200 while webhooks can be kept, also while GitHub is away.
+      check {
+        type     = "http"
+        path     = "/readyz"
+        interval = "10s"
+        timeout  = "5s"
+      }
+    }
+
+    task "roustabout" {
+      driver = var.driver
+      user   = var.user
+
+      config {
+        command = var.program
+        args    = ["serve", "--config", "${NOMAD_TASK_DIR}/roustabout.toml"]
+      }
+
+      # Nomad's API by the task's own socket, as this job: no address and no token in the config.
+      # What it may do says the policy that is attached to the job.
+      identity {
+        env = true
+      }
+
+      env {
+        ROUSTABOUT__WEBHOOK__LISTEN = "0.0.0.0:${NOMAD_PORT_webhook}"
+        ROUSTABOUT__ADMIN__LISTEN   = "${NOMAD_IP_admin}:${NOMAD_PORT_admin}"
+        ROUSTABOUT__STORE__URL      = "sqlite://${var.state}/roustabout.db"
+        # Secrets are found there by their names, as systemd's credentials are.
+        CREDENTIALS_DIRECTORY = "${NOMAD_SECRETS_DIR}"
+      }
+
+      dynamic "volume_mount" {
+        for_each = var.driver == "raw_exec" ? [] : [var.state]
+        content {
+          volume      = "state"
+          destination = volume_mount.value
+        }
+      }
+
+      template {
+        destination   = "local/roustabout.toml"
+        data          = var.config
+        change_mode   = "signal"
+        change_signal = "SIGHUP"
+      }
+
+      # A changed Variable is a reload.
+      dynamic "template" {
+        for_each = ["webhook-secret", "github-token", "admin-token"]
+        content {
+          destination          = "secrets/${template.value}"
+          data                 = "{{ with nomadVar (print \"nomad/jobs/\" (env \"NOMAD_JOB_ID\")) }}{{ index . \"${replace(template.value, "-", "_")}\" }}{{ end }}"
+          error_on_missing_key = true
+          perms                = "0600"
+          uid                  = var.uid
+          change_mode          = "signal"
+          change_signal        = "SIGHUP"
+        }
+      }
+
+      # At the end it finishes what is in flight: shutdown_grace (20s), and some more.
+      kill_signal  = "SIGTERM"
+      kill_timeout = "30s"
+
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+    }
+  }
+}

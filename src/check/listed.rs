@@ -1,0 +1,173 @@
+//! What the patterns of the pools name today: as the daemon does, it takes the repositories that
+//! the token sees. Some of them are then looked at like those that are named in full.
+
+use super::finding::Finding;
+use super::plan::{Named, Plan, note};
+use super::repository::refused;
+use crate::config::{Pool, ScopeKind, Settings};
+use crate::forge::owner_of;
+use crate::github::{Client, Conditional, Operation, Repository};
+use crate::ledger::matching::RepositoryGlobs;
+
+/// Each takes four calls or five; what is wrong with a token shows in one of them.
+const LOOKED_AT: usize = 10;
+
+/// Adds to the plan of the credential at `place` what its patterns name.
+pub async fn add(
+    subject: &str,
+    client: &Client,
+    place: usize,
+    plan: &mut Plan,
+    settings: &Settings,
+) -> Vec<Finding> {
+    if plan.patterns.is_empty() {
+        return Vec::new();
+    }
+    let mut seen = match client.my_repositories(None).await {
+        Ok(Conditional::Fresh { value, .. }) => value,
+        // Only an earlier answer's ETag brings it.
+        Ok(Conditional::Unchanged) => return Vec::new(),
+        Err(error) => return vec![refused(subject, &error, Operation::Repository, "it")],
+    };
+    let own = |found: &Repository| {
+        let credential = settings.github.credential_for(owner_of(&found.full_name));
+        credential.is_some_and(|(index, _)| index == place)
+    };
+    seen.retain(|found| own(found) && !found.archived);
+    seen.sort_by(|a, b| a.full_name.cmp(&b.full_name));
+    take(subject, &seen, plan, settings)
+}
+
+/// `seen` are the credential's own, in order. Pure.
+fn take(subject: &str, seen: &[Repository], plan: &mut Plan, settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut chosen: Vec<Named> = Vec::new();
+    for pattern in std::mem::take(&mut plan.patterns) {
+        for index in &pattern.pools {
+            let pool = &settings.pools[*index];
+            let served = served(pool, &pattern.name);
+            let named: Vec<_> =
+                seen.iter().filter(|found| served.matches(&found.full_name)).collect();
+            findings.push(counted(pool, &pattern.name, &named));
+            for found in named {
+                if found.private || pool.public_repositories {
+                    note(&mut chosen, &found.full_name, *index);
+                }
+                if pool.scope == ScopeKind::Organization {
+                    note(&mut plan.organizations, owner_of(&found.full_name), *index);
+                }
+            }
+        }
+    }
+    chosen.sort_by(|a, b| a.name.cmp(&b.name));
+    if chosen.len() > LOOKED_AT {
+        let message = format!(
+            "of {} repositories that patterns name, the first {LOOKED_AT} are looked at",
+            chosen.len()
+        );
+        findings.push(Finding::ok(subject, message));
+    }
+    for named in chosen.into_iter().take(LOOKED_AT) {
+        for pool in named.pools {
+            note(&mut plan.repositories, &named.name, pool);
+        }
+    }
+    findings
+}
+
+/// What that one pattern of the pool lets in.
+fn served(pool: &Pool, pattern: &str) -> RepositoryGlobs {
+    let excluded = pool.repositories.iter().map(String::as_str).filter(|p| p.starts_with('!'));
+    RepositoryGlobs::new(&excluded.chain([pattern]).collect::<Vec<_>>())
+}
+
+fn counted(pool: &Pool, pattern: &str, named: &[&Repository]) -> Finding {
+    let subject = format!("pool {}", pool.name);
+    let public = named.iter().filter(|found| !found.private).count();
+    let refused = match public {
+        0 => String::new(),
+        _ if pool.public_repositories => String::new(),
+        _ => format!(", {public} of them public, which the pool refuses"),
+    };
+    match named.len() {
+        0 => Finding::warn(
+            subject,
+            format!("{pattern} names no repository that the token sees"),
+            "mend the pattern, or let the token see them (fine-grained: under \"Repository access\")",
+        ),
+        1 => Finding::ok(subject, format!("{pattern} is {}{refused}", named[0].full_name)),
+        many => Finding::ok(subject, format!("{pattern} is {many} repositories today{refused}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::{loaded, pools};
+    use crate::check::{Report, render};
+
+    fn seen(names: &[&str]) -> Vec<Repository> {
+        let repository = |name: &&str| Repository {
+            id: 1,
+            full_name: name.trim_end_matches(" public").to_owned(),
+            private: !name.ends_with(" public"),
+            visibility: None,
+            fork: false,
+            allow_forking: None,
+            forks_count: 0,
+            html_url: String::new(),
+            permissions: None,
+            archived: false,
+            owned_by_organization: false,
+        };
+        names.iter().map(repository).collect()
+    }
+
+    fn taken(seen: &[Repository], pools_: &[&str]) -> (String, Plan) {
+        let mut settings = loaded("").settings;
+        settings.pools = pools(pools_);
+        let mut plan = super::super::plan::plans(&settings).remove(0);
+        let found = take("github *", seen, &mut plan, &settings);
+        (render::text(&Report(found), false), plan)
+    }
+
+    fn names(of: &[Named]) -> Vec<&str> {
+        of.iter().map(|named| named.name.as_str()).collect()
+    }
+
+    #[test]
+    fn a_pattern_is_what_the_token_sees_and_the_policy_lets_in() {
+        let seen = seen(&["octo/app", "octo/lib", "octo/open public", "octo/secret", "you/x"]);
+        let (text, plan) = taken(
+            &seen,
+            &[
+                "name = \"a\"\nrepositories = [\"octo/*\", \"!octo/s*\"]",
+                "name = \"b\"\nrepositories = [\"octo/o*\"]\npublic_repositories = true",
+                "name = \"c\"\nrepositories = [\"*/x\", \"octo/none*\"]\nscope = \"organization\"",
+            ],
+        );
+        insta::assert_snapshot!(text, @r#"
+        ok    pool a  octo/* is 3 repositories today, 1 of them public, which the pool refuses
+        ok    pool b  octo/o* is octo/open
+        ok    pool c  */x is you/x
+        warn  pool c  octo/none* names no repository that the token sees; mend the pattern, or let the token see them (fine-grained: under "Repository access")
+        3 ok, 1 warn, 0 fail
+        "#);
+        assert_eq!(names(&plan.repositories), ["octo/app", "octo/lib", "octo/open", "you/x"]);
+        assert_eq!(plan.repositories[2].pools, [1]);
+        assert_eq!(names(&plan.organizations), ["octo", "you"]);
+    }
+
+    #[test]
+    fn of_many_only_some_are_looked_at() {
+        let all: Vec<String> = (10..25).map(|number| format!("octo/r{number}")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let (text, plan) = taken(&seen(&all), &["name = \"a\""]);
+        insta::assert_snapshot!(text, @r"
+        ok    pool a    octo/* is 15 repositories today
+        ok    github *  of 15 repositories that patterns name, the first 10 are looked at
+        2 ok, 0 warn, 0 fail
+        ");
+        assert_eq!(plan.repositories.len(), LOOKED_AT);
+    }
+}

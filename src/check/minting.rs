@@ -1,0 +1,45 @@
+//! Whether the token may register runners. GitHub tells that only where it is tried: listing
+//! runners takes reading alone. So a registration token is minted and thrown away; nobody sees it,
+//! and it ends within the hour. Once for each owner, for what a token may do it may do with all of
+//! an owner's repositories that it reads so.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::finding::Finding;
+use super::repository::refused;
+use crate::forge::owner_of;
+use crate::github::{Client, Operation, RunnersOf};
+
+/// Where one credential's token was tried. Clones share it.
+#[derive(Clone, Default)]
+pub struct Minting(Arc<Mutex<BTreeSet<(bool, String)>>>);
+
+impl Minting {
+    /// Nothing where the owner was had before.
+    pub async fn once(&self, client: &Client, of: RunnersOf<'_>) -> Option<Finding> {
+        let (name, of_organization) = match of {
+            RunnersOf::Repository(name) => (name, false),
+            RunnersOf::Organization(name) => (name, true),
+        };
+        let owner = owner_of(name);
+        if !self.first(of_organization, owner) {
+            return None;
+        }
+        let subject = format!("github {owner}");
+        Some(match client.registration_token(of).await {
+            Ok(_) => Finding::ok(
+                subject,
+                format!(
+                    "the token may register runners: one registration token was minted for {name}, and thrown away"
+                ),
+            ),
+            Err(error) => refused(&subject, &error, Operation::Runners(of), name),
+        })
+    }
+
+    fn first(&self, of_organization: bool, owner: &str) -> bool {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.insert((of_organization, owner.to_lowercase()))
+    }
+}

@@ -1,0 +1,82 @@
+//! What people are told of jobs that nothing was ever heard of: Gitea's own words, and why no
+//! webhook may have come.
+
+use super::{Gitea, about};
+use crate::forge::{Error, Told, Which, owner_of};
+use crate::gitea::{self, Hook, Owner};
+use crate::ledger::{JobId, Repository, RunId};
+
+impl Gitea {
+    pub async fn told(&self, full_name: &str, which: Which) -> Result<Vec<Told>, Error> {
+        let jobs = match which {
+            Which::Run(run) => self.client.jobs_of_run(full_name, run.0).await,
+            Which::Job(job) => self.client.job(full_name, job.0).await.map(|job| vec![job]),
+        };
+        let jobs = jobs.map_err(|error| about(&error, "read:repository", full_name))?;
+        Ok(jobs.into_iter().map(told).collect())
+    }
+
+    pub async fn why_unheard(&self, repository: &Repository, path: &str) -> String {
+        let name = &repository.full_name;
+        let hooks = match self.client.hooks(Owner::Repository(name)).await {
+            Ok(hooks) => hooks,
+            Err(error) => {
+                let why = about(&error, "read:repository, of an administrator of it", name);
+                return format!("whether {name} has a webhook cannot be seen: {why}");
+            }
+        };
+        if let Some(hook) = of_jobs(&hooks, path) {
+            return sends(name, hook);
+        }
+        if !repository.owned_by_organization {
+            return format!("{name} has no active webhook for jobs");
+        }
+        let owner = owner_of(name);
+        match self.client.hooks(Owner::Organization(owner)).await {
+            Ok(hooks) => match of_jobs(&hooks, path) {
+                Some(hook) => sends(owner, hook),
+                None => format!("neither {name} nor {owner} has an active webhook for jobs"),
+            },
+            Err(_) => format!(
+                "{name} has no active webhook for jobs, and whether {owner} has one cannot be seen"
+            ),
+        }
+    }
+}
+
+fn told(job: gitea::WorkflowJob) -> Told {
+    let status = match job.status {
+        gitea::JobStatus::Queued => "queued",
+        gitea::JobStatus::Waiting => "waiting",
+        gitea::JobStatus::InProgress => "in_progress",
+        gitea::JobStatus::Completed => "completed",
+        gitea::JobStatus::Other(ref other) if other.is_empty() => "in no known state",
+        gitea::JobStatus::Other(ref other) => other,
+    };
+    Told {
+        id: JobId(job.id),
+        run: RunId(job.run_id),
+        status: status.to_owned(),
+        over: job.status == gitea::JobStatus::Completed,
+        name: job.name,
+        labels: job.labels,
+        conclusion: job.conclusion,
+        runner_name: job.runner_name,
+        url: job.html_url,
+    }
+}
+
+fn of_jobs<'a>(hooks: &'a [Hook], path: &str) -> Option<&'a Hook> {
+    let mut of_jobs = hooks.iter().filter(|hook| hook.active && hook.tells_of_jobs());
+    let ours = |hook: &&Hook| url::Url::parse(&hook.url).is_ok_and(|url| url.path() == path);
+    let first = of_jobs.clone().next();
+    of_jobs.find(ours).or(first)
+}
+
+fn sends(whose: &str, hook: &Hook) -> String {
+    format!(
+        "{whose} has a webhook for jobs (to {}), of whose deliveries Gitea tells nothing (its page \
+         does), and it does not repeat one that failed",
+        hook.url
+    )
+}

@@ -1,0 +1,126 @@
+//! How jobs, allocations and evaluations look in Nomad's JSON: the fields that a dispatcher reads.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use crate::simulated::nomad::allocations::{Allocation, ClientStatus};
+use crate::simulated::nomad::children::JobStatus;
+use crate::simulated::nomad::evaluations::{Evaluation, EvaluationStatus};
+use crate::simulated::nomad::http::{Definition, View};
+use crate::simulated::nomad::jobs::JobKey;
+use crate::simulated::nomad::model::Millis;
+
+/// What nodes are called.
+pub(super) const NODE_NAME: &str = "stand-in";
+
+/// Go writes times as nanoseconds since 1970.
+fn nanos(at: Millis) -> i64 {
+    at * 1_000_000
+}
+
+/// `GET /v1/job/:id`, of a registered job or of a child.
+pub(super) fn job(view: &View<'_>, key: &JobKey) -> Option<Value> {
+    if let Some(definition) = view.definitions.get(key) {
+        return parent(view, key, definition);
+    }
+    let (child, definition) = (view.nomad.child(key)?, view.children.get(key)?);
+    let mut job = definition.job.as_object().cloned().unwrap_or_default();
+    let payload = child.payload.as_ref().map(|payload| STANDARD.encode(payload));
+    let own = json!({
+        "ID": key.id, "Name": key.id, "Namespace": key.namespace, "ParentID": child.parent,
+        "Status": view.nomad.status(key).map(JobStatus::as_str), "Stop": child.stop,
+        "Dispatched": true, "DispatchIdempotencyToken": child.token.clone().unwrap_or_default(),
+        "Payload": payload, "Meta": child.meta, "Version": 0,
+        "SubmitTime": nanos(child.submit_time), "CreateIndex": child.create_index,
+        "ModifyIndex": child.modify_index, "JobModifyIndex": child.create_index,
+    });
+    extend(&mut job, own);
+    Some(Value::Object(job))
+}
+
+fn parent(view: &View<'_>, key: &JobKey, definition: &Definition) -> Option<Value> {
+    let registered = view.nomad.job(key)?;
+    let mut job = definition.job.as_object().cloned().unwrap_or_default();
+    let own = json!({
+        "ID": key.id, "Namespace": key.namespace, "ParentID": "",
+        "Status": if registered.stop { "dead" } else { "running" }, "Stop": registered.stop,
+        "Dispatched": false, "DispatchIdempotencyToken": "", "Payload": null,
+        "Version": definition.version, "SubmitTime": nanos(definition.submit_time),
+        "JobModifyIndex": registered.job_modify_index, "ModifyIndex": registered.job_modify_index,
+    });
+    extend(&mut job, own);
+    Some(Value::Object(job))
+}
+
+fn extend(job: &mut Map<String, Value>, own: Value) {
+    if let Value::Object(own) = own {
+        job.extend(own);
+    }
+}
+
+/// `GET /v1/jobs`, one of them.
+pub(super) fn stub(view: &View<'_>, key: &JobKey) -> Option<Value> {
+    let whole = job(view, key)?;
+    let mut stub = Map::new();
+    for field in
+        ["ID", "ParentID", "Name", "Namespace", "Type", "Priority", "Status", "Stop", "SubmitTime"]
+    {
+        stub.insert(field.to_owned(), whole[field].clone());
+    }
+    stub.insert("ParameterizedJob".to_owned(), json!(!whole["ParameterizedJob"].is_null()));
+    stub.insert("JobModifyIndex".to_owned(), whole["JobModifyIndex"].clone());
+    stub.insert("JobSummary".to_owned(), summary(view, key));
+    Some(Value::Object(stub))
+}
+
+fn summary(view: &View<'_>, key: &JobKey) -> Value {
+    let Some(definition) = view.children.get(key) else {
+        return json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {}});
+    };
+    let count =
+        |status| view.nomad.allocations_of(key).filter(|one| one.client_status == status).count();
+    let queued = view.nomad.status(key) == Some(JobStatus::Pending);
+    json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {&definition.plan.group: {
+        "Queued": u8::from(queued),
+        "Starting": count(ClientStatus::Pending), "Running": count(ClientStatus::Running),
+        "Complete": count(ClientStatus::Complete), "Failed": count(ClientStatus::Failed),
+        "Lost": count(ClientStatus::Lost), "Unknown": count(ClientStatus::Unknown),
+    }}})
+}
+
+pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
+    let group = view.children.get(&one.child).map_or("", |it| it.plan.group.as_str());
+    let tasks = view.tasks.get(&one.id).map(|tasks| {
+        tasks.iter().map(|(name, task)| (name.clone(), task.json())).collect::<Map<_, _>>()
+    });
+    json!({
+        "ID": one.id, "Name": format!("{}.{group}[0]", one.child.id), "TaskGroup": group,
+        "Namespace": one.child.namespace, "JobID": one.child.id, "NodeID": one.node,
+        "NodeName": NODE_NAME, "ClientStatus": one.client_status.as_str(),
+        "ClientDescription": one.client_description,
+        "DesiredStatus": if one.stopping { "stop" } else { "run" }, "TaskStates": tasks,
+        "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
+    })
+}
+
+pub(super) fn evaluation(view: &View<'_>, one: &Evaluation) -> Value {
+    let group = view.children.get(&one.job).map_or("", |it| it.plan.group.as_str());
+    let failed = one.failure.as_ref().map(|failure| {
+        json!({group: {
+            "NodesEvaluated": failure.nodes_evaluated, "NodesFiltered": failure.nodes_filtered,
+            "NodesExhausted": failure.nodes_exhausted, "NodesInPool": failure.nodes_in_pool,
+            "NodePool": "default", "NodesAvailable": {"dc1": failure.nodes_in_pool},
+            "ConstraintFiltered": failure.constraint_filtered,
+            "DimensionExhausted": failure.dimension_exhausted, "QuotaExhausted": null,
+        }})
+    });
+    let waits = one.status == EvaluationStatus::Blocked;
+    json!({
+        "ID": one.id, "Namespace": one.job.namespace, "JobID": one.job.id,
+        "Status": one.status.as_str(), "TriggeredBy": one.triggered_by,
+        "StatusDescription": if waits { "created to place remaining allocations" } else { "" },
+        "BlockedEval": one.blocked_eval.clone().unwrap_or_default(), "FailedTGAllocs": failed,
+        "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
+    })
+}

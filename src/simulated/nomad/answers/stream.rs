@@ -1,0 +1,90 @@
+//! `GET /v1/event/stream`: a line of JSON for each event, `{}` now and then, until the listener
+//! goes or is too far behind.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Frame;
+use serde_json::json;
+use tokio::sync::{broadcast, mpsc};
+
+use super::namespace;
+use crate::simulated::nomad::http::Server;
+use crate::simulated::nomad::stream::Told;
+
+/// As the real one's.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Lines that may wait for a slow reader.
+const WAITING: usize = 64;
+
+pub(super) async fn events(State(server): State<Server>, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let topics: Vec<String> = form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .filter(|(key, _)| key == "topic")
+        .filter_map(|(_, value)| value.split(':').next().map(str::to_owned))
+        .collect();
+    let (lines, body) = mpsc::channel(WAITING);
+    let told = server.listen();
+    tokio::spawn(tell(told, namespace(Some(&query)), topics, lines));
+    ([(header::CONTENT_TYPE, "application/json")], Body::new(Lines(body))).into_response()
+}
+
+async fn tell(
+    mut told: broadcast::Receiver<Arc<Told>>,
+    namespace: String,
+    topics: Vec<String>,
+    lines: mpsc::Sender<Bytes>,
+) {
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    let wants = |one: &Told| {
+        one.namespace == namespace
+            && (topics.is_empty() || topics.iter().any(|it| it == "*" || it == one.topic))
+    };
+    loop {
+        let line = tokio::select! {
+            _ = heartbeat.tick() => "{}\n".to_owned(),
+            one = told.recv() => match one {
+                Ok(one) if wants(&one) => format!("{}\n", event(&one)),
+                Ok(_) => continue,
+                // Too far behind, or the server is no more: whoever listens lists everything anew.
+                Err(_) => return,
+            },
+            () = lines.closed() => return,
+        };
+        if lines.send(line.into()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn event(one: &Told) -> serde_json::Value {
+    let filter = if one.topic == "Job" { json!(null) } else { json!([one.job, ""]) };
+    let payload = if one.purged { json!({"Deleted": true}) } else { json!({}) };
+    json!({"Index": one.index, "Events": [{
+        "Topic": one.topic, "Type": one.kind, "Key": one.key, "Namespace": one.namespace,
+        "FilterKeys": filter, "Index": one.index, "Payload": payload,
+    }]})
+}
+
+/// A body of what arrives in a channel.
+struct Lines(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Lines {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}

@@ -1,0 +1,293 @@
+//! The shell around the model: sockets, the clock, the lock, and the processes of the tasks. It
+//! decides nothing.
+//!
+//! [`Server::with`] is the one way in: it locks, acts, and afterwards starts and ends processes and
+//! wakes who waits. Read next: `answers/mod.rs` (the API), `tasks/mod.rs` (the processes).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::answers;
+use super::jobs::JobKey;
+use super::jobspec::Plan;
+use super::model::{Knobs, Millis, Nomad};
+use super::nodes::NodeSpec;
+use super::stream::{Seen, Told};
+use super::tasks::{self, Order, TaskRecord, TaskState, Workplace};
+
+/// How long a listener may be behind with what happens, in changes, before its stream is ended.
+const BACKLOG: usize = 4_096;
+/// How long all processes together may take to end at a shutdown.
+const END_WITHIN: Duration = Duration::from_secs(5);
+/// After a failed accept: let some connections be closed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// The stand-in for Nomad, listening: one server, one client, one node. Clones are the same server.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    address: SocketAddr,
+    workplace: Workplace,
+    state: Mutex<State>,
+    /// The model's index.
+    changed: watch::Sender<u64>,
+    told: broadcast::Sender<Arc<Told>>,
+    stop: CancellationToken,
+    connections: TaskTracker,
+    processes: TaskTracker,
+}
+
+struct State {
+    nomad: Nomad,
+    /// As they were registered.
+    definitions: BTreeMap<JobKey, Arc<Definition>>,
+    /// What each child was copied from.
+    children: BTreeMap<JobKey, Arc<Definition>>,
+    /// Allocations with processes.
+    orders: BTreeMap<String, watch::Sender<Order>>,
+    tasks: BTreeMap<String, BTreeMap<String, TaskState>>,
+    seen: Seen,
+}
+
+/// A registered job, beside what the model knows of it.
+#[derive(Debug)]
+pub(super) struct Definition {
+    pub job: Value,
+    pub plan: Arc<Plan>,
+    pub version: u64,
+    pub submit_time: Millis,
+}
+
+/// What requests are answered from.
+pub(super) struct View<'a> {
+    pub nomad: &'a mut Nomad,
+    pub definitions: &'a mut BTreeMap<JobKey, Arc<Definition>>,
+    pub children: &'a mut BTreeMap<JobKey, Arc<Definition>>,
+    pub tasks: &'a BTreeMap<String, BTreeMap<String, TaskState>>,
+}
+
+impl Server {
+    /// Serves on the listener, on the current tokio runtime, until [`Server::shutdown`].
+    ///
+    /// # Errors
+    /// When the listener has no address.
+    pub fn start(listener: TcpListener, workplace: Workplace, seed: u64) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let node = format!("{:08x}-0000-0000-0000-{:012x}", rng.random::<u32>(), seed >> 16);
+        let mut nomad = Nomad::new(rng);
+        // As quick as a real agent in dev mode; what takes time is done by real processes.
+        nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
+        nomad.add_node(&node, this_machine(), now());
+        let server = Self {
+            shared: Arc::new(Shared {
+                address,
+                workplace,
+                changed: watch::Sender::new(nomad.index()),
+                told: broadcast::Sender::new(BACKLOG),
+                state: Mutex::new(State {
+                    nomad,
+                    definitions: BTreeMap::new(),
+                    children: BTreeMap::new(),
+                    orders: BTreeMap::new(),
+                    tasks: BTreeMap::new(),
+                    seen: Seen::default(),
+                }),
+                stop: CancellationToken::new(),
+                connections: TaskTracker::new(),
+                processes: TaskTracker::new(),
+            }),
+        };
+        server.spawn(server.clone().accept(listener));
+        server.spawn(server.clone().pass_time());
+        Ok(server)
+    }
+
+    /// Looks at the model or changes it; what follows from that is set going before this returns.
+    pub fn with<R>(&self, act: impl FnOnce(&mut Nomad, Millis) -> R) -> R {
+        self.view(|view, now| act(view.nomad, now))
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.shared.address)
+    }
+
+    /// Ends every process, cuts all connections and waits until all that is done.
+    pub async fn shutdown(&self) {
+        for orders in self.lock().orders.values() {
+            orders.send_replace(Order::Leave);
+        }
+        self.shared.processes.close();
+        // What does not end by then is killed by its supervisor when this program ends.
+        let _ = tokio::time::timeout(END_WITHIN, self.shared.processes.wait()).await;
+        self.shared.stop.cancel();
+        self.shared.connections.close();
+        self.shared.connections.wait().await;
+    }
+
+    /// How many allocations have processes.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.lock().orders.len()
+    }
+
+    pub(super) fn view<R>(&self, act: impl FnOnce(&mut View<'_>, Millis) -> R) -> R {
+        let now = now();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.nomad.tick(now);
+        let result = act(
+            &mut View {
+                nomad: &mut state.nomad,
+                definitions: &mut state.definitions,
+                children: &mut state.children,
+                tasks: &state.tasks,
+            },
+            now,
+        );
+        state.nomad.tick(now);
+        self.order(state);
+        let (nomad, children) = (&state.nomad, &mut state.children);
+        children.retain(|key, _| nomad.child(key).is_some());
+        for told in state.seen.changes(nomad) {
+            // Fails only when nobody listens.
+            let _ = self.shared.told.send(Arc::new(told));
+        }
+        let index = nomad.index();
+        self.shared.changed.send_if_modified(|known| {
+            let grown = index > *known;
+            *known = index;
+            grown
+        });
+        result
+    }
+
+    /// Starts and ends processes as the model says.
+    fn order(&self, state: &mut State) {
+        for started in state.nomad.take_started() {
+            let Some(definition) = state.children.get(&started.child) else { continue };
+            let (orders, heard) = watch::channel(Order::Run);
+            state.orders.insert(started.allocation.clone(), orders);
+            let (workplace, plan) = (self.shared.workplace.clone(), definition.plan.clone());
+            self.shared.processes.spawn(tasks::run(self.clone(), workplace, started, plan, heard));
+        }
+        let signalled = state.nomad.take_signalled().into_iter().map(|id| (id, Order::End));
+        let killed = state.nomad.take_killed().into_iter().map(|id| (id, Order::Kill));
+        for (id, order) in signalled.chain(killed).collect::<Vec<_>>() {
+            if let Some(orders) = state.orders.get(&id) {
+                orders.send_if_modified(|now| {
+                    let more = order > *now;
+                    *now = order.max(*now);
+                    more
+                });
+            }
+        }
+    }
+
+    pub(super) fn record(&self, allocation: &str, task: &str, what: TaskRecord) {
+        let mut state = self.lock();
+        let of_allocation = state.tasks.entry(allocation.to_owned()).or_default();
+        of_allocation.entry(task.to_owned()).or_default().add(what, now());
+    }
+
+    /// The allocation has no process any more, and will have none.
+    pub(super) fn is_over(&self, allocation: &str) {
+        let mut state = self.lock();
+        state.orders.remove(allocation);
+        if state.nomad.allocation(allocation).is_none() {
+            state.tasks.remove(allocation);
+        }
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Told>> {
+        self.shared.told.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked inside has said so; the others may go on.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs until it ends or the server stops.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.shared.stop.clone();
+        self.shared.connections.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    async fn accept(self, listener: TcpListener) {
+        let router = answers::router(self.clone());
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => self.spawn(serve(stream, router.clone())),
+                Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+            }
+        }
+    }
+
+    /// Lets whatever is due happen when it is.
+    async fn pass_time(self) {
+        let mut changed = self.changes();
+        loop {
+            let due = self.with(|nomad, now| nomad.next_due().map(|due| due - now));
+            changed.mark_unchanged();
+            let due = due.and_then(|due| u64::try_from(due).ok()).unwrap_or(u64::from(u32::MAX));
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(due)) => {}
+                _ = changed.changed() => {}
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, router: axum::Router) {
+    let _ = stream.set_nodelay(true);
+    // Ends with an error when the peer goes.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await;
+}
+
+fn now() -> Millis {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// It claims more room than it has, as the demo's real agent does: only bookkeeping depends on it.
+fn this_machine() -> NodeSpec {
+    // Nomad has Go's names for what Rust calls otherwise.
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let attributes = [("attr.kernel.name", std::env::consts::OS), ("attr.cpu.arch", arch)];
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    NodeSpec {
+        cpu_mhz: 64_000,
+        memory_mb: 131_072,
+        attributes: attributes.into_iter().map(own).collect(),
+        drivers: [String::from("raw_exec")].into(),
+    }
+}

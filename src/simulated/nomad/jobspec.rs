@@ -1,0 +1,321 @@
+//! A job as it is registered over HTTP, in Nomad's JSON: what the model wants to know of it, and
+//! the tasks that are run. What is not run as Nomad would run it is refused, never left out.
+//!
+//! HCL is not read here: the real Nomad's own parser is the only one. Read next: `tasks/mod.rs`.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::jobs::{Disconnect, JobSpec, PayloadRule};
+use super::model::{HOUR, Millis};
+
+/// Nanoseconds, as Go writes a length of time, in a millisecond.
+const NANOS: i64 = 1_000_000;
+/// Nomad's own, in MHz and MB (`api/resources.go`, `DefaultResources`).
+const DEFAULT_CPU: u64 = 100;
+const DEFAULT_MEMORY: u64 = 300;
+
+/// What a child of the job does when it is placed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub group: String,
+    pub prestart: Vec<Task>,
+    pub main: Task,
+    pub poststop: Option<Task>,
+}
+
+impl Plan {
+    /// In the order in which they run.
+    pub fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.prestart.iter().chain([&self.main]).chain(&self.poststop)
+    }
+}
+
+/// One task on `raw_exec`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Task {
+    pub name: String,
+    driver: String,
+    pub config: Command,
+    #[serde(default)]
+    pub env: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub artifacts: Option<Vec<Artifact>>,
+    #[serde(default)]
+    pub dispatch_payload: Option<DispatchPayload>,
+    #[serde(default)]
+    pub kill_signal: Option<String>,
+    #[serde(default)]
+    kill_timeout: Option<i64>,
+    #[serde(default)]
+    lifecycle: Option<Lifecycle>,
+    #[serde(default)]
+    resources: Option<Resources>,
+    #[serde(default)]
+    user: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Command {
+    pub command: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Artifact {
+    pub getter_source: String,
+    #[serde(default)]
+    pub getter_options: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub getter_mode: Option<String>,
+    #[serde(default)]
+    pub relative_dest: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DispatchPayload {
+    pub file: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Lifecycle {
+    hook: String,
+    #[serde(default)]
+    sidecar: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Resources {
+    #[serde(rename = "CPU", default)]
+    cpu: Option<u64>,
+    #[serde(rename = "MemoryMB", default)]
+    memory: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Wire {
+    #[serde(rename = "ID")]
+    id: String,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    r#type: Option<String>,
+    #[serde(default)]
+    constraints: Option<Vec<Constraint>>,
+    #[serde(default)]
+    meta: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    parameterized_job: Option<Parameterized>,
+    #[serde(default)]
+    task_groups: Option<Vec<Group>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Constraint {
+    l_target: String,
+    r_target: String,
+    operand: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameterized {
+    #[serde(default)]
+    payload: String,
+    #[serde(default)]
+    meta_required: Option<Vec<String>>,
+    #[serde(default)]
+    meta_optional: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Group {
+    name: String,
+    #[serde(default)]
+    tasks: Option<Vec<Task>>,
+    #[serde(default)]
+    disconnect: Option<WireDisconnect>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireDisconnect {
+    #[serde(default)]
+    lost_after: Option<i64>,
+    #[serde(default)]
+    replace: Option<bool>,
+}
+
+/// A job that can be registered.
+pub struct Read {
+    pub id: String,
+    pub namespace: String,
+    pub spec: JobSpec,
+    pub plan: Plan,
+}
+
+/// # Errors
+/// In words, for what the stand-in cannot run.
+pub fn read(job: &serde_json::Value) -> Result<Read, String> {
+    let wire: Wire = serde_json::from_value(job.clone())
+        .map_err(|error| format!("the stand-in for Nomad cannot read this job: {error}"))?;
+    let Wire { id, namespace, r#type, constraints, meta, parameterized_job, task_groups } = wire;
+    if r#type.as_deref() != Some("batch") {
+        return Err(cannot("jobs that are not of type batch"));
+    }
+    let [group]: [Group; 1] =
+        task_groups.unwrap_or_default().try_into().map_err(|_| cannot("any but one group"))?;
+    let mut spec = JobSpec {
+        payload: parameterized_job.as_ref().map(|rules| match rules.payload.as_str() {
+            "required" => PayloadRule::Required,
+            "forbidden" => PayloadRule::Forbidden,
+            _ => PayloadRule::Optional,
+        }),
+        meta: meta.unwrap_or_default(),
+        ..JobSpec::default()
+    };
+    if let Some(rules) = parameterized_job {
+        spec.meta_required = rules.meta_required.unwrap_or_default();
+        spec.meta_optional = rules.meta_optional.unwrap_or_default();
+    }
+    for constraint in constraints.unwrap_or_default() {
+        if !matches!(constraint.operand.as_str(), "=" | "==" | "is") {
+            return Err(cannot(&format!("the constraint operand {:?}", constraint.operand)));
+        }
+        let name = constraint.l_target.trim_start_matches("${").trim_end_matches('}');
+        spec.constraints.insert(name.to_owned(), constraint.r_target);
+    }
+    spec.disconnect = group.disconnect.and_then(|disconnect| {
+        let lost_after = disconnect.lost_after? / NANOS;
+        Some(Disconnect { lost_after, replace: disconnect.replace.unwrap_or(true) })
+    });
+    let plan = plan(group.name, group.tasks.unwrap_or_default())?;
+    spec.kill_timeout = plan.main.kill_timeout();
+    // It ends when its process does; this only bounds it.
+    spec.poststop = plan.poststop.as_ref().map(|_| HOUR);
+    (spec.cpu_mhz, spec.memory_mb) = needs(&plan);
+    let namespace = namespace.filter(|it| !it.is_empty()).unwrap_or_else(|| "default".to_owned());
+    Ok(Read { id, namespace, spec, plan })
+}
+
+fn plan(group: String, tasks: Vec<Task>) -> Result<Plan, String> {
+    let (mut prestart, mut main, mut poststop) = (Vec::new(), None, None);
+    for task in tasks {
+        task.is_runnable()?;
+        let hook = task.lifecycle.as_ref().map(|lifecycle| lifecycle.hook.as_str());
+        match hook.unwrap_or_default() {
+            "" if main.is_none() => main = Some(task),
+            "prestart" => prestart.push(task),
+            "poststop" if poststop.is_none() => poststop = Some(task),
+            "" => return Err(cannot("more than one main task")),
+            hook => return Err(cannot(&format!("this task with the lifecycle hook {hook:?}"))),
+        }
+    }
+    let main = main.ok_or_else(|| cannot("a group without a main task"))?;
+    Ok(Plan { group, prestart, main, poststop })
+}
+
+impl Task {
+    fn is_runnable(&self) -> Result<(), String> {
+        if self.driver != "raw_exec" {
+            return Err(cannot(&format!("the driver {:?}", self.driver)));
+        }
+        if self.user.as_ref().is_some_and(|user| !user.is_empty()) {
+            return Err(cannot("tasks of another user"));
+        }
+        if self.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.sidecar) {
+            return Err(cannot("sidecars"));
+        }
+        for artifact in self.artifacts.iter().flatten() {
+            let options = artifact.getter_options.as_ref();
+            let whole = options.is_some_and(|it| it.get("archive").is_some_and(|it| it == "false"));
+            if artifact.getter_mode.as_deref() != Some("file") || !whole {
+                return Err(cannot("artifacts other than single files that stay packed"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn kill_timeout(&self) -> Millis {
+        self.kill_timeout.filter(|it| *it > 0).map_or(5_000, |nanos| nanos / NANOS)
+    }
+
+    fn needs(&self) -> (u64, u64) {
+        let resources = self.resources.clone().unwrap_or_default();
+        (resources.cpu.unwrap_or(DEFAULT_CPU), resources.memory.unwrap_or(DEFAULT_MEMORY))
+    }
+}
+
+/// Tasks of different hooks do not run at the same time, so the greatest need counts
+/// (`nomad/structs/structs.go`, `AllocatedResources.Comparable`).
+fn needs(plan: &Plan) -> (u64, u64) {
+    let before = plan.prestart.iter().map(Task::needs);
+    let before = before.fold((0, 0), |(cpu, memory), (c, m)| (cpu + c, memory + m));
+    let others = plan.poststop.iter().map(Task::needs).chain([plan.main.needs()]);
+    others.fold(before, |(cpu, memory), (c, m)| (cpu.max(c), memory.max(m)))
+}
+
+fn cannot(what: &str) -> String {
+    format!("the stand-in for Nomad does not run {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn job() -> Value {
+        json!({
+            "ID": "runner", "Type": "batch",
+            "Constraints": [{"LTarget": "${attr.cpu.arch}", "RTarget": "arm64", "Operand": "="}],
+            "ParameterizedJob": {"Payload": "required", "MetaRequired": ["a"], "MetaOptional": null},
+            "TaskGroups": [{"Name": "g", "Tasks": [
+                {"Name": "before", "Driver": "raw_exec", "Config": {"command": "/bin/true"},
+                 "Lifecycle": {"Hook": "prestart", "Sidecar": false}},
+                {"Name": "main", "Driver": "raw_exec", "KillTimeout": 30_000_000_000_i64,
+                 "Config": {"command": "/bin/true"}, "Resources": {"CPU": 500, "MemoryMB": 100}},
+            ]}],
+        })
+    }
+
+    #[test]
+    fn the_model_learns_what_it_asks_for() {
+        let read = read(&job()).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(read.namespace, "default");
+        assert_eq!(read.spec.payload, Some(PayloadRule::Required));
+        assert_eq!(read.spec.constraints["attr.cpu.arch"], "arm64");
+        assert_eq!((read.spec.cpu_mhz, read.spec.memory_mb), (500, 300));
+        assert_eq!(read.spec.kill_timeout, 30_000);
+        assert_eq!(read.spec.poststop, None);
+        let tasks: Vec<&str> = read.plan.tasks().map(|task| task.name.as_str()).collect();
+        assert_eq!(tasks, ["before", "main"]);
+    }
+
+    #[test]
+    fn what_would_run_otherwise_is_refused() {
+        let refusals: [(&str, Value, &str); 5] = [
+            ("/Type", json!("service"), "type batch"),
+            ("/TaskGroups/0/Tasks/1/Driver", json!("docker"), "\"docker\""),
+            ("/TaskGroups/0/Tasks/0/Lifecycle/Sidecar", json!(true), "sidecars"),
+            ("/TaskGroups/0/Tasks/0/Lifecycle/Hook", json!("poststart"), "poststart"),
+            ("/Constraints/0/Operand", json!("regexp"), "regexp"),
+        ];
+        for (at, value, said) in refusals {
+            let mut job = job();
+            *job.pointer_mut(at).unwrap() = value;
+            let why = read(&job).err().unwrap();
+            assert!(why.contains(said), "{why}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The client's side of the stand-in: runs the tasks of an allocation as local processes, as
+//! `raw_exec` does, and tells the model how they ended. The model decides when.
+//!
+//! Read next: `process.rs` (one process), `supervise.rs` (what no process outlives), `folder.rs`.
+
+mod artifact;
+mod environment;
+mod folder;
+mod process;
+mod record;
+pub mod supervise;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::http::Server;
+use super::jobspec::{Plan, Task};
+use super::model::Started;
+use environment::Environment;
+use folder::Folder;
+use process::Process;
+pub use record::{TaskRecord, TaskState};
+
+/// What the model wants of an allocation's processes; it only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    #[default]
+    Run,
+    /// End, with time to do so.
+    End,
+    /// Now. What comes after the tasks still runs.
+    Kill,
+    /// Now, and nothing comes after.
+    Leave,
+}
+
+/// Where and with what an allocation's processes run.
+#[derive(Clone, Debug)]
+pub struct Workplace {
+    /// Has one folder for each allocation.
+    pub root: PathBuf,
+    /// This program, which supervises each of them: see `supervise.rs`.
+    pub program: PathBuf,
+}
+
+/// Runs an allocation to its end.
+pub(super) async fn run(
+    server: Server,
+    workplace: Workplace,
+    started: Started,
+    plan: Arc<Plan>,
+    orders: watch::Receiver<Order>,
+) {
+    let allocation = started.allocation.clone();
+    let folder = Folder::new(&workplace.root, &allocation);
+    for task in plan.tasks() {
+        server.record(&allocation, &task.name, TaskRecord::received());
+    }
+    let run = Run { server: &server, program: workplace.program, started, plan, folder, orders };
+    let exit_code = run.before_and_main().await;
+    server.with(|nomad, now| nomad.task_exited(&allocation, exit_code, now));
+    run.after().await;
+    server.with(|nomad, now| nomad.poststop_ended(&allocation, now));
+    server.is_over(&allocation);
+}
+
+struct Run<'a> {
+    server: &'a Server,
+    program: PathBuf,
+    started: Started,
+    plan: Arc<Plan>,
+    folder: Folder,
+    orders: watch::Receiver<Order>,
+}
+
+impl Run<'_> {
+    async fn before_and_main(&self) -> i32 {
+        for task in self.plan.prestart.iter().chain([&self.plan.main]) {
+            if *self.orders.borrow() > Order::Run {
+                return 130;
+            }
+            let exit_code = self.task(task, false).await;
+            if exit_code != 0 {
+                return exit_code;
+            }
+        }
+        0
+    }
+
+    async fn after(&self) {
+        if let Some(task) = &self.plan.poststop
+            && *self.orders.borrow() < Order::Leave
+        {
+            self.task(task, true).await;
+        }
+    }
+
+    /// One task to its end; its exit code, 1 where it could not be started.
+    async fn task(&self, task: &Task, after: bool) -> i32 {
+        let record = |what: TaskRecord| {
+            self.server.record(&self.started.allocation, &task.name, what);
+        };
+        let environment = Environment::of(&self.started, &self.plan.group, task, &self.folder);
+        if let Err(why) = self.prepare(task).await {
+            record(TaskRecord::failed("Failed Artifact Download", why));
+            return 1;
+        }
+        let process = Process::start(&self.program, task, &environment, &self.folder);
+        let mut process = match process {
+            Ok(process) => process,
+            Err(error) => {
+                let why = format!("failed to launch command with executor: {error}");
+                record(TaskRecord::failed("Driver Failure", why));
+                return 1;
+            }
+        };
+        record(TaskRecord::started());
+        let mut orders = self.orders.clone();
+        // What comes after the others is not ended with them, only with everything.
+        let heard = |order: Order| if after && order < Order::Leave { Order::Run } else { order };
+        let mut done = Order::Run;
+        let exit_code = loop {
+            let order = heard(*orders.borrow_and_update());
+            if order > done {
+                done = order;
+                if order == Order::End {
+                    record(TaskRecord::killing());
+                    process.signal(task.kill_signal.as_deref().unwrap_or_default());
+                } else {
+                    process.kill();
+                }
+            }
+            tokio::select! {
+                code = process.ended() => break code,
+                changed = orders.changed() => if changed.is_err() {
+                    process.kill();
+                    break process.ended().await;
+                },
+            }
+        };
+        record(TaskRecord::terminated(exit_code, done > Order::Run));
+        exit_code
+    }
+
+    /// Everything that is there before the process is.
+    async fn prepare(&self, task: &Task) -> Result<(), String> {
+        let folder = &self.folder;
+        folder.make(&task.name).map_err(|error| format!("cannot make its folder: {error}"))?;
+        if let Some(payload) = &task.dispatch_payload {
+            let file = folder.inside(&folder.local(&task.name), &payload.file)?;
+            let text = self.started.payload.clone().unwrap_or_default();
+            folder::write(&file, text.as_bytes()).map_err(|error| error.to_string())?;
+        }
+        for one in task.artifacts.iter().flatten() {
+            let source = &one.getter_source;
+            let bytes = artifact::fetch(one)
+                .await
+                .map_err(|why| format!("failed to download artifact {source:?}: {why}"))?;
+            let to = one.relative_dest.as_deref().unwrap_or("local/artifact");
+            let file = folder.inside(&folder.task(&task.name), to)?;
+            folder::write(&file, &bytes).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! The documents against the code: every reason that a job can wait for, and every line that the
+//! daemon logs, stands in them. So whoever writes a new text also says what it means.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// Rust files in a folder and the folders in it, or the one file.
+fn sources(path: &str) -> Vec<PathBuf> {
+    let path = root().join(path);
+    if path.is_file() {
+        return vec![path];
+    }
+    let entries = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .filter(|entry| !entry.ends_with("tests") && !entry.ends_with("testing.rs"))
+        .flat_map(|entry| match entry.is_dir() {
+            true => sources(entry.to_str().unwrap()),
+            false => vec![entry],
+        })
+        .collect()
+}
+
+/// What runs: without tests, comments and attributes.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    let noise = |line: &&str| !["//", "#["].iter().any(|start| line.trim().starts_with(start));
+    text.lines().filter(noise).map(|line| format!("{line}\n")).collect()
+}
+
+/// The string literals in a piece of Rust, as they would be printed.
+fn literals(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = code.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            // A quote as a character begins no text.
+            '\'' if rest.peek() == Some(&'"') => {
+                rest.next();
+            }
+            '"' => {
+                let mut text = String::new();
+                while let Some(c) = rest.next() {
+                    match c {
+                        '"' => break,
+                        '\\' => match rest.next() {
+                            Some('\n') => while rest.next_if(|c| c.is_whitespace()).is_some() {},
+                            Some(c) => text.push(c),
+                            None => {}
+                        },
+                        c => text.push(c),
+                    }
+                }
+                found.push(text);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What stands before the parenthesis that closes one opened before.
+fn call(code: &str) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (1, false, false);
+    for (at, c) in code.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &code[..at];
+        }
+    }
+    code
+}
+
+/// The longest piece of a text between its placeholders.
+fn fixed(text: &str) -> String {
+    let pieces = text.split('{').flat_map(|piece| piece.split('}'));
+    // Every second piece is a name or format, which has no spaces.
+    let pieces = pieces.filter(|piece| piece.contains(' '));
+    pieces.max_by_key(|piece| piece.len()).unwrap_or_default().trim().to_owned()
+}
+
+/// Sentences, not keys or formats: two words at least beside what is filled in.
+fn sentences(texts: Vec<String>) -> Vec<String> {
+    let words = |text: &String| text.split_whitespace().filter(|word| word.len() > 1).count();
+    texts.iter().map(|text| fixed(text)).filter(|text| words(text) > 1).collect()
+}
+
+fn undocumented(texts: &[String], document: &str) -> Vec<String> {
+    let document = read(document).split_whitespace().collect::<Vec<_>>().join(" ");
+    // A pipe in a table is written \|, and code stands in backticks.
+    texts.iter().filter(|text| !document.contains(text.as_str())).cloned().collect()
+}
+
+#[test]
+fn every_reason_is_explained() {
+    let places = [
+        "src/ledger/why.rs",
+        "src/ledger/policy.rs",
+        "src/ledger/matching.rs",
+        "src/ledger/job.rs",
+        "src/engine/meta.rs",
+    ];
+    let texts: Vec<String> =
+        places.iter().flat_map(|place| sentences(literals(&code(&root().join(place))))).collect();
+    assert!(texts.len() > 25, "{texts:?}");
+    assert_eq!(
+        undocumented(&texts, "docs/reasons.md"),
+        [""; 0],
+        "say in docs/reasons.md what it means"
+    );
+}
+
+#[test]
+fn every_line_of_the_log_is_explained() {
+    let mut texts = Vec::new();
+    for file in sources("src/ledger/step") {
+        // Its notes are logged, and its reasons told with them.
+        texts.extend(sentences(literals(&code(&file))));
+    }
+    let said = ["cli", "engine", "webhook", "reconcile", "store"];
+    for file in said.iter().flat_map(|place| sources(&format!("src/{place}"))) {
+        let code = code(&file);
+        for level in ["info!(", "warn!(", "error!("] {
+            for (at, _) in code.match_indices(level) {
+                texts.extend(sentences(literals(call(&code[at + level.len()..]))));
+            }
+        }
+    }
+    assert!(texts.len() > 50, "{texts:?}");
+    let documents = ["docs/operations.md", "docs/reasons.md", "docs/troubleshooting.md"];
+    let missing = documents.iter().fold(texts, |left, document| undocumented(&left, document));
+    assert_eq!(missing, [""; 0], "say in docs/operations.md what it means");
+}
+
+#[test]
+fn a_text_is_read_as_it_is_printed() {
+    let code = r#"format!("pool {name} has \"a\" \
+        job: {}", '"', "x")"#;
+    assert_eq!(literals(code), ["pool {name} has \"a\" job: {}", "x"]);
+    assert_eq!(sentences(literals(code)), ["has \"a\" job:"]);
+    assert_eq!(call("\"a)\", f(x)), warn!(\"b\")"), "\"a)\", f(x)");
+    assert_eq!(undocumented(&["no such sentence".to_owned()], "README.md").len(), 1);
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let documents = ["README.md", "CHANGELOG.md"].map(|name| root().join(name)).into_iter();
+    let entries = std::fs::read_dir(root().join("docs")).unwrap();
+    for document in documents.chain(entries.map(|entry| entry.unwrap().path())) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            if file.contains("://") {
+                continue;
+            }
+            let target = match file {
+                "" => document.clone(),
+                file => document.parent().unwrap().join(file),
+            };
+            assert!(target.exists(), "{}: {link}", document.display());
+            if !heading.is_empty() {
+                let headings = std::fs::read_to_string(&target).unwrap();
+                let there = headings.lines().any(|line| anchor(line).as_deref() == Some(heading));
+                assert!(there, "{}: no heading for {link}", document.display());
+            }
+        }
+    }
+}
+
+/// As GitHub makes it from a heading.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
+}
