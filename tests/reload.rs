@@ -220,13 +220,18 @@ mod around {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
+    use roustabout::demo::runner_job;
+    use roustabout::nomad::{Address, Client, Connection};
     use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, Visibility};
+
+    use secrecy::ExposeSecret;
+    use serde_json::json;
 
     use super::support::daemon::{GITHUB_TOKEN, SECRET};
     use super::support::parents::{Parent, pool};
     use super::support::proxied::Proxied;
     use super::support::until;
-    use super::support::world::{LABELS, PARENT, Plan};
+    use super::support::world::{LABELS, PARENT, Parts, Plan};
 
     const LIMIT: Duration = Duration::from_secs(90);
 
@@ -356,5 +361,51 @@ mod around {
             world.daemon.api("/readyz").await["degraded"] == serde_json::json!([])
         })
         .await;
+    }
+
+    /// Nomad refuses the one in the file; the new one holds at once.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nomads_token_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nomad-token");
+        std::fs::write(&file, "9c6f8d80-6f21-4b14-8a4a-1f6b3f0a7f10\n").unwrap();
+        let parts = Parts::with(|options| options.acl = true).await;
+        let token = parts.agent.token().unwrap().expose_secret().to_owned();
+        let before_pools = format!("token_file = \"{}\"", file.display());
+        let mut world = Proxied::around(parts, Plan { before_pools, ..Plan::default() }).await;
+        world.world.daemon.start().await;
+        let jobs = world.queue(world.app, 1, 200);
+        world.until_reason(jobs[0], "needs read-job").await;
+        std::fs::write(&file, token).unwrap();
+        world.daemon.reload().await;
+        world.each_ran_once(&jobs, LIMIT).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_new_pool_in_another_namespace_is_followed_there() {
+        let world = Proxied::start().await;
+        let namespace = world.agent.address().join("/v1/namespace/ci").unwrap();
+        let request = reqwest::Client::new().put(namespace).json(&json!({ "Name": "ci" }));
+        assert!(request.send().await.unwrap().status().is_success());
+        let there = Client::new(Connection {
+            address: Address::Http(world.agent.address()),
+            namespace: "ci".to_owned(),
+            region: None,
+            token: None,
+            token_file: None,
+            ca_cert_pem: None,
+            client_identity_pem: None,
+            tls_server_name: None,
+            tls_skip_verify: false,
+        })
+        .unwrap();
+        let archive = world.github.runner_archive_url().parse().unwrap();
+        runner_job::register(&there, PARENT, &archive).await.unwrap();
+        let more = "delivery = \"payload\"\nnamespace = \"ci\"";
+        world.daemon.configure(|config| config + &pool("elsewhere", PARENT, more));
+        world.daemon.reload().await;
+        let jobs = world.queue_for("elsewhere", world.app, 2);
+        world.each_ran_once(&jobs, LIMIT).await;
+        assert!(world.children().await.is_empty(), "none in the namespace of the connection");
     }
 }

@@ -20,6 +20,7 @@ use crate::agenda::Act;
 use crate::carrier::Flight;
 use crate::disk::Disk;
 use crate::follower::Follower;
+use crate::gitea;
 use crate::reconciler::{Look, Reconciler};
 use crate::troubles::Trouble;
 use crate::world::World;
@@ -41,6 +42,7 @@ pub struct Daemon {
     pub watched: Vec<PoolName>,
     pub follower: Follower,
     pub reconciler: Reconciler,
+    pub gitea: gitea::Memory,
     /// What Nomad showed before the children that nobody follows were listed.
     early: Option<Vec<Event>>,
     /// Runners whose dispatch is under way.
@@ -68,7 +70,7 @@ impl Daemon {
     }
 
     /// As `FoldLoop::fold`: what Nomad showed early waits for the first listing, and what is said
-    /// of jobs that have ended is dropped.
+    /// of jobs that have ended is dropped, or told as what may be a rerun.
     fn in_order(&mut self, mut event: Event, disk: &Disk) -> Vec<Event> {
         if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
             early.push(event);
@@ -82,20 +84,27 @@ impl Daemon {
             },
             _ => None,
         };
+        let mut again = Vec::new();
         if let Some(reports) = reports {
-            let ended = |id| {
-                let known = self.state.known_job(id).cloned().or_else(|| disk.job(id));
-                known.is_some_and(|job| job.ended_at.is_some())
-            };
             reports.retain(|report| {
-                let open = self.state.jobs.contains_key(&report.id);
-                open || report.status == JobStatus::Completed || !ended(report.id)
+                if self.state.jobs.contains_key(&report.id) || report.status == JobStatus::Completed
+                {
+                    return true;
+                }
+                let known = self.state.known_job(report.id).cloned();
+                let past = known.or_else(|| disk.job(report.id));
+                let Some(past) = past.filter(|job| job.ended_at.is_some()) else { return true };
+                if !self.state.rules.forge.ends_are_final {
+                    let (past, report) = (Box::new(past), Box::new(report.clone()));
+                    again.push(Event::SeenAgain { past, report });
+                }
+                false
             });
         }
         let listed = matches!(&event, Event::Observed(one)
             if matches!(**one, Observation::Children(_)));
         let early = if listed { self.early.take() } else { None };
-        std::iter::once(event).chain(early.into_iter().flatten()).collect()
+        std::iter::once(event).chain(again).chain(early.into_iter().flatten()).collect()
     }
 }
 
@@ -126,6 +135,7 @@ impl World {
             watched: Vec::new(),
             follower: Follower::default(),
             reconciler: Reconciler::default(),
+            gitea: gitea::Memory::default(),
             early: Some(Vec::new()),
             dispatching: BTreeSet::new(),
             since: self.now,

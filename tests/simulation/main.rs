@@ -14,6 +14,7 @@ mod daemon;
 mod disk;
 mod door;
 mod follower;
+mod gitea;
 mod invariants;
 mod not_yet;
 mod play;

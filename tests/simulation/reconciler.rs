@@ -4,7 +4,7 @@
 //!
 //! One call, or one repository, at a time; what it saw is told some time after it was seen.
 
-mod looks;
+pub mod looks;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -134,6 +134,7 @@ impl World {
         let everything = self.daemon.as_ref().is_some_and(|one| now >= one.reconciler.next_full);
         let served = if everything { self.served() } else { Vec::new() };
         let Some(daemon) = &mut self.daemon else { return };
+        daemon.gitea.open = None;
         let known = repositories_of(&daemon.state);
         let reconciler = &mut daemon.reconciler;
         reconciler.recent.extend(known);

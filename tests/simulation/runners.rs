@@ -6,6 +6,7 @@
 use rand::Rng;
 use roustabout::ledger::RunnerName;
 use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
+use roustabout::simulated::github::runners::Runner;
 use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{Conclusion, Scope};
 use roustabout::simulated::nomad::Started;
@@ -24,6 +25,8 @@ const OWN_PATIENCE: Millis = 15 * MINUTE;
 pub enum Step {
     Register,
     Listen,
+    /// It asks for a job between two of its listenings: Gitea's ask every two seconds.
+    Fetch,
     Begin,
     Work,
     /// Its machine told it to end.
@@ -33,6 +36,8 @@ pub enum Step {
 
 pub struct Process {
     pub asked: Registration,
+    /// `owner/name` or an organization's login: where its own script registers it.
+    page: String,
     /// It is a task of ours.
     pub is_ours: bool,
     pub registered: Option<Registered>,
@@ -92,7 +97,14 @@ impl World {
             };
             self.enter_step(&started.allocation, boot, first);
         }
-        self.processes.insert(started.allocation, Process::new(asked, true, self.now));
+        let mut process = Process::new(asked, true, self.now);
+        if self.is_gitea() {
+            let child = self.nomad.child(&started.child);
+            let token = child.and_then(|child| child.token.as_deref()).unwrap_or_default();
+            let page = token.split_once('@').map_or("", |(_, page)| page);
+            page.split('#').next().unwrap_or_default().clone_into(&mut process.page);
+        }
+        self.processes.insert(started.allocation, process);
     }
 
     /// A runner of somebody else, with labels that cover our jobs.
@@ -112,7 +124,9 @@ impl World {
         let given = self.processes.iter_mut().filter(|(_, process)| {
             !process.awake
                 && process.registered.as_ref().is_some_and(|registered| {
-                    self.github.runner(registered.id).is_some_and(|one| one.job.is_some())
+                    let given = |one: &Runner| one.job.is_some();
+                    self.github.runner(registered.id).is_some_and(given)
+                        || self.github.would_give(registered.id, self.now)
                 })
         });
         let given: Vec<String> = given
@@ -127,7 +141,8 @@ impl World {
                 true => self.draw(30 * SECOND, 90 * SECOND),
                 false => self.draw(50, 2 * SECOND),
             };
-            self.enter_step(&id, after, Step::Listen);
+            let step = if self.is_gitea() { Step::Fetch } else { Step::Listen };
+            self.enter_step(&id, after, step);
         }
     }
 
@@ -137,7 +152,8 @@ impl World {
         }
         match step {
             Step::Register => self.register(id),
-            Step::Listen => self.listen(id),
+            Step::Listen => self.listen(id, true),
+            Step::Fetch => self.listen(id, false),
             Step::Begin => self.begin_job(id),
             Step::Work => self.work(id),
             Step::Signal => self.signal(id),
@@ -149,8 +165,8 @@ impl World {
         let Some(process) = self.processes.get_mut(id) else { return };
         if process.asked.token.is_empty() {
             // Its own script has a way to get one.
-            let path = process.asked.url.trim_start_matches("http://github.test/");
-            let repository = self.github.repository(path).map(|found| Scope::Repository(found.id));
+            let repository =
+                self.github.repository(&process.page).map(|found| Scope::Repository(found.id));
             let scope = repository.unwrap_or(Scope::Organization(self.setting.organization));
             let (token, _) = self.github.mint_runner_token(scope, Purpose::Register, self.now);
             process.asked.token = token;
@@ -168,9 +184,10 @@ impl World {
         }
     }
 
-    fn listen(&mut self, id: &str) {
+    fn listen(&mut self, id: &str, again: bool) {
         let fails = self.strikes(Trouble::RunnersFail, 0.02);
         let pause = self.draw(25 * SECOND, 50 * SECOND);
+        let stubborn = self.is_gitea() && self.rng.random_bool(0.5);
         let Some(process) = self.processes.get_mut(id) else { return };
         let Some(registered) = process.registered.clone().filter(|_| process.job.is_none()) else {
             return;
@@ -197,7 +214,16 @@ impl World {
             }
             Poll::Wait => {
                 process.awake = false;
-                self.enter_step(id, pause, Step::Listen);
+                if again {
+                    self.enter_step(id, pause, Step::Listen);
+                }
+            }
+            // Gitea's may take long to see that it asks in vain.
+            Poll::Gone if stubborn && !process.is_nameless() => {
+                process.awake = true;
+                if again {
+                    self.enter_step(id, pause, Step::Listen);
+                }
             }
             Poll::Gone | Poll::Deprecated => {
                 process.awake = true;
@@ -230,7 +256,9 @@ impl World {
             return;
         };
         let beat = self.github.beat(registered.id, &registered.secret, job.id, self.now);
-        let done = self.now >= process.until || beat != Beat::GoOn;
+        // At Gitea nobody tells it that its job is over.
+        let told = beat != Beat::GoOn && !self.is_gitea();
+        let done = self.now >= process.until || told;
         if !done && self.strikes(Trouble::RunnersFail, 0.03) {
             self.watching.excuse(job.id);
             return self.exit(id, 1);
@@ -297,7 +325,8 @@ impl World {
 
 impl Process {
     fn new(asked: Registration, is_ours: bool, began: Millis) -> Self {
-        Self { asked, is_ours, registered: None, job: None, began, until: 0, awake: false }
+        let page = asked.url.trim_start_matches("http://github.test/").to_owned();
+        Self { asked, page, is_ours, registered: None, job: None, began, until: 0, awake: false }
     }
 
     fn is_nameless(&self) -> bool {

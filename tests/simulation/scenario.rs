@@ -218,6 +218,7 @@ impl World {
             true => Head::Fork { id: 77, full_name: "stranger/lib".to_owned() },
             false => Head::Same,
         };
+        let event = if head == Head::Same { "push" } else { "pull_request" };
         let is_public = self
             .github
             .repository_mut(repository)
@@ -229,6 +230,9 @@ impl World {
             .map(|spec| refused || spec.labels.contains(&"windows".to_owned()))
             .collect();
         let mut run = RunSpec { head, ..RunSpec::default() };
+        if self.is_gitea() {
+            event.clone_into(&mut run.event);
+        }
         if self.weather.has(Trouble::Robots) && self.draw(0, 1) == 0 {
             ROBOT.clone_into(&mut run.actor);
         }
@@ -258,6 +262,9 @@ impl World {
         if self.strikes(Trouble::Environments, 0.3) {
             spec = spec.waiting();
         }
+        if self.is_gitea() && self.draw(0, 5) == 0 {
+            spec = spec.needing_others();
+        }
         spec
     }
 
@@ -267,6 +274,8 @@ impl World {
     }
 
     fn cancel(&mut self, whole_run: bool) {
+        // Gitea has no button for a single job.
+        let whole_run = whole_run || self.is_gitea();
         let Some(id) = self.pick(&self.unfinished()) else { return };
         let Some(run) = self.github.job(id).map(|job| job.run) else { return };
         let jobs = self.github.run(run).map(|run| run.jobs.clone()).unwrap_or_default();
@@ -300,6 +309,11 @@ impl World {
             self.github.jobs().any(|job| job.run == run && self.setting.hopeless.contains(&job.id));
         let failed_only = self.rng.random_bool(0.5);
         self.github.rerun(run, failed_only, self.now);
+        let again = self.github.jobs().filter(|job| job.status != Status::Completed);
+        for job in again.filter(|job| job.run == run) {
+            // Where it has the id that it had, this attempt is to be judged anew.
+            self.watching.expect(job.id);
+        }
         let new = self.github.jobs().map(|job| job.id).filter(|id| !old.contains(id));
         let new: Vec<u64> = new.collect();
         if hopeless {
@@ -313,7 +327,10 @@ impl World {
         let (token, _) = self.github.mint_runner_token(scope, Purpose::Register, self.now);
         let number: u32 = self.rng.random();
         self.begin_foreign(Registration {
-            url: format!("http://github.test/{}", self.github.scope_name(scope)),
+            url: match self.is_gitea() {
+                true => "http://github.test".to_owned(),
+                false => format!("http://github.test/{}", self.github.scope_name(scope)),
+            },
             token,
             name: format!("elsewhere-{number:08x}"),
             labels: ["linux", "x64", "big"].map(str::to_owned).to_vec(),

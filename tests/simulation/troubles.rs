@@ -131,6 +131,11 @@ impl Weather {
         Self { troubles, calm: false }
     }
 
+    /// Without these.
+    pub fn spare(&mut self, spared: &[Trouble]) {
+        self.troubles.retain(|one| !spared.contains(one));
+    }
+
     /// Whether the seed has this trouble at all.
     pub fn has(&self, trouble: Trouble) -> bool {
         self.troubles.contains(&trouble)

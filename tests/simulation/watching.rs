@@ -45,6 +45,11 @@ impl Watching {
         self.excused.insert(job);
     }
 
+    /// It is begun anew, and is to succeed.
+    pub fn expect(&mut self, job: u64) {
+        self.excused.remove(&job);
+    }
+
     pub fn is_excused(&self, job: u64) -> bool {
         self.excused.contains(&job)
     }

@@ -15,6 +15,7 @@ use roustabout::simulated::nomad::Nomad;
 use crate::agenda::{Act, Agenda};
 use crate::daemon::Daemon;
 use crate::disk::Disk;
+use crate::gitea;
 use crate::runners::Process;
 use crate::scenario::Setting;
 use crate::story::Story;
@@ -62,8 +63,13 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, tells: bool) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let weather = Weather::draw(&mut rng);
-        let github = GitHub::new("http://github.test", StdRng::seed_from_u64(rng.random()));
+        let kind = gitea::kind_of(seed);
+        let mut weather = Weather::draw(&mut rng);
+        if kind.is_gitea() {
+            weather.spare(gitea::NOT_ITS);
+        }
+        let mut github = GitHub::new("http://github.test", StdRng::seed_from_u64(rng.random()));
+        github.knobs.kind = kind;
         let nomad = Nomad::new(StdRng::seed_from_u64(rng.random()));
         Self {
             now: BEGIN,
@@ -80,7 +86,7 @@ impl World {
             weather,
             setting: Setting::default(),
             rules: Rules {
-                forge: roustabout::ledger::pool::Forge::default(),
+                forge: gitea::forge(kind),
                 name_prefix: "roustabout".to_owned(),
                 max: 0,
                 robots: Vec::new(),
@@ -189,8 +195,9 @@ impl World {
             return;
         }
         let (github, nomad) = self.told;
+        let forge = if self.is_gitea() { "gitea" } else { "github" };
         for happening in &self.github.events()[github..] {
-            self.story.tell(happening.at, "github", || happening.what.to_string());
+            self.story.tell(happening.at, forge, || happening.what.to_string());
         }
         for happening in &self.nomad.events()[nomad..] {
             self.story.tell(happening.at, "nomad", || happening.what.to_string());

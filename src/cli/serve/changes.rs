@@ -41,8 +41,10 @@ pub fn between(before: &Settings, mut new: Settings) -> Changes {
         new.log.format = before.log.format;
     }
     // Tokens in memory, and all that is known of jobs and repositories, belong to one forge.
-    if stays("github.api_url", before.github.api_url != new.github.api_url) {
-        new.github.api_url.clone_from(&before.github.api_url);
+    // Both are named, and the credentials stay too: those of one forge are not sent to another.
+    let kind = stays("github.kind", before.github.kind != new.github.kind);
+    if stays("github.api_url", before.github.api_url != new.github.api_url) || kind {
+        new.github = before.github.clone();
     }
     let prefixes = (&before.runners.name_prefix, &new.runners.name_prefix);
     if stays("runners.name_prefix", prefixes.0 != prefixes.1) {
@@ -105,6 +107,18 @@ mod tests {
         assert_eq!(changes.settings.admin.listen, before.admin.listen);
         assert!(changes.settings.admin.token.is_some(), "a public door never loses its token");
         assert_eq!(changes.settings.runners.name_prefix, before.runners.name_prefix);
+    }
+
+    #[test]
+    fn the_credentials_of_another_forge_wait_with_it() {
+        let pools = &["name = \"a\""][..];
+        let before = loaded("", pools);
+        let mut new = loaded("[github]\napi_url = \"https://ghes.example/api/v3\"", pools);
+        new.github.credentials[0].owners = vec!["new".to_owned()];
+        let changes = between(&before, new);
+        assert_eq!(changes.wait_for_restart, ["github.api_url"]);
+        assert_eq!(changes.settings.github.api_url, before.github.api_url);
+        assert_eq!(changes.settings.github.credentials[0].owners, ["*"]);
     }
 
     #[test]

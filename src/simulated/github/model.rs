@@ -12,6 +12,7 @@ use super::accounts::Account;
 use super::faults::{FaultRule, RequestRecord};
 use super::happenings::{Happening, What};
 use super::hooks::{Delivery, DeliveryFaults, Hook, Logged};
+use super::kind::Kind;
 use super::limits::Window;
 use super::repositories::Repository;
 use super::runners::Runner;
@@ -29,6 +30,7 @@ pub const DAY: Millis = 24 * HOUR;
 /// What tests may set. The defaults are GitHub's, as far as they are known.
 #[derive(Clone, Debug)]
 pub struct Knobs {
+    pub kind: Kind,
     /// How long at most `busy` stays false after a job was given: drawn from 0 up to this for each
     /// job. Seen in the wild: 25 to 60 s (terraform-aws-github-runner PR #5228, issue #5085).
     pub busy_lag_max: Millis,
@@ -54,6 +56,7 @@ pub struct Knobs {
 impl Default for Knobs {
     fn default() -> Self {
         Self {
+            kind: Kind::GitHub,
             busy_lag_max: 60 * SECOND,
             pickup_limit: 60 * SECOND,
             queue_limit: 24 * HOUR,
@@ -86,6 +89,8 @@ pub struct GitHub {
     /// Jobs that a runner could be given now.
     pub(super) queue: BTreeSet<u64>,
     pub(super) runners: BTreeMap<u64, Runner>,
+    /// Jobs whose runner was deleted at work, and when: Gitea's.
+    pub(super) zombies: BTreeMap<u64, Millis>,
     pub(super) hooks: BTreeMap<u64, Hook>,
     pub(super) outbox: Vec<Delivery>,
     pub(super) delivery_log: BTreeMap<u64, Logged>,
@@ -114,6 +119,7 @@ impl GitHub {
             jobs: BTreeMap::new(),
             queue: BTreeSet::new(),
             runners: BTreeMap::new(),
+            zombies: BTreeMap::new(),
             hooks: BTreeMap::new(),
             outbox: Vec::new(),
             delivery_log: BTreeMap::new(),
@@ -135,6 +141,7 @@ impl GitHub {
     pub fn tick(&mut self, now: Millis) {
         self.expire_jobs(now);
         self.expire_runners(now);
+        self.fail_zombies(now);
         self.prune_delivery_log(now);
         self.assign(now);
     }
@@ -165,7 +172,8 @@ impl GitHub {
     /// The next id of a kind whose real ids are about as large as `floor`.
     pub(super) fn new_id(&mut self, floor: u64) -> u64 {
         self.next_id += 1;
-        floor + self.next_id
+        // Gitea's are small, of whatever kind.
+        if self.is_gitea() { self.next_id } else { floor + self.next_id }
     }
 
     pub(super) fn draw_text(&mut self, alphabet: &[u8], length: usize) -> String {

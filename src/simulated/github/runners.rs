@@ -39,6 +39,8 @@ pub struct Runner {
     pub registered_at: Millis,
     pub last_seen: Option<Millis>,
     pub job: Option<Given>,
+    /// From when on it is given no more jobs: Gitea's.
+    pub disabled_from: Option<Millis>,
 }
 
 impl Runner {
@@ -46,6 +48,10 @@ impl Runner {
     #[must_use]
     pub fn shows_busy(&self, now: Millis) -> bool {
         self.job.is_some_and(|given| given.at + given.lag <= now)
+    }
+
+    pub(super) fn is_disabled(&self, now: Millis) -> bool {
+        self.disabled_from.is_some_and(|from| from <= now)
     }
 }
 
@@ -86,7 +92,12 @@ impl GitHub {
     pub fn register(&mut self, asked: &Registration, now: Millis) -> Result<Registered, Refusal> {
         let refuse = |status, message: String| Refusal { status, message };
         let scope = self.check_runner_token(&asked.token, Purpose::Register, now)?;
-        if self.scope_of_url(&asked.url) != Some(scope) {
+        // At Gitea the scope is in the token, and everybody registers at the root.
+        let fits = match self.is_gitea() {
+            true => asked.url.trim_end_matches('/') == self.base,
+            false => self.scope_of_url(&asked.url) == Some(scope),
+        };
+        if !fits {
             return Err(refuse(404, "Not Found".to_owned()));
         }
         // Only the default group is there (docs, "Managing access with runner groups").
@@ -96,6 +107,8 @@ impl GitHub {
             return Err(refuse(404, message));
         }
         let taken = self.runners_of(scope).find(|runner| runner.name == asked.name);
+        // At Gitea two of one name are two runners.
+        let taken = taken.filter(|_| !self.is_gitea());
         match taken.map(|runner| runner.id) {
             Some(id) if asked.replace => self.drop_runner(id, "replaced", now),
             Some(_) => {
@@ -121,6 +134,7 @@ impl GitHub {
                 registered_at: now,
                 last_seen: None,
                 job: None,
+                disabled_from: None,
             },
         );
         let scope = self.scope_name(scope);
@@ -147,6 +161,9 @@ impl GitHub {
     /// Deletes a registration, as far as GitHub knows that the runner is idle: while `busy` lags,
     /// "the DELETE call also succeeds" and the job goes on (terraform-aws-github-runner PR #5228).
     pub fn delete_runner(&mut self, scope: Scope, id: u64, now: Millis) -> Deletion {
+        if self.is_gitea() {
+            return self.delete_without_a_look(scope, id, now);
+        }
         let Some(runner) = self.runners.get_mut(&id) else { return Deletion::Unknown };
         if !runner.registered || runner.scope != scope {
             return Deletion::Unknown;
@@ -172,7 +189,9 @@ impl GitHub {
         if deprecated {
             return Poll::Deprecated;
         }
-        let Some(given) = runner.job.as_mut() else { return Poll::Wait };
+        self.fetch(id, now);
+        let given = self.runners.get_mut(&id).and_then(|runner| runner.job.as_mut());
+        let Some(given) = given else { return Poll::Wait };
         given.picked_up = true;
         let job = given.job;
         self.job_message(job).map_or(Poll::Wait, |job| Poll::Job { job })
@@ -233,6 +252,10 @@ impl GitHub {
         runner.job = None;
         let (ephemeral, registered) = (runner.ephemeral, runner.registered);
         let cancelled = self.jobs.get(&job).is_some_and(|job| job.cancel_requested);
+        if ephemeral && self.is_gitea() {
+            // Its registration is gone before its job is told to have ended.
+            self.drop_runner(id, "its one job is done", now);
+        }
         self.complete_job(job, if cancelled { Conclusion::Cancelled } else { conclusion }, now);
         if ephemeral || !registered {
             self.drop_runner(id, "its one job is done", now);
@@ -247,7 +270,12 @@ impl GitHub {
         for id in ids {
             let Some(runner) = self.runners.get(&id) else { continue };
             let seen = runner.last_seen.unwrap_or(runner.registered_at);
-            let patience = if runner.ephemeral { DAY } else { 14 * DAY };
+            let patience = match runner.ephemeral {
+                // Gitea keeps them.
+                _ if self.is_gitea() => Millis::MAX / 2,
+                true => DAY,
+                false => 14 * DAY,
+            };
             match runner.job {
                 None if seen + patience <= now => self.drop_runner(id, "offline too long", now),
                 Some(given) if !given.picked_up && given.at + self.knobs.pickup_limit <= now => {

@@ -60,6 +60,8 @@ pub struct JobSpec {
     pub needs_environment: bool,
     /// Its last step has `if: always()`.
     pub cleans_up: bool,
+    /// It `needs` all jobs before it in its run: played for Gitea alone, which tells of it at once.
+    pub needs_others: bool,
 }
 
 impl JobSpec {
@@ -73,6 +75,7 @@ impl JobSpec {
             conclusion: Conclusion::Success,
             needs_environment: false,
             cleans_up: false,
+            needs_others: false,
         }
     }
 
@@ -97,6 +100,12 @@ impl JobSpec {
     #[must_use]
     pub fn cleaning_up(mut self) -> Self {
         self.cleans_up = true;
+        self
+    }
+
+    #[must_use]
+    pub fn needing_others(mut self) -> Self {
+        self.needs_others = true;
         self
     }
 }
@@ -186,9 +195,10 @@ pub struct RanOn {
 /// One job of one attempt.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Also the id of its check run. A rerun makes a new one.
+    /// Also the id of its check run. A rerun makes a new one; not at Gitea.
     pub id: u64,
     pub run: u64,
+    /// At Gitea: how often it was given out.
     pub attempt: u32,
     pub spec: JobSpec,
     pub status: Status,
@@ -230,7 +240,7 @@ impl GitHub {
     #[must_use]
     pub fn jobs_of(&self, run: &Run, attempt: u32) -> Vec<&Job> {
         let jobs = run.jobs.iter().filter_map(|id| self.jobs.get(id));
-        jobs.filter(|job| job.attempt == attempt).collect()
+        jobs.filter(|job| job.attempt == attempt || self.is_gitea()).collect()
     }
 
     /// A run's status and conclusion follow from the jobs of its latest attempt. One job queued

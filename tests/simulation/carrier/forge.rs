@@ -10,7 +10,12 @@ use roustabout::ledger::{
 use serde_json::Value;
 
 use super::{Landing, Stage};
+use crate::gitea::{Taken, Taking};
+use crate::reconciler::looks::page;
 use crate::world::World;
+
+/// How long Gitea's registration token is believed beyond its need.
+const BELIEVED: Duration = Duration::from_secs(3600);
 
 impl World {
     pub(super) fn mint(
@@ -22,6 +27,11 @@ impl World {
     ) -> Event {
         let path = format!("{}/actions/runners/registration-token", page(target));
         let answer = self.github("POST", &path).and_then(|(status, body)| match status {
+            // Gitea's has no end, and is asked for anew now and then.
+            200 if self.is_gitea() => {
+                let secret = body["token"].as_str().unwrap_or_default().to_owned();
+                Ok((secret, self.time() + life + BELIEVED))
+            }
             201 => {
                 let at = body["expires_at"].as_str().and_then(|at| at.parse().ok());
                 let ends = at.map_or(Time(0), |at: jiff::Timestamp| at.into());
@@ -84,6 +94,15 @@ impl World {
     ) -> Answer<AtForge> {
         let names = |report: &JobReport| report.runner_name.as_deref() == Some(runner.as_str());
         for repository in repositories {
+            if self.is_gitea() {
+                let path =
+                    format!("/repos/{repository}/actions/jobs?status=in_progress&per_page=100");
+                let body = self.get(&path)?;
+                if let Some(report) = self.reports(&body["jobs"]).into_iter().find(names) {
+                    return Ok(AtForge::Named(Box::new(report)));
+                }
+                continue;
+            }
             let path = format!("/repos/{repository}/actions/runs?status=in_progress&per_page=100");
             let body = self.get(&path)?;
             let ids: Vec<u64> = ids_of(&body["workflow_runs"]);
@@ -109,17 +128,32 @@ impl World {
         runner: &RunnerName,
         target: &Target,
         id: u64,
-    ) -> Event {
+        stage: Stage,
+    ) -> Landing {
+        if self.is_gitea() {
+            let taking = match stage {
+                Stage::Taking(taking) => taking,
+                _ => Taking::Look { disabled: false },
+            };
+            return match self.take_away(target, id, taking) {
+                Taken::Next(taking, pause) => Landing::After(pause, Stage::Taking(taking)),
+                Taken::Answer(answer) => self.registration_deleted(runner, answer),
+            };
+        }
         let path = format!("{}/actions/runners/{id}", page(target));
         let answer = self.github("DELETE", &path).and_then(|(status, _)| match status {
             204 | 404 => Ok(Deletion::NoNewJob),
             422 => Ok(Deletion::Busy),
             _ => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
         });
+        self.registration_deleted(runner, answer)
+    }
+
+    fn registration_deleted(&mut self, runner: &RunnerName, answer: Answer<Deletion>) -> Landing {
         if answer == Ok(Deletion::NoNewJob) {
             self.watching.deleted(runner, self.now);
         }
-        Event::RegistrationDeleted { runner: runner.clone(), answer }
+        Landing::Answer(Event::RegistrationDeleted { runner: runner.clone(), answer })
     }
 
     pub(super) fn is_fork(
@@ -128,6 +162,9 @@ impl World {
         full_name: &str,
         run: RunId,
     ) -> Answer<bool> {
+        if self.is_gitea() {
+            return self.is_fork_at_gitea(repository, full_name, run);
+        }
         let run = self.get(&format!("/repos/{full_name}/actions/runs/{run}"))?;
         Ok(run["head_repository"]["id"] != repository.0)
     }
@@ -135,7 +172,7 @@ impl World {
     pub(super) fn job(&mut self, full_name: &str, job: JobId) -> Answer<Option<JobReport>> {
         let path = format!("/repos/{full_name}/actions/jobs/{job}");
         match self.github("GET", &path)? {
-            (200, body) => Ok(report(&body)),
+            (200, body) => Ok(self.reports(&Value::Array(vec![body])).pop()),
             // The same is said of what the token may not see.
             (404, _) => self.get(&format!("/repos/{full_name}")).map(|_| None),
             (status, _) => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
@@ -174,14 +211,19 @@ impl World {
 
     fn jobs_of_run(&mut self, full_name: &str, run: RunId) -> Answer<Vec<JobReport>> {
         let body = self.get(&format!("/repos/{full_name}/actions/runs/{run}/jobs?per_page=100"))?;
-        Ok(body["jobs"].as_array().into_iter().flatten().filter_map(report).collect())
+        Ok(self.reports(&body["jobs"]))
     }
-}
 
-fn page(target: &Target) -> String {
-    match target {
-        Target::Repository(name) => format!("/repos/{name}"),
-        Target::Organization(login) => format!("/orgs/{login}"),
+    fn reports(&mut self, jobs: &Value) -> Vec<JobReport> {
+        let mut reports = Vec::new();
+        for job in jobs.as_array().into_iter().flatten() {
+            let Some(mut report) = report(job) else { continue };
+            if self.is_gitea() {
+                self.name_runner(job, &mut report);
+            }
+            reports.push(report);
+        }
+        reports
     }
 }
 
@@ -214,6 +256,7 @@ fn report(job: &Value) -> Option<JobReport> {
         url: text("html_url"),
         created_at: text("created_at")
             .and_then(|at| at.parse::<jiff::Timestamp>().ok())
+            .filter(|at| at.as_second() > 0)
             .map(Time::from),
         actor: None,
     })

@@ -10,8 +10,10 @@ mod forge;
 
 use rand::Rng;
 use roustabout::ledger::{Event, Request};
+use roustabout::simulated::github::model::Millis;
 
 use crate::agenda::Act;
+use crate::gitea::Taking;
 use crate::world::World;
 use dispatching::Cargo;
 
@@ -34,12 +36,16 @@ enum Stage {
     Details(String),
     Send(Box<Cargo>),
     Confirm(Box<Cargo>, String),
+    /// At Gitea a registration is taken away in steps.
+    Taking(Taking),
 }
 
 /// What a call came to.
 #[expect(clippy::large_enum_variant, reason = "one at a time, and soon gone")]
 enum Landing {
     Next(Stage),
+    /// The next call, after a pause.
+    After(Millis, Stage),
     Answer(Event),
     /// No answer at all.
     Nothing,
@@ -69,6 +75,10 @@ impl World {
         }
         match landing {
             Landing::Next(stage) => self.send(Flight { stage, ..flight }),
+            Landing::After(pause, stage) => {
+                let at = self.now + pause + self.latency();
+                self.agenda.enter(at, Act::Fly(Box::new(Flight { stage, ..flight })));
+            }
             Landing::Answer(event) => {
                 let at = self.now + self.latency();
                 self.agenda.enter(at, Act::Hear { life: flight.life, event: Box::new(event) });
@@ -102,12 +112,14 @@ impl World {
                 Landing::Answer(self.stop_child(&flight.request, runner, at))
             }
             Request::DeleteRegistration { runner, target, id } => {
-                Landing::Answer(self.delete_registration(runner, target, *id))
+                self.delete_registration(runner, target, *id, stage)
             }
             Request::DeleteStray { runner, target, id } => {
                 // Whatever comes of it, the next listing shows.
-                self.delete_registration(runner, target, *id);
-                Landing::Nothing
+                match self.delete_registration(runner, target, *id, stage) {
+                    Landing::Answer(_) => Landing::Nothing,
+                    next => next,
+                }
             }
             Request::AskFork { repository, full_name, run } => {
                 let answer = self.is_fork(*repository, full_name, *run);

@@ -39,9 +39,8 @@ impl World {
 
     /// None: not answered. A refusal is an answer.
     pub(super) fn look_at_repository(&mut self, name: &str) -> Option<Observation> {
-        let began = Time(self.now);
         match self.whole_repository(name) {
-            Ok((repository, reports)) => {
+            Ok((repository, reports, began)) => {
                 Some(Observation::Swept { repository: Box::new(repository), reports, began })
             }
             Err(failure) if failure.reason.starts_with("404") => Some(Observation::SweepRefused {
@@ -55,8 +54,13 @@ impl World {
 
     /// The jobs of its unfinished runs. They are read from the model itself, for there are many
     /// such looks: what has not changed costs nothing at GitHub either.
-    fn whole_repository(&mut self, name: &str) -> Answer<(Repository, Vec<JobReport>)> {
+    fn whole_repository(&mut self, name: &str) -> Answer<(Repository, Vec<JobReport>, Time)> {
+        let began = Time(self.now);
         let repository = self.believed_repository(name)?;
+        if self.is_gitea() {
+            let (began, reports) = self.open_jobs_at_gitea(&repository)?;
+            return Ok((repository, reports, began));
+        }
         let luck = self.luck(Side::GitHub);
         let user = self.github.account("octocat").map_or(0, |account| account.id);
         let exhausted = self.github.standing(user, self.now).remaining() == 0;
@@ -74,7 +78,7 @@ impl World {
                 reports.extend(jobs.map(|job| report(job, &run.spec)));
             }
         }
-        Ok((repository, reports))
+        Ok((repository, reports, began))
     }
 
     fn believed_repository(&mut self, name: &str) -> Answer<Repository> {
@@ -85,7 +89,8 @@ impl World {
                 return Ok(known.clone());
             }
         }
-        let known = repository(&self.get(&format!("/repos/{name}"))?);
+        let wire = self.get(&format!("/repos/{name}"))?;
+        let known = self.repository(&wire);
         if let Some(daemon) = &mut self.daemon {
             let looks = daemon.reconciler.repositories.get(name).map_or(1, |(_, looks)| *looks);
             daemon.reconciler.repositories.insert(name.to_owned(), (known.clone(), looks));
@@ -140,7 +145,7 @@ impl World {
             let repository = match scope.contains('/') {
                 false => None,
                 true => match self.get(&format!("/repos/{scope}")) {
-                    Ok(wire) => Some(Box::new(repository(&wire))),
+                    Ok(wire) => Some(Box::new(self.repository(&wire))),
                     Err(failure) if failure.reason.starts_with("404") => None,
                     Err(_) => {
                         whole = Listed::Unplaced;
@@ -166,11 +171,7 @@ impl World {
     pub(super) fn list_runners(&mut self) -> Vec<Observation> {
         let mut seen = Vec::new();
         for target in self.targets() {
-            let page = match &target {
-                Target::Repository(name) => format!("/repos/{name}"),
-                Target::Organization(login) => format!("/orgs/{login}"),
-            };
-            let path = format!("{page}/actions/runners?per_page=100");
+            let path = format!("{}/actions/runners?per_page=100", page(&target));
             let Ok(listed) = self.get_cached(&path) else { continue };
             let listed = listed["runners"].as_array().into_iter().flatten();
             let runners = listed.filter_map(|one| {
@@ -179,7 +180,14 @@ impl World {
                 let (id, busy) = (one["id"].as_u64()?, one["busy"] == true);
                 Some(Registered { id, name: name.to_owned(), busy })
             });
-            let runners: Vec<_> = runners.collect();
+            let mut runners: Vec<_> = runners.collect();
+            if self.is_gitea() {
+                let busy = runners.iter().filter(|one| one.busy).map(|one| one.id).collect();
+                let busy = self.busy_for_two_listings(&path, busy);
+                for one in &mut runners {
+                    one.busy = busy.contains(&one.id);
+                }
+            }
             let busy = runners.iter().filter(|runner| runner.busy);
             self.watching.listings += busy.count();
             seen.push(Observation::Runners { target, runners });
@@ -209,7 +217,7 @@ impl World {
 
     /// What the organization's hook could not deliver goes into the inbox, of each job the newest.
     pub(super) fn fetch_failed_deliveries(&mut self) {
-        if self.luck(Side::GitHub) != Luck::Fine {
+        if self.is_gitea() || self.luck(Side::GitHub) != Luck::Fine {
             return;
         }
         let Some(hook) = self.setting.hooks.first().copied() else { return };
@@ -241,12 +249,28 @@ impl World {
         self.disk.cursor = newest;
     }
 
+    /// Gitea's counts of forks say nothing, and its owners are known for organizations.
+    fn repository(&self, wire: &Value) -> Repository {
+        let known = repository(wire);
+        if self.is_gitea() {
+            return Repository { forkable: true, owned_by_organization: true, ..known };
+        }
+        known
+    }
+
     fn keep_missed(&mut self, delivery: store::Delivery) {
         if self.disk.keep(delivery.clone())
             && let Some(daemon) = &mut self.daemon
         {
             daemon.deliveries.push_back(delivery);
         }
+    }
+}
+
+pub fn page(target: &Target) -> String {
+    match target {
+        Target::Repository(name) => format!("/repos/{name}"),
+        Target::Organization(login) => format!("/orgs/{login}"),
     }
 }
 
@@ -262,7 +286,7 @@ fn repository(wire: &Value) -> Repository {
     }
 }
 
-fn report(job: &runs::Job, run: &RunSpec) -> JobReport {
+pub fn report(job: &runs::Job, run: &RunSpec) -> JobReport {
     let status = match job.status {
         Status::Queued => JobStatus::Queued,
         Status::Waiting => JobStatus::Waiting,

@@ -150,7 +150,10 @@ impl GitHub {
         if let Some(hook) = self.hooks.get_mut(&logged.delivery.hook) {
             hook.last_response = Some((logged.outcome.status_code.unwrap_or(0), logged.status()));
         }
-        self.delivery_log.insert(logged.delivery.id, logged);
+        // Gitea tells nobody of its deliveries, and repeats none.
+        if !self.is_gitea() {
+            self.delivery_log.insert(logged.delivery.id, logged);
+        }
     }
 
     /// Queues a logged delivery again: same GUID, same body, signed with the secret of now.

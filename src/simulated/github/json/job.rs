@@ -13,6 +13,9 @@ use crate::simulated::github::runs::{Job, Status};
 /// Schema `job` of the REST description, and `workflow_job` in the event: the same fields.
 pub(in crate::simulated::github) fn job(gh: &GitHub, job: &Job) -> Value {
     let Some(run) = gh.runs.get(&job.run) else { return Value::Null };
+    if gh.is_gitea() {
+        return super::gitea::job(gh, job, run);
+    }
     let full_name = gh.full_name(run.repository);
     let api = format!("{}/repos/{full_name}", gh.base);
     let run_url = format!("{api}/actions/runs/{}", run.id);
@@ -50,6 +53,9 @@ pub(in crate::simulated::github) fn job_event(gh: &GitHub, id: u64, action: &str
     let Some(run) = gh.runs.get(&found.run) else { return Value::Null };
     let mut event = json!({ "action": action, "workflow_job": job(gh, found) });
     extend(&mut event, payload(gh, run.repository));
+    if gh.is_gitea() {
+        super::gitea::say_less_of_repository(&mut event["repository"]);
+    }
     extend(&mut event, json!({ "sender": user(gh, &run.spec.actor) }));
     event
 }

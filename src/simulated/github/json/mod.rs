@@ -5,6 +5,7 @@
 
 mod account;
 pub(super) mod event;
+mod gitea;
 mod hook;
 mod job;
 mod repository;
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 pub(super) use account::{authenticated_user, full_organization};
+pub(super) use gitea::pull_request;
 pub(super) use hook::{delivery, delivery_item, hook, ping};
 pub(super) use job::{job, job_event};
 pub(super) use repository::{full as full_repository, repository};

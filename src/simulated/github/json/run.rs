@@ -76,6 +76,9 @@ pub(in crate::simulated::github) fn run(gh: &GitHub, run: &Run) -> Value {
     if !head_id.is_null() {
         shown["head_repository_id"] = head_id;
     }
+    if gh.is_gitea() {
+        super::gitea::say_less_of_run(&mut shown, run);
+    }
     shown
 }
 

@@ -22,7 +22,7 @@ pub(in crate::simulated::github) fn runner(gh: &GitHub, runner: &Runner, now: Mi
             json!({ "id": index + 1, "name": name, "type": kind })
         })
         .collect();
-    json!({
+    let mut shown = json!({
         "id": runner.id,
         "name": runner.name,
         "os": if runner.last_seen.is_some() { "Linux" } else { "unknown" },
@@ -31,5 +31,9 @@ pub(in crate::simulated::github) fn runner(gh: &GitHub, runner: &Runner, now: Mi
         "ephemeral": runner.ephemeral,
         "runner_group_id": 1,
         "labels": labels,
-    })
+    });
+    if gh.is_gitea() {
+        super::gitea::say_what_it_knows_of_runner(gh, &mut shown, runner, now);
+    }
+    shown
 }

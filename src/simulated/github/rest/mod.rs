@@ -5,6 +5,7 @@
 //! endpoints.
 
 mod access;
+mod gitea;
 mod hooks;
 mod paging;
 mod repositories;
@@ -137,7 +138,7 @@ impl GitHub {
 
     /// Token, rate limit, route, ETag.
     fn judged(&mut self, call: &Call, path: &str, now: Millis) -> Answer {
-        if path == "/meta" {
+        if path == "/meta" && !self.is_gitea() {
             return Answer::ok(repositories::meta());
         }
         let token = match &call.token {
@@ -147,6 +148,10 @@ impl GitHub {
                 Some(token) => token.clone(),
             },
         };
+        if self.is_gitea() {
+            // Neither limits nor tags.
+            return self.route(call, path, &token, now);
+        }
         let user = token.owner;
         let standing = self.standing(user, now);
         if path == "/rate_limit" {

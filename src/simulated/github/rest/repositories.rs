@@ -68,6 +68,7 @@ impl GitHub {
             ["repos"] if call.method == "GET" => self
                 .list_repositories(call, |owner| owner == id && self.belongs(token.owner, owner)),
             ["actions", "runners", rest @ ..] => self.route_runners(call, scope, rest, token, now),
+            ["actions", "jobs"] if call.method == "GET" => self.list_all_jobs(call, scope),
             ["hooks", rest @ ..] => self.route_hooks(call, scope, rest, token, now),
             _ => Answer::not_found(),
         }
@@ -89,6 +90,7 @@ impl GitHub {
             [] if call.method == "GET" => self.get_repository(id, token),
             ["actions", "runners", rest @ ..] => self.route_runners(call, scope, rest, token, now),
             ["actions", rest @ ..] => self.route_actions(call, id, rest, token, now),
+            ["pulls", number] if call.method == "GET" => self.get_pull_request(id, number),
             ["hooks", rest @ ..] => self.route_hooks(call, scope, rest, token, now),
             _ => Answer::not_found(),
         }

@@ -35,6 +35,7 @@ impl GitHub {
                     None => Answer::not_found(),
                 },
                 ("DELETE", Ok(id)) => self.delete(scope, id, now),
+                ("PATCH", Ok(id)) => self.disable(scope, id, now),
                 _ => Answer::not_found(),
             },
             _ => Answer::not_found(),
@@ -43,6 +44,9 @@ impl GitHub {
 
     fn mint(&mut self, scope: Scope, purpose: Purpose, now: Millis) -> Answer {
         let (token, expires_at) = self.mint_runner_token(scope, purpose, now);
+        if self.is_gitea() {
+            return Answer::ok(json!({ "token": token }));
+        }
         let expires_at = json::offset_time(expires_at);
         Answer::new(201, json!({ "token": token, "expires_at": expires_at }))
     }

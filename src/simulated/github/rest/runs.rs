@@ -34,6 +34,7 @@ impl GitHub {
             self.runs.get(&id).filter(|run| run.repository == repository)
         };
         match (call.method.as_str(), rest) {
+            ("GET", ["jobs"]) => self.list_all_jobs(call, Scope::Repository(repository)),
             ("GET", ["runs"]) => self.list_runs(call, repository),
             ("GET", ["runs", id]) => match run(id) {
                 Some(run) => Answer::ok(json::run(self, run)),
@@ -101,7 +102,7 @@ impl GitHub {
         self.page_of_jobs(call, jobs)
     }
 
-    fn page_of_jobs(&self, call: &Call, jobs: Vec<&Job>) -> Answer {
+    pub(super) fn page_of_jobs(&self, call: &Call, jobs: Vec<&Job>) -> Answer {
         let page = Page::of(call, jobs);
         let shown: Vec<_> = page.items.iter().map(|job| json::job(self, job)).collect();
         let answer = Answer::ok(json!({ "total_count": page.total, "jobs": shown }));

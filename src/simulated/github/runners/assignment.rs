@@ -15,7 +15,8 @@ use crate::simulated::github::tokens::Scope;
 impl GitHub {
     /// Gives waiting jobs to idle runners, as many as fit.
     pub fn assign(&mut self, now: Millis) {
-        if self.queue.is_empty() {
+        // At Gitea a runner comes and takes it.
+        if self.queue.is_empty() || self.is_gitea() {
             return;
         }
         let offline_after = self.knobs.offline_after;
@@ -79,7 +80,7 @@ impl GitHub {
 
     /// A runner fits a job of its scope if it has all the job's labels, whatever their case (docs,
     /// "Using self-hosted runners in a workflow"). A job without labels never fits.
-    fn covers(&self, runner: u64, job: u64) -> bool {
+    pub(in crate::simulated::github) fn covers(&self, runner: u64, job: u64) -> bool {
         let (Some(runner), Some(job)) = (self.runners.get(&runner), self.jobs.get(&job)) else {
             return false;
         };
@@ -98,7 +99,9 @@ impl GitHub {
                     )
                 });
                 id == repository.owner
-                    && (serves_public || repository.visibility != Visibility::Public)
+                    && (self.is_gitea()
+                        || serves_public
+                        || repository.visibility != Visibility::Public)
             }
         };
         in_scope

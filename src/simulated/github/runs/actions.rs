@@ -58,7 +58,8 @@ impl GitHub {
     /// Approves the deployment a job waits for: it is queued again under the same id (fixture
     /// `waiting`; CloudSnorkel#382, runs-on#539).
     pub fn approve_job(&mut self, job: u64, now: Millis) {
-        if self.jobs.get(&job).is_some_and(|job| job.status == Status::Waiting) {
+        let waits = |job: &Job| job.status == Status::Waiting && !job.spec.needs_others;
+        if self.jobs.get(&job).is_some_and(waits) {
             self.enqueue(job, now);
         }
     }
@@ -74,7 +75,11 @@ impl GitHub {
     /// Cancels a job. One that no runner has started completes at once, without a runner
     /// (slurmactiond#10); a running one when its runner has heard of it.
     pub fn cancel_job(&mut self, job: u64, now: Millis) {
+        let is_gitea = self.is_gitea();
         match self.jobs.get_mut(&job) {
+            Some(found) if found.status == Status::InProgress && is_gitea => {
+                self.cancel_at_work(job, now);
+            }
             Some(job) if job.status == Status::InProgress => job.cancel_requested = true,
             Some(found) if found.status != Status::Completed => {
                 self.release(job, now);
@@ -87,6 +92,9 @@ impl GitHub {
     /// Runs again: new job ids, the attempt one higher. With `failed_only` the jobs that succeeded
     /// are not run, but get new ids and send a fresh `completed` (ARC#4315).
     pub fn rerun(&mut self, run: u64, failed_only: bool, now: Millis) {
+        if self.is_gitea() {
+            return self.rerun_under_same_ids(run, failed_only, now);
+        }
         let Some(found) = self.runs.get(&run) else { return };
         let attempt = found.attempt;
         let old: Vec<Job> = self.jobs_of(found, attempt).into_iter().cloned().collect();
@@ -126,7 +134,7 @@ impl GitHub {
         let job = Job {
             id,
             run,
-            attempt,
+            attempt: if self.is_gitea() { 0 } else { attempt },
             spec,
             status: if waits { Status::Waiting } else { Status::Queued },
             conclusion: None,
@@ -141,6 +149,9 @@ impl GitHub {
             blank_runner: self.rng.random_bool(0.5),
         };
         self.insert_job(job);
+        if self.is_gitea() {
+            return self.begin_attempt(id, now);
+        }
         if skipped {
             self.complete_job(id, Conclusion::Skipped, now);
         } else if waits {
@@ -154,7 +165,7 @@ impl GitHub {
         }
     }
 
-    fn enqueue(&mut self, id: u64, now: Millis) {
+    pub(in crate::simulated::github) fn enqueue(&mut self, id: u64, now: Millis) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.status = Status::Queued;
         job.queued_at = now;
@@ -193,7 +204,11 @@ impl GitHub {
             run.updated_at = now;
         }
         self.note(now, what);
+        self.zombies.remove(&id);
         self.emit_job(id, "completed", now);
+        if self.is_gitea() {
+            self.go_on_with(run, now);
+        }
     }
 
     /// The runner has started the job.
