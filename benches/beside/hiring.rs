@@ -68,6 +68,7 @@ fn client(url: &str) -> Client {
         namespace: "default".to_owned(),
         region: None,
         token: None,
+        token_file: None,
         ca_cert_pem: None,
         client_identity_pem: None,
         tls_server_name: None,
