@@ -1,0 +1,51 @@
+//! What roustabout costs, each figure beside something measured in the same run: the door
+//! beside a bare handler, a hiring beside a bare dispatch. `scripts/bench` builds and runs it and
+//! says what the machine is; what came out is in `docs/benchmarks.md`.
+//!
+//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`; none means all.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+mod accept;
+mod bare;
+mod burst;
+mod door;
+mod figures;
+mod hiring;
+mod load;
+mod memory;
+mod process;
+mod relay;
+mod start;
+mod steady;
+
+#[tokio::main]
+async fn main() {
+    // `cargo bench` adds `--bench`.
+    let parts: Vec<String> = std::env::args().skip(1).filter(|part| part != "--bench").collect();
+    if parts.first().is_some_and(|part| part == "bare") {
+        return bare::serve().await;
+    }
+    let chosen = |part: &str| parts.is_empty() || parts.iter().any(|one| one == part);
+    if chosen("door") {
+        door::measure().await;
+    }
+    if chosen("steady") {
+        steady::measure().await;
+    }
+    if chosen("accept") {
+        accept::measure().await;
+    }
+    if chosen("burst") {
+        burst::measure().await;
+    }
+    if chosen("memory") {
+        memory::measure().await;
+    }
+    if chosen("start") {
+        start::measure().await;
+    }
+}
