@@ -40,6 +40,8 @@ pub struct Found {
     pub region: Option<String>,
     pub submitted_at: Time,
     pub phase: ChildPhase,
+    /// When Nomad was asked for its phase; what it says may be older than its end.
+    pub asked_at: Time,
     /// Its parameterized job took no `runner_name`.
     pub nameless: bool,
     /// The repository that the token names, where GitHub knows it.

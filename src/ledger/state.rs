@@ -53,6 +53,8 @@ pub struct State {
     pub timers: BTreeSet<(Time, Timer)>,
     ended: BTreeMap<JobId, Job>,
     ended_order: VecDeque<JobId>,
+    /// Children whose runners left memory, and when: listings may be older than that.
+    left: VecDeque<(String, Time)>,
 }
 
 #[derive(Debug, Default)]
@@ -156,6 +158,7 @@ impl State {
             timers: BTreeSet::new(),
             ended: BTreeMap::new(),
             ended_order: VecDeque::new(),
+            left: VecDeque::new(),
         }
     }
 
@@ -292,6 +295,19 @@ impl State {
         {
             self.ended.remove(&oldest);
         }
+    }
+
+    /// A child that nobody follows any more.
+    pub(super) fn remember_left(&mut self, child: String, at: Time) {
+        self.left.push_back((child, at));
+        if self.left.len() > RECENTLY_ENDED {
+            self.left.pop_front();
+        }
+    }
+
+    /// Whether the child was followed to its end after that moment.
+    pub(super) fn has_left_since(&self, child: &str, then: Time) -> bool {
+        self.left.iter().any(|(left, at)| left == child && *at >= then)
     }
 
     /// Jobs that left memory a moment ago only because no pool has them.

@@ -81,6 +81,7 @@ impl Reconciler {
             if runner_name::pool_of(prefix, name).is_none() {
                 continue;
             }
+            let asked_at = Time::from(jiff::Timestamp::now());
             let phase = phase_of(&self.nomad, place, &stub.id).await?;
             if let ChildPhase::Ended { .. } = phase {
                 continue;
@@ -105,6 +106,7 @@ impl Reconciler {
                 child: stub.id,
                 token,
                 phase,
+                asked_at,
             });
         }
         Ok(whole)

@@ -201,6 +201,9 @@ impl<'a, R: Rng> Fold<'a, R> {
         self.state.set_clock(name, None);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
         self.room_changed |= runner.is_alive();
+        if let Some(child) = &runner.child {
+            self.state.remember_left(child.clone(), self.now);
+        }
         runner.state = RunnerState::Gone;
         runner.reason = Some(reason.to_owned());
         runner.ended_at = Some(self.now);

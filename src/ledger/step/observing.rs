@@ -168,6 +168,9 @@ impl<R: Rng> Fold<'_, R> {
             }
             return;
         }
+        if self.state.has_left_since(&found.child, found.asked_at) {
+            return;
+        }
         let scope_key = match (&found.repository, scope.contains('/')) {
             (Some(repository), _) => ScopeKey::Repository(repository.id),
             (None, false) => ScopeKey::Organization(scope.to_lowercase()),

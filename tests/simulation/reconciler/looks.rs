@@ -163,6 +163,7 @@ impl World {
                 child: key.id,
                 token,
                 phase,
+                asked_at: Time(self.now),
             });
         }
         (whole, Some(Observation::Children(found)))

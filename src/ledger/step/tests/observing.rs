@@ -21,6 +21,7 @@ fn found(scope: &str, repository: Option<Repository>) -> Found {
         region: None,
         submitted_at: Time(1_800_000_000_000 - 60_000),
         phase: ChildPhase::Placed,
+        asked_at: Time(1_800_000_000_000),
         nameless: false,
         repository: repository.map(Box::new),
     }
@@ -275,6 +276,25 @@ fn a_known_name_is_not_adopted_again() {
     let before = ledger.runner(&runner).clone();
     let _ = finds(&mut ledger, Found { token: format!("{runner}@octo/app"), ..ours() });
     assert_eq!(*ledger.runner(&runner), before);
+}
+
+/// Its end was quicker than the listing that still showed it at work.
+#[test]
+fn a_child_whose_end_is_known_by_now_is_not_adopted() {
+    let mut ledger = forgotten();
+    let _ = finds(&mut ledger, ours());
+    let asked_at = ledger.now;
+    ledger.now = ledger.now + Duration::from_secs(1);
+    let _ = ledger.child(&name(), ended());
+    let _ = ledger.at_forge(&name(), AtForge::Nowhere);
+    ledger.is_empty();
+    let _ = finds(&mut ledger, Found { asked_at, ..ours() });
+    ledger.is_empty();
+    // Nomad has started it again since.
+    ledger.now = ledger.now + Duration::from_secs(1);
+    let asked_at = ledger.now;
+    let _ = finds(&mut ledger, Found { asked_at, ..ours() });
+    assert!(ledger.state.runners.contains_key(&name()));
 }
 
 #[test]

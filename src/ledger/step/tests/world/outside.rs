@@ -115,6 +115,7 @@ impl World {
             region: None,
             submitted_at: self.now,
             phase: self.phase(runner),
+            asked_at: self.now,
             nameless: false,
             repository: Some(Box::new(repository_of(number))),
         }
