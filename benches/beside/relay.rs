@@ -25,7 +25,8 @@ impl Relay {
         let accepting = relay.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&upstream).await.unwrap();
+                // Gone with the agent at the end of a measurement.
+                let Ok(server) = TcpStream::connect(&upstream).await else { continue };
                 for stream in [&client, &server] {
                     stream.set_nodelay(true).unwrap();
                 }
