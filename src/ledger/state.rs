@@ -15,7 +15,7 @@ use super::{
 
 /// How many jobs that ended just now are kept in memory: until their rows can be read back
 /// from the store. Far more than one batch of the engine holds.
-const RECENTLY_ENDED: usize = 4096;
+const RECENTLY_ENDED: usize = 1024;
 
 #[derive(Debug)]
 pub struct State {
