@@ -253,7 +253,12 @@ async fn the_variables_of_the_nomad_command_are_enough() {
     let client = world::client(&agent);
     put(&agent, "/v1/namespace/ci", json!({ "Name": "ci" })).await;
     let ci = Place { namespace: "ci".to_owned(), region: None };
-    let parent = parents::parameterized("runner", "required", &["runner_name", "runner_url"]);
+    let wants = ["runner_name", "runner_url", "runner_labels"];
+    let mut parent = parents::parameterized("runner", "required", &wants);
+    let group = &mut parent["TaskGroups"][0];
+    group["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
+    group["ReschedulePolicy"] = json!({ "Attempts": 0, "Unlimited": false });
+    group["Tasks"][0]["DispatchPayload"] = json!({ "File": "token" });
     client.register(&ci, &parent).await.unwrap();
 
     let path = |path: PathBuf| path.to_str().unwrap().to_owned();
