@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::jobs::{Disconnect, JobSpec, PayloadRule};
 use super::model::{HOUR, Millis};
+use super::template::render;
 
 /// Nanoseconds, as Go writes a length of time, in a millisecond.
 const NANOS: i64 = 1_000_000;
@@ -46,6 +47,8 @@ pub struct Task {
     #[serde(default)]
     pub dispatch_payload: Option<DispatchPayload>,
     #[serde(default)]
+    pub templates: Option<Vec<Template>>,
+    #[serde(default)]
     pub kill_signal: Option<String>,
     #[serde(default)]
     kill_timeout: Option<i64>,
@@ -80,6 +83,23 @@ pub struct Artifact {
 #[serde(rename_all = "PascalCase")]
 pub struct DispatchPayload {
     pub file: String,
+}
+
+/// A file that is made before the task starts, and not again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Template {
+    #[serde(default)]
+    pub embedded_tmpl: Option<String>,
+    pub dest_path: String,
+    #[serde(default)]
+    change_mode: Option<String>,
+}
+
+impl Template {
+    pub fn text(&self) -> &str {
+        self.embedded_tmpl.as_deref().unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -235,6 +255,12 @@ impl Task {
         }
         if self.lifecycle.as_ref().is_some_and(|lifecycle| lifecycle.sidecar) {
             return Err(cannot("sidecars"));
+        }
+        for template in self.templates.iter().flatten() {
+            if template.change_mode.as_deref() != Some("noop") || template.text().is_empty() {
+                return Err(cannot("templates that change, or lie in a file"));
+            }
+            render(template.text(), &BTreeMap::new()).map_err(|what| cannot(&what))?;
         }
         for artifact in self.artifacts.iter().flatten() {
             let options = artifact.getter_options.as_ref();

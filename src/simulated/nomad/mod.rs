@@ -28,6 +28,7 @@ mod scheduling;
 mod stopping;
 mod stream;
 pub mod tasks;
+mod template;
 #[cfg(test)]
 mod tests;
 

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 #[derive(Clone, Debug)]
@@ -65,6 +65,12 @@ pub(super) fn write(file: &Path, content: &[u8]) -> io::Result<()> {
     }
     let mut options = File::options();
     options.write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(content)
+}
+
+/// The same for what its owner may run.
+pub(super) fn write_program(file: &Path, content: &[u8]) -> io::Result<()> {
+    write(file, content)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o700))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::http::Server;
 use super::jobspec::{Plan, Task};
 use super::model::Started;
+use super::template::render;
 use environment::Environment;
 use folder::Folder;
 use process::Process;
@@ -161,6 +162,12 @@ impl Run<'_> {
             let to = one.relative_dest.as_deref().unwrap_or("local/artifact");
             let file = folder.inside(&folder.task(&task.name), to)?;
             folder::write(&file, &bytes).map_err(|error| error.to_string())?;
+        }
+        for template in task.templates.iter().flatten() {
+            let environment = Environment::of(&self.started, &self.plan.group, task, folder);
+            let text = render(template.text(), environment.variables())?;
+            let file = folder.inside(&folder.task(&task.name), &template.dest_path)?;
+            folder::write_program(&file, text.as_bytes()).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
