@@ -104,7 +104,7 @@ impl Run<'_> {
             self.server.record(&self.started.allocation, &task.name, what);
         };
         let environment = Environment::of(&self.started, &self.plan.group, task, &self.folder);
-        if let Err(why) = self.prepare(task).await {
+        if let Err(why) = self.prepare(task, &environment).await {
             record(TaskRecord::failed("Failed Artifact Download", why));
             return 1;
         }
@@ -146,7 +146,7 @@ impl Run<'_> {
     }
 
     /// Everything that is there before the process is.
-    async fn prepare(&self, task: &Task) -> Result<(), String> {
+    async fn prepare(&self, task: &Task, environment: &Environment) -> Result<(), String> {
         let folder = &self.folder;
         folder.make(&task.name).map_err(|error| format!("cannot make its folder: {error}"))?;
         if let Some(payload) = &task.dispatch_payload {
@@ -164,7 +164,6 @@ impl Run<'_> {
             folder::write(&file, &bytes).map_err(|error| error.to_string())?;
         }
         for template in task.templates.iter().flatten() {
-            let environment = Environment::of(&self.started, &self.plan.group, task, folder);
             let text = render(template.text(), environment.variables())?;
             let file = folder.inside(&folder.task(&task.name), &template.dest_path)?;
             folder::write_program(&file, text.as_bytes()).map_err(|error| error.to_string())?;
