@@ -6,15 +6,15 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
-use roustabout::nomad::{Address, Client, Connection};
+use roustabout::demo::agent::{Agent, AgentOptions};
+use roustabout::nomad::Client;
 use roustabout::simulated::github::{HookSpec, Level, Scope, Server, Visibility};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use support::checking::{Checked, check};
+use support::world;
 use tokio::net::TcpListener;
 
 const SECRET: &str = "It's a Secret to Everybody";
@@ -31,24 +31,11 @@ impl Parts {
     async fn start(acl: bool) -> Self {
         // Only the first test of a process finds none installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-        let binary = find_binary(said.as_deref(), |name| std::env::var_os(name))
-            .expect("no Nomad found; scripts/test gets one and runs these tests");
-        let agent = Agent::start(AgentOptions { acl, ..AgentOptions::new(binary) }).await.unwrap();
+        let options = AgentOptions { acl, ..AgentOptions::new(world::nomad_binary()) };
+        let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let github = Server::start(listener, 7).unwrap();
-        let nomad = Client::new(Connection {
-            address: Address::Http(agent.address()),
-            namespace: "default".to_owned(),
-            region: None,
-            token: agent.token().cloned(),
-            token_file: None,
-            ca_cert_pem: None,
-            client_identity_pem: None,
-            tls_server_name: None,
-            tls_skip_verify: false,
-        })
-        .unwrap();
+        let nomad = world::client(&agent);
         let parts = Self { github, agent, nomad, folder: tempfile::tempdir().unwrap() };
         parts.register("runner", "batch", usual()).await;
         parts.github.with(|github, now| {

@@ -5,26 +5,20 @@
 
 mod support;
 
-use std::path::PathBuf;
-
-use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
+use roustabout::demo::agent::{Agent, AgentOptions};
 use serde_json::Value;
 
 use support::demo::{
     Running, assert_burst, assert_figures, assert_keeps, assert_nothing_left, demo, errors, lines,
     temporary,
 };
-
-fn nomad() -> PathBuf {
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests")
-}
+use support::world::nomad_binary;
 
 #[test]
 fn every_job_runs_once_and_nothing_is_left() {
     let folder = temporary();
-    let output = demo(folder.path(), &["--json"]).env("NOMAD_BIN", nomad()).output().unwrap();
+    let output =
+        demo(folder.path(), &["--json"]).env("NOMAD_BIN", nomad_binary()).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     let steps = lines(&output);
     assert_burst(&steps, 12);
@@ -39,7 +33,7 @@ fn every_job_runs_once_and_nothing_is_left() {
 fn interrupted_it_ends_what_it_started() {
     let folder = temporary();
     let mut command = demo(folder.path(), &["--json"]);
-    command.env("NOMAD_BIN", nomad());
+    command.env("NOMAD_BIN", nomad_binary());
     let mut running = Running::start(command);
     running.until("started");
     let (_, output) = running.end("INT");
@@ -50,7 +44,7 @@ fn interrupted_it_ends_what_it_started() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nomad_that_runs_already_is_left_as_it_was() {
-    let agent = Agent::start(AgentOptions::new(nomad())).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
     let folder = temporary();
     let address = agent.address().to_string();
     let mut command = demo(folder.path(), &["--json", "--jobs", "3", "--nomad", &address]);
@@ -73,7 +67,7 @@ async fn a_nomad_that_runs_already_is_left_as_it_was() {
 fn on_a_gitea_every_job_runs_once_and_nothing_is_left() {
     let folder = temporary();
     let mut command = demo(folder.path(), &["--json", "--gitea", "--jobs", "6"]);
-    command.env("NOMAD_BIN", nomad()).env("GITEA_PARTS", support::gitea::folder());
+    command.env("NOMAD_BIN", nomad_binary()).env("GITEA_PARTS", support::gitea::folder());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     let steps = lines(&output);
@@ -87,7 +81,7 @@ fn on_a_gitea_every_job_runs_once_and_nothing_is_left() {
 fn kept_it_takes_what_is_sent_and_ends_well() {
     let folder = temporary();
     let mut command = demo(folder.path(), &["--json", "--keep", "--jobs", "1"]);
-    command.env("NOMAD_BIN", nomad());
+    command.env("NOMAD_BIN", nomad_binary());
     assert_keeps(command);
     assert_nothing_left(folder.path());
 }

@@ -8,7 +8,6 @@ mod support;
 use std::process::Command;
 use std::time::Duration;
 
-use roustabout::demo::agent::find_binary;
 use roustabout::simulated::github::{Conclusion, GitHub, Head, Job, JobSpec, RunSpec, Status};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -151,11 +150,7 @@ async fn docker_refuses_a_stranger_and_serves_our_own() {
 
 #[test]
 fn every_jobspec_has_one_and_the_same_hook_and_is_valid_for_both_architectures() {
-    let nomad = find_binary(
-        std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(std::path::PathBuf::from).as_deref(),
-        |name| std::env::var_os(name),
-    )
-    .unwrap();
+    let nomad = support::world::nomad_binary();
     let hook = support::hook_of(&jobspec("raw-exec"));
     assert!(hook.contains("kill -INT"));
     for driver in DRIVERS {

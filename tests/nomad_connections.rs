@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roustabout::demo::agent::{Agent, AgentOptions, Tls, find_binary};
+use roustabout::demo::agent::{Agent, AgentOptions, Tls};
 use roustabout::nomad::{
     Address, Client, ClientStatus, Connection, DispatchRequest, Error, JobStatus, Place,
 };
@@ -20,16 +20,14 @@ use support::checking::{self, Checked};
 use support::parents::{self, pool};
 use support::proxied::Proxied;
 use support::until;
-use support::world::{self, Parts, Plan, World};
+use support::world::{self, Parts, Plan, World, connection};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn nomad() -> PathBuf {
     // Only the first test of a process finds none installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests")
+    world::nomad_binary()
 }
 
 /// What `nomad tls` makes for a cluster, in a folder of its own.
@@ -79,20 +77,6 @@ impl Certificates {
 
 fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
-}
-
-fn connection(address: Address) -> Connection {
-    Connection {
-        address,
-        namespace: "default".to_owned(),
-        region: None,
-        token: None,
-        token_file: None,
-        ca_cert_pem: None,
-        client_identity_pem: None,
-        tls_server_name: None,
-        tls_skip_verify: false,
-    }
 }
 
 fn to(agent: &Agent) -> Connection {

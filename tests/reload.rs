@@ -231,7 +231,7 @@ mod around {
     use super::support::parents::{Parent, pool};
     use super::support::proxied::Proxied;
     use super::support::until;
-    use super::support::world::{LABELS, PARENT, Parts, Plan};
+    use super::support::world::{LABELS, PARENT, Parts, Plan, connection};
 
     const LIMIT: Duration = Duration::from_secs(90);
 
@@ -388,15 +388,8 @@ mod around {
         let request = reqwest::Client::new().put(namespace).json(&json!({ "Name": "ci" }));
         assert!(request.send().await.unwrap().status().is_success());
         let there = Client::new(Connection {
-            address: Address::Http(world.agent.address()),
             namespace: "ci".to_owned(),
-            region: None,
-            token: None,
-            token_file: None,
-            ca_cert_pem: None,
-            client_identity_pem: None,
-            tls_server_name: None,
-            tls_skip_verify: false,
+            ..connection(Address::Http(world.agent.address()))
         })
         .unwrap();
         let archive = world.github.runner_archive_url().parse().unwrap();

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roustabout::nomad::{
-    Address, ChildStatus, Client, ClientStatus, Connection, DispatchError, DispatchRequest,
-    Dispatched, Error, EventStream, JobStatus, PayloadRule, Refusal,
+    Address, ChildStatus, Client, ClientStatus, DispatchError, DispatchRequest, Dispatched, Error,
+    EventStream, JobStatus, PayloadRule, Refusal,
 };
 use roustabout::simulated::nomad::{Server, Workplace};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use support::until;
+use support::{until, world};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -33,18 +33,7 @@ struct Cluster {
 fn client(address: &str) -> Client {
     // Only the first test of a process finds none installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::new(Connection {
-        address: Address::Http(address.parse().unwrap()),
-        namespace: "default".to_owned(),
-        region: None,
-        token: None,
-        token_file: None,
-        ca_cert_pem: None,
-        client_identity_pem: None,
-        tls_server_name: None,
-        tls_skip_verify: false,
-    })
-    .unwrap()
+    Client::new(world::connection(Address::Http(address.parse().unwrap()))).unwrap()
 }
 
 /// For whoever the tasks run as.
@@ -75,11 +64,8 @@ async fn the_stand_in_answers_as_nomad_does() {
 #[cfg(feature = "real-parts")]
 #[tokio::test(flavor = "multi_thread")]
 async fn nomad_answers_as_the_stand_in_does() {
-    use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    let binary = find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests");
-    let agent = Agent::start(AgentOptions::new(binary)).await.unwrap();
+    use roustabout::demo::agent::{Agent, AgentOptions};
+    let agent = Agent::start(AgentOptions::new(world::nomad_binary())).await.unwrap();
     let folder = open_folder();
     let address = agent.address().to_string();
     let folder = folder.path().to_owned();
@@ -91,12 +77,9 @@ async fn nomad_answers_as_the_stand_in_does() {
 #[cfg(feature = "real-parts")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_parsed_jobspec_is_the_shipped_one() {
-    use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
+    use roustabout::demo::agent::{Agent, AgentOptions};
     use roustabout::demo::runner_job::{JOBSPEC, PARSED, PLACEHOLDERS};
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    let binary = find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests");
-    let agent = Agent::start(AgentOptions::new(binary)).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(world::nomad_binary())).await.unwrap();
     let nomad = client(agent.address().as_str());
     let parsed = nomad.parse_hcl(nomad.place(), JOBSPEC, &PLACEHOLDERS.file()).await.unwrap();
     agent.stop().await;

@@ -1,14 +1,14 @@
 //! A whole world for what is measured up to Nomad's answer: simulated GitHub, a real agent, a
 //! parameterized job whose children stay blocked, so that no runner uses the machine meanwhile.
 
-use roustabout::nomad::{Client, DispatchRequest};
+use roustabout::nomad::{Address, Client, DispatchRequest};
 use secrecy::SecretString;
 use serde_json::json;
 
 use crate::load;
 use crate::relay::Relay;
 use crate::support::parents::Parent;
-use crate::support::world::{Parts, Plan, World};
+use crate::support::world::{Parts, Plan, World, connection};
 
 pub const PARENT: &str = "bench-runner";
 
@@ -62,17 +62,5 @@ impl Hiring {
 }
 
 fn client(url: &str) -> Client {
-    use roustabout::nomad::{Address, Connection};
-    Client::new(Connection {
-        address: Address::Http(url.parse().unwrap()),
-        namespace: "default".to_owned(),
-        region: None,
-        token: None,
-        token_file: None,
-        ca_cert_pem: None,
-        client_identity_pem: None,
-        tls_server_name: None,
-        tls_skip_verify: false,
-    })
-    .unwrap()
+    Client::new(connection(Address::Http(url.parse().unwrap()))).unwrap()
 }

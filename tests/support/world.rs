@@ -93,20 +93,30 @@ pub fn nomad_binary() -> PathBuf {
         .expect("no Nomad found; scripts/test gets one and runs these tests")
 }
 
+/// A connection of which nothing but the address is said.
+pub fn connection(address: Address) -> Connection {
+    Connection {
+        address,
+        namespace: "default".to_owned(),
+        region: None,
+        token: None,
+        token_file: None,
+        ca_cert_pem: None,
+        client_identity_pem: None,
+        tls_server_name: None,
+        tls_skip_verify: false,
+    }
+}
+
 /// A client that may do everything, over whatever the agent speaks.
 pub fn client(agent: &Agent) -> Client {
     let tls = agent.options().tls.as_ref();
     let read = |path: &std::path::Path| std::fs::read(path).unwrap();
     Client::new(Connection {
-        address: Address::Http(agent.address()),
-        namespace: "default".to_owned(),
-        region: None,
         token: agent.token().cloned(),
-        token_file: None,
         ca_cert_pem: tls.map(|tls| read(&tls.ca_cert)),
         client_identity_pem: tls.map(|tls| [read(&tls.cert), read(&tls.key)].concat()),
-        tls_server_name: None,
-        tls_skip_verify: false,
+        ..connection(Address::Http(agent.address()))
     })
     .unwrap()
 }
