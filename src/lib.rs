@@ -17,6 +17,7 @@ pub mod gitea;
 pub mod github;
 pub mod ledger;
 pub mod nomad;
+mod outbound;
 pub mod reconcile;
 pub mod simulated;
 pub mod store;

@@ -5,6 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::outbound;
+
 /// More than the door itself takes to ask everybody.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
@@ -118,10 +120,7 @@ pub(crate) fn http(url: &Url) -> reqwest::Result<reqwest::Client> {
         Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
         None => false,
     };
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|der| reqwest::Certificate::from_der(der).ok());
-    let builder = reqwest::Client::builder().tls_certs_merge(roots);
+    let builder = reqwest::Client::builder().tls_certs_merge(outbound::bundled_roots());
     if loopback { builder.no_proxy() } else { builder }.build()
 }
 

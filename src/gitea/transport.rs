@@ -3,28 +3,21 @@
 //! One request a call (a redirect apart), no retry. Lists are read by `paging`; what an answer
 //! means is the business of the call's own file.
 
-use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::Error;
+use crate::outbound;
 
-/// Of a whole call, connecting and reading included.
-const TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A page of fifty runs, each with its whole repository, is some 200 kB.
 const BODY_LIMIT: usize = 20 << 20;
-/// Of a message that an error repeats.
-const TEXT_LIMIT: usize = 500;
 const MAX_REDIRECTS: usize = 3;
 
 /// Why there can be no client.
@@ -105,12 +98,6 @@ impl Answer {
     }
 }
 
-#[derive(Deserialize)]
-struct WireError {
-    #[serde(default)]
-    message: String,
-}
-
 impl Client {
     /// `api_url` is `https://HOST/api/v1`. Opens nothing yet. A rustls crypto provider must be
     /// installed in the process.
@@ -121,20 +108,7 @@ impl Client {
         let text = format!("Bearer {}", token.expose_secret());
         let mut authorization = HeaderValue::from_str(&text).map_err(|_| BuildError::Token)?;
         authorization.set_sensitive(true);
-        // A host without a CA bundle still verifies a Gitea with a public certificate.
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|der| reqwest::Certificate::from_der(der.as_ref()).ok());
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("roustabout/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .tcp_keepalive(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .tls_certs_merge(roots)
-            .build()
-            .map_err(|e| BuildError::Http(e.to_string()))?;
+        let http = outbound::forge_client().map_err(|e| BuildError::Http(e.to_string()))?;
         Ok(Client { inner: Arc::new(Inner { http, base: api_url, authorization }) })
     }
 
@@ -148,10 +122,10 @@ impl Client {
             if status.is_success() {
                 return Ok(answer);
             }
-            match redirect(&call.method, status, &answer, &url) {
+            match outbound::redirect(&call.method, status, &answer.headers, &url) {
                 Some(target) => url = target,
                 None => {
-                    let message = message(&answer.body);
+                    let message = outbound::forge_message(&answer.body);
                     return Err(Error::from_status(request, status.as_u16(), message));
                 }
             }
@@ -189,7 +163,7 @@ impl Client {
         }
         let unavailable = |e: reqwest::Error| Error::Unavailable {
             request: request.to_owned(),
-            reason: cause(&e),
+            reason: outbound::forge_cause(&e),
         };
         let mut response = builder.send().await.map_err(unavailable)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -216,41 +190,5 @@ impl Client {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         Ok(url)
-    }
-}
-
-/// Where to ask again, if that is safe: the token goes nowhere else.
-fn redirect(method: &Method, status: StatusCode, answer: &Answer, from: &Url) -> Option<Url> {
-    let keeps_method = match status.as_u16() {
-        301 | 302 => *method == Method::GET,
-        307 | 308 => true,
-        _ => false,
-    };
-    let target = from.join(answer.headers.get(LOCATION)?.to_str().ok()?).ok()?;
-    (keeps_method && target.origin() == from.origin()).then_some(target)
-}
-
-/// Gitea's own words, bounded and on one line.
-fn message(body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<WireError>(body) {
-        Ok(wire) => wire.message,
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
-    };
-    text.chars().take(TEXT_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The innermost reason, without the URL.
-fn cause(error: &reqwest::Error) -> String {
-    let mut deepest = error.source();
-    while let Some(next) = deepest.and_then(|e| e.source()) {
-        deepest = Some(next);
-    }
-    match deepest {
-        _ if error.is_timeout() && !error.is_connect() => {
-            format!("no answer within {} s", TIMEOUT.as_secs())
-        }
-        Some(inner) if error.is_connect() => format!("cannot connect: {inner}"),
-        Some(inner) => inner.to_string(),
-        None => "the request cannot be built".to_owned(),
     }
 }

@@ -4,30 +4,21 @@
 //! One request a call (a redirect apart), no retry. Lists are followed by `paging`; what an answer
 //! means is the business of the call's own file.
 
-use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
-};
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::error::Error;
 use super::gate::{self, Gate, Waiting};
+use crate::outbound;
 
-/// Of a whole call, connecting and reading included.
-const TIMEOUT: Duration = Duration::from_secs(10);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A page of a hundred runs is some 2 MB.
 const BODY_LIMIT: usize = 20 << 20;
-/// Of a message that an error repeats.
-const TEXT_LIMIT: usize = 500;
 const MAX_REDIRECTS: usize = 3;
 
 /// Why there can be no client.
@@ -126,12 +117,6 @@ impl Answer {
     }
 }
 
-#[derive(Deserialize)]
-struct WireError {
-    #[serde(default)]
-    message: String,
-}
-
 impl Client {
     /// `api_url` is `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server.
     /// Opens nothing yet. A rustls crypto provider must be installed in the process.
@@ -139,20 +124,7 @@ impl Client {
         if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
             return Err(BuildError::Address);
         }
-        // A host without a CA bundle still verifies GitHub.
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|der| reqwest::Certificate::from_der(der.as_ref()).ok());
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("roustabout/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .tcp_keepalive(Duration::from_secs(30))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .tls_certs_merge(roots)
-            .build()
-            .map_err(|e| BuildError::Http(e.to_string()))?;
+        let http = outbound::forge_client().map_err(|e| BuildError::Http(e.to_string()))?;
         let state = State { token, gate: Gate::default(), clock: None };
         Ok(Client { inner: Arc::new(Inner { http, base: api_url, state: Mutex::new(state) }) })
     }
@@ -193,7 +165,7 @@ impl Client {
             if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
             }
-            match redirect(&call.method, &answer) {
+            match outbound::redirect(&call.method, answer.status, &answer.headers, &answer.url) {
                 Some(target) => url = target,
                 None => {
                     let accepted = answer.headers.get("x-accepted-github-permissions");
@@ -202,7 +174,7 @@ impl Client {
                     return Err(Error::from_status(
                         request,
                         status,
-                        message(&answer.body),
+                        outbound::forge_message(&answer.body),
                         accepted,
                     ));
                 }
@@ -235,7 +207,7 @@ impl Client {
         }
         let unavailable = |e: reqwest::Error| Error::Unavailable {
             request: request.to_owned(),
-            reason: cause(&e),
+            reason: outbound::forge_cause(&e),
         };
         let mut response = builder.send().await.map_err(unavailable)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -253,8 +225,11 @@ impl Client {
     /// Notes clock and gate.
     fn judge(&self, request: &str, answer: Answer) -> Result<Answer, Error> {
         let now = Timestamp::now();
-        let text =
-            if answer.status.is_client_error() { message(&answer.body) } else { String::new() };
+        let text = if answer.status.is_client_error() {
+            outbound::forge_message(&answer.body)
+        } else {
+            String::new()
+        };
         let waiting = gate::waiting(answer.status.as_u16(), &answer.headers, &text, now);
         let mut state = self.state();
         if let Some(server) = gate::date(&answer.headers) {
@@ -312,44 +287,8 @@ impl Client {
     }
 }
 
-/// Where to ask again, if that is safe.
-fn redirect(method: &Method, answer: &Answer) -> Option<Url> {
-    let keeps_method = match answer.status.as_u16() {
-        301 | 302 => *method == Method::GET,
-        307 | 308 => true,
-        _ => false,
-    };
-    let target = answer.url.join(answer.headers.get(LOCATION)?.to_str().ok()?).ok()?;
-    (keeps_method && target.origin() == answer.url.origin()).then_some(target)
-}
-
 pub(super) fn parse<T: DeserializeOwned>(request: String, answer: &Answer) -> Result<T, Error> {
     // serde_json's errors name places and types, not the strings of the body.
     serde_json::from_slice(&answer.body)
         .map_err(|e| Error::Protocol { request, reason: e.to_string() })
-}
-
-/// GitHub's own words, bounded and on one line.
-fn message(body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<WireError>(body) {
-        Ok(wire) => wire.message,
-        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
-    };
-    text.chars().take(TEXT_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The innermost reason, without the URL.
-fn cause(error: &reqwest::Error) -> String {
-    let mut deepest = error.source();
-    while let Some(next) = deepest.and_then(|e| e.source()) {
-        deepest = Some(next);
-    }
-    match deepest {
-        _ if error.is_timeout() && !error.is_connect() => {
-            format!("no answer within {} s", TIMEOUT.as_secs())
-        }
-        Some(inner) if error.is_connect() => format!("cannot connect: {inner}"),
-        Some(inner) => inner.to_string(),
-        None => "the request cannot be built".to_owned(),
-    }
 }

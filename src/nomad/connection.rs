@@ -14,6 +14,8 @@ use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::outbound;
+
 /// How long a connection may take to open, name resolution and TLS included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -131,7 +133,7 @@ pub(super) fn build(connection: &Connection) -> Result<Built, BuildError> {
             }
             builder.tls_certs_only(certificates)
         }
-        None => builder.tls_certs_merge(bundled_roots()),
+        None => builder.tls_certs_merge(outbound::bundled_roots()),
     };
     if let Some(pem) = &connection.client_identity_pem {
         let identity = reqwest::Identity::from_pem(pem)
@@ -169,13 +171,6 @@ pub(super) fn build(connection: &Connection) -> Result<Built, BuildError> {
     };
     let http = builder.build().map_err(|e| BuildError::Http(e.to_string()))?;
     Ok(Built { http, base, host })
-}
-
-/// Mozilla's roots, so that a host without a CA bundle can verify public certificates.
-fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|der| reqwest::Certificate::from_der(der.as_ref()).ok())
 }
 
 /// Resolves every name to one host.

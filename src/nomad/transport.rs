@@ -4,7 +4,6 @@
 //! *unknown*; what an answer means is the business of the call's own file. Read `dispatch` and
 //! `job` next.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::connection::{self, BuildError, Built, Connection, Place};
 use super::error::Error;
 use super::token::Token;
+use crate::outbound;
 
 /// Time for an ordinary call, connecting and reading included.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -142,7 +142,7 @@ impl Client {
             let reason = if error.is_timeout() && sent {
                 format!("no answer within {} s", timeout.as_secs())
             } else {
-                cause(&error)
+                outbound::cause(&error)
             };
             if sent { Failure::Unknown(reason) } else { Failure::NotSent(reason) }
         };
@@ -166,7 +166,8 @@ impl Client {
         let name = call.name();
         let unavailable = |reason| Error::Unavailable { request: name.clone(), reason };
         let request = self.request(call).map_err(unavailable)?;
-        let response = request.send().await.map_err(|error| unavailable(cause(&error)))?;
+        let response =
+            request.send().await.map_err(|error| unavailable(outbound::cause(&error)))?;
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
             return Ok(response);
@@ -239,17 +240,4 @@ impl Client {
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-/// The innermost reason, without the URL (it may hold a password).
-fn cause(error: &reqwest::Error) -> String {
-    let mut deepest = error.source();
-    while let Some(next) = deepest.and_then(|e| e.source()) {
-        deepest = Some(next);
-    }
-    match deepest {
-        Some(inner) if error.is_connect() => format!("cannot connect: {inner}"),
-        Some(inner) => inner.to_string(),
-        None => "the request cannot be built".to_owned(),
-    }
 }
