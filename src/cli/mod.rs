@@ -108,6 +108,22 @@ pub fn run() -> ExitCode {
     runtime.block_on(dispatch(arguments))
 }
 
+/// Whether a command line, without the program's name, is one that is taken; where `lacking` also one
+/// that leaves out what it must have. For the test of what documents show; nothing is run.
+pub fn understands(arguments: &[String], lacking: bool) -> Result<(), clap::Error> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
+    let all = std::iter::once("roustabout").chain(arguments.iter().map(String::as_str));
+    match Arguments::try_parse_from(all) {
+        Err(error)
+            if matches!(error.kind(), DisplayHelp | DisplayVersion)
+                || (lacking && error.kind() == MissingRequiredArgument) =>
+        {
+            Ok(())
+        }
+        parsed => parsed.map(drop),
+    }
+}
+
 async fn dispatch(arguments: Arguments) -> ExitCode {
     let Arguments { config, command } = arguments;
     let outcome = match command {
