@@ -89,7 +89,8 @@ fn fixed(text: &str) -> String {
 
 /// Sentences, not keys or formats: two words at least beside what is filled in.
 fn sentences(texts: Vec<String>) -> Vec<String> {
-    let words = |text: &String| text.split_whitespace().filter(|word| word.len() > 1).count();
+    let is_word = |word: &&str| word.len() > 1 && word.contains(char::is_alphabetic);
+    let words = |text: &String| text.split_whitespace().filter(is_word).count();
     texts.iter().map(|text| fixed(text)).filter(|text| words(text) > 1).collect()
 }
 
