@@ -78,15 +78,16 @@ fn shown() -> Vec<(Piece, Vec<String>)> {
             }
         }
     }
-    // In comments: what is in backticks, and what has a line of its own.
+    // In comments: what is in backticks, and what has a line of its own or its end behind a colon.
     for file in deployed() {
         let name = file.strip_prefix(root()).unwrap().display().to_string();
         for (number, line) in (1..).zip(read(&file).lines()) {
             let Some(comment) = line.trim_start().strip_prefix('#').map(str::trim) else {
                 continue;
             };
+            let end = comment.rsplit_once(": ").map_or(comment, |(_, end)| end);
             let alone = ["nomad job ", "nomad acl ", "scripts/"];
-            let alone = alone.iter().any(|start| comment.starts_with(start)).then_some(comment);
+            let alone = alone.iter().any(|start| end.starts_with(start)).then_some(end);
             let quoted = comment.split('`').skip(1).step_by(2);
             for text in quoted.chain(alone) {
                 for command in commands(text) {
