@@ -152,6 +152,35 @@ async fn a_secret_with_a_space_at_its_end_is_told() {
     check(&file).await.found("warn", "config", message, "take it out");
 }
 
+/// What `check --config-only` says where the secrets are systemd's, and only the daemon sees them.
+fn config_only(file: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = roustabout();
+    command.args(["check", "--config-only", "--config"]).arg(file);
+    let output = command.env("CREDENTIALS_DIRECTORY", "/nowhere").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_config_alone_is_looked_at_without_the_secrets_that_systemd_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roustabout.toml");
+    let text = "[admin]\nlisten = \"0.0.0.0:9090\"\n\
+         [[pools]]\nname = \"x64\"\nnomad_job = \"runner\"\nlabels = [\"linux\"]\n\
+         repositories = [\"octo/app\"]\ndelivery = \"payload\"\n";
+    std::fs::write(&file, text).unwrap();
+    assert!(does_not_load(&file).contains("webhook.secret: missing"));
+    let loads = format!("ok    config  {} loads: 1 pool\n1 ok, 0 warn, 0 fail\n", file.display());
+    assert_eq!(config_only(&file), (Some(0), loads));
+    // What the config says of them itself is looked at.
+    std::fs::write(&file, format!("[webhook]\nsecret_file = \"/nowhere\"\n{text}\nx = 1\n"))
+        .unwrap();
+    let (code, said) = config_only(&file);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("webhook.secret_file: cannot read /nowhere"), "{said}");
+    assert!(said.contains("pools[x64].x: unknown key"), "{said}");
+}
+
 #[test]
 fn people_get_lines() {
     let (_folder, file) = config("FOLDER/r.db");

@@ -154,6 +154,10 @@ fn not_yet(command: &str) -> Result<(), Failed> {
 
 /// The settings, or every mistake in them.
 fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
-    config::load(config.as_deref(), &Environment::of_process())
+    load_by(config, &Environment::of_process())
+}
+
+fn load_by(config: Option<PathBuf>, env: &Environment) -> Result<Loaded, Failed> {
+    config::load(config.as_deref(), env)
         .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))
 }
