@@ -130,6 +130,26 @@ fn reloads(machine: &Machine) {
     machine.write(CONFIG, 0o644, before);
 }
 
+/// Errors can be asked for alone, and lines are as they were written.
+fn the_journal_knows_what_is_an_error(machine: &Machine) {
+    machine.run(&["journalctl", "--sync"]);
+    let lines = |priority: &str| {
+        let said = machine.run(&[
+            "journalctl",
+            "--output=cat",
+            "--identifier=roustabout",
+            &format!("--priority={priority}"),
+        ]);
+        said.lines().map(str::to_owned).collect::<Vec<String>>()
+    };
+    let errors = lines("err");
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].starts_with(CONFIG), "{errors:?}");
+    let all = lines("info");
+    assert!(all.iter().any(|line| line.starts_with("{\"timestamp\"")), "{all:?}");
+    assert!(all.iter().all(|line| !line.starts_with('<')), "{all:?}");
+}
+
 #[cfg_attr(not(feature = "live-systemd"), ignore = "starts a systemd; scripts/test says more")]
 #[tokio::test(flavor = "multi_thread")]
 async fn the_units_work_under_a_running_systemd() {
@@ -143,6 +163,7 @@ async fn the_units_work_under_a_running_systemd() {
     assert_eq!(world.children().await.len(), 3);
 
     reloads(&machine);
+    the_journal_knows_what_is_an_error(&machine);
 
     // Nothing is refused while it restarts, and what was taken is there. Nobody is to be hired.
     machine.run(&["roustabout", "pause", "x64"]);

@@ -145,7 +145,11 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
 
 /// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
 fn complain(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let priority =
+        if logging::to_journal() { logging::priority(tracing::Level::ERROR) } else { "" };
+    for line in what.lines() {
+        let _ = writeln!(std::io::stderr(), "{priority}{line}");
+    }
 }
 
 fn not_yet(command: &str) -> Result<(), Failed> {

@@ -104,6 +104,8 @@ impl Machine {
 
     /// Everything that was logged of our units.
     pub fn journal(&self) -> String {
+        // What was said a moment ago may still be on its way.
+        self.try_run(&["journalctl", "--sync"]);
         self.try_run(&["journalctl", "--output=cat", "--no-pager", "--unit=roustabout*"]).1
     }
 }
