@@ -172,7 +172,15 @@ fn the_config_alone_is_looked_at_without_the_secrets_that_systemd_has() {
     assert!(does_not_load(&file).contains("webhook.secret: missing"));
     let loads = format!("ok    config  {} loads: 1 pool\n1 ok, 0 warn, 0 fail\n", file.display());
     assert_eq!(config_only(&file), (Some(0), loads));
-    // What the config says of them itself is looked at.
+    // So are those whose files it names.
+    let named = format!(
+        "[webhook]\nsecret_file = \"/run/credentials/x.service/a\"\n[nomad]\n\
+         client_cert_file = \"/dev/null\"\nclient_key_file = \"/run/credentials/x.service/b\"\n{text}"
+    );
+    std::fs::write(&file, named).unwrap();
+    assert_eq!(config_only(&file).0, Some(0), "{}", config_only(&file).1);
+    assert!(does_not_load(&file).contains("nomad.client_key_file: cannot read /run/credentials/x"));
+    // What the config says of secrets itself is looked at.
     std::fs::write(&file, format!("[webhook]\nsecret_file = \"/nowhere\"\n{text}\nx = 1\n"))
         .unwrap();
     let (code, said) = config_only(&file);

@@ -29,24 +29,25 @@ async fn installed() -> (World, Machine) {
     })
     .await;
     let machine = tokio::task::spawn_blocking(Machine::boot).await.unwrap();
-    let keys = [
-        ("ca_cert_file", certificates.ca()),
-        ("client_cert_file", certificates.client_cert()),
-        ("client_key_file", certificates.client_key()),
-    ];
-    let mut of_nomad = "tls_server_name = \"server.global.nomad\"\n".to_owned();
-    for (key, file) in keys {
-        let place = format!("/etc/roustabout/{}", file.file_name().unwrap().to_str().unwrap());
-        machine.write(&place, 0o644, read(&file));
-        of_nomad += &format!("{key} = {place:?}\n");
-    }
+    machine.write("/etc/roustabout/ca.pem", 0o644, read(&certificates.ca()));
+    machine.write("/etc/roustabout/client.pem", 0o644, read(&certificates.client_cert()));
+    machine.write("/etc/roustabout/client-key.pem", 0o600, read(&certificates.client_key()));
+    machine.write(
+        "/etc/systemd/system/roustabout.service.d/client-key.conf",
+        0o644,
+        "[Service]\nLoadCredential=client-key:/etc/roustabout/client-key.pem\n",
+    );
+    let of_nomad = "tls_server_name = \"server.global.nomad\"\n\
+        ca_cert_file = \"/etc/roustabout/ca.pem\"\n\
+        client_cert_file = \"/etc/roustabout/client.pem\"\n\
+        client_key_file = \"/run/credentials/roustabout.service/client-key\"\n";
     // Names, so that resolving them is tried.
     let named = |address: String| address.replace("127.0.0.1", "roustabout.test");
     machine.write("/etc/hosts", 0o644, "127.0.0.1 localhost roustabout.test\n");
     let plan = Plan {
         github: Some(named(parts.github.url().to_string())),
         nomad: Some(named(parts.agent.address().to_string())),
-        before_pools: of_nomad,
+        before_pools: of_nomad.to_owned(),
         ..Plan::default()
     };
     let world = World::around(parts, plan).await;

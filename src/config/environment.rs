@@ -2,6 +2,7 @@
 //! it wants without touching its process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The environment variables a load looks at.
 ///
@@ -21,10 +22,15 @@ impl Environment {
             .collect()
     }
 
-    /// The same for who cannot see the daemon's systemd credentials: each counts as there, and stands
-    /// for what nobody else says.
+    /// The same for who cannot see the daemon's systemd credentials: each counts as there and well,
+    /// where it stands for what nobody else says, and where the config names its file.
     pub fn with_credentials_taken_as_given(self) -> Self {
         Self { credentials_taken_as_given: true, ..self }
+    }
+
+    /// Whether that file is not to be looked at, for it is such a credential.
+    pub(super) fn takes_as_given(&self, file: &Path) -> bool {
+        self.credentials_taken_as_given && file.starts_with("/run/credentials")
     }
 
     /// The value of a variable; an empty one counts as unset.
