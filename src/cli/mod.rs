@@ -161,7 +161,11 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
 
 /// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
 fn complain(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let priority =
+        if logging::to_journal() { logging::priority(tracing::Level::ERROR) } else { "" };
+    for line in what.lines() {
+        let _ = writeln!(std::io::stderr(), "{priority}{line}");
+    }
 }
 
 fn not_yet(command: &str) -> Result<(), Failed> {
@@ -170,6 +174,10 @@ fn not_yet(command: &str) -> Result<(), Failed> {
 
 /// The settings, or every mistake in them.
 fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
-    config::load(config.as_deref(), &Environment::of_process())
+    load_by(config, &Environment::of_process())
+}
+
+fn load_by(config: Option<PathBuf>, env: &Environment) -> Result<Loaded, Failed> {
+    config::load(config.as_deref(), env)
         .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))
 }
