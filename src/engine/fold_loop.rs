@@ -22,6 +22,7 @@ use crate::ledger::observation::Observation;
 use crate::ledger::{
     Effects, Event, Job, JobId, JobStatus, Note, PoolName, Record, Request, State, Time, step,
 };
+use crate::log_lines;
 use crate::store::{Delivery, Reader, Store};
 use crate::webhook::Handed;
 
@@ -254,8 +255,8 @@ impl FoldLoop {
                 self.workers.carry_out(request);
             }
         }
-        for note in notes {
-            log(&note);
+        if !notes.is_empty() {
+            log_lines::together(|| notes.iter().for_each(log));
         }
     }
 

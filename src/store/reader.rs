@@ -73,9 +73,8 @@ impl Reader {
 
     /// All jobs of a run, of all its attempts.
     pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT body FROM jobs WHERE json_extract(body, '$.report.run') = ?1 ORDER BY id",
-        )?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT body FROM jobs WHERE run = ?1 ORDER BY id")?;
         let rows = statement.query_map([run.0.cast_signed()], |row| row.get::<_, String>(0))?;
         rows.map(|body| parse(&body?)).collect()
     }
