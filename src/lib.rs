@@ -16,6 +16,7 @@ pub mod forge;
 pub mod gitea;
 pub mod github;
 pub mod ledger;
+mod log_lines;
 pub mod nomad;
 mod outbound;
 pub mod reconcile;

@@ -1,13 +1,11 @@
-//! Where log lines go and what they look like: standard error, text on a terminal, else JSON. The
-//! journal is told the priority of each.
+//! What log lines look like: text on a terminal, else JSON. How they get out is in `log_lines`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::IsTerminal;
 
-use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat};
+use crate::log_lines::{Lines, to_journal};
 
 /// How the level is changed later.
 pub struct Level(Option<Box<dyn Fn(EnvFilter) + Send + Sync>>);
@@ -73,59 +71,4 @@ fn changing<E>(
 ) -> Box<dyn Fn(EnvFilter) + Send + Sync> {
     // It fails only where the subscriber is gone, and with it all logging.
     Box::new(move |filter| drop(reload(filter)))
-}
-
-/// Whether standard error is systemd's journal, as it says itself (`systemd.exec(5)`).
-pub fn to_journal() -> bool {
-    let said = std::env::var("JOURNAL_STREAM").ok();
-    let is = rustix::fs::fstat(io::stderr()).ok();
-    said.zip(is).is_some_and(|(said, is)| said == format!("{}:{}", is.st_dev, is.st_ino))
-}
-
-/// What the journal takes off the beginning of a line (`sd-daemon(3)`).
-pub fn priority(level: tracing::Level) -> &'static str {
-    match level {
-        tracing::Level::ERROR => "<3>",
-        tracing::Level::WARN => "<4>",
-        tracing::Level::INFO => "<6>",
-        _ => "<7>",
-    }
-}
-
-struct Lines {
-    to_journal: bool,
-}
-
-/// Each event is one of these, written at once.
-struct Line {
-    priority: &'static str,
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line { priority: "" }
-    }
-
-    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line {
-        Line { priority: if self.to_journal { priority(*event.level()) } else { "" } }
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match std::mem::take(&mut self.priority) {
-            "" => io::stderr().write(text),
-            // One write, so that no other line comes between.
-            priority => {
-                io::stderr().write_all(&[priority.as_bytes(), text].concat())?;
-                Ok(text.len())
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
 }

@@ -15,14 +15,16 @@ use tracing::{error, info, warn};
 
 use super::children::{self, Living};
 use super::helpers::Helpers;
+use super::taking::Taken;
 use super::workers::Workers;
 use super::{Health, Operation, Query, Setup, rules, views};
-use crate::ledger::event::Webhook;
 use crate::ledger::observation::Observation;
 use crate::ledger::{
     Effects, Event, Job, JobId, JobStatus, Note, PoolName, Record, Request, State, Time, step,
 };
+use crate::log_lines;
 use crate::store::{Delivery, Reader, Store};
+use crate::webhook::Handed;
 
 /// Events that go into one transaction at most.
 const BATCH: usize = 256;
@@ -33,7 +35,11 @@ pub struct FoldLoop {
     pub state: State,
     pub store: Store,
     pub reader: Reader,
-    pub deliveries: mpsc::UnboundedReceiver<Delivery>,
+    /// What the life before kept and did not fold.
+    pub inbox: Vec<Delivery>,
+    pub deliveries: mpsc::UnboundedReceiver<Handed>,
+    /// Handed in while the store refused, and not refused itself yet.
+    pub held: Vec<Handed>,
     pub incoming: mpsc::UnboundedReceiver<Event>,
     pub asked: mpsc::Receiver<Query>,
     pub live: watch::Sender<Living>,
@@ -53,10 +59,11 @@ pub struct FoldLoop {
 
 /// What one turn of the loop has gathered.
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     records: Vec<Record>,
     requests: Vec<Request>,
     notes: Vec<Note>,
+    pub(super) taken: Taken,
     /// Whoever waits until this is on disk.
     replies: Vec<oneshot::Sender<Result<(), String>>>,
 }
@@ -67,14 +74,18 @@ impl FoldLoop {
         let mut rng = StdRng::from_os_rng();
         let mut batch = Batch::default();
         batch.take(step::resume(&mut self.state, now(), &mut rng));
+        for delivery in std::mem::take(&mut self.inbox) {
+            self.fold_delivery(delivery, &mut rng, &mut batch);
+        }
         self.finish(&mut batch, true).await;
         loop {
             let due = self.state.next_timer();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
+                () = std::future::ready(()), if !self.held.is_empty() => {}
                 Some(event) = self.incoming.recv() => self.fold(event, &mut rng, &mut batch),
-                Some(delivery) = self.deliveries.recv() => self.fold_delivery(delivery, &mut rng, &mut batch),
+                Some(handed) = self.deliveries.recv() => self.take(handed, &mut rng, &mut batch),
                 Some(query) = self.asked.recv() => self.ask(query, &mut rng, &mut batch),
                 () = until(due) => self.fold(Event::Tick, &mut rng, &mut batch),
             }
@@ -86,11 +97,15 @@ impl FoldLoop {
 
     /// Takes whatever else is there already, so that one commit serves it all.
     fn gather(&mut self, rng: &mut StdRng, batch: &mut Batch) {
+        self.reader.hold();
+        for handed in std::mem::take(&mut self.held) {
+            self.take(handed, rng, batch);
+        }
         for _ in 0..BATCH {
             if let Ok(event) = self.incoming.try_recv() {
                 self.fold(event, rng, batch);
-            } else if let Ok(delivery) = self.deliveries.try_recv() {
-                self.fold_delivery(delivery, rng, batch);
+            } else if let Ok(handed) = self.deliveries.try_recv() {
+                self.take(handed, rng, batch);
             } else {
                 break;
             }
@@ -102,9 +117,10 @@ impl FoldLoop {
         while let Ok(query) = self.asked.try_recv() {
             self.ask(query, rng, batch);
         }
+        self.reader.release();
     }
 
-    fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
+    pub(super) fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
         if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
             return early.push(event);
         }
@@ -212,39 +228,18 @@ impl FoldLoop {
         })
     }
 
-    fn fold_delivery(&mut self, delivery: Delivery, rng: &mut StdRng, batch: &mut Batch) {
-        let past = match &delivery.report {
-            Some(report) if self.state.known_job(report.id).is_none() => self.reader.job(report.id),
-            _ => Ok(None),
-        };
-        let past = past.unwrap_or_else(|error| {
-            error!(%error, delivery = %delivery.id, "cannot read a job's past; folding without it");
-            None
-        });
-        let webhook = Webhook {
-            delivery: delivery.id,
-            received_at: delivery.received_at,
-            repository: delivery.repository,
-            report: delivery.report,
-            past: past.map(Box::new),
-        };
-        self.fold(Event::Webhook(Box::new(webhook)), rng, batch);
-    }
-
-    /// Writes, then logs, then (if `act`) sends.
+    /// Writes, then answers, then (if `act`) sends, then logs.
     async fn finish(&mut self, batch: &mut Batch, act: bool) {
-        let Batch { mut records, requests, notes, replies } = std::mem::take(batch);
+        let Batch { mut records, requests, notes, taken, replies } = std::mem::take(batch);
         let at = now();
         let told = notes.iter().filter(|note| note.job.is_some() || note.runner.is_some());
         records.extend(told.map(|note| Record::Happened { at, note: Box::new(note.clone()) }));
-        if !records.is_empty() {
-            let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
-            if !self.write(records).await {
-                return;
-            }
-            if runners {
-                self.tell_living();
-            }
+        let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
+        if !self.write(records, taken).await {
+            return;
+        }
+        if runners {
+            self.tell_living();
         }
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
@@ -255,13 +250,13 @@ impl FoldLoop {
             // Whoever asked may have gone.
             let _ = reply.send(Ok(()));
         }
-        for note in notes {
-            log(&note);
-        }
         if act {
             for request in requests {
                 self.workers.carry_out(request);
             }
+        }
+        if !notes.is_empty() {
+            log_lines::together(|| notes.iter().for_each(log));
         }
     }
 
@@ -276,8 +271,12 @@ impl FoldLoop {
 
     /// Does not return before the rows are on disk, for nothing may be sent that is not owed;
     /// false: they are not, and the daemon has to end.
-    async fn write(&mut self, records: Vec<Record>) -> bool {
-        let records = Arc::new(records);
+    async fn write(&mut self, records: Vec<Record>, mut taken: Taken) -> bool {
+        if records.is_empty() {
+            taken.kept();
+            return true;
+        }
+        let mut records = Arc::new(records);
         let mut failed = false;
         while let Err(error) = self.store.commit(records.clone()).await {
             if !failed {
@@ -285,9 +284,13 @@ impl FoldLoop {
             }
             failed = true;
             self.health.report("store", "", Some(error.to_string()));
+            std::mem::take(&mut taken).refuse(&error, Arc::make_mut(&mut records));
+            self.refuse_held(&error);
             let again = tokio::time::Instant::now() + WRITE_AGAIN;
             while tokio::select! {
                 Some(query) = self.asked.recv() => { self.answer(query); true }
+                // Somebody waits for the answer: it is found out now.
+                Some(handed) = self.deliveries.recv() => { self.held.push(handed); false }
                 () = tokio::time::sleep_until(again) => false,
             } {}
             if self.stop.is_cancelled() && tokio::time::Instant::now() >= self.ends_at() {
@@ -300,6 +303,7 @@ impl FoldLoop {
         if failed {
             self.health.report("store", "", None);
         }
+        taken.kept();
         true
     }
 
@@ -326,9 +330,10 @@ impl FoldLoop {
         }
     }
 
-    /// Folds the answers of what is in flight, and begins nothing new. Deliveries that are
-    /// still in the inbox stay there for the next start.
+    /// Folds the answers of what is in flight, and begins nothing new. Deliveries go into the
+    /// inbox, for the next start.
     async fn wind_up(mut self, rng: &mut StdRng) {
+        self.take_no_more().await;
         let over = self.ends_at();
         while self.workers.are_busy() {
             let event = tokio::select! {

@@ -15,6 +15,7 @@ mod meta;
 mod parents;
 mod probes;
 mod rules;
+mod taking;
 mod views;
 mod workers;
 
@@ -34,7 +35,7 @@ pub use views::{PoolView, StatusView};
 use crate::config::Settings;
 use crate::forge::Forges;
 use crate::ledger::{Event, JobId, PoolName, State};
-use crate::store::{Delivery, OpenError, Store};
+use crate::store::{OpenError, Store};
 use crate::{nomad, webhook};
 
 /// What could keep the engine from starting.
@@ -108,11 +109,8 @@ impl Engine {
     pub fn start(setup: Setup, store: Store) -> Result<Self, StartError> {
         let reader = store.reader()?;
         let unfinished = reader.unfinished()?;
-        let (hand, deliveries) = mpsc::unbounded_channel::<Delivery>();
-        for delivery in unfinished.inbox {
-            // The receiver lives in this function: it cannot be closed yet.
-            let _ = hand.send(delivery);
-        }
+        let (engine, deliveries) = mpsc::unbounded_channel::<webhook::Handed>();
+        let hand = webhook::Hand { engine, store: store.clone() };
         let mut state = State::load(
             rules(&setup.settings),
             unfinished.repositories,
@@ -141,7 +139,9 @@ impl Engine {
             state,
             store,
             reader,
+            inbox: unfinished.inbox,
             deliveries,
+            held: Vec::new(),
             incoming,
             asked,
             live,

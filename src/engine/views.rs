@@ -89,7 +89,7 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
             reason: why::class_waits(state, key, now),
         });
     StatusView {
-        capacity: Capacity { alive: state.alive(), max: state.rules.max },
+        capacity: Capacity { alive: state.runners.alive(), max: state.rules.max },
         pools: pools.collect(),
         oldest_waiting: oldest,
         degraded,

@@ -38,8 +38,11 @@ pub enum Record {
         at: super::Time,
         note: Box<Note>,
     },
-    /// The delivery is folded and leaves the inbox.
-    Folded(DeliveryId),
+    /// The delivery is folded: it is kept, and does not wait in the inbox.
+    Folded {
+        delivery: DeliveryId,
+        received_at: super::Time,
+    },
 }
 
 /// Where runners register, by the name that the API wants.

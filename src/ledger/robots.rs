@@ -13,7 +13,7 @@ impl State {
             class.hold.is_none()
                 && class.waiting.len() > class.robots.len()
                 && comes(&key.scope)
-                && self.sent_supply(class) < class.waiting.len()
+                && self.runners.counts(key).sent() < class.waiting.len()
         })
     }
 
@@ -25,17 +25,17 @@ impl State {
         };
         let Some(class) = self.classes.get(key) else { return false };
         let people = class.waiting.len() - class.robots.len();
-        let supply = self.sent_supply(class);
+        let supply = self.runners.counts(key).sent();
         if supply < people {
             return false;
         }
         // In all of the repository's classes: with `{run_id}` each run is one.
         let first = ClassKey { run: None, ..key.clone() };
         let last = ClassKey { run: Some(RunId(u64::MAX)), ..key.clone() };
-        let theirs = self.classes.range(first..=last).map(|(_, class)| {
+        let theirs = self.classes.range(first..=last).map(|(key, class)| {
             let at_work = class.runners.iter().filter(|name| self.works_for_a_robot(name)).count();
             let people = class.waiting.len() - class.robots.len();
-            at_work + self.sent_supply(class).saturating_sub(people)
+            at_work + self.runners.counts(key).sent().saturating_sub(people)
         });
         supply >= class.waiting.len() || theirs.sum::<usize>() >= cap as usize
     }

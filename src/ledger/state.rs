@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
 use super::{
-    Class, ClassKey, Job, JobId, JobReport, Pool, PoolName, Repository, RepositoryId, Rules, RunId,
-    Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
+    Class, ClassKey, Job, JobId, JobReport, Pool, PoolName, Repository, RepositoryId, Roster,
+    Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
 };
 
 /// How many jobs that ended just now are kept in memory: until their rows can be read back
@@ -23,7 +23,7 @@ pub struct State {
     pub repositories: BTreeMap<RepositoryId, Repository>,
     /// Open jobs that a pool has.
     pub jobs: BTreeMap<JobId, Job>,
-    pub runners: BTreeMap<RunnerName, Runner>,
+    pub runners: Roster,
     pub classes: BTreeMap<ClassKey, Class>,
     /// Classes that would hire if there were room, in the order in which turns go round.
     pub hungry: BTreeSet<ClassKey>,
@@ -139,7 +139,7 @@ impl State {
             rules,
             repositories: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            runners: BTreeMap::new(),
+            runners: Roster::default(),
             classes: BTreeMap::new(),
             hungry: BTreeSet::new(),
             turn: None,
@@ -189,7 +189,7 @@ impl State {
                 class.unaccounted.insert(runner.name.clone());
                 class.hold = Some(Hold::Asking { sent: false });
             }
-            state.runners.insert(runner.name.clone(), runner);
+            state.runners.insert(runner);
         }
         for mut job in jobs {
             job.cause_of = job.cause_of.filter(|name| state.runners.contains_key(name));
@@ -222,29 +222,6 @@ impl State {
     /// Whether no question about a fork is open: an answer may bring demand back.
     pub fn forks_are_known(&self) -> bool {
         self.forks.values().all(|answer| matches!(answer, ForkAnswer::Known(_)))
-    }
-
-    pub fn supply(&self, class: &Class) -> usize {
-        class
-            .runners
-            .iter()
-            .filter_map(|name| self.runners.get(name))
-            .filter(|r| r.is_supply())
-            .count()
-    }
-
-    /// Supply whose dispatch is not still owed.
-    pub fn sent_supply(&self, class: &Class) -> usize {
-        class
-            .runners
-            .iter()
-            .filter_map(|name| self.runners.get(name))
-            .filter(|r| r.is_supply() && r.state != RunnerState::Wanted)
-            .count()
-    }
-
-    pub fn alive(&self) -> usize {
-        self.runners.values().filter(|r| r.is_alive()).count()
     }
 
     pub fn is_in_progress(&self, id: JobId) -> bool {
@@ -323,8 +300,9 @@ impl State {
 
     /// Sets the one timer for a runner's deadlines, or takes it away.
     pub(super) fn set_clock(&mut self, name: &RunnerName, at: Option<Time>) {
-        let Some(runner) = self.runners.get_mut(name) else { return };
-        if let Some(old) = std::mem::replace(&mut runner.clock, at) {
+        let before = self.runners.change(name, |runner| std::mem::replace(&mut runner.clock, at));
+        let Some(before) = before else { return };
+        if let Some(old) = before {
             self.timers.remove(&(old, Timer::Deadline(name.clone())));
         }
         if let Some(at) = at {

@@ -14,7 +14,7 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
     if waiting == 0 {
         return None;
     }
-    let sent = state.sent_supply(class);
+    let sent = state.runners.counts(key).sent();
     if sent >= waiting {
         return Some(supplied(state, key));
     }
@@ -27,10 +27,11 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
 }
 
 fn supplied(state: &State, key: &ClassKey) -> String {
-    let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
-    let mut doubtful =
-        runners.filter(|r| r.is_supply() && matches!(r.state, RunnerState::Dispatching(_)));
-    match doubtful.find_map(|runner| runner.reason.clone()) {
+    let runners = || state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
+    let doubtful =
+        || runners().filter(|r| r.is_supply() && matches!(r.state, RunnerState::Dispatching(_)));
+    let any = state.runners.counts(key).doubtful > 0;
+    match any.then(|| doubtful().find_map(|runner| runner.reason.clone())).flatten() {
         Some(reason) => format!("a runner is on the way, but {reason}"),
         None => "a runner is on the way".to_owned(),
     }
@@ -100,25 +101,22 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
 }
 
 fn at_capacity(state: &State, key: &ClassKey, pool: &super::Pool) -> String {
-    let alive = || state.runners.values().filter(|r| r.is_alive());
-    let of_pool = alive().filter(|r| r.class.pool == key.pool).count();
-    if let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope) {
-        let here =
-            alive().filter(|r| r.class.pool == key.pool && r.class.scope == key.scope).count();
-        if here >= cap as usize {
-            return format!(
-                "at capacity: the repository has its {cap} runners of pool {} (max_runners_per_repository)",
-                key.pool
-            );
-        }
+    let runners = &state.runners;
+    if let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
+        && runners.alive_of_scope(&key.pool, &key.scope) >= cap as usize
+    {
+        return format!(
+            "at capacity: the repository has its {cap} runners of pool {} (max_runners_per_repository)",
+            key.pool
+        );
     }
-    if of_pool >= pool.max_runners as usize {
+    if runners.alive_of_pool(&key.pool) >= pool.max_runners as usize {
         return format!(
             "at capacity: pool {} has its {} runners (max_runners)",
             key.pool, pool.max_runners
         );
     }
-    if alive().count() >= state.rules.max as usize {
+    if runners.alive() >= state.rules.max as usize {
         return format!("at capacity: all {} runners are in use ([runners] max)", state.rules.max);
     }
     if state.robots_have_theirs(key, pool) {

@@ -10,7 +10,7 @@ use super::Reconciler;
 use crate::forge::{Error, Forge, Log, LogMemory};
 use crate::ledger::{DeliveryId, Time};
 use crate::store::{Delivery, Kept};
-use crate::webhook::{keep, read_workflow_job};
+use crate::webhook::read_workflow_job;
 
 /// What was seen the last time, by organization.
 pub type Memory = BTreeMap<String, LogMemory>;
@@ -52,7 +52,7 @@ impl Reconciler {
         memory: &mut LogMemory,
     ) -> Result<(), Error> {
         let cursor = format!("deliveries/{login}/{}", log.hook);
-        let after = self.store.cursor(&cursor).await;
+        let after = self.hand.store.cursor(&cursor).await;
         let Some(missed) = forge.missed(login, log, after, memory).await? else { return Ok(()) };
         // Newest first, and of each job only that: nobody is hired for what has ended since.
         let mut told = BTreeSet::new();
@@ -70,21 +70,20 @@ impl Reconciler {
                 repository: job.repository,
                 report: job.report,
             };
-            match keep(&self.store, &self.hand, delivery).await {
-                Some(Ok(Kept::New)) => {
+            match self.hand.keep(delivery).await {
+                Ok(Kept::New) => {
                     info!(delivery = guid, organization = login, "missed webhook fetched");
                 }
-                Some(Ok(Kept::Duplicate)) => {}
+                Ok(Kept::Duplicate) => {}
                 // The cursor stays, so that it is fetched again.
-                Some(Err(error)) => {
+                Err(error) => {
                     warn!(%error, "a missed webhook cannot be kept");
                     return Ok(());
                 }
-                None => return Ok(()),
             }
         }
         if let Some(newest) = missed.newest
-            && let Err(error) = self.store.set_cursor(&cursor, newest).await
+            && let Err(error) = self.hand.store.set_cursor(&cursor, newest).await
         {
             warn!(%error, "cannot remember which deliveries were seen");
         }

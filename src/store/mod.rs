@@ -39,6 +39,8 @@ pub enum OpenError {
 pub enum StoreError {
     #[error("the store cannot be written: {0}")]
     Write(Arc<rusqlite::Error>),
+    #[error("the store cannot be read: {0}")]
+    Read(Arc<rusqlite::Error>),
     #[error("the store is closed")]
     Closed,
 }
@@ -86,7 +88,8 @@ impl Store {
         Reader::open(&self.path)
     }
 
-    /// Makes a delivery durable. It is in the inbox from here on until it is folded.
+    /// Makes a delivery durable that nobody folds now. It is in the inbox from here on until
+    /// somebody does.
     pub async fn keep(&self, delivery: Delivery) -> Result<Kept, StoreError> {
         self.write(|done| Op::Keep(Box::new(delivery), done)).await
     }

@@ -44,6 +44,25 @@ impl Reader {
         })
     }
 
+    /// Reads that follow until `release` see one and the same moment, and cost less than each
+    /// for itself. Nothing of what is awaited meanwhile may write much: the log of the database
+    /// grows.
+    pub fn hold(&self) {
+        // Without it each read stands for itself, which is right too.
+        let _ = self.connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
+    }
+
+    pub fn release(&self) {
+        let _ = self.connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+    }
+
+    /// Whether a delivery was kept before, folded or not.
+    pub fn is_kept(&self, id: &DeliveryId) -> rusqlite::Result<bool> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM deliveries WHERE id = ?1")?
+            .exists([id.as_str()])
+    }
+
     pub fn job(&self, id: JobId) -> rusqlite::Result<Option<Job>> {
         let mut statement =
             self.connection.prepare_cached("SELECT body FROM jobs WHERE id = ?1")?;
@@ -54,9 +73,8 @@ impl Reader {
 
     /// All jobs of a run, of all its attempts.
     pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT body FROM jobs WHERE json_extract(body, '$.report.run') = ?1 ORDER BY id",
-        )?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT body FROM jobs WHERE run = ?1 ORDER BY id")?;
         let rows = statement.query_map([run.0.cast_signed()], |row| row.get::<_, String>(0))?;
         rows.map(|body| parse(&body?)).collect()
     }

@@ -54,6 +54,10 @@ const MIGRATIONS: &[&str] = &[
 /// The schema that this program writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
+/// What each connection remembers of the file at most, in kB (SQLite counts them below zero).
+/// The system's own cache has the rest, and 20 runners' worth of rows is little.
+const CACHE: i64 = -512;
+
 /// How long a write waits for another process that holds the database. Short, for GitHub
 /// waits 10 s for the door's answer.
 const BUSY: Duration = Duration::from_secs(1);
@@ -77,6 +81,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }
@@ -95,6 +100,7 @@ fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     connection.set_prepared_statement_cache_capacity(16);
     Ok(connection)
 }

@@ -15,6 +15,10 @@ fn delivery(id: &str) -> Delivery {
     .unwrap()
 }
 
+fn folded(id: &str) -> Record {
+    Record::Folded { delivery: DeliveryId::from(id), received_at: Time(1000) }
+}
+
 #[tokio::test]
 async fn a_delivery_is_kept_once_and_stays_until_it_is_folded() {
     let folder = tempfile::tempdir().unwrap();
@@ -23,9 +27,35 @@ async fn a_delivery_is_kept_once_and_stays_until_it_is_folded() {
     assert_eq!(store.keep(delivery("one")).await.unwrap(), Kept::Duplicate);
     let reader = store.reader().unwrap();
     assert_eq!(reader.unfinished().unwrap().inbox, [delivery("one")]);
-    store.commit(Arc::new(vec![Record::Folded(DeliveryId::from("one"))])).await.unwrap();
+    store.commit(Arc::new(vec![folded("one")])).await.unwrap();
     assert!(reader.unfinished().unwrap().inbox.is_empty());
     assert_eq!(store.keep(delivery("one")).await.unwrap(), Kept::Duplicate);
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_folded_at_once_is_kept_and_was_never_in_the_inbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let reader = store.reader().unwrap();
+    assert!(!reader.is_kept(&DeliveryId::from("one")).unwrap());
+    store.commit(Arc::new(vec![folded("one")])).await.unwrap();
+    assert!(reader.is_kept(&DeliveryId::from("one")).unwrap());
+    assert!(reader.unfinished().unwrap().inbox.is_empty());
+    assert_eq!(store.keep(delivery("one")).await.unwrap(), Kept::Duplicate);
+}
+
+#[tokio::test]
+async fn one_reader_sees_between_hold_and_release_what_was_there_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let reader = store.reader().unwrap();
+    let one = DeliveryId::from("one");
+    reader.hold();
+    assert!(!reader.is_kept(&one).unwrap());
+    store.commit(Arc::new(vec![folded("one")])).await.unwrap();
+    assert!(!reader.is_kept(&one).unwrap());
+    reader.release();
+    assert!(reader.is_kept(&one).unwrap());
 }
 
 #[tokio::test]

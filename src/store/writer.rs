@@ -213,9 +213,12 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
                 note.message
             ])
             .map(|_| ()),
-        Record::Folded(delivery) => connection
-            .prepare_cached("UPDATE deliveries SET inbox = NULL WHERE id = ?1")?
-            .execute([delivery.as_str()])
+        Record::Folded { delivery, received_at } => connection
+            .prepare_cached(
+                "INSERT INTO deliveries (id, received_at) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET inbox = NULL",
+            )?
+            .execute(params![delivery.as_str(), received_at.0])
             .map(|_| ()),
     }
 }

@@ -8,16 +8,16 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
-use tokio::sync::mpsc;
 use tracing::{debug, info, warn};
 
 use super::answer::Answer;
 use super::body::{self, Bodies, InFlight};
+use super::hand::Hand;
 use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::signature::Secrets;
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
-use crate::store::{Delivery, Kept, Store, StoreError, Unparsed};
+use crate::store::{Delivery, Kept, Unparsed};
 
 /// Unreadable bodies are kept up to this many bytes.
 const UNPARSED_BYTES: usize = 64 * 1024;
@@ -26,14 +26,10 @@ const LONGEST_DELIVERY_ID: usize = 128;
 /// Characters of the reason why a body could not be read.
 const LONGEST_REASON: usize = 300;
 
-/// Where a kept delivery goes next.
-pub type Hand = mpsc::UnboundedSender<Delivery>;
-
 #[derive(Clone)]
 pub struct Door {
     pub secrets: Secrets,
     pub rules: Arc<Rules>,
-    pub store: Store,
     pub hand: Hand,
     pub bodies: Bodies,
     /// The same for all that share one memory: the door before a reload and the one after it.
@@ -153,11 +149,10 @@ impl Door {
             repository: job.repository,
             report: job.report,
         };
-        match keep(&self.store, &self.hand, delivery).await {
-            Some(Ok(Kept::Duplicate)) => Answer::Duplicate,
-            Some(Ok(Kept::New)) => answer,
-            Some(Err(error)) => Answer::Unavailable(error.to_string()),
-            None => Answer::Unavailable("the daemon is ending".to_owned()),
+        match self.hand.keep(delivery).await {
+            Ok(Kept::Duplicate) => Answer::Duplicate,
+            Ok(Kept::New) => answer,
+            Err(error) => Answer::Unavailable(error.to_string()),
         }
     }
 
@@ -205,31 +200,11 @@ impl Door {
             error: why.clone(),
             body: raw[..raw.len().min(UNPARSED_BYTES)].to_vec(),
         };
-        match self.store.keep_unparsed(unparsed).await {
+        match self.hand.store.keep_unparsed(unparsed).await {
             Ok(()) => Answer::Unreadable(why),
             Err(error) => Answer::Unavailable(error.to_string()),
         }
     }
-}
-
-/// Makes a delivery durable and hands it on if it is new. Both happen or neither, also where
-/// whoever waits for it is gone in between: a sender that hangs up, a sweep that is ended.
-/// `None`: the daemon is ending.
-pub async fn keep(
-    store: &Store,
-    hand: &Hand,
-    delivery: Delivery,
-) -> Option<Result<Kept, StoreError>> {
-    let (store, hand) = (store.clone(), hand.clone());
-    let kept = tokio::spawn(async move {
-        let kept = store.keep(delivery.clone()).await;
-        if let Ok(Kept::New) = kept {
-            // A closed engine is a daemon that is ending; the next one finds it in the inbox.
-            let _ = hand.send(delivery);
-        }
-        kept
-    });
-    kept.await.ok()
 }
 
 #[derive(Clone, Copy)]

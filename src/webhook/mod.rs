@@ -7,10 +7,12 @@
 mod answer;
 mod body;
 mod door;
+mod hand;
 pub mod listener;
 mod payload;
 pub mod signature;
 
 pub use body::{Bodies, InFlight};
-pub use door::{Door, Hand, keep, router};
+pub use door::{Door, router};
+pub use hand::{Hand, Handed};
 pub use payload::{NotAnEvent, read_workflow_job};

@@ -32,11 +32,10 @@ fn patient() -> Limits {
     }
 }
 
-/// A door in this process. Its folder and its engine's end are held as long as it is.
+/// A door in this process, and nobody who folds: what comes waits in the inbox.
 struct Here {
     port: u16,
     _folder: tempfile::TempDir,
-    _kept: tokio::sync::mpsc::UnboundedReceiver<roustabout::store::Delivery>,
 }
 
 async fn door_here(limits: Limits, bodies: Bodies) -> Here {
@@ -45,12 +44,12 @@ async fn door_here(limits: Limits, bodies: Bodies) -> Here {
     let nothing = roustabout::config::Environment::default();
     let loaded = roustabout::config::from_text(&config, "test", &nothing);
     let settings = loaded.unwrap_or_else(|errors| panic!("{errors}")).settings;
-    let (hand, kept) = tokio::sync::mpsc::unbounded_channel();
+    let (engine, _) = tokio::sync::mpsc::unbounded_channel();
+    let store = roustabout::store::Store::open(&folder.path().join("door.db")).unwrap();
     let door = Door {
         secrets: Secrets::new(SECRET.into(), None),
         rules: Arc::new(roustabout::engine::rules(&settings)),
-        store: roustabout::store::Store::open(&folder.path().join("door.db")).unwrap(),
-        hand,
+        hand: roustabout::webhook::Hand { engine, store },
         bodies,
         in_flight: InFlight::default(),
     };
@@ -59,7 +58,7 @@ async fn door_here(limits: Limits, bodies: Bodies) -> Here {
     let router = roustabout::webhook::router("/webhook", door);
     let (_, served) = tokio::sync::watch::channel(Served { router, limits });
     tokio::spawn(listener::serve(listener, served, CancellationToken::new()));
-    Here { port, _folder: folder, _kept: kept }
+    Here { port, _folder: folder }
 }
 
 fn usual_bodies() -> Bodies {

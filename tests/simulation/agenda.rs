@@ -21,8 +21,8 @@ pub enum Act {
     Clock,
     /// A webhook is at the door.
     Arrive(Box<Delivery>),
-    /// The door has it on disk, if the daemon still lives.
-    Kept {
+    /// The door hands it in, if the daemon still lives.
+    HandIn {
         life: u32,
         delivery: Box<Delivery>,
         row: Box<store::Delivery>,

@@ -9,9 +9,10 @@ use rand::{Rng, SeedableRng};
 use roustabout::ledger::event::Webhook;
 use roustabout::ledger::observation::Observation;
 use roustabout::ledger::{
-    Effects, Event, JobStatus, Note, PoolName, Record, Request, Rules, RunnerName, ScopeKey, State,
-    step,
+    DeliveryId, Effects, Event, JobStatus, Note, PoolName, Record, Request, Rules, RunnerName,
+    ScopeKey, State, step,
 };
+use roustabout::simulated::github::hooks;
 use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
 use roustabout::simulated::nomad::JobSpec;
 use roustabout::store::Delivery;
@@ -27,12 +28,21 @@ use crate::world::World;
 
 /// Events that go into one transaction at most, as in the engine.
 const BATCH: usize = 256;
+/// Between tries to write while the disk is full, as in the engine.
+const WRITE_AGAIN: Millis = 500;
+
+/// A delivery on its way into the ledger.
+pub struct Handed {
+    pub row: Delivery,
+    /// GitHub waits for the answer. `None`: it is in the inbox already.
+    pub waiting: Option<Box<hooks::Delivery>>,
+}
 
 /// One life of the daemon: all of it is lost in a crash.
 pub struct Daemon {
     pub state: State,
     pub incoming: VecDeque<Event>,
-    pub deliveries: VecDeque<Delivery>,
+    pub deliveries: VecDeque<Handed>,
     /// Registration tokens, in memory only.
     pub tokens: BTreeMap<ScopeKey, (String, Millis)>,
     /// What parameterized jobs were believed to take, and since when.
@@ -58,6 +68,9 @@ pub struct Batch {
     pub records: Vec<Record>,
     pub requests: Vec<Request>,
     pub notes: Vec<Note>,
+    /// What is made durable by this, and who waits for it.
+    taken: BTreeSet<DeliveryId>,
+    waiting: Vec<hooks::Delivery>,
 }
 
 impl Daemon {
@@ -128,7 +141,11 @@ impl World {
         let mut daemon = Daemon {
             state,
             incoming: VecDeque::new(),
-            deliveries: unfinished.inbox.into(),
+            deliveries: unfinished
+                .inbox
+                .into_iter()
+                .map(|row| Handed { row, waiting: None })
+                .collect(),
             tokens: BTreeMap::new(),
             believed: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -164,7 +181,15 @@ impl World {
         for _ in 0..BATCH {
             let event = if let Some(event) = daemon.incoming.pop_front() {
                 event
-            } else if let Some(delivery) = daemon.deliveries.pop_front() {
+            } else if let Some(Handed { row: delivery, waiting }) = daemon.deliveries.pop_front() {
+                if let Some(waiting) = waiting {
+                    batch.waiting.push(*waiting);
+                    if self.disk.deliveries.contains_key(&delivery.id)
+                        || !batch.taken.insert(delivery.id.clone())
+                    {
+                        continue;
+                    }
+                }
                 let known = |id| daemon.state.known_job(id).is_some();
                 let unknown = delivery.report.as_ref().map(|report| report.id);
                 let past = unknown.filter(|id| !known(*id)).and_then(|id| self.disk.job(id));
@@ -194,6 +219,7 @@ impl World {
             batch.take(step(&mut daemon.state, Event::Tick, now, &mut daemon.rng));
         }
         if self.strikes(Trouble::Crashes, 0.01) {
+            self.unanswered(batch);
             self.crash("dies before its commit");
             return;
         }
@@ -222,10 +248,17 @@ impl World {
         if life != self.life {
             return;
         }
-        let Some(batch) = self.daemon.as_mut().and_then(|daemon| daemon.writing.take()) else {
+        let Some(mut batch) = self.daemon.as_mut().and_then(|daemon| daemon.writing.take()) else {
             return;
         };
+        if !batch.records.is_empty() && self.strikes(Trouble::DiskFull, 0.4) {
+            return self.refuse(batch);
+        }
         self.disk.commit(batch.records);
+        for delivery in std::mem::take(&mut batch.waiting) {
+            self.watching.promised(&delivery.guid);
+            self.answered(delivery, Some(202));
+        }
         self.check_rows();
         if !batch.requests.is_empty() && self.strikes(Trouble::Crashes, 0.02) {
             self.crash("dies after its commit, before anything is sent");
@@ -234,6 +267,35 @@ impl World {
         for request in batch.requests {
             self.check_once(&request);
             self.send(Flight::new(life, request));
+        }
+    }
+
+    /// As `Taken::refuse`: what was folded is written by and by, and who waits is told that
+    /// nothing is kept.
+    fn refuse(&mut self, mut batch: Batch) {
+        let taken = std::mem::take(&mut batch.taken);
+        batch.records.retain(|record| match record {
+            Record::Folded { delivery, .. } => !taken.contains(delivery),
+            _ => true,
+        });
+        let mut refused = std::mem::take(&mut batch.waiting);
+        let Some(daemon) = &mut self.daemon else { return };
+        for handed in std::mem::take(&mut daemon.deliveries) {
+            match handed.waiting {
+                Some(waiting) => refused.push(*waiting),
+                None => daemon.deliveries.push_back(handed),
+            }
+        }
+        daemon.writing = Some(batch);
+        for delivery in refused {
+            self.answered(delivery, Some(503));
+        }
+        self.agenda.enter(self.now + WRITE_AGAIN, Act::Written { life: self.life });
+    }
+
+    fn unanswered(&mut self, batch: Batch) {
+        for delivery in batch.waiting {
+            self.answered(delivery, None);
         }
     }
 
@@ -269,10 +331,16 @@ impl World {
         let Some(mut daemon) = self.daemon.take() else { return };
         self.story.tell(self.now, "daemon", || how.to_owned());
         self.life += 1;
-        if let Some(batch) = daemon.writing.take()
-            && self.rng.random_bool(0.5)
-        {
-            self.disk.commit(batch.records);
+        if let Some(mut batch) = daemon.writing.take() {
+            if self.rng.random_bool(0.5) {
+                self.disk.commit(std::mem::take(&mut batch.records));
+            }
+            self.unanswered(batch);
+        }
+        for Handed { row, waiting } in daemon.deliveries {
+            if let Some(waiting) = waiting {
+                self.left_in_inbox(*waiting, row);
+            }
         }
         let off = match self.weather.has(Trouble::OffForHours) && self.rng.random_bool(0.3) {
             true => self.draw(3 * HOUR, 6 * HOUR),

@@ -28,7 +28,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// False: the same delivery was kept before.
+    /// Into the inbox, where nobody folds it now. False: the same delivery was kept before.
     pub fn keep(&mut self, delivery: Delivery) -> bool {
         let new = !self.deliveries.contains_key(&delivery.id);
         if new {
@@ -64,7 +64,7 @@ impl Disk {
                 }
                 // For people.
                 Record::Happened { .. } => {}
-                Record::Folded(delivery) => {
+                Record::Folded { delivery, .. } => {
                     self.deliveries.insert(delivery, None);
                 }
             }

@@ -1,12 +1,11 @@
-//! The webhooks' way: from GitHub through the door into the inbox, or into nothing.
+//! The webhooks' way: from GitHub through the door into the ledger or the inbox, or into nothing.
 //!
-//! As `webhook::door`: verify, read, keep, and only then answer 2xx.
+//! As `webhook::door` and `engine::taking`: verify, read, keep, and only then answer 2xx.
 
 use std::sync::Arc;
 
 use rand::Rng;
 use roustabout::simulated::github::hooks::{Delivery, Outcome};
-use roustabout::simulated::github::model::SECOND;
 use roustabout::store;
 use roustabout::webhook::read_workflow_job;
 use roustabout::webhook::signature::{Secrets, sign};
@@ -14,6 +13,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::agenda::Act;
+use crate::daemon::Handed;
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -45,32 +45,36 @@ impl World {
             repository: read.repository,
             report: read.report,
         };
-        let takes = match self.strikes(Trouble::DiskSlow, 0.2) {
-            true => self.draw(100, 5 * SECOND),
-            false => self.draw(1, 20),
-        };
-        let kept = Act::Kept { life: self.life, delivery: Box::new(delivery), row: Box::new(row) };
-        self.agenda.enter(self.now + takes, kept);
+        let takes = self.draw(0, 20);
+        let (delivery, row) = (Box::new(delivery), Box::new(row));
+        self.agenda.enter(self.now + takes, Act::HandIn { life: self.life, delivery, row });
     }
 
-    pub fn kept(&mut self, life: u32, delivery: Delivery, row: store::Delivery) {
-        if life != self.life {
-            // It died meanwhile; whether the row got to the disk before that, nobody knows.
-            if self.daemon.is_none() && self.rng.random_bool(0.5) {
-                self.disk.keep(row);
+    pub fn hand_in(&mut self, life: u32, delivery: Delivery, row: store::Delivery) {
+        match &mut self.daemon {
+            Some(daemon) if life == self.life => {
+                daemon.deliveries.push_back(Handed { row, waiting: Some(Box::new(delivery)) });
             }
+            Some(_) => self.answered(delivery, None),
+            None => self.left_in_inbox(delivery, row),
+        }
+    }
+
+    /// The loop has ended. Either the daemon was killed, or it was told to end and the door keeps
+    /// what comes in the inbox; then it may die before it has answered.
+    pub fn left_in_inbox(&mut self, delivery: Delivery, row: store::Delivery) {
+        if self.rng.random_bool(0.5) {
             return self.answered(delivery, None);
         }
-        if self.disk.keep(row.clone())
-            && let Some(daemon) = &mut self.daemon
-        {
-            daemon.deliveries.push_back(row);
+        self.disk.keep(row);
+        let answers = self.rng.random_bool(0.5);
+        if answers {
+            self.watching.promised(&delivery.guid);
         }
-        self.watching.promised(&delivery.guid);
-        self.answered(delivery, Some(202));
+        self.answered(delivery, answers.then_some(202));
     }
 
-    fn answered(&mut self, delivery: Delivery, status_code: Option<u16>) {
+    pub fn answered(&mut self, delivery: Delivery, status_code: Option<u16>) {
         if delivery.guid.starts_with(FORGED) {
             return;
         }
@@ -118,7 +122,7 @@ impl World {
             let log = self.github.deliveries(hook);
             let arrived: std::collections::BTreeSet<String> = log
                 .iter()
-                .filter(|one| one.outcome.status_code.is_some())
+                .filter(|one| one.outcome.status_code.is_some_and(|code| code < 500))
                 .map(|one| one.delivery.guid.clone())
                 .collect();
             let mut failed: Vec<(String, u64)> = log

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roustabout::ledger::effect::{DispatchOrder, Target};
 use roustabout::ledger::state::NomadState;
 use roustabout::ledger::{
-    ClassKey, Job, JobStatus, Request, RunnerName, ScopeKey, State, Visibility,
+    ClassKey, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State, Visibility,
 };
 use roustabout::simulated::github::model::{MINUTE, SECOND};
 use roustabout::simulated::github::{GitHub, Head};
@@ -30,7 +30,15 @@ impl World {
         let caps_may_be_passed = self.caps_may_be_passed();
         let watching = &mut self.watching;
         for (key, class) in &state.classes {
-            let (sent, waiting) = (state.sent_supply(class), class.waiting.len());
+            let waiting = class.waiting.len();
+            // Counted here from the runners themselves.
+            let members = || class.runners.iter().filter_map(|name| state.runners.get(name));
+            let sent =
+                members().filter(|r| r.is_supply() && r.state != RunnerState::Wanted).count();
+            if sent != state.runners.counts(key).sent() {
+                let counts = state.runners.counts(key);
+                watching.broken(|| format!("{sent} runners of {key:?} are supply, not {counts:?}"));
+            }
             // After a start nobody is let go before everything was seen once.
             let refused = |id| state.swept.refused.contains(&id);
             let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
@@ -98,7 +106,7 @@ impl World {
                 self.watching.broken(|| format!("job {id} is not its row: {job:?}, {row:?}"));
             }
         }
-        for (name, runner) in &daemon.state.runners {
+        for (name, runner) in daemon.state.runners.iter() {
             let mut known = runner.clone();
             let row = self.disk.runners.get(name);
             // Neither is written: a start sets them anew.

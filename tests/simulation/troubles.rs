@@ -63,6 +63,8 @@ pub enum Trouble {
     /// Registrations of runners that are gone stay, where the ledger does not see them.
     StraysStay,
     DiskSlow,
+    /// Nothing can be written for a while.
+    DiskFull,
     /// Somebody else posts webhooks, signed with what they think the secret is.
     Forgers,
 }
@@ -110,6 +112,7 @@ impl Trouble {
         Trouble::SecondAllocations,
         Trouble::StraysStay,
         Trouble::DiskSlow,
+        Trouble::DiskFull,
         Trouble::Forgers,
     ];
 }

@@ -141,7 +141,7 @@ impl World {
             Act::Plan(plan) => self.carry_out_plan(plan),
             Act::Clock => self.clock(),
             Act::Arrive(delivery) => self.arrive(*delivery),
-            Act::Kept { life, delivery, row } => self.kept(life, *delivery, *row),
+            Act::HandIn { life, delivery, row } => self.hand_in(life, *delivery, *row),
             Act::Written { life } => self.written(life),
             Act::Fly(flight) => self.fly(*flight),
             Act::Hear { life, event } => self.hear(life, *event),

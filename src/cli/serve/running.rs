@@ -72,7 +72,7 @@ impl Running {
         for listener in private {
             doors.push(tokio::spawn(listener::serve(listener, private_door.clone(), stop.clone())));
         }
-        let public_door = served_public(&setup, &engine, &store, &in_flight);
+        let public_door = served_public(&setup, &engine, &in_flight);
         let served_public = public_door.filter(|_| !public.is_empty()).map(|public_door| {
             let (sender, public_door) = watch::channel(public_door);
             for listener in public {
@@ -108,7 +108,7 @@ impl Running {
         let private = served_private(&setup, &self.engine, &self.store)?;
         // First the ledger: what the door promises by the new rules, it must know.
         self.engine.reload(setup.clone()).await.map_err(|why| anyhow!(why))?;
-        let public = served_public(&setup, &self.engine, &self.store, &self.in_flight);
+        let public = served_public(&setup, &self.engine, &self.in_flight);
         if let (Some(sender), Some(public)) = (&self.served_public, public) {
             sender.send_replace(public);
         }
@@ -169,18 +169,12 @@ fn served_private(setup: &Setup, engine: &Engine, store: &Store) -> anyhow::Resu
 }
 
 /// `None` without a secret: then there is no public door.
-fn served_public(
-    setup: &Setup,
-    engine: &Engine,
-    store: &Store,
-    in_flight: &InFlight,
-) -> Option<Served> {
+fn served_public(setup: &Setup, engine: &Engine, in_flight: &InFlight) -> Option<Served> {
     let settings = &setup.settings;
     let webhook = &settings.webhook;
     let door = Door {
         secrets: Secrets::new(webhook.secret.clone()?, webhook.previous_secret.clone()),
         rules: Arc::new(engine::rules(settings)),
-        store: store.clone(),
         hand: engine.hand.clone(),
         bodies: Bodies::up_to(webhook.max_body),
         in_flight: in_flight.clone(),

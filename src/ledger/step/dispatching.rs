@@ -258,7 +258,8 @@ impl<R: Rng> Fold<'_, R> {
 
     fn is_surplus(&self, runner: &Runner) -> bool {
         let class = self.state.classes.get(&runner.class);
-        class.is_none_or(|class| self.state.supply(class) > class.waiting.len())
+        let supply = self.state.runners.counts(&runner.class).supply;
+        class.is_none_or(|class| supply > class.waiting.len())
     }
 
     /// Nomad has no child with its token; GitHub's word on the name decides.

@@ -1,7 +1,6 @@
 //! Holds supply to demand: `supply = min(demand, room)` for every class, room going round the
 //! classes in turn. How a single dispatch is followed is in `dispatching`.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use rand::Rng;
@@ -16,13 +15,6 @@ use crate::ledger::{
     runner_name,
 };
 
-/// What is alive, counted once per step: it is what caps look at.
-struct Occupied {
-    all: u32,
-    pools: BTreeMap<PoolName, u32>,
-    repositories: BTreeMap<(PoolName, RepositoryId), u32>,
-}
-
 /// What keeps a hungry class from hiring, and with it its neighbours.
 enum Obstacle {
     Pool,
@@ -35,7 +27,8 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn let_go_of_surplus(&mut self, key: &ClassKey) {
         loop {
             let Some(class) = self.state.classes.get(key) else { return };
-            if self.state.supply(class) <= class.waiting.len() || !self.may_let_go(key) {
+            let supply = self.state.runners.counts(key).supply;
+            if supply <= class.waiting.len() || !self.may_let_go(key) {
                 return;
             }
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
@@ -50,7 +43,8 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn take_back(&mut self, key: &ClassKey) {
         loop {
             let Some(class) = self.state.classes.get(key) else { return };
-            if self.state.supply(class) >= class.waiting.len() {
+            let counts = self.state.runners.counts(key);
+            if counts.returning == 0 || counts.supply >= class.waiting.len() {
                 return;
             }
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
@@ -65,7 +59,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Whether the class would hire if there were room. Asks for a credential on the way.
     pub(super) fn refresh(&mut self, key: &ClassKey) {
         let wants = self.state.classes.get(key).is_some_and(|class| {
-            class.hold.is_none() && self.state.sent_supply(class) < class.waiting.len()
+            class.hold.is_none() && self.state.runners.counts(key).sent() < class.waiting.len()
         });
         if wants && self.has_credential(key) {
             self.state.hungry.insert(key.clone());
@@ -79,64 +73,45 @@ impl<R: Rng> Fold<'_, R> {
         if self.state.hungry.is_empty() || !self.nomad_takes_more() {
             return;
         }
-        let mut occupied = self.occupied();
-        while occupied.all < self.state.rules.max && self.nomad_takes_more() {
-            let Some(key) = self.next_hungry(&occupied) else { return };
+        let max = self.state.rules.max as usize;
+        while self.state.runners.alive() < max && self.nomad_takes_more() {
+            let Some(key) = self.next_hungry() else { return };
             // It may have waited for room longer than its credential lived.
             if !self.has_credential(&key) {
                 self.state.hungry.remove(&key);
                 self.touch(&key);
                 continue;
             }
-            occupied.all += 1;
-            *occupied.pools.entry(key.pool.clone()).or_default() += 1;
-            if let ScopeKey::Repository(id) = key.scope {
-                *occupied.repositories.entry((key.pool.clone(), id)).or_default() += 1;
-            }
             self.state.turn = Some(key.clone());
+            let alive = self.state.runners.alive();
             self.hire(&key);
             self.refresh(&key);
+            if self.state.runners.alive() == alive {
+                // Nobody could be: it must not be its turn for ever.
+                self.state.hungry.remove(&key);
+            }
             self.touch(&key);
         }
     }
 
-    fn occupied(&self) -> Occupied {
-        let mut occupied =
-            Occupied { all: 0, pools: BTreeMap::new(), repositories: BTreeMap::new() };
-        for runner in self.state.runners.values().filter(|r| r.is_alive()) {
-            occupied.all += 1;
-            let pool = &runner.class.pool;
-            *occupied.pools.entry(pool.clone()).or_default() += 1;
-            if let ScopeKey::Repository(id) = runner.class.scope {
-                *occupied.repositories.entry((pool.clone(), id)).or_default() += 1;
-            }
-        }
-        occupied
-    }
-
     /// The first class after the one served last that may hire under its pool's caps.
-    fn next_hungry(&self, occupied: &Occupied) -> Option<ClassKey> {
+    fn next_hungry(&self) -> Option<ClassKey> {
         let after = self.state.turn.clone().map(Bound::Excluded);
         let round = |people_first| {
             after
                 .clone()
-                .and_then(|after| self.hungry_from(after, occupied, people_first))
-                .or_else(|| self.hungry_from(Bound::Unbounded, occupied, people_first))
+                .and_then(|after| self.hungry_from(after, people_first))
+                .or_else(|| self.hungry_from(Bound::Unbounded, people_first))
         };
         // Robots' cap holds while people wait elsewhere; who could use the room goes first.
         round(true).or_else(|| round(false).filter(|_| !self.state.people_wait_for_a_token()))
     }
 
     /// Skips a whole pool or scope that is full, so that many waiting classes cost nothing.
-    fn hungry_from(
-        &self,
-        mut from: Bound<ClassKey>,
-        occupied: &Occupied,
-        people_first: bool,
-    ) -> Option<ClassKey> {
+    fn hungry_from(&self, mut from: Bound<ClassKey>, people_first: bool) -> Option<ClassKey> {
         loop {
             let key = self.state.hungry.range((from, Bound::Unbounded)).next()?;
-            from = match self.obstacle(key, occupied, people_first) {
+            from = match self.obstacle(key, people_first) {
                 None => return Some(key.clone()),
                 Some(Obstacle::Pool) => Bound::Included(ClassKey {
                     // The next possible name, and the first of its keys.
@@ -152,29 +127,24 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn obstacle(
-        &self,
-        key: &ClassKey,
-        occupied: &Occupied,
-        people_first: bool,
-    ) -> Option<Obstacle> {
+    fn obstacle(&self, key: &ClassKey, people_first: bool) -> Option<Obstacle> {
         let Some(pool) = self.state.rules.pool(&key.pool) else { return Some(Obstacle::Pool) };
-        let taken = occupied.pools.get(&key.pool).copied().unwrap_or_default();
+        let taken = self.state.runners.alive_of_pool(&key.pool);
         let breaker = self.state.breakers.get(&key.pool).and_then(|b| b.gate.as_ref());
         let mut gates = self.state.refusals.get(&key.pool).into_iter().chain(breaker);
         let closed = gates.any(|gate| !gate.may_pass(self.now));
-        if taken >= pool.max_runners || closed || self.is_paused(&key.pool) {
+        if taken >= pool.max_runners as usize || closed || self.is_paused(&key.pool) {
             return Some(Obstacle::Pool);
         }
         if people_first && self.state.robots_have_theirs(key, pool) {
             return Some(Obstacle::Class);
         }
-        let (Some(cap), ScopeKey::Repository(id)) = (pool.max_runners_per_repository, &key.scope)
+        let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
         else {
             return None;
         };
-        let here = occupied.repositories.get(&(key.pool.clone(), *id)).copied();
-        (here.unwrap_or_default() >= cap).then_some(Obstacle::Repository)
+        let here = self.state.runners.alive_of_scope(&key.pool, &key.scope);
+        (here >= cap as usize).then_some(Obstacle::Repository)
     }
 
     /// Whether a dispatch may be sent at all: Nomad has shown its children since the start,
@@ -189,7 +159,8 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Hires one runner for the class: one that is still owed a dispatch, else a new one.
     fn hire(&mut self, key: &ClassKey) {
-        let owed = self.state.classes.get(key).and_then(|class| {
+        let any = self.state.runners.counts(key).owed > 0;
+        let owed = self.state.classes.get(key).filter(|_| any).and_then(|class| {
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
             let mut owed = runners.filter(|r| r.state == RunnerState::Wanted && r.is_supply());
             owed.next().map(|runner| runner.name.clone())
@@ -239,8 +210,8 @@ impl<R: Rng> Fold<'_, R> {
             parent: pool.nomad_job.clone(),
             ..Runner::new(name.clone(), key.clone(), scope_name, self.now)
         };
-        let (waiting, supply) = (class.waiting.len(), self.state.supply(class) + 1);
-        self.state.runners.insert(name.clone(), runner);
+        let (waiting, supply) = (class.waiting.len(), self.state.runners.counts(key).supply + 1);
+        self.state.runners.insert(runner);
         self.room_changed = true;
         if let Some(class) = self.state.classes.get_mut(key) {
             class.runners.insert(name.clone());

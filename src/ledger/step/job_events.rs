@@ -30,7 +30,7 @@ pub(super) enum Source {
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn webhook(&mut self, webhook: Webhook) {
         let Webhook { delivery, received_at, repository, report, past } = webhook;
-        self.effects.records.push(Record::Folded(delivery.clone()));
+        self.effects.records.push(Record::Folded { delivery: delivery.clone(), received_at });
         let Some(report) = report else { return };
         let id = repository.id;
         self.meet_repository(repository);

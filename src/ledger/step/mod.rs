@@ -171,12 +171,14 @@ impl<'a, R: Rng> Fold<'a, R> {
 
     /// Changes a runner, if it is still there, and sees to it that its row is written.
     fn change(&mut self, name: &RunnerName, change: impl FnOnce(&mut Runner)) {
-        if let Some(runner) = self.state.runners.get_mut(name) {
-            let was_alive = runner.is_alive();
+        let alive = self.state.runners.alive();
+        let changed = self.state.runners.change(name, |runner| {
             change(runner);
-            self.room_changed |= runner.is_alive() != was_alive;
+            runner.class.clone()
+        });
+        if let Some(class) = changed {
+            self.room_changed |= self.state.runners.alive() != alive;
             self.runners.insert(name.clone());
-            let class = runner.class.clone();
             self.touch(&class);
         }
     }

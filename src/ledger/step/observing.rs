@@ -202,7 +202,7 @@ impl<R: Rng> Fold<'_, R> {
             placed_at: (found.phase == ChildPhase::Placed).then_some(self.now),
             ..Runner::new(name.clone(), class.clone(), scope_name, self.now)
         };
-        self.state.runners.insert(name.clone(), runner);
+        self.state.runners.insert(runner);
         self.state.classes.entry(class).or_default().runners.insert(name.clone());
         self.change(&name, |_| {});
         self.note_runner(

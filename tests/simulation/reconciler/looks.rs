@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::Listed;
 use crate::calls::{Luck, Side};
+use crate::daemon::Handed;
 use crate::follower::{NAMESPACE, phase_of};
 use crate::troubles::Trouble;
 use crate::world::World;
@@ -263,7 +264,7 @@ impl World {
         if self.disk.keep(delivery.clone())
             && let Some(daemon) = &mut self.daemon
         {
-            daemon.deliveries.push_back(delivery);
+            daemon.deliveries.push_back(Handed { row: delivery, waiting: None });
         }
     }
 }

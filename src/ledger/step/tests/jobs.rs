@@ -220,5 +220,5 @@ fn an_action_that_we_do_not_know_is_folded_and_changes_nothing() {
         past: None,
     };
     let effects = ledger.step(Event::Webhook(Box::new(webhook)));
-    assert!(matches!(&effects.records[..], [Record::Folded(_)]));
+    assert!(matches!(&effects.records[..], [Record::Folded { .. }]));
 }

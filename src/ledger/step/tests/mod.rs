@@ -55,7 +55,7 @@ impl Rows {
                 Record::Runner(runner) => drop(self.runners.insert(runner.name.clone(), *runner)),
                 Record::Repository(repo) => drop(self.repositories.insert(repo.id, *repo)),
                 Record::Class { .. }
-                | Record::Folded(_)
+                | Record::Folded { .. }
                 | Record::Pause { .. }
                 | Record::Happened { .. } => {}
             }

@@ -144,7 +144,7 @@ fn a_higher_cap_hires_at_once_and_a_lower_one_lets_nobody_go() {
     assert!(words(&ledger.queued(2)).is_empty());
     assert_eq!(words(&with_pools(&mut ledger, capped(2))), ["dispatch"]);
     assert!(words(&with_pools(&mut ledger, capped(1))).is_empty());
-    assert_eq!(ledger.state.alive(), 2);
+    assert_eq!(ledger.state.runners.alive(), 2);
 }
 
 #[test]

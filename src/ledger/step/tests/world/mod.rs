@@ -285,7 +285,8 @@ impl World {
             let children = self.children.iter().filter(|(_, child)| child.ended.is_none());
             children.filter(|(name, _)| wanted(&self.orders[*name])).count()
         };
-        assert!(alive(&|_| true) <= MAX && self.state.alive() <= MAX);
+        assert!(alive(&|_| true) <= MAX && self.state.runners.alive() <= MAX);
+        self.state.runners.assert_counts();
         for pool in ["x64", "arm"] {
             assert!(alive(&|order| order.0 == pool) <= PER_POOL);
             for number in [1, 2] {

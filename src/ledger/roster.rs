@@ -1,0 +1,167 @@
+//! Who is hired, by name, and how many of them by what is asked again and again: room, supply.
+//!
+//! The counts follow every change, for counting anew with each event costs a burst as much as
+//! everything else together. So nobody gets at a runner to change it but through `change`.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+use super::runner::RunnerState;
+use super::{ClassKey, PoolName, Runner, RunnerName, ScopeKey};
+
+#[derive(Debug, Default)]
+pub struct Roster {
+    by_name: BTreeMap<RunnerName, Runner>,
+    alive: usize,
+    of_pools: BTreeMap<PoolName, usize>,
+    of_scopes: BTreeMap<(PoolName, ScopeKey), usize>,
+    of_classes: BTreeMap<ClassKey, Counts>,
+}
+
+/// Of one class.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Hired, wanted, and not yet busy.
+    pub supply: usize,
+    /// Of these, whose dispatch is still owed.
+    pub owed: usize,
+    /// Of these, whose dispatch has no certain outcome, and a reason why.
+    pub doubtful: usize,
+    /// Whom nobody needs, and who could be supply again.
+    pub returning: usize,
+}
+
+impl Counts {
+    /// Supply whose dispatch is not still owed.
+    pub fn sent(&self) -> usize {
+        self.supply - self.owed
+    }
+
+    fn of(runner: &Runner) -> Self {
+        let one = usize::from;
+        let supply = runner.is_supply();
+        let doubtful =
+            matches!(runner.state, RunnerState::Dispatching(_)) && runner.reason.is_some();
+        Self {
+            supply: one(supply),
+            owed: one(supply && runner.state == RunnerState::Wanted),
+            doubtful: one(supply && doubtful),
+            returning: one(runner.can_return()),
+        }
+    }
+}
+
+impl Deref for Roster {
+    type Target = BTreeMap<RunnerName, Runner>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_name
+    }
+}
+
+impl Roster {
+    pub fn insert(&mut self, runner: Runner) {
+        self.remove(&runner.name.clone());
+        self.count(&runner, |count, by| *count += by);
+        self.by_name.insert(runner.name.clone(), runner);
+    }
+
+    pub fn remove(&mut self, name: &RunnerName) -> Option<Runner> {
+        let runner = self.by_name.remove(name)?;
+        self.count(&runner, |count, by| *count -= by);
+        Some(runner)
+    }
+
+    /// `None`: there is nobody of that name. Neither its name nor its class may change.
+    pub fn change<T>(
+        &mut self,
+        name: &RunnerName,
+        change: impl FnOnce(&mut Runner) -> T,
+    ) -> Option<T> {
+        let runner = self.by_name.get_mut(name)?;
+        let before = (runner.is_alive(), Counts::of(runner));
+        let changed = change(runner);
+        if before != (runner.is_alive(), Counts::of(runner)) {
+            let class = runner.class.clone();
+            self.tally(&class, before, |count, by| *count -= by);
+            let after =
+                self.by_name.get(name).map(|runner| (runner.is_alive(), Counts::of(runner)));
+            self.tally(&class, after.unwrap_or_default(), |count, by| *count += by);
+        }
+        Some(changed)
+    }
+
+    pub fn alive(&self) -> usize {
+        self.alive
+    }
+
+    pub fn alive_of_pool(&self, pool: &PoolName) -> usize {
+        self.of_pools.get(pool).copied().unwrap_or_default()
+    }
+
+    pub fn alive_of_scope(&self, pool: &PoolName, scope: &ScopeKey) -> usize {
+        self.of_scopes.get(&(pool.clone(), scope.clone())).copied().unwrap_or_default()
+    }
+
+    pub fn counts(&self, class: &ClassKey) -> Counts {
+        self.of_classes.get(class).copied().unwrap_or_default()
+    }
+
+    fn count(&mut self, runner: &Runner, add: impl Fn(&mut usize, usize)) {
+        self.tally(&runner.class, (runner.is_alive(), Counts::of(runner)), add);
+    }
+
+    fn tally(
+        &mut self,
+        class: &ClassKey,
+        (alive, counts): (bool, Counts),
+        add: impl Fn(&mut usize, usize),
+    ) {
+        if alive {
+            add(&mut self.alive, 1);
+            let scope = (class.pool.clone(), class.scope.clone());
+            for_key(&mut self.of_pools, &class.pool, |count| add(count, 1));
+            for_key(&mut self.of_scopes, &scope, |count| add(count, 1));
+        }
+        if counts != Counts::default() {
+            for_key(&mut self.of_classes, class, |of_class| {
+                add(&mut of_class.supply, counts.supply);
+                add(&mut of_class.owed, counts.owed);
+                add(&mut of_class.doubtful, counts.doubtful);
+                add(&mut of_class.returning, counts.returning);
+            });
+        }
+    }
+}
+
+/// Changes an entry, which is there only while it is not nothing.
+fn for_key<K: Ord + Clone, V: Default + PartialEq>(
+    counts: &mut BTreeMap<K, V>,
+    key: &K,
+    change: impl FnOnce(&mut V),
+) {
+    match counts.get_mut(key) {
+        Some(count) => {
+            change(count);
+            if *count == V::default() {
+                counts.remove(key);
+            }
+        }
+        None => change(counts.entry(key.clone()).or_default()),
+    }
+}
+
+/// Bit by bit what it is counted to be from the runners themselves; for tests.
+#[cfg(test)]
+impl Roster {
+    pub fn assert_counts(&self) {
+        let mut anew = Roster::default();
+        for runner in self.by_name.values() {
+            anew.insert(runner.clone());
+        }
+        assert_eq!(self.alive, anew.alive);
+        assert_eq!(self.of_pools, anew.of_pools);
+        assert_eq!(self.of_scopes, anew.of_scopes);
+        assert_eq!(self.of_classes, anew.of_classes);
+    }
+}
