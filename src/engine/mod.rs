@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use children::phase_of;
+pub use children::{named, phase_of, tell, went_away};
 pub use health::Health;
 pub use rules::rules;
 pub use views::{PoolView, StatusView};
@@ -133,7 +133,9 @@ impl Engine {
             hand: hand.clone(),
             events,
             living,
+            listed: watch::Sender::new(BTreeSet::new()),
             asking: Asking { queries: queries.clone(), health: health.clone() },
+            memory: Arc::default(),
             tasks: JoinSet::new(),
         };
         helpers.start(&setup, children::places(&setup, &state), health.clone(), false);

@@ -128,7 +128,7 @@ impl World {
                 self.tell(format!("-> webhook: job {id} {} {runner_name:?}", status.as_str()));
             }
             Event::ChildrenSeen(children) => {
-                let ends = children.iter().filter(|(_, phase)| *phase == ended());
+                let ends = children.phases.iter().filter(|(_, phase)| *phase == ended());
                 let ends: Vec<_> = ends.map(|(name, _)| name.as_str()).collect();
                 self.tell(format!("-> children seen, ended: {}", ends.join(" ")));
             }
@@ -242,7 +242,7 @@ impl World {
         let followed = self.state.runners.values().filter(|runner| runner.child.is_some());
         let names: Vec<RunnerName> = followed.map(|runner| runner.name.clone()).collect();
         let phases = names.into_iter().map(|name| (name.clone(), self.phase(&name))).collect();
-        self.step(Event::ChildrenSeen(phases));
+        self.step(children_seen(phases));
     }
 
     /// Every job of an unfinished run, but for those that a lagging listing leaves out; and who
