@@ -162,7 +162,10 @@ fn a_token_that_cannot_be_had_is_tried_again_and_the_reason_told() {
     let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
     let answer = Err(failure("403: needs administration"));
-    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer });
+    let effects = ledger.step(Event::CredentialMinted { scope: scope(), answer });
+    let told = effects.notes.iter().map(|note| note.message.as_str());
+    let why = "no registration token for octo/app: 403: needs administration";
+    assert_eq!(told.collect::<Vec<_>>(), [why]);
     assert!(ledger.waits().contains("administration"));
     assert!(words(&ledger.queued(2)).is_empty());
     assert_eq!(ledger.words_within(MINUTE), ["mint for octo/app"]);
