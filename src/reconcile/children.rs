@@ -23,8 +23,9 @@ impl Reconciler {
     /// Lists what has not been listed since the start, until all has been.
     pub(super) async fn list_what_is_not(self: &Arc<Self>) {
         let listed = self.listed.borrow().clone();
+        let left: Vec<Place> = self.places.difference(&listed).cloned().collect();
         let mut tasks = JoinSet::new();
-        for place in self.places.difference(&listed).cloned() {
+        for place in left {
             let this = self.clone();
             tasks.spawn(async move { this.list_until_it_answers(&place).await });
         }
