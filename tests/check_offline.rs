@@ -179,6 +179,43 @@ async fn a_secret_with_a_space_at_its_end_is_told() {
     check(&file).await.found("warn", "config", message, "take it out");
 }
 
+/// What `check --config-only` says where the secrets are systemd's, and only the daemon sees them.
+fn config_only(file: &std::path::Path) -> (Option<i32>, String) {
+    let mut command = roustabout();
+    command.args(["check", "--config-only", "--config"]).arg(file);
+    let output = command.env("CREDENTIALS_DIRECTORY", "/nowhere").output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_config_alone_is_looked_at_without_the_secrets_that_systemd_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roustabout.toml");
+    let text = "[admin]\nlisten = \"0.0.0.0:9090\"\n\
+         [[pools]]\nname = \"x64\"\nnomad_job = \"runner\"\nlabels = [\"linux\"]\n\
+         repositories = [\"octo/app\"]\ndelivery = \"payload\"\n";
+    std::fs::write(&file, text).unwrap();
+    assert!(does_not_load(&file).contains("webhook.secret: missing"));
+    let loads = format!("ok    config  {} loads: 1 pool\n1 ok, 0 warn, 0 fail\n", file.display());
+    assert_eq!(config_only(&file), (Some(0), loads));
+    // So are those whose files it names.
+    let named = format!(
+        "[webhook]\nsecret_file = \"/run/credentials/x.service/a\"\n[nomad]\n\
+         client_cert_file = \"/dev/null\"\nclient_key_file = \"/run/credentials/x.service/b\"\n{text}"
+    );
+    std::fs::write(&file, named).unwrap();
+    assert_eq!(config_only(&file).0, Some(0), "{}", config_only(&file).1);
+    assert!(does_not_load(&file).contains("nomad.client_key_file: cannot read /run/credentials/x"));
+    // What the config says of secrets itself is looked at.
+    std::fs::write(&file, format!("[webhook]\nsecret_file = \"/nowhere\"\n{text}\nx = 1\n"))
+        .unwrap();
+    let (code, said) = config_only(&file);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("webhook.secret_file: cannot read /nowhere"), "{said}");
+    assert!(said.contains("pools[x64].x: unknown key"), "{said}");
+}
+
 #[test]
 fn people_get_lines() {
     let (_folder, file) = config("FOLDER/r.db");

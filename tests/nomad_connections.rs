@@ -5,17 +5,18 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roustabout::demo::agent::{Agent, AgentOptions, Tls};
+use roustabout::demo::agent::{Agent, AgentOptions};
 use roustabout::nomad::{
     Address, Client, ClientStatus, Connection, DispatchRequest, Error, JobStatus, Place,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use support::certificates::{Certificates, read};
 use support::checking::{self, Checked};
 use support::parents::{self, pool};
 use support::proxied::Proxied;
@@ -28,55 +29,6 @@ fn nomad() -> PathBuf {
     // Only the first test of a process finds none installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     world::nomad_binary()
-}
-
-/// What `nomad tls` makes for a cluster, in a folder of its own.
-struct Certificates(tempfile::TempDir);
-
-impl Certificates {
-    fn make() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for arguments in [
-            &["ca", "create"][..],
-            &["cert", "create", "-server", "-region", "global"],
-            &["cert", "create", "-client"],
-        ] {
-            let mut command = Command::new(nomad());
-            command.arg("tls").args(arguments).current_dir(folder.path());
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{output:?}");
-        }
-        Self(folder)
-    }
-
-    fn ca(&self) -> PathBuf {
-        self.0.path().join("nomad-agent-ca.pem")
-    }
-
-    fn client_cert(&self) -> PathBuf {
-        self.0.path().join("global-client-nomad.pem")
-    }
-
-    fn client_key(&self) -> PathBuf {
-        self.0.path().join("global-client-nomad-key.pem")
-    }
-
-    fn client_identity(&self) -> Vec<u8> {
-        [read(&self.client_cert()), read(&self.client_key())].concat()
-    }
-
-    fn of_server(&self, verify_clients: bool) -> Tls {
-        Tls {
-            ca_cert: self.ca(),
-            cert: self.0.path().join("global-server-nomad.pem"),
-            key: self.0.path().join("global-server-nomad-key.pem"),
-            verify_clients,
-        }
-    }
-}
-
-fn read(path: &Path) -> Vec<u8> {
-    std::fs::read(path).unwrap()
 }
 
 fn to(agent: &Agent) -> Connection {

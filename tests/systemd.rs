@@ -10,13 +10,11 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use support::daemon::{Daemon, signal};
-use support::until;
-use support::webhook::{NOBODY_THERE, Raw, Request, assert_accepts, queued};
+use support::senders::Senders;
+use support::webhook::{NOBODY_THERE, assert_accepts};
 
 /// How long a message may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -113,64 +111,20 @@ async fn sockets_that_are_meant_for_another_process_are_left_alone() {
     assert_accepts(daemon.door).await;
 }
 
-/// What the senders have seen.
-#[derive(Default)]
-struct Seen {
-    over: AtomicBool,
-    next: AtomicU64,
-    accepted: std::sync::Mutex<Vec<u64>>,
-    failed: std::sync::Mutex<Vec<String>>,
-}
-
-/// One webhook after the other, over one connection for as long as the door keeps it open.
-async fn send_all(seen: Arc<Seen>, port: u16) {
-    let mut open: Option<Raw> = None;
-    while !seen.over.load(Ordering::Relaxed) {
-        let job = 1000 + seen.next.fetch_add(1, Ordering::Relaxed);
-        let mut connection = match open.take() {
-            Some(connection) => connection,
-            None => match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
-                Ok(stream) => Raw::over(stream),
-                Err(error) => return seen.failed.lock().unwrap().push(error.to_string()),
-            },
-        };
-        connection.say(Request::job(&format!("restart {job}"), &queued(job)).bytes()).await;
-        match connection.reply_or_end().await {
-            Some(reply) if reply.status == 202 => {
-                seen.accepted.lock().unwrap().push(job);
-                open = (reply.header("connection") != Some("close")).then_some(connection);
-            }
-            Some(reply) => seen.failed.lock().unwrap().push(reply.status.to_string()),
-            None => seen.failed.lock().unwrap().push("closed without a word".to_owned()),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn restarts_under_load_refuse_no_webhook_and_keep_every_one() {
     let mut daemon = Daemon::prepare(NOBODY_THERE);
     let public = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = public.local_addr().unwrap().port();
     start_on(&mut daemon, &public, None).await;
-    let seen = Arc::new(Seen::default());
-    let senders: Vec<_> = (0..4).map(|_| tokio::spawn(send_all(seen.clone(), port))).collect();
+    let senders = Senders::start(port);
     for restart in 1..=5 {
-        let before = seen.accepted.lock().unwrap().len();
-        until("webhooks are taken", PATIENCE, async || {
-            seen.accepted.lock().unwrap().len() >= before + 20
-                || !seen.failed.lock().unwrap().is_empty()
-        })
-        .await;
+        senders.until_accepted(20).await;
         assert_eq!(daemon.terminate().await, Some(0), "restart {restart}");
         start_on(&mut daemon, &public, None).await;
     }
-    seen.over.store(true, Ordering::Relaxed);
-    for sender in senders {
-        sender.await.unwrap();
-    }
-    assert_eq!(*seen.failed.lock().unwrap(), Vec::<String>::new());
-    let accepted = seen.accepted.lock().unwrap().clone();
+    let (accepted, failed) = senders.end().await;
+    assert_eq!(failed, [""; 0]);
     assert!(accepted.len() >= 100);
     println!("{} webhooks over 5 restarts", accepted.len());
     for job in accepted {

@@ -39,6 +39,11 @@ async fn forge(settings: Arc<Settings>) -> Vec<Finding> {
     }
 }
 
+/// Nothing but whether the config loads, which it has.
+pub fn config_only(loaded: &Loaded) -> Report {
+    Report(settings::config_only(loaded))
+}
+
 /// Everything. `nomad` is the client, or why there can be none.
 pub async fn check(loaded: &Loaded, nomad: anyhow::Result<Client>) -> Report {
     let settings = Arc::new(loaded.settings.clone());

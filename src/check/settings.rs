@@ -12,29 +12,31 @@ use crate::config::{Loaded, NomadAddress, SecretPlace, Settings};
 const TOO_MUCH: u32 = 0o037;
 
 pub fn check(loaded: &Loaded) -> Vec<Finding> {
-    let mut findings = vec![config(loaded)];
-    findings.extend(loaded.warnings.iter().map(|warning| {
-        let message = format!("{}: {}: {}", warning.origin, warning.key, warning.what);
-        Finding::warn("config", message, &warning.mend)
-    }));
+    let credentials = counted(loaded.settings.github.credentials.len(), "credential");
+    let mut findings = config(loaded, &format!(", {credentials} for GitHub"));
     findings.extend(secrets(loaded));
     findings.extend(in_the_clear(&loaded.settings));
     findings
 }
 
-fn config(loaded: &Loaded) -> Finding {
-    let (pools, credentials) =
-        (loaded.settings.pools.len(), loaded.settings.github.credentials.len());
+/// That it loads, and its own warnings. Of secrets, which may have been taken as given, nothing.
+pub fn config_only(loaded: &Loaded) -> Vec<Finding> {
+    config(loaded, "")
+}
+
+fn config(loaded: &Loaded, more: &str) -> Vec<Finding> {
     let file = loaded.file.as_deref().unwrap_or(Path::new("the config")).display();
-    let s = |count: usize| if count == 1 { "" } else { "s" };
-    Finding::ok(
-        "config",
-        format!(
-            "{file} loads: {pools} pool{}, {credentials} credential{} for GitHub",
-            s(pools),
-            s(credentials)
-        ),
-    )
+    let pools = counted(loaded.settings.pools.len(), "pool");
+    let mut findings = vec![Finding::ok("config", format!("{file} loads: {pools}{more}"))];
+    findings.extend(loaded.warnings.iter().map(|warning| {
+        let message = format!("{}: {}: {}", warning.origin, warning.key, warning.what);
+        Finding::warn("config", message, &warning.mend)
+    }));
+    findings
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn secrets(loaded: &Loaded) -> Vec<Finding> {

@@ -28,6 +28,7 @@ pub struct Options {
     delivery: Option<String>,
     #[command(flatten)]
     daemon: Daemon,
+    /// Print it as one JSON object.
     #[arg(long)]
     json: bool,
 }

@@ -1,8 +1,11 @@
-//! Where log lines go and what they look like: standard error, text on a terminal, else JSON.
+//! Where log lines go and what they look like: standard error, text on a terminal, else JSON. The
+//! journal is told the priority of each.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat};
 
@@ -43,7 +46,7 @@ pub fn start(log: &Log) -> Level {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(Lines { to_journal: to_journal() })
         // A log that nobody takes any more must not end the daemon: the complaint about it
         // would go to standard error too, and panic there.
         .log_internal_errors(false)
@@ -70,4 +73,59 @@ fn changing<E>(
 ) -> Box<dyn Fn(EnvFilter) + Send + Sync> {
     // It fails only where the subscriber is gone, and with it all logging.
     Box::new(move |filter| drop(reload(filter)))
+}
+
+/// Whether standard error is systemd's journal, as it says itself (`systemd.exec(5)`).
+pub fn to_journal() -> bool {
+    let said = std::env::var("JOURNAL_STREAM").ok();
+    let is = rustix::fs::fstat(io::stderr()).ok();
+    said.zip(is).is_some_and(|(said, is)| said == format!("{}:{}", is.st_dev, is.st_ino))
+}
+
+/// What the journal takes off the beginning of a line (`sd-daemon(3)`).
+pub fn priority(level: tracing::Level) -> &'static str {
+    match level {
+        tracing::Level::ERROR => "<3>",
+        tracing::Level::WARN => "<4>",
+        tracing::Level::INFO => "<6>",
+        _ => "<7>",
+    }
+}
+
+struct Lines {
+    to_journal: bool,
+}
+
+/// Each event is one of these, written at once.
+struct Line {
+    priority: &'static str,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { priority: "" }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line {
+        Line { priority: if self.to_journal { priority(*event.level()) } else { "" } }
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        match std::mem::take(&mut self.priority) {
+            "" => io::stderr().write(text),
+            // One write, so that no other line comes between.
+            priority => {
+                io::stderr().write_all(&[priority.as_bytes(), text].concat())?;
+                Ok(text.len())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -108,6 +108,22 @@ pub fn run() -> ExitCode {
     runtime.block_on(dispatch(arguments))
 }
 
+/// Whether a command line, without the program's name, is one that is taken; where `lacking` also one
+/// that leaves out what it must have. For the test of what documents show; nothing is run.
+pub fn understands(arguments: &[String], lacking: bool) -> Result<(), clap::Error> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
+    let all = std::iter::once("roustabout").chain(arguments.iter().map(String::as_str));
+    match Arguments::try_parse_from(all) {
+        Err(error)
+            if matches!(error.kind(), DisplayHelp | DisplayVersion)
+                || (lacking && error.kind() == MissingRequiredArgument) =>
+        {
+            Ok(())
+        }
+        parsed => parsed.map(drop),
+    }
+}
+
 async fn dispatch(arguments: Arguments) -> ExitCode {
     let Arguments { config, command } = arguments;
     let outcome = match command {
@@ -145,7 +161,11 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
 
 /// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
 fn complain(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let priority =
+        if logging::to_journal() { logging::priority(tracing::Level::ERROR) } else { "" };
+    for line in what.lines() {
+        let _ = writeln!(std::io::stderr(), "{priority}{line}");
+    }
 }
 
 fn not_yet(command: &str) -> Result<(), Failed> {
@@ -154,6 +174,10 @@ fn not_yet(command: &str) -> Result<(), Failed> {
 
 /// The settings, or every mistake in them.
 fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
-    config::load(config.as_deref(), &Environment::of_process())
+    load_by(config, &Environment::of_process())
+}
+
+fn load_by(config: Option<PathBuf>, env: &Environment) -> Result<Loaded, Failed> {
+    config::load(config.as_deref(), env)
         .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))
 }

@@ -12,6 +12,7 @@ use crate::admin::pause_time;
 
 #[derive(clap::Args)]
 pub struct Pause {
+    /// Its name, as in the config.
     pool: String,
     /// So long, as in 30m, 2h or 1d; else until `resume`.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
@@ -22,6 +23,7 @@ pub struct Pause {
 
 #[derive(clap::Args)]
 pub struct Resume {
+    /// Its name, as in the config.
     pool: String,
     #[command(flatten)]
     common: Common,
@@ -39,6 +41,7 @@ pub struct Retry {
 struct Common {
     #[command(flatten)]
     daemon: Daemon,
+    /// Print the answer as one JSON object.
     #[arg(long)]
     json: bool,
 }

@@ -17,6 +17,7 @@ pub struct Options {
     /// Again every two seconds, until interrupted.
     #[arg(long)]
     watch: bool,
+    /// Print what the daemon says as one JSON object.
     #[arg(long)]
     json: bool,
 }

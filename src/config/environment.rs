@@ -2,12 +2,17 @@
 //! it wants without touching its process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The environment variables a load looks at.
 ///
 /// Debug is left out on purpose: some of the values are secrets.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Whether every systemd credential counts as there, whatever is in it.
+    pub(super) credentials_taken_as_given: bool,
+}
 
 impl Environment {
     /// The variables of this process. One that is not UTF-8 is left out: none that we read can be.
@@ -17,14 +22,25 @@ impl Environment {
             .collect()
     }
 
+    /// The same for who cannot see the daemon's systemd credentials: each counts as there and well,
+    /// where it stands for what nobody else says, and where the config names its file.
+    pub fn with_credentials_taken_as_given(self) -> Self {
+        Self { credentials_taken_as_given: true, ..self }
+    }
+
+    /// Whether that file is not to be looked at, for it is such a credential.
+    pub(super) fn takes_as_given(&self, file: &Path) -> bool {
+        self.credentials_taken_as_given && file.starts_with("/run/credentials")
+    }
+
     /// The value of a variable; an empty one counts as unset.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// All variables that are not empty, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .filter(|(_, value)| !value.is_empty())
@@ -33,7 +49,8 @@ impl Environment {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self { variables: variables.collect(), ..Self::default() }
     }
 }
 

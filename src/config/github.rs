@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::secrets::{self, Found};
+use super::secrets::{self, Found, OfSystemd};
 use super::section::Section;
 
 /// What kind of forge it is.
@@ -159,8 +159,11 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
     let (origin, token) = if let Some(token) = section.context.env.get(VARIABLE) {
         (VARIABLE, Ok(SecretString::from(token)))
     } else {
-        let path = secrets::credential_file(section.context.env, "github-token")?;
-        ("the systemd credential github-token", secrets::read_file(&path))
+        let token = match secrets::of_systemd(section.context.env, "github-token")? {
+            OfSystemd::File(path) => secrets::read_file(&path),
+            OfSystemd::TakenAsGiven(token) => Ok(token),
+        };
+        ("the systemd credential github-token", token)
     };
     let token = token.and_then(|token| {
         secrets::checked_token(token)

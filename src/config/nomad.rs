@@ -106,6 +106,9 @@ fn address(text: &str, bare_path: bool) -> Result<NomadAddress, String> {
 /// A file that can be opened: Nomad's client would say so only later, and less plainly.
 fn readable(section: &Section, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
+    if section.context.env.takes_as_given(&path) {
+        return Some(path);
+    }
     match std::fs::File::open(&path) {
         Ok(_) => Some(path),
         Err(error) => {

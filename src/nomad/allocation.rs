@@ -158,9 +158,21 @@ impl From<WireEvent> for TaskEvent {
             // Go writes 0 for every other kind.
             exit_code: (wire.r#type == "Terminated").then_some(detail.unwrap_or(wire.exit_code)),
             kind: wire.r#type,
-            message: wire::some(wire.display_message).unwrap_or(wire.message),
+            message: without_arguments(wire::some(wire.display_message).unwrap_or(wire.message)),
             time: wire::time(wire.time),
         }
+    }
+}
+
+/// Where a command cannot be started, Nomad's executor tells all its arguments before the reason
+/// (Nomad `drivers/shared/executor/executor.go`), and with a script for one nobody finds that.
+fn without_arguments(message: String) -> String {
+    let (Some(begin), Some(end)) = (message.find(" --- args=["), message.rfind("]: ")) else {
+        return message;
+    };
+    match message.get(end + 1..) {
+        Some(reason) if begin < end => format!("{}{reason}", &message[..begin]),
+        _ => message,
     }
 }
 
@@ -231,6 +243,22 @@ mod tests {
         assert_eq!(main.events[1].exit_code, Some(3));
         assert_eq!(main.events[1].message, "Exit Code: 3");
         assert!(all[1].task_states.is_empty());
+    }
+
+    #[test]
+    fn a_command_that_cannot_be_started_is_told_without_its_script() {
+        // As Nomad 1.11.3 says it.
+        let said = "failed to launch command with executor: rpc error: code = Unknown desc = failed to \
+                    start command path=\"/bin/sh\" --- args=[\"/bin/sh\" \"-c\" \"[ -z \\\"$a\\\" ]: x\\n\"]: \
+                    fork/exec /bin/sh: permission denied";
+        assert_eq!(
+            super::without_arguments(said.to_owned()),
+            "failed to launch command with executor: rpc error: code = Unknown desc = failed to start \
+             command path=\"/bin/sh\": fork/exec /bin/sh: permission denied"
+        );
+        for other in ["Exit Code: 3", "", "x --- args=[1", "]: y --- args=[1"] {
+            assert_eq!(super::without_arguments(other.to_owned()), other);
+        }
     }
 
     #[tokio::test]

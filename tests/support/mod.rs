@@ -1,22 +1,25 @@
 //! What the end-to-end tests stand on: the built binary as a daemon (`daemon`), the whole
 //! world around it (`world`), webhooks as raw as they need be (`webhook`), a proxy that holds
 //! requests at the moments that matter (`proxy`), both together (`proxied`), parameterized jobs
-//! of the tests' own (`parents`), a root file system and a Docker engine (`root`), `check` and what
-//! it found (`checking`), the demo as a process (`demo`), a real Gitea (`gitea`) and the world
-//! around that (`gitea_world`). Each test starts
-//! its own and ends it.
+//! of the tests' own (`parents`), a root file system and a Docker engine (`root`), a machine with a
+//! systemd (`machine`), webhooks without a pause (`senders`), the certificates of a cluster
+//! (`certificates`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
+//! Gitea (`gitea`) and the world around that (`gitea_world`). Each test starts its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod certificates;
 pub mod checking;
 pub mod daemon;
 pub mod demo;
 pub mod gitea;
 pub mod gitea_world;
+pub mod machine;
 pub mod parents;
 pub mod proxied;
 pub mod proxy;
 pub mod root;
+pub mod senders;
 pub mod webhook;
 pub mod world;
 
