@@ -9,11 +9,11 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use roustabout::config;
 use roustabout::engine::rules;
-use roustabout::ledger::event::Webhook;
+use roustabout::ledger::event::{Children, Webhook};
 use roustabout::ledger::observation::Observation;
 use roustabout::ledger::{
-    DeliveryId, Event, JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, ScopeKey,
-    State, Time, Visibility, step,
+    DeliveryId, Event, JobId, JobReport, JobStatus, NomadPlace, Repository, RepositoryId, RunId,
+    ScopeKey, State, Time, Visibility, step,
 };
 
 /// Jobs wait in so many repositories.
@@ -58,7 +58,10 @@ impl Bench {
         let state = State::new(rules(&loaded.settings));
         let mut bench =
             Self { state, rng: StdRng::seed_from_u64(1), now: Time(1_800_000_000_000), next: 1 };
-        bench.fold(Event::ChildrenSeen(Vec::new()));
+        bench.fold(Event::ChildrenSeen(Children {
+            place: NomadPlace::default(),
+            phases: Vec::new(),
+        }));
         bench.fold(Event::Observed(Box::new(Observation::SweptAll)));
         for repository in 0..REPOSITORIES {
             let scope = ScopeKey::Repository(RepositoryId(repository));

@@ -2,19 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::path::{Path, PathBuf};
+mod support;
+
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
-use roustabout::demo::agent::{Agent, AgentError, AgentOptions, find_binary};
+use roustabout::demo::agent::{Agent, AgentError, AgentOptions};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-
-fn nomad() -> PathBuf {
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests")
-}
+use support::world::nomad_binary;
 
 async fn get(agent: &Agent, path: &str) -> Value {
     let mut request = Client::new().get(agent.address().join(path).unwrap());
@@ -54,7 +51,7 @@ fn lives(pid: &str) -> bool {
 
 #[tokio::test]
 async fn a_stopped_agent_leaves_neither_tasks_nor_its_folder() {
-    let agent = Agent::start(AgentOptions::new(nomad())).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
     let folder = agent.folder().to_owned();
     let pid = sleeper(&agent, &folder.join("tmp/pid")).await;
     assert!(lives(&pid));
@@ -65,7 +62,7 @@ async fn a_stopped_agent_leaves_neither_tasks_nor_its_folder() {
 
 #[tokio::test]
 async fn a_dropped_agent_leaves_nothing_either() {
-    let agent = Agent::start(AgentOptions::new(nomad())).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
     let folder = agent.folder().to_owned();
     let pid = sleeper(&agent, &folder.join("tmp/pid")).await;
     drop(agent);
@@ -75,7 +72,7 @@ async fn a_dropped_agent_leaves_nothing_either() {
 
 #[tokio::test]
 async fn a_persistent_agent_that_was_killed_knows_its_jobs_and_their_tasks_run_on() {
-    let options = AgentOptions { persistent: true, ..AgentOptions::new(nomad()) };
+    let options = AgentOptions { persistent: true, ..AgentOptions::new(nomad_binary()) };
     let mut agent = Agent::start(options).await.unwrap();
     let address = agent.address();
     let pid = sleeper(&agent, &agent.folder().join("tmp/pid")).await;
@@ -94,7 +91,7 @@ async fn a_persistent_agent_that_was_killed_knows_its_jobs_and_their_tasks_run_o
 
 #[tokio::test]
 async fn with_acls_its_token_opens_what_is_closed_to_others() {
-    let options = AgentOptions { acl: true, ..AgentOptions::new(nomad()) };
+    let options = AgentOptions { acl: true, ..AgentOptions::new(nomad_binary()) };
     let agent = Agent::start(options).await.unwrap();
     assert_eq!(get(&agent, "/v1/jobs").await, json!([]));
     let refused =
@@ -107,7 +104,7 @@ async fn with_acls_its_token_opens_what_is_closed_to_others() {
 async fn a_bad_configuration_is_told_with_the_agents_own_words() {
     let options = AgentOptions {
         extra_config: Some(json!({ "log_level": "SHOUTING" })),
-        ..AgentOptions::new(nomad())
+        ..AgentOptions::new(nomad_binary())
     };
     let error = Agent::start(options).await.unwrap_err();
     assert!(matches!(error, AgentError::Ended { .. }), "{error}");

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use roustabout::nomad::JobStatus;
+use roustabout::simulated::github::Status;
 use support::daemon::{GITHUB_TOKEN, SECRET};
+use support::parents::pool;
 use support::proxied::Proxied;
 use support::proxy::Fate;
 use support::until;
@@ -25,6 +28,15 @@ async fn until_degraded(world: &Proxied, who: &str) {
         let answer = reqwest::get(&url).await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.text().await.unwrap().contains(&format!("\"{who}: "))
+    })
+    .await;
+}
+
+async fn until_ended(world: &Proxied, jobs: &[u64]) {
+    until("the jobs have ended", LIMIT, async || {
+        world.github.with(|github, _| {
+            jobs.iter().all(|id| github.job(*id).unwrap().status == Status::Completed)
+        })
     })
     .await;
 }
@@ -68,6 +80,45 @@ async fn nomad_away_later() {
     assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
     assert_eq!(world.children().await.len(), 3);
     until_well(&world).await;
+}
+
+/// A region that cannot be reached and a namespace that shows nothing hold back their own pools;
+/// the daemon is started twice, for a start has to list children everywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_place_of_nomad_in_trouble_holds_back_nobody_elsewhere() {
+    let elsewhere = |name: &str, more: &str| pool(name, "absent", more);
+    let far = elsewhere("far", "delivery = \"payload\"\nregion = \"nowhere\"");
+    let shut = elsewhere("shut", "delivery = \"payload\"\nnamespace = \"shut\"");
+    let usual = Plan::default();
+    let plan = Plan { pool: usual.pool.clone() + &far + &shut, ..usual };
+    let mut world = Proxied::prepared(plan).await;
+    for method in ["GET", "POST"] {
+        let refused = Fate::Refuse(403);
+        world.nomad_proxy.rule(method, "namespace=shut", 0, 1_000_000, refused);
+    }
+    world.daemon.start().await;
+    let far = world.queue_for("far", world.app, 1)[0];
+    let shut = world.queue_for("shut", world.app, 1)[0];
+    let mut jobs = world.queue(world.app, 2, 200);
+    until_ended(&world, &jobs).await;
+    until_degraded(&world, "nomad").await;
+    world.until_reason(far, "Nomad in region \"nowhere\" cannot be reached: ").await;
+    world.until_reason(shut, "Nomad in namespace \"shut\" does not show our children: ").await;
+
+    world.world.daemon.kill_hard();
+    world.world.daemon.start().await;
+    jobs = world.queue(world.lib, 2, 200);
+    until_ended(&world, &jobs).await;
+    until("no runner is left", LIMIT, async || {
+        world.children().await.iter().all(|child| child.status == JobStatus::Dead)
+            && world.daemon.api("/api/v1/status").await["capacity"]["alive"] == 0
+    })
+    .await;
+    world.until_reason(far, "Nomad in region \"nowhere\" cannot be reached: ").await;
+
+    // Once it shows its children, what its own parameterized job says counts.
+    world.nomad_proxy.clear_rules();
+    world.until_reason(shut, "\"absent\" does not exist in namespace \"shut\"").await;
 }
 
 /// It answers, and only with errors.

@@ -70,6 +70,33 @@ async fn all_that_is_wrong_is_told_at_once() {
     assert_eq!(left.len(), 1, "nothing is made: {left:?}");
 }
 
+/// By what GitHub's answers, whatever they say, are dated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_wrong_is_told() {
+    for (minutes, level, message) in [
+        (-1, "warn", "this machine is 6"),
+        (10, "fail", "behind GitHub"),
+        (-60, "fail", "ahead of GitHub"),
+    ] {
+        let date = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(minutes);
+        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        let github = wiremock::MockServer::start().await;
+        let answer = wiremock::ResponseTemplate::new(401).insert_header("date", date.as_str());
+        wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&github).await;
+        let (_folder, file) = config("FOLDER/r.db");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let url = text.lines().find(|line| line.starts_with("api_url")).unwrap().to_owned();
+        std::fs::write(&file, text.replace(&url, &format!("api_url = {:?}", github.uri())))
+            .unwrap();
+        let checked = check(&file).await;
+        checked.found(level, "clock", message, "timedatectl set-ntp true");
+        checked.fails_only(match level {
+            "fail" => &["github octo", "clock", "nomad"],
+            _ => &["github octo", "nomad"],
+        });
+    }
+}
+
 #[test]
 fn a_folder_that_is_not_writable_is_told() {
     let (folder, file) = config("FOLDER/r.db");

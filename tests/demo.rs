@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use roustabout::demo::agent::{Agent, AgentOptions};
 use serde_json::Value;
 
@@ -62,18 +64,29 @@ async fn a_nomad_that_runs_already_is_left_as_it_was() {
     agent.stop().await;
 }
 
-/// The same on a real Gitea, whose runners run real steps.
+/// The same on a real Gitea, whose runners run real steps; kept, it takes what is pushed.
 #[test]
 fn on_a_gitea_every_job_runs_once_and_nothing_is_left() {
     let folder = temporary();
-    let mut command = demo(folder.path(), &["--json", "--gitea", "--jobs", "6"]);
+    let mut command = demo(folder.path(), &["--json", "--gitea", "--keep", "--jobs", "6"]);
     command.env("NOMAD_BIN", nomad_binary()).env("GITEA_PARTS", support::gitea::folder());
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", errors(&output));
-    let steps = lines(&output);
-    assert_figures(&steps, 6);
+    let mut running = Running::start(command);
+    let mut steps = running.all_until("kept");
+    let kept = steps.pop().unwrap();
     let wrote = steps.iter().filter(|step| step["step"] == "log");
     assert_eq!(wrote.count(), 6, "each job's step wrote something: {steps:#?}");
+
+    let push = kept["push"].as_str().unwrap();
+    let pushed = Command::new("/bin/sh").args(["-c", push]).output().unwrap();
+    assert!(pushed.status.success(), "{}", errors(&pushed));
+    let ended = running.until("completed");
+    assert!(ended["job"].as_u64() > kept["job"].as_u64(), "{ended} after {kept}");
+    assert!(ended["text"].as_str().unwrap().starts_with("completed: success"), "{ended}");
+    let (last, output) = running.end("INT");
+    assert!(output.status.success(), "{}", errors(&output));
+    // What was pushed is no part of the figures.
+    steps.push(last.unwrap());
+    assert_figures(&steps, 6);
     assert_nothing_left(folder.path());
 }
 

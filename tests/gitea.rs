@@ -7,6 +7,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::checking;
 use support::gitea::workflow;
 use support::gitea_world::{GiteaWorld, REPOSITORIES};
 use support::until;
@@ -36,6 +37,15 @@ fn jobs(world: &GiteaWorld, count: usize, command: &str) -> String {
 async fn pushes_reruns_cancels_and_a_runner_that_dies() {
     let world = GiteaWorld::start("max = 6").await;
     let [app, lib, _] = REPOSITORIES;
+
+    let checked = checking::check(&world.daemon.config()).await;
+    checked.fails_only(&[]);
+    checked.found("ok", "pool repository", "owner/* is 2 repositories today", "");
+    for repository in REPOSITORIES {
+        let subject = format!("gitea {repository}");
+        checked.found("ok", &subject, "the token reads its jobs", "");
+        checked.found("ok", &subject, "has an active webhook for jobs to our path", "");
+    }
 
     // Its runner is killed by its own step, once its log was sent: nobody else is hired, and Gitea fails it in the end.
     let dying = world.push(lib, &jobs(&world, 1, "sleep 4; kill -KILL $PPID")).await;

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -12,9 +14,10 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, StatusCode};
-use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
+use roustabout::demo::agent::{Agent, AgentOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use support::world::nomad_binary;
 
 /// What the stand-in looks for begins so; this text itself does not match its pattern.
 const TOKEN: &str = "TOKENMARK0123abcd";
@@ -57,12 +60,6 @@ fi
 exit "$how"
 "#;
 
-fn nomad() -> PathBuf {
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests")
-}
-
 fn jobspec() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nomad/runner-raw-exec.nomad.hcl")
 }
@@ -76,7 +73,7 @@ struct Bench {
 impl Bench {
     /// An agent with the jobspec registered, and the stand-in where it fetches the runner.
     async fn start() -> Self {
-        let agent = Agent::start(AgentOptions::new(nomad())).await.unwrap();
+        let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let archive = archive(folder.path());
         let checksum = format!("sha256:{}", hex::encode(Sha256::digest(&archive)));
@@ -99,7 +96,7 @@ impl Bench {
     }
 
     fn nomad(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(nomad());
+        let mut command = Command::new(nomad_binary());
         command.args(arguments).env("NOMAD_ADDR", self.agent.address().as_str());
         command.output().unwrap()
     }
@@ -281,9 +278,9 @@ async fn a_stopped_runner_gets_an_interrupt_and_is_cleaned_up() {
 
 #[tokio::test]
 async fn the_defaults_are_valid_and_fit_a_node() {
-    let agent = Agent::start(AgentOptions::new(nomad())).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
     let run = |command: &str, file: &Path| {
-        let mut nomad = Command::new(nomad());
+        let mut nomad = Command::new(nomad_binary());
         nomad.args(["job", command]).arg(file).env("NOMAD_ADDR", agent.address().as_str());
         let output = nomad.output().unwrap();
         // plan: 1 says that there is something to do.

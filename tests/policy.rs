@@ -40,10 +40,10 @@ async fn never_more_than_two_and_the_repositories_take_turns() {
     .await;
     world.each_ran_once(&jobs, LIMIT).await;
     assert_eq!(most, 2);
-    let mut hired: Vec<(String, String)> = Vec::new();
+    let mut hired: Vec<(jiff::Timestamp, String)> = Vec::new();
     for runner in world.daemon.api("/api/v1/runners").await.as_array().unwrap() {
         let text = |key: &str| runner[key].as_str().unwrap().to_owned();
-        hired.push((text("hired_at"), text("scope")));
+        hired.push((text("hired_at").parse().unwrap(), text("scope")));
     }
     hired.sort();
     let turns: Vec<&str> = hired.iter().map(|(_, scope)| scope.as_str()).collect();

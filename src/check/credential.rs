@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::at_once::AtOnce;
 use super::finding::Finding;
+use super::listed::{self, Seen};
+use super::minting::Minting;
 use super::plan::{self, Plan};
-use super::{clock, listed, minting::Minting, repository};
+use super::{clock, repository};
 use crate::config::{ForgeKind, ScopeKind, Settings};
-use crate::github::{Client, Error, RateLimit, User};
+use crate::github::{Client, Conditional, Error, Operation, RateLimit, Repository, User};
 
 /// A token that ends sooner is told: time enough to make another in working hours.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -60,7 +62,12 @@ async fn one(
     };
     let limit = client.rate_limit().await.ok();
     let mut findings = token(subject, &user, limit, &plan.scopes, Timestamp::now());
-    findings.extend(listed::add(subject, client, place, &mut plan, &settings).await);
+    if !plan.patterns.is_empty() {
+        findings.extend(match repositories(client).await {
+            Ok(seen) => listed::add(subject, seen, place, &mut plan, &settings),
+            Err(error) => vec![repository::refused(subject, &error, Operation::Repository, "it")],
+        });
+    }
     let minting = Minting::default();
     let mut at_once = AtOnce::new();
     const MEND: &str = "is GitHub well? look again later";
@@ -78,6 +85,20 @@ async fn one(
     }
     findings.extend(at_once.findings().await);
     findings
+}
+
+async fn repositories(client: &Client) -> Result<Vec<Seen>, Error> {
+    let found = match client.my_repositories(None).await? {
+        Conditional::Fresh { value, .. } => value,
+        // Only an earlier answer's ETag brings it.
+        Conditional::Unchanged => Vec::new(),
+    };
+    let seen = |found: Repository| Seen {
+        full_name: found.full_name,
+        private: found.private,
+        archived: found.archived,
+    };
+    Ok(found.into_iter().map(seen).collect())
 }
 
 /// Everything else needs an answer to this one, so nothing else is asked.

@@ -1,45 +1,39 @@
 //! What the patterns of the pools name today: as the daemon does, it takes the repositories that
-//! the token sees. Some of them are then looked at like those that are named in full.
+//! the token sees. Some of them are then looked at like those that are named in full. Pure: each
+//! forge's own file asks for the list.
 
 use super::finding::Finding;
 use super::plan::{Named, Plan, note};
-use super::repository::refused;
-use crate::config::{Pool, ScopeKind, Settings};
+use crate::config::{ForgeKind, Pool, ScopeKind, Settings};
 use crate::forge::owner_of;
-use crate::github::{Client, Conditional, Operation, Repository};
 use crate::ledger::matching::RepositoryGlobs;
 
 /// Each takes four calls or five; what is wrong with a token shows in one of them.
 const LOOKED_AT: usize = 10;
 
-/// Adds to the plan of the credential at `place` what its patterns name.
-pub async fn add(
+/// A repository that a token sees.
+pub struct Seen {
+    pub full_name: String,
+    /// Internal ones are.
+    pub private: bool,
+    pub archived: bool,
+}
+
+/// Makes names of the patterns in the plan of the credential at `place`; `seen` is all that its
+/// token sees.
+pub fn add(
     subject: &str,
-    client: &Client,
+    mut seen: Vec<Seen>,
     place: usize,
     plan: &mut Plan,
     settings: &Settings,
 ) -> Vec<Finding> {
-    if plan.patterns.is_empty() {
-        return Vec::new();
-    }
-    let mut seen = match client.my_repositories(None).await {
-        Ok(Conditional::Fresh { value, .. }) => value,
-        // Only an earlier answer's ETag brings it.
-        Ok(Conditional::Unchanged) => return Vec::new(),
-        Err(error) => return vec![refused(subject, &error, Operation::Repository, "it")],
-    };
-    let own = |found: &Repository| {
+    let own = |found: &Seen| {
         let credential = settings.github.credential_for(owner_of(&found.full_name));
         credential.is_some_and(|(index, _)| index == place)
     };
     seen.retain(|found| own(found) && !found.archived);
     seen.sort_by(|a, b| a.full_name.cmp(&b.full_name));
-    take(subject, &seen, plan, settings)
-}
-
-/// `seen` are the credential's own, in order. Pure.
-fn take(subject: &str, seen: &[Repository], plan: &mut Plan, settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut chosen: Vec<Named> = Vec::new();
     for pattern in std::mem::take(&mut plan.patterns) {
@@ -48,7 +42,7 @@ fn take(subject: &str, seen: &[Repository], plan: &mut Plan, settings: &Settings
             let served = served(pool, &pattern.name);
             let named: Vec<_> =
                 seen.iter().filter(|found| served.matches(&found.full_name)).collect();
-            findings.push(counted(pool, &pattern.name, &named));
+            findings.push(counted(settings.github.kind, pool, &pattern.name, &named));
             for found in named {
                 if found.private || pool.public_repositories {
                     note(&mut chosen, &found.full_name, *index);
@@ -81,7 +75,7 @@ fn served(pool: &Pool, pattern: &str) -> RepositoryGlobs {
     RepositoryGlobs::new(&excluded.chain([pattern]).collect::<Vec<_>>())
 }
 
-fn counted(pool: &Pool, pattern: &str, named: &[&Repository]) -> Finding {
+fn counted(forge: ForgeKind, pool: &Pool, pattern: &str, named: &[&Seen]) -> Finding {
     let subject = format!("pool {}", pool.name);
     let public = named.iter().filter(|found| !found.private).count();
     let refused = match public {
@@ -93,7 +87,16 @@ fn counted(pool: &Pool, pattern: &str, named: &[&Repository]) -> Finding {
         0 => Finding::warn(
             subject,
             format!("{pattern} names no repository that the token sees"),
-            "mend the pattern, or let the token see them (fine-grained: under \"Repository access\")",
+            match forge {
+                ForgeKind::GitHub => {
+                    "mend the pattern, or let the token see them (fine-grained: under \"Repository \
+                     access\")"
+                }
+                ForgeKind::Gitea => {
+                    "mend the pattern, or let the token's user see them: its own, those it works \
+                     on, those of its teams"
+                }
+            },
         ),
         1 => Finding::ok(subject, format!("{pattern} is {}{refused}", named[0].full_name)),
         many => Finding::ok(subject, format!("{pattern} is {many} repositories today{refused}")),
@@ -106,28 +109,20 @@ mod tests {
     use crate::check::testing::{loaded, pools};
     use crate::check::{Report, render};
 
-    fn seen(names: &[&str]) -> Vec<Repository> {
-        let repository = |name: &&str| Repository {
-            id: 1,
-            full_name: name.trim_end_matches(" public").to_owned(),
+    fn seen(names: &[&str]) -> Vec<Seen> {
+        let repository = |name: &&str| Seen {
+            full_name: name.split(' ').next().unwrap().to_owned(),
             private: !name.ends_with(" public"),
-            visibility: None,
-            fork: false,
-            allow_forking: None,
-            forks_count: 0,
-            html_url: String::new(),
-            permissions: None,
-            archived: false,
-            owned_by_organization: false,
+            archived: name.ends_with(" archived"),
         };
         names.iter().map(repository).collect()
     }
 
-    fn taken(seen: &[Repository], pools_: &[&str]) -> (String, Plan) {
+    fn taken(seen: Vec<Seen>, pools_: &[&str]) -> (String, Plan) {
         let mut settings = loaded("").settings;
         settings.pools = pools(pools_);
         let mut plan = super::super::plan::plans(&settings).remove(0);
-        let found = take("github *", seen, &mut plan, &settings);
+        let found = add("github *", seen, 0, &mut plan, &settings);
         (render::text(&Report(found), false), plan)
     }
 
@@ -137,9 +132,16 @@ mod tests {
 
     #[test]
     fn a_pattern_is_what_the_token_sees_and_the_policy_lets_in() {
-        let seen = seen(&["octo/app", "octo/lib", "octo/open public", "octo/secret", "you/x"]);
+        let seen = seen(&[
+            "octo/lib",
+            "octo/app",
+            "octo/old archived",
+            "octo/open public",
+            "octo/secret",
+            "you/x",
+        ]);
         let (text, plan) = taken(
-            &seen,
+            seen,
             &[
                 "name = \"a\"\nrepositories = [\"octo/*\", \"!octo/s*\"]",
                 "name = \"b\"\nrepositories = [\"octo/o*\"]\npublic_repositories = true",
@@ -162,7 +164,7 @@ mod tests {
     fn of_many_only_some_are_looked_at() {
         let all: Vec<String> = (10..25).map(|number| format!("octo/r{number}")).collect();
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        let (text, plan) = taken(&seen(&all), &["name = \"a\""]);
+        let (text, plan) = taken(seen(&all), &["name = \"a\""]);
         insta::assert_snapshot!(text, @r"
         ok    pool a    octo/* is 15 repositories today
         ok    github *  of 15 repositories that patterns name, the first 10 are looked at

@@ -1,7 +1,7 @@
 //! What of the pools is to be looked at, by credential: repositories and organizations that are
 //! named in full, and patterns, which `listed` makes names of. Pure.
 
-use crate::config::{Pool, ScopeKind, Settings};
+use crate::config::{ScopeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
 
 /// What one credential has to do with.
@@ -26,12 +26,6 @@ pub struct Named {
 
 pub fn is_literal(text: &str) -> bool {
     !text.contains(['*', '?'])
-}
-
-/// What of a pool's repositories only a listing could name.
-pub fn patterns(pool: &Pool) -> Vec<&str> {
-    let served = pool.repositories.iter().map(String::as_str);
-    served.filter(|pattern| !pattern.starts_with('!') && !is_literal(pattern)).collect()
 }
 
 /// A plan for each credential, in the file's order.

@@ -17,12 +17,13 @@ pub struct Options {
     /// One JSON object a step, the summary last.
     #[arg(long)]
     json: bool,
-    /// Leave everything running until Ctrl-C, with the addresses to look at and to `send` to.
+    /// Leave everything running until Ctrl-C, with the addresses to look at and a command that
+    /// sends a webhook, or pushes to the Gitea.
     #[arg(long)]
     keep: bool,
     /// A real Gitea in the place of the simulated GitHub, with real runners that run real steps:
     /// the one that scripts/get-gitea has built, or that GITEA_PARTS names. Needs a real Nomad.
-    #[arg(long, conflicts_with = "keep")]
+    #[arg(long)]
     gitea: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What `--keep` leaves running: where to look at it, and how to send to it.
+//! What `--keep` leaves running: where to look at it, and how to send to it or push to its forge.
 
 use std::path::Path;
 
@@ -6,6 +6,7 @@ use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
+use super::forge::Forge;
 use super::stage::Stage;
 
 #[derive(Debug, Clone, Serialize)]
@@ -13,40 +14,67 @@ pub struct Kept {
     pub door: String,
     pub admin: String,
     pub forge: String,
+    /// Of the forge's web page, where it has one: who, and the file with the password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<(String, String)>,
     pub nomad: String,
     /// The real Nomad has a web page.
     pub nomad_has_pages: bool,
     pub job: u64,
-    /// A payload of a queued job, and the door's secret.
-    pub payload: String,
     pub secret_file: String,
+    #[serde(flatten)]
+    pub more: More,
     /// Commands, ready to be pasted.
-    pub send: String,
     pub ask: Vec<String>,
 }
 
+/// How there is more to do for the daemon: a command, ready to be pasted.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum More {
+    /// Delivers the payload of a queued job of which no webhook has told.
+    Send(String),
+    /// Pushes, so that the repository's workflow runs once more.
+    Push(String),
+}
+
 impl Kept {
-    /// Queues the job that is to be sent, and writes its payload and the secret into the folder.
     pub fn prepare(stage: &Stage, secret: &SecretString) -> anyhow::Result<Self> {
         let daemon = stage.daemon()?;
         let folder = stage.folder()?.path();
-        let payload = folder.join("job.json");
         let secret_file = folder.join("webhook-secret");
-        let (job, text) = stage.forge()?.queue_unheard()?;
-        write(&payload, &text)?;
         write(&secret_file, secret.expose_secret())?;
         let nomad = stage.nomad()?.address.as_str().trim_end_matches('/').to_owned();
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let program = quoted(&program.display().to_string());
-        let (payload, secret_file) =
-            (payload.display().to_string(), secret_file.display().to_string());
+        let secret_file = secret_file.display().to_string();
         let admin = format!("http://{}", daemon.admin);
-        let send = format!(
-            "{program} send {} --url {} --secret-file {}",
-            quoted(&payload),
-            daemon.door,
-            quoted(&secret_file)
-        );
+        let mut login = None;
+        let (job, more) = match stage.forge()? {
+            Forge::Simulated(github) => {
+                let payload = folder.join("job.json");
+                let (job, text) = github.queue_unheard();
+                write(&payload, &text)?;
+                let send = format!(
+                    "{program} send {} --url {} --secret-file {}",
+                    quoted(&payload.display().to_string()),
+                    daemon.door,
+                    quoted(&secret_file)
+                );
+                (job, More::Send(send))
+            }
+            Forge::Gitea(gitea) => {
+                let clone = folder.join("clone");
+                gitea.check_out(&clone)?;
+                let (name, password) = gitea.login();
+                let file = folder.join("password");
+                write(&file, password.expose_secret())?;
+                login = Some((name.to_owned(), file.display().to_string()));
+                let git = format!("git -C {}", quoted(&clone.display().to_string()));
+                let push = format!("{git} commit -q --allow-empty -m Again && {git} push -q");
+                (gitea.last_job().context("no job was queued")?, More::Push(push))
+            }
+        };
         let ask = vec![
             format!("{program} explain {job} --address {admin}"),
             format!("{program} status --watch --address {admin}"),
@@ -55,22 +83,26 @@ impl Kept {
             door: daemon.door.clone(),
             admin,
             forge: stage.forge()?.url(),
+            login,
             nomad,
             nomad_has_pages: stage.stand_in.is_none(),
             job,
-            payload,
             secret_file,
-            send,
+            more,
             ask,
         })
     }
 
     pub fn addresses(&self) -> Vec<(&'static str, String)> {
         let pages = if self.nomad_has_pages { "/ui" } else { "/v1/jobs" };
+        let login = self.login.as_ref();
+        let login = login.map_or_else(String::new, |(name, file)| {
+            format!(" (sign in as {name}, with the password in {file})")
+        });
         vec![
             ("door", self.door.clone()),
             ("private door", format!("{}/api/v1/status", self.admin)),
-            ("forge", self.forge.clone()),
+            ("forge", self.forge.clone() + &login),
             ("Nomad", format!("{}{pages}", self.nomad)),
         ]
     }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::kept::Kept;
+use super::kept::{Kept, More};
 use super::left::Left;
 use super::live::{self, Live};
 use super::log;
@@ -164,13 +164,18 @@ impl Screen {
             self.line(&format!("  {what:<14}  {text}"));
         }
         self.line("");
-        self.line(
-            "  A job is queued of which no webhook has told. Deliver it from another terminal:",
-        );
+        let (why, command) = match &kept.more {
+            More::Send(send) => (
+                "  A job is queued of which no webhook has told. Deliver it from another terminal:",
+                send,
+            ),
+            More::Push(push) => ("  Push from another terminal, and a workflow runs:", push),
+        };
+        self.line(why);
         self.line("");
-        self.line(&format!("    {}", self.paint(CYAN, &kept.send)));
+        self.line(&format!("    {}", self.paint(CYAN, command)));
         self.line("");
-        self.line("  and ask about it, or about the whole:");
+        self.line("  and ask about a job, or about the whole:");
         self.line("");
         for command in &kept.ask {
             self.line(&format!("    {}", self.paint(CYAN, command)));

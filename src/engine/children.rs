@@ -2,8 +2,10 @@
 //! lists all that live, for the stream drops events in silence. Where the stream is denied, a
 //! blocking query a namespace does the same.
 //!
-//! The first listing is complete before anybody is hired; who is missing from an answer is
-//! asked for by id, for absence proves nothing.
+//! Each place (a namespace of a region) has a follower of its own, so that one that is away holds
+//! back nobody in the others. Its first look comes after the listing of those that nobody follows
+//! (`reconcile::children`), and with it hiring begins there; who is missing from an answer is asked
+//! for by id, for absence proves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,10 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Setup;
-use super::dispatching::place;
+use super::dispatching::{forbidden, place};
 use super::health::Health;
-use crate::ledger::event::ChildPhase;
-use crate::ledger::{Event, RunnerName, RunnerState, State};
+use crate::ledger::event::{ChildPhase, Children, NomadTrouble};
+use crate::ledger::{Event, NomadPlace, RunnerName, RunnerState, State};
 use crate::nomad::{
     Allocation, ChildStatus, Client, ClientStatus, Error, EventStream, JobStatus, Place,
     StreamEvent,
@@ -42,24 +44,7 @@ const AT_ONCE: usize = 8;
 const OLD_AGENT: Duration = Duration::from_secs(2);
 
 /// Children that are alive as far as the ledger knows.
-pub type Living = BTreeMap<RunnerName, (Spot, String)>;
-
-/// A `Place` that can be a key.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Spot {
-    namespace: String,
-    region: Option<String>,
-}
-
-impl Spot {
-    fn of(place: Place) -> Self {
-        Self { namespace: place.namespace, region: place.region }
-    }
-
-    fn place(&self) -> Place {
-        Place { namespace: self.namespace.clone(), region: self.region.clone() }
-    }
-}
+pub type Living = BTreeMap<RunnerName, (Place, String)>;
 
 pub fn living(state: &State, nomad: &Client) -> Living {
     let followed = state
@@ -68,63 +53,42 @@ pub fn living(state: &State, nomad: &Client) -> Living {
         .filter(|runner| !matches!(runner.state, RunnerState::Clearing | RunnerState::Gone));
     followed
         .filter_map(|runner| {
-            let spot = Spot::of(place(nomad, runner.namespace.as_ref(), runner.region.as_ref()));
-            Some((runner.name.clone(), (spot, runner.child.clone()?)))
+            let place = place(nomad, runner.namespace.as_ref(), runner.region.as_ref());
+            Some((runner.name.clone(), (place, runner.child.clone()?)))
         })
         .collect()
 }
 
 /// Everywhere where children of ours can be.
-pub fn places(setup: &Setup, state: &State) -> BTreeSet<Spot> {
+pub fn places(setup: &Setup, state: &State) -> BTreeSet<Place> {
     let pools =
         setup.settings.pools.iter().map(|pool| (pool.namespace.as_ref(), pool.region.as_ref()));
     let runners = state.runners.values().map(|r| (r.namespace.as_ref(), r.region.as_ref()));
-    pools
-        .chain(runners)
-        .map(|(namespace, region)| Spot::of(place(&setup.nomad, namespace, region)))
-        .collect()
+    pools.chain(runners).map(|(namespace, region)| place(&setup.nomad, namespace, region)).collect()
 }
 
-/// Runs until it is aborted.
+/// Runs until it is aborted. Of a place nothing is told before `listed` has it.
 pub async fn follow(
     nomad: Client,
-    places: BTreeSet<Spot>,
+    places: BTreeSet<Place>,
+    listed: watch::Receiver<BTreeSet<Place>>,
     living: watch::Receiver<Living>,
     events: mpsc::UnboundedSender<Event>,
     health: Health,
 ) {
-    let mut followers: Vec<Follower> = places
-        .into_iter()
-        .map(|spot| Follower {
+    let mut tasks = tokio::task::JoinSet::new();
+    for place in places {
+        let follower = Follower {
             nomad: nomad.clone(),
-            place: spot.place(),
-            spot,
+            place,
+            listed: listed.clone(),
             living: living.clone(),
             seen: BTreeMap::new(),
             index: None,
             stream: None,
             opening: None,
             streams_again: Instant::now(),
-        })
-        .collect();
-    let mut first = Vec::new();
-    for follower in &mut followers {
-        loop {
-            let looked = follower.look().await;
-            follower.tell(&health, looked.as_ref().err());
-            match looked {
-                Ok(changes) => break first.extend(changes),
-                Err(error) => {
-                    // Closed: the daemon is ending, and so is this task. Here and below.
-                    let _ = events.send(Event::NomadAway { reason: error.to_string() });
-                    tokio::time::sleep(AWAY).await;
-                }
-            }
-        }
-    }
-    let _ = events.send(Event::ChildrenSeen(first));
-    let mut tasks = tokio::task::JoinSet::new();
-    for follower in followers {
+        };
         tasks.spawn(follower.run(events.clone(), health.clone()));
     }
     tasks.join_all().await;
@@ -132,8 +96,8 @@ pub async fn follow(
 
 struct Follower {
     nomad: Client,
-    spot: Spot,
     place: Place,
+    listed: watch::Receiver<BTreeSet<Place>>,
     living: watch::Receiver<Living>,
     /// What was told last, so that only changes are told.
     seen: BTreeMap<RunnerName, ChildPhase>,
@@ -147,20 +111,28 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self, events: mpsc::UnboundedSender<Event>, health: Health) {
-        let mut away = false;
+        let place = self.place.clone();
+        if self.listed.wait_for(|listed| listed.contains(&place)).await.is_err() {
+            return;
+        }
+        // The first look is told, whatever it shows.
+        let mut away = true;
         loop {
             if !away && !self.wait().await {
                 return;
             }
             let looked = self.look().await;
-            self.tell(&health, looked.as_ref().err());
+            tell(&health, &self.nomad, &place, looked.as_ref().err());
             let news = match looked {
-                Ok(changes) if away || !changes.is_empty() => Some(Event::ChildrenSeen(changes)),
+                Ok(phases) if away || !phases.is_empty() => {
+                    Some(Event::ChildrenSeen(Children { place: named(&place), phases }))
+                }
                 Ok(_) => None,
                 Err(error) => {
                     away = true;
                     self.index = None;
-                    let _ = events.send(Event::NomadAway { reason: error.to_string() });
+                    // Closed: the daemon is ending, and so is this task.
+                    let _ = events.send(went_away(&place, &error));
                     tokio::time::sleep(AWAY).await;
                     continue;
                 }
@@ -170,10 +142,6 @@ impl Follower {
                 return;
             }
         }
-    }
-
-    fn tell(&self, health: &Health, error: Option<&Error>) {
-        health.report("nomad", &self.spot.namespace, error.map(ToString::to_string));
     }
 
     /// Waits for a reason to look: where there is an index, the look itself waits for one.
@@ -270,7 +238,7 @@ impl Follower {
             self.seen.retain(|name, _| mine.values().any(|living| living == name));
             if mine.is_empty() {
                 self.index = None;
-                self.nomad.leader().await?;
+                self.nomad.leader_at(&self.place).await?;
                 return Ok(Vec::new());
             }
             let ids: Vec<String> = mine.keys().cloned().collect();
@@ -306,7 +274,7 @@ impl Follower {
     }
 
     fn of_mine(&self, living: &Living) -> BTreeMap<String, RunnerName> {
-        let mine = living.iter().filter(|(_, (spot, _))| *spot == self.spot);
+        let mine = living.iter().filter(|(_, (place, _))| *place == self.place);
         mine.map(|(name, (_, child))| (child.clone(), name.clone())).collect()
     }
 
@@ -340,6 +308,31 @@ impl Follower {
         }
         Ok(phases)
     }
+}
+
+/// Says of one place that it is away, or (`None`) well.
+pub fn tell(health: &Health, nomad: &Client, place: &Place, error: Option<&Error>) {
+    let part = format!("{}@{}", place.namespace, place.region.as_deref().unwrap_or_default());
+    let unlike = named(place).unlike(&named(nomad.place()));
+    let trouble = error.map(|error| match unlike.trim_start() {
+        "" => error.to_string(),
+        unlike => format!("{unlike}: {error}"),
+    });
+    health.report("nomad", &part, trouble);
+}
+
+/// Nomad does not answer about children there.
+pub fn went_away(place: &Place, error: &Error) -> Event {
+    let trouble = match error {
+        Error::Forbidden { .. } => NomadTrouble::Refuses(forbidden(error, place)),
+        _ => NomadTrouble::Unreachable(error.to_string()),
+    };
+    Event::NomadAway { place: named(place), trouble }
+}
+
+/// In the ledger's words.
+pub fn named(place: &Place) -> NomadPlace {
+    NomadPlace { namespace: place.namespace.clone(), region: place.region.clone() }
 }
 
 enum Brief {

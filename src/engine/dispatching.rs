@@ -192,10 +192,7 @@ impl Dispatcher {
                 ));
             }
             Err(error @ nomad::Error::Forbidden { .. }) => {
-                return refused(format!(
-                    "{error}; in namespace \"{namespace}\" it needs read-job, list-jobs, \
-                     dispatch-job and deregister-job (before Nomad 1.11.2: submit-job)"
-                ));
+                return refused(forbidden(&error, place));
             }
             Err(error @ (nomad::Error::Unavailable { .. } | nomad::Error::Protocol { .. })) => {
                 return Err(DispatchOutcome::NotSent { reason: error.to_string() });
@@ -262,4 +259,13 @@ pub fn place(nomad: &Client, namespace: Option<&String>, region: Option<&String>
         namespace: namespace.cloned().unwrap_or_else(|| own.namespace.clone()),
         region: region.cloned().or_else(|| own.region.clone()),
     }
+}
+
+/// With what the token needs there.
+pub fn forbidden(error: &nomad::Error, place: &Place) -> String {
+    format!(
+        "{error}; in namespace {:?} it needs read-job, list-jobs, dispatch-job and deregister-job \
+         (before Nomad 1.11.2: submit-job)",
+        place.namespace
+    )
 }

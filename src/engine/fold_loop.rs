@@ -50,9 +50,6 @@ pub struct FoldLoop {
     pub health: Health,
     pub stop: CancellationToken,
     pub grace: Duration,
-    /// What Nomad showed of our children before those that nobody followed were listed: with
-    /// the first of it hiring begins, and one of them may be what a job needs.
-    pub early: Option<Vec<Event>>,
     /// Once it is to end: until when it may take.
     pub over: Option<tokio::time::Instant>,
 }
@@ -121,20 +118,10 @@ impl FoldLoop {
     }
 
     pub(super) fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
-        if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
-            return early.push(event);
-        }
-        let listed = matches!(&event, Event::Observed(observation)
-            if matches!(**observation, Observation::Children(_)));
         let again = self.drop_what_is_over(&mut event);
         batch.take(step::step(&mut self.state, event, now(), rng));
         for event in again {
             batch.take(step::step(&mut self.state, event, now(), rng));
-        }
-        if listed {
-            for event in self.early.take().unwrap_or_default() {
-                batch.take(step::step(&mut self.state, event, now(), rng));
-            }
         }
     }
 
@@ -244,7 +231,7 @@ impl FoldLoop {
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
             let places = children::places(&setup, &self.state);
-            self.helpers.start(&setup, places, self.health.clone(), self.early.is_none());
+            self.helpers.start(&setup, places, self.health.clone());
         }
         for reply in replies {
             // Whoever asked may have gone.

@@ -1,17 +1,19 @@
 //! What runs beside the loop by the setup of today: the follower of children, the reconciler,
 //! the probes and the pruning. None of them decides anything or holds what nobody else has, so
-//! a reload ends them and starts others.
+//! a reload ends them and starts others; what the sweeps have seen is kept.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::children::{self, Living, Spot};
+use super::children::{self, Living};
 use super::{Asking, Health, Setup, probes};
 use crate::ledger::{Event, Time};
-use crate::reconcile::Reconciler;
+use crate::nomad::Place;
+use crate::reconcile::{self, Reconciler};
 use crate::store::Store;
 use crate::webhook;
 
@@ -23,15 +25,17 @@ pub struct Helpers {
     pub hand: webhook::Hand,
     pub events: mpsc::UnboundedSender<Event>,
     pub living: watch::Receiver<Living>,
+    /// Where Nomad's children that nobody follows have been listed since the start.
+    pub listed: watch::Sender<BTreeSet<Place>>,
     pub asking: Asking,
+    pub memory: Arc<Mutex<reconcile::Memory>>,
     /// Dropped, they end.
     pub tasks: JoinSet<()>,
 }
 
 impl Helpers {
-    /// Ends those that run, if any do, and starts others. What lives has been told before;
-    /// `listed`: Nomad's children have been since the start.
-    pub fn start(&mut self, setup: &Setup, places: BTreeSet<Spot>, health: Health, listed: bool) {
+    /// Ends those that run, if any do, and starts others. What lives has been told before.
+    pub fn start(&mut self, setup: &Setup, places: BTreeSet<Place>, health: Health) {
         self.tasks = JoinSet::new();
         let Setup { settings, forges, nomad } = setup.clone();
         let reconciler = Reconciler {
@@ -42,10 +46,19 @@ impl Helpers {
             hand: self.hand.clone(),
             events: self.events.clone(),
             asking: self.asking.clone(),
-            listed,
+            health: health.clone(),
+            places: places.clone(),
+            listed: self.listed.clone(),
+            memory: self.memory.clone(),
         };
-        let (living, events) = (self.living.clone(), self.events.clone());
-        self.tasks.spawn(children::follow(nomad.clone(), places, living, events, health.clone()));
+        self.tasks.spawn(children::follow(
+            nomad.clone(),
+            places,
+            self.listed.subscribe(),
+            self.living.clone(),
+            self.events.clone(),
+            health.clone(),
+        ));
         self.tasks.spawn(reconciler.run());
         self.tasks.spawn(probes::run(forges, nomad, health));
         self.tasks.spawn(prune(self.store.clone(), settings.store.retention));

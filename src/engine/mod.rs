@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use children::phase_of;
+pub use children::{named, phase_of, tell, went_away};
 pub use health::Health;
 pub use rules::rules;
 pub use views::{PoolView, StatusView};
@@ -131,10 +131,12 @@ impl Engine {
             hand: hand.clone(),
             events,
             living,
+            listed: watch::Sender::new(BTreeSet::new()),
             asking: Asking { queries: queries.clone(), health: health.clone() },
+            memory: Arc::default(),
             tasks: JoinSet::new(),
         };
-        helpers.start(&setup, children::places(&setup, &state), health.clone(), false);
+        helpers.start(&setup, children::places(&setup, &state), health.clone());
         let fold_loop = fold_loop::FoldLoop {
             state,
             store,
@@ -151,7 +153,6 @@ impl Engine {
             health: health.clone(),
             stop: stop.clone(),
             grace: setup.settings.shutdown_grace,
-            early: Some(Vec::new()),
             over: None,
         };
         let running = tokio::spawn(fold_loop.run());

@@ -3,12 +3,16 @@
 use crate::config::{self, ForgeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
 use crate::ledger::pool::{Delivery, Forge};
-use crate::ledger::{Pool, PoolName, Rules, ScopeKind};
+use crate::ledger::{NomadPlace, Pool, PoolName, Rules, ScopeKind};
 
 pub fn rules(settings: &Settings) -> Rules {
     Rules {
         forge: forge(&settings.github),
         name_prefix: settings.runners.name_prefix.clone(),
+        nomad: NomadPlace {
+            namespace: settings.nomad.namespace.clone(),
+            region: settings.nomad.region.clone(),
+        },
         max: settings.runners.max,
         robots: settings.runners.robots.clone(),
         pools: settings.pools.iter().map(pool).collect(),

@@ -232,6 +232,7 @@ mod tests {
         Rules {
             forge: crate::ledger::pool::Forge::default(),
             name_prefix: "roustabout".to_owned(),
+            nomad: crate::ledger::NomadPlace::default(),
             max: 20,
             robots: Vec::new(),
             pools: Vec::new(),

@@ -2,7 +2,8 @@
 //! Nomad shows, and time. Wire formats stop before this file.
 
 use super::{
-    ClassKey, DeliveryId, Job, JobId, JobReport, Repository, RunId, RunnerName, ScopeKey, Time,
+    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RunId, RunnerName,
+    ScopeKey, Time,
 };
 
 /// A question that got no answer.
@@ -15,6 +16,25 @@ pub struct Failure {
 }
 
 pub type Answer<T> = Result<T, Failure>;
+
+/// Children in one place of Nomad, by their runners.
+#[derive(Debug, Clone)]
+pub struct Children {
+    pub place: NomadPlace,
+    pub phases: Vec<(RunnerName, ChildPhase)>,
+}
+
+/// Why Nomad shows no children. Reads after its name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NomadTrouble {
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("does not show our children: {0}")]
+    Refuses(String),
+    /// The forge must say first, and does not.
+    #[error("is listed, and it is not known yet where a child belongs: {0}")]
+    Unplaced(String),
+}
 
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -71,12 +91,14 @@ pub enum Event {
         answer: Answer<Deletion>,
     },
     /// What Nomad shows of children that we follow, whenever it changes; it has been asked
-    /// about all of them when this comes. A runner is followed from the moment its child is
-    /// known, and its phase is told then, however old it is.
-    ChildrenSeen(Vec<(RunnerName, ChildPhase)>),
-    /// Nomad's API did not answer the follower of children.
+    /// about all of that place when this comes, and those of ours there that nobody followed have
+    /// been told of. A runner is followed from the moment its child is known, and its phase is
+    /// told then, however old it is.
+    ChildrenSeen(Children),
+    /// Nomad's API did not answer about children.
     NomadAway {
-        reason: String,
+        place: NomadPlace,
+        trouble: NomadTrouble,
     },
     /// A parameterized job that refused a dispatch has changed.
     ParentChanged {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::matching::RepositoryGlobs;
-use super::{PoolName, RunId};
+use super::{NomadPlace, PoolName, RunId, Runner};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeKind {
@@ -95,6 +95,8 @@ impl Default for Forge {
 pub struct Rules {
     pub forge: Forge,
     pub name_prefix: String,
+    /// Where a pool names neither namespace nor region.
+    pub nomad: NomadPlace,
     /// Over all pools.
     pub max: u32,
     /// Whose jobs count as a robot's: logins.
@@ -104,6 +106,16 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Where runners of the pool are dispatched.
+    pub fn place_of(&self, pool: &Pool) -> NomadPlace {
+        self.nomad.or(pool.namespace.as_ref(), pool.region.as_ref())
+    }
+
+    /// Where the runner was dispatched.
+    pub fn place_of_runner(&self, runner: &Runner) -> NomadPlace {
+        self.nomad.or(runner.namespace.as_ref(), runner.region.as_ref())
+    }
+
     pub fn pool(&self, name: &PoolName) -> Option<&Pool> {
         self.pools.iter().find(|pool| pool.name == *name)
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
 use super::{
-    Class, ClassKey, Job, JobId, JobReport, Pool, PoolName, Repository, RepositoryId, Roster,
-    Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
+    Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName, Repository, RepositoryId,
+    Roster, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
 };
 
 /// How many jobs that ended just now are kept in memory: until their rows can be read back
@@ -38,7 +38,8 @@ pub struct State {
     pub pauses: BTreeMap<PoolName, Option<Time>>,
     /// What has been looked at since the start.
     pub swept: Swept,
-    pub nomad: NomadState,
+    /// Whoever is missing has not shown its children since the start.
+    pub nomad: BTreeMap<NomadPlace, NomadState>,
     pub forks: BTreeMap<RunId, ForkAnswer>,
     /// Jobs that have ended and were then told of as if they were open, with what was told: the
     /// forge is being asked whether it was late news, or a rerun under the same id.
@@ -95,14 +96,13 @@ pub struct Swept {
     pub refused: BTreeSet<RepositoryId>,
 }
 
+/// How Nomad stands in one of its places.
 #[derive(Debug)]
 pub enum NomadState {
-    /// Since the start Nomad has not shown its children: nobody is hired.
-    Unlisted {
-        reason: Option<String>,
-    },
+    /// Since the start it has not shown its children, and why: nobody is hired there.
+    Unlisted(String),
     Listed,
-    /// A dispatch could not be sent.
+    /// It does not answer.
     Away(Gate),
 }
 
@@ -128,7 +128,7 @@ pub enum Timer {
     Pause(PoolName),
     Credential(ScopeKey),
     Refusal(PoolName),
-    Nomad,
+    Nomad(NomadPlace),
     Fork(RunId),
     Job(JobId),
 }
@@ -148,7 +148,7 @@ impl State {
             breakers: BTreeMap::new(),
             pauses: BTreeMap::new(),
             swept: Swept::default(),
-            nomad: NomadState::Unlisted { reason: None },
+            nomad: BTreeMap::new(),
             forks: BTreeMap::new(),
             reruns: BTreeMap::new(),
             enlisted: BTreeMap::new(),

@@ -4,7 +4,7 @@
 use super::class::Hold;
 use super::pool::Delivery;
 use super::runner::RunnerState;
-use super::state::{NomadState, State};
+use super::state::{Gate, NomadState, State};
 use super::{ClassKey, ScopeKey, Time};
 
 /// `None` where nothing of the class waits.
@@ -38,15 +38,16 @@ fn supplied(state: &State, key: &ClassKey) -> String {
 }
 
 fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
-    match &state.nomad {
-        NomadState::Unlisted { reason: None } => {
-            return "waiting for Nomad's first listing since the start".to_owned();
+    if let Some(pool) = state.rules.pool(&key.pool) {
+        let place = state.rules.place_of(pool);
+        let part = place.unlike(&state.rules.nomad);
+        match state.nomad.get(&place) {
+            None => return format!("waiting for Nomad's first listing{part} since the start"),
+            Some(NomadState::Unlisted(reason) | NomadState::Away(Gate { reason, .. })) => {
+                return format!("Nomad{part} {reason}");
+            }
+            Some(NomadState::Listed) => {}
         }
-        NomadState::Unlisted { reason: Some(reason) }
-        | NomadState::Away(super::state::Gate { reason, .. }) => {
-            return format!("Nomad cannot be reached: {reason}");
-        }
-        NomadState::Listed => {}
     }
     match &state.classes[key].hold {
         Some(Hold::Asking { .. }) => {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::connection::Place;
 use super::error::Error;
 use super::transport::{Call, Client};
 use super::wire;
@@ -40,7 +41,15 @@ struct WireToken {
 impl Client {
     /// `GET /v1/status/leader`: the leader's address. Needs no token, except on a task's socket.
     pub async fn leader(&self) -> Result<String, Error> {
-        let call = Call::get(&["status", "leader"]);
+        self.leader_by(Call::get(&["status", "leader"])).await
+    }
+
+    /// The same of the place's region, asked through our agent.
+    pub async fn leader_at(&self, place: &Place) -> Result<String, Error> {
+        self.leader_by(Call::get(&["status", "leader"]).at(place)).await
+    }
+
+    async fn leader_by(&self, call: Call<'_>) -> Result<String, Error> {
         let request = call.name();
         let (leader, _) = self.read::<String>(call).await?;
         if leader.is_empty() {

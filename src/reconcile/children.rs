@@ -2,69 +2,104 @@
 //! nobody follows: after the database was lost, or an answer was.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::Reconciler;
-use crate::engine::phase_of;
+use crate::engine::{named, phase_of, tell, went_away};
 use crate::forge;
-use crate::ledger::event::ChildPhase;
+use crate::ledger::event::{ChildPhase, NomadTrouble};
 use crate::ledger::observation::{Found, Observation};
-use crate::ledger::{Repository, Time, runner_name};
+use crate::ledger::{Event, Repository, Time, runner_name};
 use crate::nomad::{Error, JobStatus, Place};
 
-/// How far a listing of children came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Listed {
-    Whole,
-    /// A namespace refuses.
-    InPart,
-    /// GitHub does not say yet where a child belongs.
-    Unplaced,
-    /// Nomad is away.
-    No,
-}
+/// Between tries to list a place, for until then nobody is hired there.
+const LIST_AGAIN: Duration = Duration::from_secs(2);
 
 impl Reconciler {
-    /// Tells of what nobody follows, once every namespace has answered, be it by a refusal.
-    /// At the start also once it is known of each where it belongs: with the first listing hiring
-    /// begins, and who is left out of it would be hired for once more.
-    pub(super) async fn list_children(&self, at_start: bool) -> Listed {
-        let mut found = Vec::new();
-        let mut listed = Listed::Whole;
-        for place in self.places() {
-            match self.children_at(&place, &mut found).await {
-                Ok(less) => listed = listed.max(less),
-                Err(error) => {
-                    warn!(%error, namespace = place.namespace, "children not listed");
-                    if let Error::Unavailable { .. } = error {
-                        return Listed::No;
-                    }
-                    listed = listed.max(Listed::InPart);
+    /// Lists what has not been listed since the start, until all has been.
+    pub(super) async fn list_what_is_not(self: &Arc<Self>) {
+        let listed = self.listed.borrow().clone();
+        let left: Vec<Place> = self.places.difference(&listed).cloned().collect();
+        let mut tasks = JoinSet::new();
+        for place in left {
+            let this = self.clone();
+            tasks.spawn(async move { this.list_until_it_answers(&place).await });
+        }
+        tasks.join_all().await;
+    }
+
+    async fn list_until_it_answers(&self, place: &Place) {
+        let mut told = None;
+        loop {
+            let trouble = match self.list_children(place).await {
+                Ok(None) => break,
+                Ok(Some(child)) => {
+                    Event::NomadAway { place: named(place), trouble: NomadTrouble::Unplaced(child) }
                 }
+                Err(error) => went_away(place, &error),
+            };
+            if let Event::NomadAway { trouble, .. } = &trouble
+                && told.as_ref() != Some(trouble)
+            {
+                told = Some(trouble.clone());
+                let Place { namespace, region } = place;
+                warn!(reason = %trouble, namespace, region, "children not listed");
             }
+            // Closed: the daemon is ending, and so is this task.
+            let _ = self.events.send(trouble);
+            tokio::time::sleep(LIST_AGAIN).await;
         }
-        if listed != Listed::Unplaced || !at_start {
-            self.tell(Observation::Children(found));
+        self.listed.send_if_modified(|listed| listed.insert(place.clone()));
+    }
+
+    /// Lists all; where that came to nothing, or not to an end.
+    pub(super) async fn list_all_children(self: &Arc<Self>) -> BTreeSet<Place> {
+        let mut tasks = JoinSet::new();
+        for place in self.places.clone() {
+            let this = self.clone();
+            tasks.spawn(async move {
+                let whole = match this.list_children(&place).await {
+                    Ok(unplaced) => unplaced.is_none(),
+                    Err(error) => {
+                        let Place { namespace, region } = &place;
+                        warn!(%error, namespace, region, "children not listed");
+                        false
+                    }
+                };
+                (!whole).then_some(place)
+            });
         }
+        tasks.join_all().await.into_iter().flatten().collect()
+    }
+
+    /// Tells of what nobody follows there; a child of which the forge does not say yet where it
+    /// belongs, with why.
+    async fn list_children(&self, place: &Place) -> Result<Option<String>, Error> {
+        let mut found = Vec::new();
+        let listed = self.children_at(place, &mut found).await;
+        // That our own region is away is told by the probes: once is enough.
+        let known = |error: &&Error| {
+            place.region == self.nomad.place().region && matches!(error, Error::Unavailable { .. })
+        };
+        let trouble = listed.as_ref().err().filter(|error| !known(error));
+        tell(&self.health, &self.nomad, place, trouble);
+        self.tell(Observation::Children(found));
         listed
     }
 
-    fn places(&self) -> Vec<Place> {
-        let own = self.nomad.place();
-        let places = self.settings.pools.iter().map(|pool| {
-            let namespace = pool.namespace.clone().unwrap_or_else(|| own.namespace.clone());
-            (namespace, pool.region.clone().or_else(|| own.region.clone()))
-        });
-        let distinct: BTreeSet<_> = places.collect();
-        distinct.into_iter().map(|(namespace, region)| Place { namespace, region }).collect()
-    }
-
-    async fn children_at(&self, place: &Place, found: &mut Vec<Found>) -> Result<Listed, Error> {
+    async fn children_at(
+        &self,
+        place: &Place,
+        found: &mut Vec<Found>,
+    ) -> Result<Option<String>, Error> {
         let prefix = &self.settings.runners.name_prefix;
         let listed = self.nomad.children_by_token_prefix(place, &format!("{prefix}-")).await?;
         let followed = self.asking.known().await.unwrap_or_default().children;
-        let mut whole = Listed::Whole;
+        let mut unplaced = None;
         for stub in listed.into_iter().filter(|stub| !followed.contains(&stub.id)) {
             let counts = &stub.counts;
             let at_work = counts.starting + counts.running + counts.unknown > 0;
@@ -92,7 +127,7 @@ impl Reconciler {
                 // Taken up by a later listing, when it is known where it belongs.
                 Err(error) => {
                     warn!(%error, child = stub.id, "child of ours not taken up yet");
-                    whole = Listed::Unplaced;
+                    unplaced.get_or_insert(format!("{}: {error}", stub.id));
                     continue;
                 }
             };
@@ -109,7 +144,7 @@ impl Reconciler {
                 asked_at,
             });
         }
-        Ok(whole)
+        Ok(unplaced)
     }
 
     /// The repository that a token's scope names; `None` for an organization, or where GitHub

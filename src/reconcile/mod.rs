@@ -7,22 +7,23 @@
 
 mod children;
 mod deliveries;
+mod memory;
 mod runners;
 mod served;
 mod sweep;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use self::children::Listed;
+pub use self::memory::Memory;
 use crate::config::Settings;
-use crate::engine::Asking;
+use crate::engine::{Asking, Health};
 use crate::forge::{Forges, Round};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
@@ -31,8 +32,6 @@ use crate::{nomad, webhook};
 
 /// Repositories that are looked at at the same time.
 const AT_ONCE: usize = 4;
-/// Between tries to list the children at the start, for until then nobody is hired.
-const LIST_AGAIN: Duration = Duration::from_secs(2);
 /// A repository is looked at often for so long after it last had open demand.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 
@@ -44,14 +43,25 @@ pub struct Reconciler {
     pub hand: webhook::Hand,
     pub events: mpsc::UnboundedSender<Event>,
     pub asking: Asking,
-    /// Another has listed the children since the start: hiring has begun already.
-    pub listed: bool,
+    pub health: Health,
+    /// Everywhere where children of ours can be.
+    pub places: BTreeSet<nomad::Place>,
+    /// Where they have been listed since the start: hiring begins there.
+    pub listed: watch::Sender<BTreeSet<nomad::Place>>,
+    /// One that runs holds it; another waits until that one has ended.
+    pub memory: Arc<Mutex<Memory>>,
 }
 
 impl Reconciler {
-    /// Runs until it is aborted: everything at the start and each `full_sweep_interval`, what
-    /// is or lately was open each `sweep_interval`.
+    /// Runs until it is aborted.
     pub async fn run(self) {
+        let this = Arc::new(self);
+        tokio::join!(this.list_what_is_not(), this.sweep_for_ever());
+    }
+
+    /// Everything at the start and each `full_sweep_interval`, what is or lately was open each
+    /// `sweep_interval`.
+    async fn sweep_for_ever(self: &Arc<Self>) {
         let github = &self.settings.github;
         // Without webhooks the sweeps are all there is.
         let full = match self.settings.webhook.enabled {
@@ -59,18 +69,11 @@ impl Reconciler {
             false => github.sweep_interval,
         };
         let mut served = served::Served::new(self.settings.clone(), self.forges.clone());
-        let mut memories: BTreeMap<String, sweep::Memory> = BTreeMap::new();
-        let mut recent: BTreeMap<String, Instant> = BTreeMap::new();
-        let mut runners = runners::Memory::default();
-        let mut hooks = deliveries::Memory::default();
+        let mut memory = self.memory.lock().await;
+        memory.go_on_by(&self.settings);
+        let Memory { recent, looks, listings, runners, hooks, .. } = &mut *memory;
         let mut next_full = Instant::now();
         let mut first = true;
-        // Before the sweep, so that nobody is hired for a job whose runner is there already.
-        while matches!(self.list_children(!self.listed).await, Listed::No | Listed::Unplaced)
-            && !self.listed
-        {
-            tokio::time::sleep(LIST_AGAIN).await;
-        }
         loop {
             let everything = Instant::now() >= next_full;
             let now = Instant::now();
@@ -80,21 +83,17 @@ impl Reconciler {
             let mut names: Vec<String> = recent.keys().cloned().collect();
             let mut whole = true;
             if everything {
-                whole = served.refresh().await;
+                whole = served.refresh(listings).await;
                 names.extend(served.names());
             }
-            whole &= self.sweep(names, &mut memories).await;
+            whole &= self.sweep(names, looks).await;
             if everything {
                 next_full = now + full;
                 // First the children, so that a runner of one is not taken for a stray.
-                let listed = self.list_children(false).await;
-                if listed == Listed::Whole {
-                    let targets = served.targets();
-                    self.list_runners(targets, &mut runners).await;
-                }
-                self.fetch_failed_deliveries(&served.organizations(), &mut hooks).await;
-                // A namespace that refuses holds back nobody in the others.
-                if first && whole && listed <= Listed::InPart {
+                let unlisted = self.list_all_children().await;
+                self.list_runners(served.targets(), &unlisted, runners).await;
+                self.fetch_failed_deliveries(&served.organizations(), hooks).await;
+                if first && whole {
                     first = false;
                     self.tell(Observation::SweptAll);
                 } else if first {
@@ -113,33 +112,27 @@ impl Reconciler {
     }
 
     /// Looks at these repositories; whether all of them were answered, be it by a refusal.
-    async fn sweep(
-        &self,
-        mut names: Vec<String>,
-        memories: &mut BTreeMap<String, sweep::Memory>,
-    ) -> bool {
+    async fn sweep(&self, mut names: Vec<String>, looks: &mut memory::Looks) -> bool {
         names.sort_by_key(|name| name.to_lowercase());
         names.dedup_by_key(|name| name.to_lowercase());
         let round = Arc::new(Round::default());
         let mut whole = true;
-        let mut tasks: JoinSet<(String, sweep::Memory, Result<Observation, String>)> =
-            JoinSet::new();
+        let mut tasks: JoinSet<(String, Result<Observation, String>)> = JoinSet::new();
         let mut names = names.into_iter();
         loop {
             while tasks.len() < AT_ONCE
                 && let Some(name) = names.next()
             {
-                let memory = memories.remove(&name).unwrap_or_default();
+                let memory = looks.entry(name.clone()).or_default().clone();
                 let forges = self.forges.clone();
                 tasks.spawn(sweep::look(forges, name, memory, round.clone()));
             }
             let Some(done) = tasks.join_next().await else { return whole };
             // A look that panicked has no result; the next sweep looks again.
-            let Ok((name, memory, result)) = done else {
+            let Ok((name, result)) = done else {
                 whole = false;
                 continue;
             };
-            memories.insert(name.clone(), memory);
             match result {
                 Ok(observation) => self.tell(observation),
                 Err(reason) => {

@@ -15,25 +15,25 @@ pub struct Served {
     forges: Forges,
     /// By credential: the last listing.
     listings: BTreeMap<usize, Vec<Listed>>,
-    memories: BTreeMap<usize, ListMemory<Listed>>,
     told: Option<String>,
 }
 
 impl Served {
     pub fn new(settings: Arc<Settings>, forges: Forges) -> Self {
-        Self { settings, forges, listings: BTreeMap::new(), memories: BTreeMap::new(), told: None }
+        Self { settings, forges, listings: BTreeMap::new(), told: None }
     }
 
-    /// Asks for the listings again; whether all were answered, be it by a refusal.
-    pub async fn refresh(&mut self) -> bool {
+    /// Asks for the listings again; whether all were answered, be it by a refusal. `memories` are
+    /// by credential.
+    pub async fn refresh(&mut self, memories: &mut BTreeMap<usize, ListMemory<Listed>>) -> bool {
         let asks = self.patterns().any(|pattern| pattern.contains('*'));
-        !asks || self.list().await
+        !asks || self.list(memories).await
     }
 
-    async fn list(&mut self) -> bool {
+    async fn list(&mut self, memories: &mut BTreeMap<usize, ListMemory<Listed>>) -> bool {
         let mut whole = true;
         for (index, (forge, owners)) in self.forges.clone().all().enumerate() {
-            match forge.repositories(self.memories.entry(index).or_default()).await {
+            match forge.repositories(memories.entry(index).or_default()).await {
                 Ok(listed) => {
                     self.listings.insert(index, listed);
                 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use crate::forge::{Error, Forges, Look, LookMemory, Round};
 use crate::ledger::RepositoryId;
 use crate::ledger::observation::Observation;
@@ -17,9 +19,10 @@ pub struct Memory {
 pub async fn look(
     forges: Forges,
     name: String,
-    mut memory: Memory,
+    memory: Arc<Mutex<Memory>>,
     round: Arc<Round>,
-) -> (String, Memory, Result<Observation, String>) {
+) -> (String, Result<Observation, String>) {
+    let mut memory = memory.lock().await;
     let result = match forges.of_repository(&name) {
         Err(error) => Ok(refused(&memory, &name, &error)),
         Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
@@ -31,7 +34,7 @@ pub async fn look(
             Err(error) => Err(error.to_string()),
         },
     };
-    (name, memory, result)
+    (name, result)
 }
 
 fn refused(memory: &Memory, name: &str, error: &Error) -> Observation {

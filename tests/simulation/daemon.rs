@@ -53,8 +53,6 @@ pub struct Daemon {
     pub follower: Follower,
     pub reconciler: Reconciler,
     pub gitea: gitea::Memory,
-    /// What Nomad showed before the children that nobody follows were listed.
-    early: Option<Vec<Event>>,
     /// Runners whose dispatch is under way.
     pub dispatching: BTreeSet<RunnerName>,
     pub since: Millis,
@@ -82,13 +80,9 @@ impl Daemon {
         self.state.next_timer().map(|time| time.0)
     }
 
-    /// As `FoldLoop::fold`: what Nomad showed early waits for the first listing, and what is said
-    /// of jobs that have ended is dropped, or told as what may be a rerun.
+    /// As `FoldLoop::fold`: what is said of jobs that have ended is dropped, or told as what may be
+    /// a rerun.
     fn in_order(&mut self, mut event: Event, disk: &Disk) -> Vec<Event> {
-        if let (Event::ChildrenSeen(_), Some(early)) = (&event, &mut self.early) {
-            early.push(event);
-            return Vec::new();
-        }
         let reports = match &mut event {
             Event::JobsSeen { answer: Ok(reports), .. } => Some(reports),
             Event::Observed(observation) => match observation.as_mut() {
@@ -114,10 +108,7 @@ impl Daemon {
                 false
             });
         }
-        let listed = matches!(&event, Event::Observed(one)
-            if matches!(**one, Observation::Children(_)));
-        let early = if listed { self.early.take() } else { None };
-        std::iter::once(event).chain(again).chain(early.into_iter().flatten()).collect()
+        std::iter::once(event).chain(again).collect()
     }
 }
 
@@ -153,7 +144,6 @@ impl World {
             follower: Follower::default(),
             reconciler: Reconciler::default(),
             gitea: gitea::Memory::default(),
-            early: Some(Vec::new()),
             dispatching: BTreeSet::new(),
             since: self.now,
             rng: StdRng::seed_from_u64(self.rng.random()),
@@ -163,8 +153,9 @@ impl World {
         batch.take(step::resume(&mut daemon.state, self.time(), &mut daemon.rng));
         self.daemon = Some(daemon);
         self.write(batch);
-        let look = Act::Reconcile { life: self.life, look: Look::FirstChildren };
-        self.agenda.enter(self.now, look);
+        for look in [Look::FirstChildren, Look::Begin] {
+            self.agenda.enter(self.now, Act::Reconcile { life: self.life, look });
+        }
         self.after_start();
     }
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use roustabout::ledger::event::ChildPhase;
-use roustabout::ledger::{Event, RunnerName, RunnerState, State};
+use roustabout::ledger::event::{ChildPhase, Children, NomadTrouble};
+use roustabout::ledger::{Event, NomadPlace, RunnerName, RunnerState, State};
 use roustabout::simulated::github::model::SECOND;
 use roustabout::simulated::nomad::{Allocation, ClientStatus, JobKey, JobStatus, Nomad};
 
@@ -14,8 +14,15 @@ use crate::world::World;
 
 pub const NAMESPACE: &str = "ci";
 
+/// All of it is in one.
+pub fn place() -> NomadPlace {
+    NomadPlace { namespace: NAMESPACE.to_owned(), region: None }
+}
+
 #[derive(Default)]
 pub struct Follower {
+    /// Those that nobody followed have been told of.
+    pub begins: bool,
     /// What was told last, so that only changes are told.
     seen: BTreeMap<RunnerName, ChildPhase>,
     /// What the last look was about; none before the first.
@@ -29,7 +36,7 @@ impl World {
     pub fn wake_follower(&mut self) {
         let Some(daemon) = &mut self.daemon else { return };
         let follower = &mut daemon.follower;
-        if follower.under_way {
+        if follower.under_way || !follower.begins {
             return;
         }
         let changed = follower.looked.as_ref().is_none_or(|(index, names)| {
@@ -51,8 +58,8 @@ impl World {
         let follower = &mut daemon.follower;
         if luck != Luck::Fine {
             follower.away = true;
-            let reason = "connection refused".to_owned();
-            daemon.incoming.push_back(Event::NomadAway { reason });
+            let trouble = NomadTrouble::Unreachable("connection refused".to_owned());
+            daemon.incoming.push_back(Event::NomadAway { place: place(), trouble });
             self.agenda.enter(self.now + 2 * SECOND, Act::Follow { life });
             return;
         }
@@ -71,7 +78,8 @@ impl World {
             .collect();
         follower.seen.extend(news.iter().cloned());
         if first || follower.away || !news.is_empty() {
-            daemon.incoming.push_back(Event::ChildrenSeen(news));
+            let seen = Children { place: place(), phases: news };
+            daemon.incoming.push_back(Event::ChildrenSeen(seen));
         }
         follower.away = false;
     }

@@ -14,7 +14,7 @@ use roustabout::simulated::nomad::{DispatchCall, JobKey};
 use crate::calls::TOKEN;
 use crate::daemon::Batch;
 use crate::door::SECRET;
-use crate::follower::NAMESPACE;
+use crate::follower::{NAMESPACE, place};
 use crate::troubles::Trouble;
 use crate::watching::Watching;
 use crate::world::World;
@@ -42,7 +42,9 @@ impl World {
             // After a start nobody is let go before everything was seen once.
             let refused = |id| state.swept.refused.contains(&id);
             let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
-            if sent > waiting && state.swept.settled && !held {
+            let shown = state.nomad.get(&place());
+            let is_listed = matches!(shown, Some(NomadState::Listed | NomadState::Away(_)));
+            if sent > waiting && state.swept.settled && !held && is_listed {
                 watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
             }
             if waiting > 0 && class.reason.is_none() {
@@ -308,7 +310,7 @@ fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
     } else if says("is paused") {
         state.pauses.contains_key(&key.pool)
     } else if says("Nomad cannot be reached") || says("first listing") {
-        !matches!(state.nomad, NomadState::Listed)
+        !matches!(state.nomad.get(&place()), Some(NomadState::Listed))
     } else if says("a registration token") {
         state.credentials.contains_key(&key.scope)
     } else if says("Nomad refused the dispatch") {

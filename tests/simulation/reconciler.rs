@@ -1,6 +1,7 @@
-//! Compares what the daemon knows with GitHub and Nomad, as `reconcile` does: children first,
-//! then the repositories, then runners and failed deliveries; everything at the start and each
-//! ten minutes, what is or lately was open each minute.
+//! Compares what the daemon knows with GitHub and Nomad, as `reconcile` does: the repositories,
+//! then children, runners and failed deliveries; everything at the start and each ten minutes,
+//! what is or lately was open each minute. Beside it, after a start, the children until they are
+//! listed.
 //!
 //! One call, or one repository, at a time; what it saw is told some time after it was seen.
 
@@ -48,8 +49,10 @@ struct Round {
 /// What comes next.
 #[derive(Clone, Debug)]
 pub enum Look {
-    /// Before the first sweep nobody may be hired for a job whose runner is there already.
+    /// Until then nobody may be hired, be it for a job whose runner is there already.
     FirstChildren,
+    /// The children are listed: what becomes of them is told from here on.
+    Follow,
     Begin,
     Repository,
     Children,
@@ -79,9 +82,19 @@ impl World {
                 return self.reconcile(life, *next);
             }
             Look::FirstChildren => match self.list_children() {
-                (Listed::No | Listed::Unplaced, _) => (2 * SECOND, Look::FirstChildren),
-                (_, seen) => self.told(seen, Look::Begin),
+                (Listed::No, _) => (2 * SECOND, Look::FirstChildren),
+                (Listed::Unplaced, seen) => {
+                    let (latency, look) = self.told(seen, Look::FirstChildren);
+                    (latency.max(2 * SECOND), look)
+                }
+                (Listed::Whole, seen) => self.told(seen, Look::Follow),
             },
+            Look::Follow => {
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.follower.begins = true;
+                }
+                return self.wake_follower();
+            }
             Look::Begin => {
                 self.begin_round();
                 (0, Look::Repository)
@@ -91,9 +104,6 @@ impl World {
                 let (listed, seen) = self.list_children();
                 let whole = listed == Listed::Whole;
                 let next = if whole { Look::Runners } else { Look::Deliveries };
-                if let Some(round) = self.round() {
-                    round.whole &= whole;
-                }
                 self.told(seen, next)
             }
             Look::Runners => {

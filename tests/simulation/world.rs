@@ -15,6 +15,7 @@ use roustabout::simulated::nomad::Nomad;
 use crate::agenda::{Act, Agenda};
 use crate::daemon::Daemon;
 use crate::disk::Disk;
+use crate::follower::place;
 use crate::gitea;
 use crate::runners::Process;
 use crate::scenario::Setting;
@@ -88,6 +89,7 @@ impl World {
             rules: Rules {
                 forge: gitea::forge(kind),
                 name_prefix: "roustabout".to_owned(),
+                nomad: place(),
                 max: 0,
                 robots: Vec::new(),
                 pools: Vec::new(),

@@ -146,13 +146,17 @@ impl Running {
 
     /// Reads on until there is one of this kind, and gives it.
     pub fn until(&mut self, kind: &str) -> Value {
-        loop {
+        self.all_until(kind).pop().unwrap()
+    }
+
+    /// All up to the first of this kind, that one too.
+    pub fn all_until(&mut self, kind: &str) -> Vec<Value> {
+        let mut steps: Vec<Value> = Vec::new();
+        while steps.last().is_none_or(|step| step["step"] != kind) {
             let line = self.steps.next().unwrap_or_else(|| panic!("it ended before {kind}"));
-            let step: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            if step["step"] == kind {
-                return step;
-            }
+            steps.push(serde_json::from_str(&line.unwrap()).unwrap());
         }
+        steps
     }
 
     /// Ends it by a signal; its last step, and how it ended.

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::at_once::AtOnce;
 use super::clock;
 use super::finding::Finding;
+use super::listed::{self, Seen};
 use super::plan::{self, Plan};
 use crate::config::{ForgeKind, Settings};
-use crate::gitea::{Client, Error, Version};
+use crate::gitea::{Client, Error, Repository, Version};
 
 /// The first that lists jobs: without it nothing is found that a webhook did not tell.
 const LISTS_JOBS: (u32, u32) = (1, 25);
@@ -24,7 +25,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     let mut at_once = AtOnce::new();
     let mut clocks = None;
     let credentials = settings.github.credentials.iter();
-    for (credential, plan) in credentials.zip(plan::plans(&settings)) {
+    for (index, (credential, plan)) in credentials.zip(plan::plans(&settings)).enumerate() {
         let subject = format!("gitea {}", credential.owners.join(","));
         let client = match Client::new(settings.github.api_url.clone(), &credential.token) {
             Ok(client) => client,
@@ -39,36 +40,50 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
         }
         let (settings, about) = (settings.clone(), subject.clone());
         at_once.add(subject, "is github.api_url right, and Gitea well?", async move {
-            one(&about, &client, plan, settings).await
+            one(&about, &client, index, plan, settings).await
         });
     }
     findings.extend(at_once.findings().await);
-    for pool in &settings.pools {
-        let patterns = plan::patterns(pool);
-        if !patterns.is_empty() {
-            let message = format!(
-                "{} cannot be listed yet, so of its repositories none is looked at",
-                patterns.join(", ")
-            );
-            findings.push(Finding::ok(format!("pool {}", pool.name), message));
-        }
-    }
     let forge = ForgeKind::Gitea.name();
     findings.extend(clocks.map(|(server, local)| clock::judge(forge, server, local)));
     findings
 }
 
-async fn one(subject: &str, client: &Client, plan: Plan, settings: Arc<Settings>) -> Vec<Finding> {
+async fn one(
+    subject: &str,
+    client: &Client,
+    index: usize,
+    mut plan: Plan,
+    settings: Arc<Settings>,
+) -> Vec<Finding> {
     let version = match client.version().await {
         Ok((version, _)) => version,
         Err(error) => return vec![no_answer(subject, &error, &plan)],
     };
-    let patterns = settings.pools.iter().any(|pool| !plan::patterns(pool).is_empty());
     let user = client.user().await;
     if let Err(error @ Error::Unauthorized { .. }) = &user {
         return vec![no_answer(subject, error, &plan)];
     }
+    let patterns = !plan.patterns.is_empty();
     let mut findings = vec![about_version(subject, &version), whose(subject, &user, patterns)];
+    if patterns && user.is_ok() {
+        findings.extend(match client.my_repositories().await {
+            Ok(found) => {
+                let seen = found.into_iter().map(seen).collect();
+                listed::add(subject, seen, index, &mut plan, &settings)
+            }
+            Err(error) => vec![Finding::fail(
+                subject,
+                format!("{error}, so that what patterns name is not served"),
+                match error {
+                    Error::Forbidden { .. } => {
+                        "give the token read:user and read:repository, or name every repository"
+                    }
+                    _ => SICK,
+                },
+            )],
+        });
+    }
     let can_write = version.number.is_some_and(|number| number >= DISABLES);
     let mut at_once = AtOnce::new();
     for named in plan.repositories {
@@ -87,9 +102,17 @@ async fn one(subject: &str, client: &Client, plan: Plan, settings: Arc<Settings>
     findings
 }
 
+fn seen(found: Repository) -> Seen {
+    Seen {
+        private: found.private || found.internal,
+        full_name: found.full_name,
+        archived: found.archived,
+    }
+}
+
 /// Everything else needs an answer to this one, so nothing else is asked.
 fn no_answer(subject: &str, error: &Error, plan: &Plan) -> Finding {
-    let left = plan.repositories.len() + plan.organizations.len();
+    let left = plan.repositories.len() + plan.patterns.len() + plan.organizations.len();
     let message = match left {
         0 => error.to_string(),
         _ => format!("{error}; {left} of what pools name is not looked at"),
@@ -153,7 +176,12 @@ fn whose(subject: &str, user: &Result<String, Error>, patterns: bool) -> Finding
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use wiremock::matchers::path;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
     use super::*;
+    use crate::check::testing::{loaded, pools};
     use crate::check::{Report, render};
 
     #[test]
@@ -181,6 +209,77 @@ mod tests {
         ok    gitea *  the token is me's; what it may do shows where it is tried
         ok    gitea *  the token may not tell whose it is (read:user), which serving does not need
         fail  gitea *  GET /user: 403 no, so that the repositories for patterns with * are not listed; give the token read:user, or name every repository
+        2 ok, 0 warn, 1 fail
+        ");
+    }
+
+    /// A Gitea whose token sees these repositories, each with a hook of ours, and that gives
+    /// `listing` for the list of them.
+    async fn checked(listing: u16, owners: &str, seen: &[(&str, bool)], lines: &[&str]) -> String {
+        let server = MockServer::start().await;
+        let give = |at: String, status: u16, body: Value| {
+            let total = body.as_array().map_or(0, Vec::len);
+            let answer = ResponseTemplate::new(status).set_body_json(match status {
+                200 => body,
+                _ => json!({"message": "No."}),
+            });
+            let answer = answer.insert_header("x-total-count", total.to_string());
+            Mock::given(path(format!("/api/v1{at}"))).respond_with(answer).mount(&server)
+        };
+        let repository = |(name, archived): &(&str, bool)| {
+            json!({"id": name.len(), "full_name": name, "private": true, "archived": archived,
+                "html_url": "http://git/", "has_actions": true})
+        };
+        give("/version".into(), 200, json!({"version": "1.26.0"})).await;
+        give("/user".into(), 200, json!({"login": "me"})).await;
+        let list = seen.iter().map(repository).collect::<Vec<_>>();
+        give("/user/repos".into(), listing, json!(list)).await;
+        for of in seen {
+            give(format!("/repos/{}", of.0), 200, repository(of)).await;
+            let at = |rest: &str| format!("/repos/{}{rest}", of.0);
+            give(at("/actions/jobs"), 200, json!({"jobs": [], "total_count": 0})).await;
+            give(at("/actions/runners"), 200, json!({"runners": [], "total_count": 0})).await;
+            let hook = json!({"id": 1, "type": "gitea", "active": true, "events": ["workflow_job"],
+                "config": {"url": "http://door/webhook", "content_type": "json"}});
+            give(at("/hooks"), 200, json!([hook])).await;
+        }
+        let mut settings = loaded(&format!(
+            "[github]\nkind = \"gitea\"\napi_url = \"{}/api/v1\"\n\
+             [[github.credentials]]\nowners = [{owners:?}]\ntoken = \"t\"\n",
+            server.uri()
+        ))
+        .settings;
+        settings.github.credentials.truncate(1);
+        settings.pools = pools(lines);
+        // As `serve` has it.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let found = check(Arc::new(settings)).await;
+        let but_clock = found.into_iter().filter(|finding| finding.subject != "clock").collect();
+        render::text(&Report(but_clock), false)
+    }
+
+    #[tokio::test]
+    async fn what_only_a_pattern_names_is_looked_at() {
+        let seen =
+            [("octo/app", false), ("octo/older", true), ("octo/secret", false), ("you/x", false)];
+        let patterns = "name = \"a\"\nrepositories = [\"octo/*\", \"!octo/s*\", \"octo/none*\"]";
+        insta::assert_snapshot!(checked(200, "octo", &seen, &[patterns]).await, @r#"
+        ok    gitea octo      is Gitea 1.26.0
+        ok    gitea octo      the token is me's; what it may do shows where it is tried
+        ok    pool a          octo/* is octo/app
+        warn  pool a          octo/none* names no repository that the token sees; mend the pattern, or let the token's user see them: its own, those it works on, those of its teams
+        ok    gitea octo/app  the token reads its jobs and reads and writes the runners (minting is not tried)
+        ok    gitea octo/app  has an active webhook for jobs to our path
+        5 ok, 1 warn, 0 fail
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_refused_is_told() {
+        insta::assert_snapshot!(checked(403, "*", &[], &["name = \"a\""]).await, @r"
+        ok    gitea *  is Gitea 1.26.0
+        ok    gitea *  the token is me's; what it may do shows where it is tried
+        fail  gitea *  GET /user/repos: 403 No., so that what patterns name is not served; give the token read:user and read:repository, or name every repository
         2 ok, 0 warn, 1 fail
         ");
     }

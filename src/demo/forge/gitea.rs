@@ -2,7 +2,10 @@
 //! happens is found by asking, for nobody else tells it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long it may take until a push has become jobs.
 const JOBS_WITHIN: Duration = Duration::from_secs(20);
 
+/// A runner at work does not hear that its job was cancelled, and goes on for long after its steps:
+/// so long a run whose jobs are at work may take to its end by itself.
+const AT_WORK_WITHIN: Duration = Duration::from_secs(20);
+
 pub struct RealGitea {
     gitea: Gitea,
     owner: Person,
@@ -35,6 +42,8 @@ pub struct RealGitea {
     /// Until [`RealGitea::feed`] takes it.
     heard: Option<mpsc::UnboundedReceiver<News>>,
     watching: Option<JoinHandle<()>>,
+    /// From here on jobs are told of that nobody here queued.
+    by_others: Arc<AtomicBool>,
 }
 
 /// The jobs that were queued here, by id.
@@ -67,7 +76,8 @@ impl RealGitea {
         owner.add_repository(PUBLIC, false).await?;
         let (news, heard) = mpsc::unbounded_channel();
         let (known, heard) = (Known::default(), Some(heard));
-        Ok(Self { gitea, owner, told, known, news, heard, watching: None })
+        let by_others = Arc::default();
+        Ok(Self { gitea, owner, told, known, news, heard, watching: None, by_others })
     }
 
     pub fn told(&self) -> String {
@@ -152,12 +162,77 @@ impl RealGitea {
     }
 
     pub async fn cancel_all(&self) -> anyhow::Result<()> {
-        let open: Vec<Job> = lock(&self.known).values().filter(|it| !it.ended).cloned().collect();
-        let runs: BTreeSet<_> = open.into_iter().map(|job| (job.repository, job.run)).collect();
-        for (repository, run) in runs {
-            self.owner.cancel(repository, run).await?;
+        let deadline = Instant::now() + AT_WORK_WITHIN;
+        loop {
+            let over = Instant::now() > deadline;
+            let mut at_work = false;
+            for repository in all_repositories() {
+                let jobs = self.owner.jobs(repository).await?;
+                let in_status = |status: &str| -> BTreeSet<u64> {
+                    let those = jobs.iter().filter(|job| job["status"] == status);
+                    those.filter_map(|job| job["run_id"].as_u64()).collect()
+                };
+                let working = in_status("in_progress");
+                at_work |= !working.is_empty();
+                let open = &(&in_status("queued") | &in_status("waiting")) | &working;
+                for run in open.into_iter().filter(|run| over || !working.contains(run)) {
+                    self.owner.cancel(repository, run).await?;
+                }
+            }
+            if over || !at_work {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// A clone to push from, in a folder that nobody else can enter: what it takes to push is in
+    /// it. From here on whatever is pushed is told of.
+    pub fn check_out(&self, folder: &Path) -> anyhow::Result<()> {
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        let git = |arguments: &[&str]| {
+            let mut git = std::process::Command::new("git");
+            // Nothing of whose machine this is.
+            git.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").args(arguments);
+            let output = git.output().context("cannot run git")?;
+            let told = String::from_utf8_lossy(&output.stderr);
+            anyhow::ensure!(output.status.success(), "git {}: {told}", arguments[0]);
+            Ok(())
+        };
+        git(&["init", "-q", "-b", "main"])?;
+        let config = format!(
+            "[user]\n\tname = {name}\n\temail = {name}@localhost\n[commit]\n\tgpgSign = false\n\
+             [http]\n\textraHeader = {:?}\n[remote \"origin\"]\n\turl = {}/{}.git\n\
+             \tfetch = +refs/heads/*:refs/remotes/origin/*\n\
+             [branch \"main\"]\n\tremote = origin\n\tmerge = refs/heads/main\n",
+            self.owner.git_header().expose_secret(),
+            self.gitea.url(),
+            SERVED[0],
+            name = self.owner.name,
+        );
+        let file = folder.join(".git/config");
+        let mut options = std::fs::File::options();
+        options
+            .append(true)
+            .open(&file)
+            .and_then(|mut file| file.write_all(config.as_bytes()))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        git(&["pull", "-q"])?;
+        self.by_others.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Of the web page.
+    pub fn login(&self) -> (&str, &SecretString) {
+        (&self.owner.name, self.owner.password())
+    }
+
+    /// The last job that is known.
+    pub fn last_job(&self) -> Option<u64> {
+        lock(&self.known).last_key_value().map(|(id, _)| *id)
     }
 
     pub async fn registered(&self) -> anyhow::Result<u64> {
@@ -167,7 +242,8 @@ impl RealGitea {
     pub fn feed(&mut self) -> GiteaFeed {
         let heard = self.heard.take().unwrap_or_else(|| mpsc::unbounded_channel().1);
         let (owner, known, news) = (self.owner.clone(), self.known.clone(), self.news.clone());
-        self.watching = Some(tokio::spawn(watch(owner, known, news)));
+        let by_others = self.by_others.clone();
+        self.watching = Some(tokio::spawn(watch(owner, known, news, by_others)));
         GiteaFeed { heard, next: Vec::new() }
     }
 
@@ -205,7 +281,12 @@ impl GiteaFeed {
 
 /// Asks for runners and jobs again and again, and tells what is new. A Gitea that does not answer
 /// for once is asked again.
-async fn watch(owner: Person, known: Known, news: mpsc::UnboundedSender<News>) {
+async fn watch(
+    owner: Person,
+    known: Known,
+    news: mpsc::UnboundedSender<News>,
+    by_others: Arc<AtomicBool>,
+) {
     let mut registered = BTreeSet::new();
     loop {
         tokio::time::sleep(LOOK).await;
@@ -228,6 +309,17 @@ async fn watch(owner: Person, known: Known, news: mpsc::UnboundedSender<News>) {
                 let name = job["name"].as_str().unwrap_or_default().to_owned();
                 let runner = job["runner_name"].as_str().map(str::to_owned);
                 let mut known = lock(&known);
+                if by_others.load(Ordering::Relaxed) && !known.contains_key(&id) {
+                    let run = job["run_id"].as_u64().unwrap_or_default();
+                    known.insert(id, Job { repository, run, started: false, ended: false });
+                    let labels = job["labels"].as_array().into_iter().flatten();
+                    happened.push(What::JobQueued {
+                        job: id,
+                        name: name.clone(),
+                        repository: repository.to_owned(),
+                        labels: labels.filter_map(|l| Some(l.as_str()?.to_owned())).collect(),
+                    });
+                }
                 let Some(tale) = known.get_mut(&id) else { continue };
                 if let Some(runner) = runner.clone().filter(|_| !tale.started) {
                     tale.started = true;

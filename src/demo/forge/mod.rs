@@ -8,11 +8,12 @@ mod simulated;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use secrecy::SecretString;
 
-use self::gitea::{GiteaFeed, RealGitea};
-use self::simulated::{Simulated, SimulatedFeed};
+use self::gitea::GiteaFeed;
+pub use self::gitea::RealGitea;
+pub use self::simulated::Simulated;
+use self::simulated::SimulatedFeed;
 use super::gitea::Parts;
 use super::news::News;
 use super::runner_job::{self, Reader};
@@ -121,15 +122,6 @@ impl Forge {
         match self {
             Self::Simulated(github) => Ok(github.queue(parts)),
             Self::Gitea(gitea) => gitea.queue(parts).await,
-        }
-    }
-
-    /// Queues a job and delivers no webhook for it: its id, and its payload for somebody else to
-    /// send.
-    pub fn queue_unheard(&self) -> anyhow::Result<(u64, String)> {
-        match self {
-            Self::Simulated(github) => Ok(github.queue_unheard()),
-            Self::Gitea(_) => bail!("a Gitea tells every job that it has"),
         }
     }
 

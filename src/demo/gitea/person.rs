@@ -70,6 +70,16 @@ impl Person {
         Self { root, http, name: name.to_owned(), password, token, session: Arc::default() }
     }
 
+    /// What `git` needs as an HTTP header, for repositories of this Gitea.
+    pub fn git_header(&self) -> SecretString {
+        let login = format!("{}:{}", self.name, self.token.expose_secret());
+        format!("Authorization: Basic {}", STANDARD.encode(login)).into()
+    }
+
+    pub fn password(&self) -> &SecretString {
+        &self.password
+    }
+
     /// Any call of the API, of which only success is an answer; `path` begins with `/repos` or such.
     ///
     /// # Errors

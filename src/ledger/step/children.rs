@@ -5,20 +5,20 @@ use rand::Rng;
 
 use super::{ASK_AFTER_END, Fold};
 use crate::ledger::RunnerName;
-use crate::ledger::event::ChildPhase;
+use crate::ledger::event::{ChildPhase, Children};
 use crate::ledger::runner::{Leaving, RunnerState, Took};
 use crate::ledger::state::{NomadState, Timer};
 
 impl<R: Rng> Fold<'_, R> {
-    pub(super) fn children_seen(&mut self, children: Vec<(RunnerName, ChildPhase)>) {
-        match self.state.nomad {
-            NomadState::Unlisted { .. } => {
-                self.state.nomad = NomadState::Listed;
-                self.touch_all();
+    pub(super) fn children_seen(&mut self, Children { place, phases }: Children) {
+        match self.state.nomad.get(&place) {
+            None | Some(NomadState::Unlisted(_)) => {
+                self.state.nomad.insert(place.clone(), NomadState::Listed);
+                self.touch_place(&place);
             }
-            NomadState::Listed | NomadState::Away(_) => self.nomad_answers(),
+            Some(NomadState::Listed | NomadState::Away(_)) => self.nomad_answers(&place),
         }
-        for (name, phase) in children {
+        for (name, phase) in phases {
             match phase {
                 ChildPhase::NotPlaced => {}
                 ChildPhase::Placed => self.placed(&name),
@@ -26,10 +26,6 @@ impl<R: Rng> Fold<'_, R> {
                 ChildPhase::Ended { how, placed } => self.child_ended(&name, &how, placed),
             }
         }
-    }
-
-    pub(super) fn nomad_away(&mut self, reason: String) {
-        self.unreachable(None, reason);
     }
 
     fn placed(&mut self, name: &RunnerName) {

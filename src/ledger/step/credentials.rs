@@ -27,7 +27,7 @@ impl<R: Rng> Fold<'_, R> {
         if state.minting || held {
             return false;
         }
-        let Some(target) = self.scope_target(key) else { return false };
+        let Some(target) = self.scope_target(&key.scope) else { return false };
         if let Some(state) = self.state.credentials.get_mut(&key.scope) {
             state.minting = true;
             state.life = life;
@@ -36,9 +36,9 @@ impl<R: Rng> Fold<'_, R> {
         false
     }
 
-    /// The scope by the name of today, from any job of the class.
-    fn scope_target(&self, key: &ClassKey) -> Option<Target> {
-        match &key.scope {
+    /// The scope by the name of today.
+    fn scope_target(&self, scope: &ScopeKey) -> Option<Target> {
+        match scope {
             ScopeKey::Repository(id) => {
                 self.state.repositories.get(id).map(|r| Target::Repository(r.full_name.clone()))
             }
@@ -76,9 +76,13 @@ impl<R: Rng> Fold<'_, R> {
                 });
                 self.set_timer(until, Timer::Credential(scope.clone()));
                 if news {
+                    let target = self.scope_target(&scope);
+                    let name =
+                        target.as_ref().map_or_else(|| scope.to_string(), |t| t.name().to_owned());
                     self.note(Note {
                         warn: true,
-                        message: format!("no registration token for {scope}: {}", failure.reason),
+                        message: format!("no registration token for {name}: {}", failure.reason),
+                        repository: target.map(|_| name),
                         ..Note::default()
                     });
                 }

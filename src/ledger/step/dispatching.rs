@@ -7,7 +7,7 @@ use rand::Rng;
 
 use super::{Fold, when_to_retry};
 use crate::ledger::effect::ChildAt;
-use crate::ledger::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild};
+use crate::ledger::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild, NomadTrouble};
 use crate::ledger::runner::{Runner, RunnerState, Sending};
 use crate::ledger::state::Timer;
 use crate::ledger::{Request, RunnerName, ScopeKey, Time, backoff, runner_name};
@@ -145,22 +145,24 @@ impl<R: Rng> Fold<'_, R> {
             return self.drive(name);
         }
         let (pool, scope) = (runner.class.pool.clone(), runner.class.scope.clone());
+        let place = self.state.rules.place_of_runner(runner);
         match outcome {
             DispatchOutcome::Accepted { child, nameless, credential_ends } => {
                 self.change(name, |runner| {
                     runner.nameless = nameless;
                     runner.credential_ends = credential_ends;
                 });
-                self.nomad_answers();
+                self.nomad_answers(&place);
                 self.parent_changed(&pool);
                 self.child_known(name, child);
             }
             DispatchOutcome::Refused { reason } => {
-                self.nomad_answers();
+                self.nomad_answers(&place);
                 self.refused(name, &pool, reason);
             }
             DispatchOutcome::NotSent { reason } => {
-                self.unreachable(Some(name), reason.clone());
+                let trouble = NomadTrouble::Unreachable(reason.clone());
+                self.nomad_away(place, Some(name), &trouble);
                 self.owed_again(name, reason);
             }
             DispatchOutcome::CredentialMissing => {

@@ -1,11 +1,12 @@
 //! Ways that are closed after a failure: a pool whose parameterized job refuses dispatches, and
-//! Nomad itself when it cannot be reached. One try when the time is over, then longer waits.
+//! a place of Nomad that does not answer. One try when the time is over, then longer waits.
 
 use rand::Rng;
 
 use super::Fold;
+use crate::ledger::event::NomadTrouble;
 use crate::ledger::state::{Gate, NomadState, Timer};
-use crate::ledger::{PoolName, Request, RunnerName, Time, backoff};
+use crate::ledger::{NomadPlace, PoolName, Request, RunnerName, Time, backoff};
 
 impl<R: Rng> Fold<'_, R> {
     /// Nomad said no to a dispatch of the pool.
@@ -51,42 +52,61 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    /// Nomad cannot be reached: everybody waits, and one at a time tries.
-    pub(super) fn unreachable(&mut self, probe: Option<&RunnerName>, reason: String) {
-        let now = self.now;
-        let tries = match &self.state.nomad {
-            NomadState::Unlisted { .. } => {
-                self.state.nomad = NomadState::Unlisted { reason: Some(reason) };
-                self.touch_all();
-                return;
+    /// Nomad does not answer there: everybody of that place waits, and one at a time tries.
+    pub(super) fn nomad_away(
+        &mut self,
+        place: NomadPlace,
+        probe: Option<&RunnerName>,
+        trouble: &NomadTrouble,
+    ) {
+        let reason = trouble.to_string();
+        let tries = match self.state.nomad.get(&place) {
+            None | Some(NomadState::Unlisted(_)) => {
+                self.state.nomad.insert(place.clone(), NomadState::Unlisted(reason));
+                return self.touch_place(&place);
             }
-            NomadState::Listed => 0,
-            NomadState::Away(gate) if gate.probe.is_some() && gate.probe.as_ref() == probe => {
+            Some(NomadState::Listed) => 0,
+            Some(NomadState::Away(gate))
+                if gate.probe.is_some() && gate.probe.as_ref() == probe =>
+            {
                 gate.tries
             }
-            NomadState::Away(_) => return,
+            Some(NomadState::Away(_)) => return,
         };
-        let until = now + backoff(tries, self.rng);
-        self.state.nomad = NomadState::Away(Gate { reason, tries: tries + 1, until, probe: None });
-        self.set_timer(until, Timer::Nomad);
-        self.touch_all();
+        let until = self.now + backoff(tries, self.rng);
+        let gate = Gate { reason, tries: tries + 1, until, probe: None };
+        self.state.nomad.insert(place.clone(), NomadState::Away(gate));
+        self.set_timer(until, Timer::Nomad(place.clone()));
+        self.touch_place(&place);
     }
 
     /// Nobody can say whether a dispatch arrived. While Nomad was away that is no way back.
     pub(super) fn probe_is_lost(&mut self, name: &RunnerName, reason: &str) {
         let probes = |gate: &Gate| gate.probe.as_ref() == Some(name);
-        if matches!(&self.state.nomad, NomadState::Away(gate) if probes(gate)) {
-            self.unreachable(Some(name), reason.to_owned());
+        let probed = self.state.nomad.iter().find_map(|(place, state)| {
+            matches!(state, NomadState::Away(gate) if probes(gate)).then(|| place.clone())
+        });
+        if let Some(place) = probed {
+            let trouble = NomadTrouble::Unreachable(reason.to_owned());
+            self.nomad_away(place, Some(name), &trouble);
         }
         // Whether runners of its pool get jobs may still be seen by it.
         self.release_dispatch_probe(name);
     }
 
-    /// Nomad answered something: the way is open.
-    pub(super) fn nomad_answers(&mut self) {
-        if let NomadState::Away(_) = self.state.nomad {
-            self.state.nomad = NomadState::Listed;
-            self.touch_all();
+    /// Nomad answered something there: the way is open.
+    pub(super) fn nomad_answers(&mut self, place: &NomadPlace) {
+        if let Some(state @ NomadState::Away(_)) = self.state.nomad.get_mut(place) {
+            *state = NomadState::Listed;
+            self.touch_place(place);
+        }
+    }
+
+    pub(super) fn touch_place(&mut self, place: &NomadPlace) {
+        let rules = &self.state.rules;
+        let there = rules.pools.iter().filter(|pool| rules.place_of(pool) == *place);
+        for pool in there.map(|pool| pool.name.clone()).collect::<Vec<_>>() {
+            self.touch_pool(&pool);
         }
     }
 
@@ -103,12 +123,18 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     fn release_dispatch_probe(&mut self, name: &RunnerName) {
-        let away = match &mut self.state.nomad {
-            NomadState::Away(gate) => Some(gate),
-            _ => None,
-        };
+        let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
         for gate in self.state.refusals.values_mut().chain(away) {
             gate.release(name);
+        }
+    }
+}
+
+impl NomadState {
+    pub(super) fn gate(&mut self) -> Option<&mut Gate> {
+        match self {
+            NomadState::Away(gate) => Some(gate),
+            NomadState::Unlisted(_) | NomadState::Listed => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::ledger::effect::DispatchOrder;
 use crate::ledger::runner::{Runner, RunnerState, Sending};
 use crate::ledger::state::NomadState;
 use crate::ledger::{
-    ClassKey, JobId, Note, PoolName, RepositoryId, Request, RunId, RunnerName, ScopeKey,
+    ClassKey, JobId, Note, Pool, PoolName, RepositoryId, Request, RunId, RunnerName, ScopeKey,
     runner_name,
 };
 
@@ -70,11 +70,11 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Gives what room there is to the hungry classes in turn.
     pub(super) fn fill_room(&mut self) {
-        if self.state.hungry.is_empty() || !self.nomad_takes_more() {
+        if self.state.hungry.is_empty() {
             return;
         }
         let max = self.state.rules.max as usize;
-        while self.state.runners.alive() < max && self.nomad_takes_more() {
+        while self.state.runners.alive() < max {
             let Some(key) = self.next_hungry() else { return };
             // It may have waited for room longer than its credential lived.
             if !self.has_credential(&key) {
@@ -133,7 +133,8 @@ impl<R: Rng> Fold<'_, R> {
         let breaker = self.state.breakers.get(&key.pool).and_then(|b| b.gate.as_ref());
         let mut gates = self.state.refusals.get(&key.pool).into_iter().chain(breaker);
         let closed = gates.any(|gate| !gate.may_pass(self.now));
-        if taken >= pool.max_runners as usize || closed || self.is_paused(&key.pool) {
+        let full = taken >= pool.max_runners as usize || self.is_paused(&key.pool);
+        if full || closed || !self.nomad_takes_more(pool) {
             return Some(Obstacle::Pool);
         }
         if people_first && self.state.robots_have_theirs(key, pool) {
@@ -147,13 +148,13 @@ impl<R: Rng> Fold<'_, R> {
         (here >= cap as usize).then_some(Obstacle::Repository)
     }
 
-    /// Whether a dispatch may be sent at all: Nomad has shown its children since the start,
-    /// and after a failure one at a time until it answers again.
-    pub(super) fn nomad_takes_more(&self) -> bool {
-        match &self.state.nomad {
-            NomadState::Unlisted { .. } => false,
-            NomadState::Listed => true,
-            NomadState::Away(gate) => gate.may_pass(self.now),
+    /// Whether a dispatch of the pool may be sent at all: Nomad has shown its children there since
+    /// the start, and after a failure one at a time until it answers again.
+    fn nomad_takes_more(&self, pool: &Pool) -> bool {
+        match self.state.nomad.get(&self.state.rules.place_of(pool)) {
+            None | Some(NomadState::Unlisted(_)) => false,
+            Some(NomadState::Listed) => true,
+            Some(NomadState::Away(gate)) => gate.may_pass(self.now),
         }
     }
 
@@ -181,11 +182,12 @@ impl<R: Rng> Fold<'_, R> {
             runner.first_sent_at.get_or_insert(now);
             runner.reason = None;
         });
+        let rules = &self.state.rules;
+        let place = rules.pool(&key.pool).map(|pool| rules.place_of(pool));
+        let away = place.and_then(|place| self.state.nomad.get_mut(&place)?.gate());
         let breaker = self.state.breakers.get_mut(&key.pool).and_then(|b| b.gate.as_mut());
-        for gate in self.state.refusals.get_mut(&key.pool).into_iter().chain(breaker) {
-            gate.probe.get_or_insert_with(|| name.clone());
-        }
-        if let NomadState::Away(gate) = &mut self.state.nomad {
+        let refusal = self.state.refusals.get_mut(&key.pool);
+        for gate in refusal.into_iter().chain(breaker).chain(away) {
             gate.probe.get_or_insert_with(|| name.clone());
         }
         self.drive(&name);

@@ -192,7 +192,9 @@ impl<R: Rng> Fold<'_, R> {
             self.drive(name);
             return;
         }
-        let goes_on = self.goes_on_without_a_job(runner);
+        // A job that has ended keeps naming it while others of its run are open.
+        let is_done = runner.took.is_some_and(|took| took.done);
+        let goes_on = self.goes_on_without_a_job(runner) || (is_done && self.is_old(runner));
         let (scope, outdated) = (runner.class.scope.clone(), self.state.outdated.remove(name));
         let at_forge = match answer {
             Ok(AtForge::Nowhere) if outdated => return self.drive(name),

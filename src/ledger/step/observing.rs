@@ -9,6 +9,7 @@ use crate::ledger::effect::Target;
 use crate::ledger::event::ChildPhase;
 use crate::ledger::observation::{Found, Observation, Registered};
 use crate::ledger::runner::{Runner, RunnerState, Sending, Took};
+use crate::ledger::state::NomadState;
 use crate::ledger::{
     ClassKey, JobId, JobReport, JobStatus, Note, PoolName, Repository, RepositoryId, Request,
     RunId, RunnerName, ScopeKey, Time, runner_name,
@@ -83,12 +84,25 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    /// Whether runners of a class may be let go: everything was seen since the start, and
-    /// its own repository not refused.
+    /// Whether runners of a class may be let go: everything was seen since the start, its own
+    /// repository not refused, and the children where its pool hires have been shown.
     pub(super) fn may_let_go(&self, key: &ClassKey) -> bool {
         let swept = &self.state.swept;
         let refused = matches!(key.scope, ScopeKey::Repository(id) if swept.refused.contains(&id));
-        swept.settled && !refused
+        swept.settled && !refused && self.is_listed(&key.pool)
+    }
+
+    /// Ours by its form, and not the runner of a child that is yet to be shown.
+    fn is_stray(&self, name: &RunnerName) -> bool {
+        let pool = runner_name::pool_of(&self.state.rules.name_prefix, name.as_str());
+        pool.is_some_and(|pool| self.is_listed(&pool.into()))
+    }
+
+    fn is_listed(&self, pool: &PoolName) -> bool {
+        let rules = &self.state.rules;
+        let Some(pool) = rules.pool(pool) else { return true };
+        let shown = self.state.nomad.get(&rules.place_of(pool));
+        matches!(shown, Some(NomadState::Listed | NomadState::Away(_)))
     }
 
     fn may_leave(&self, name: &RunnerName) -> bool {
@@ -124,10 +138,7 @@ impl<R: Rng> Fold<'_, R> {
                 }
                 Some((RunnerState::Dispatched, _)) => self.registered(&name, registered.id),
                 Some(_) => {}
-                None if self.state.swept.settled
-                    && !registered.busy
-                    && self.is_of_our_form(&name) =>
-                {
+                None if self.state.swept.settled && !registered.busy && self.is_stray(&name) => {
                     self.note(Note {
                         message: "a runner of ours that nobody knows is registered; deleting it"
                             .to_owned(),

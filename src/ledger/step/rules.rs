@@ -4,17 +4,23 @@
 //! Runners of a pool that is gone lose their demand, and so take the usual way out: the idle are
 //! let go, the busy are followed to their end.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 
 use super::Fold;
 use crate::ledger::class::Hold;
 use crate::ledger::state::{ForkAnswer, NomadState};
-use crate::ledger::{Job, JobId, Pool, PoolName, Rules, RunId, RunnerName};
+use crate::ledger::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunId, RunnerName};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn new_rules(&mut self, rules: Rules) {
         let before = std::mem::replace(&mut self.state.rules, rules);
         self.forget_other_parents(&before);
+        let rules = &self.state.rules;
+        let places: BTreeSet<NomadPlace> =
+            rules.pools.iter().map(|pool| rules.place_of(pool)).collect();
+        self.state.nomad.retain(|place, _| places.contains(place));
         let open: Vec<JobId> = self.state.jobs.keys().copied().collect();
         let unserved: Vec<Job> = self.state.unserved().cloned().collect();
         for id in open {
@@ -52,10 +58,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Tokens and addresses may be others now: backoff is over, for one try each.
     fn try_everything_once(&mut self) {
         let now = self.now;
-        let away = match &mut self.state.nomad {
-            NomadState::Away(gate) => Some(gate),
-            _ => None,
-        };
+        let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
         let refusals = self.state.refusals.values_mut();
         let credentials = self.state.credentials.values_mut().filter_map(|c| c.failed.as_mut());
         for gate in refusals.chain(credentials).chain(away) {

@@ -4,7 +4,7 @@
 use rand::Rng;
 
 use super::Fold;
-use crate::ledger::state::{NomadState, Timer};
+use crate::ledger::state::Timer;
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn tick(&mut self) {
@@ -21,11 +21,7 @@ impl<R: Rng> Fold<'_, R> {
                 Timer::Pause(pool) => self.pause_is_over(&pool),
                 Timer::Credential(scope) => self.touch_scope(&scope),
                 Timer::Refusal(pool) => self.touch_pool(&pool),
-                Timer::Nomad => {
-                    if let NomadState::Away(_) = self.state.nomad {
-                        self.touch_all();
-                    }
-                }
+                Timer::Nomad(place) => self.touch_place(&place),
                 Timer::Fork(run) => self.ask_fork_again(run),
                 Timer::Job(job) => self.ask_job(job),
             }

@@ -218,6 +218,20 @@ fn older_than_max_lifetime_is_told_and_let_go_if_not_busy() {
     assert!(!ledger.runner(&runner).is_supply());
 }
 
+/// A job that has ended is still listed while others of its run are open.
+#[test]
+fn one_that_goes_on_after_its_job_is_stopped_when_it_is_older_than_max_lifetime() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::Placed);
+    let _ = ledger.at_work(1, &runner);
+    let _ = ledger.done(1, &runner);
+    assert_eq!(ledger.words_within(7 * HOUR), ["look at placement"]);
+    assert_eq!(words(&ledger.placement(&runner, ChildPhase::Placed)), [LOOK]);
+    let report = Box::new(report_by(1, JobStatus::Completed, &runner));
+    assert_eq!(words(&ledger.at_forge(&runner, AtForge::Named(report))), ["stop child"]);
+}
+
 #[test]
 fn a_busy_runner_older_than_max_lifetime_is_told_once_and_left_alone() {
     let (mut ledger, runner) = placed(1);

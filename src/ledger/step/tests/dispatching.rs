@@ -148,7 +148,7 @@ fn a_refused_runner_goes_out_by_the_rules_of_today_and_for_a_job_that_waits() {
     moved.nomad_job = "another".into();
     let _ = ledger.restart_with(rules(20, vec![moved]));
     let _ = ledger.minted(scope());
-    let effects = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let effects = ledger.step(children_seen(Vec::new()));
     let [Request::Dispatch(order)] = &effects.requests[..] else { panic!() };
     assert_eq!(order.parent, "another");
     assert_eq!(order.cause.as_ref().map(Job::id), Some(JobId(2)));
@@ -185,16 +185,16 @@ fn a_probe_of_unknown_outcome_does_not_open_the_way() {
 #[test]
 fn a_listing_from_nomad_opens_the_way() {
     let mut ledger = Ledger::ready(20);
-    let _ = ledger.step(Event::NomadAway { reason: "connection refused".into() });
+    let _ = ledger.step(nomad_away("connection refused"));
     assert!(words(&ledger.queued(1)).is_empty());
-    assert_eq!(words(&ledger.step(Event::ChildrenSeen(Vec::new()))), ["dispatch"]);
+    assert_eq!(words(&ledger.step(children_seen(Vec::new()))), ["dispatch"]);
 }
 
 #[test]
 fn nomad_away_before_its_first_listing_is_told_as_the_reason() {
     let mut ledger = Ledger::new(20);
     let _ = ledger.queued(1);
-    let effects = ledger.step(Event::NomadAway { reason: "connection refused".into() });
+    let effects = ledger.step(nomad_away("connection refused"));
     assert!(effects.records.iter().any(|record| matches!(record,
         Record::Class { reason: Some(why), .. } if why.contains("connection refused"))));
 }

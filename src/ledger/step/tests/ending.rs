@@ -169,7 +169,7 @@ fn runners_that_end_together_are_asked_about_together_and_count_once() {
     let mut ledger = Ledger::ready(20);
     let runners: Vec<_> = (1..=4).map(|id| ledger.hires_at_nomad(id)).collect();
     let all: Vec<_> = runners[..3].iter().map(|name| (name.clone(), ended())).collect();
-    let effects = ledger.step(Event::ChildrenSeen(all));
+    let effects = ledger.step(children_seen(all));
     assert_eq!(words(&effects), ["ask jobs after 3 ended"]);
     // One more while the question is under way is asked about, and counts no more.
     assert!(words(&ledger.child(&runners[3], ended())).is_empty());

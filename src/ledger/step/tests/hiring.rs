@@ -7,7 +7,7 @@ use crate::ledger::{RunId, ScopeKind};
 #[test]
 fn a_queued_job_first_asks_for_a_token_and_then_dispatches_once() {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     assert_eq!(words(&ledger.queued(1)), ["mint for octo/app"]);
     assert!(words(&ledger.queued(2)).is_empty(), "one token request a scope is in flight");
     assert!(ledger.waits().contains("registration token"));
@@ -20,7 +20,7 @@ fn nobody_is_hired_before_nomads_first_listing() {
     let _ = ledger.queued(1);
     assert!(words(&ledger.minted(scope())).is_empty());
     assert!(ledger.waits().contains("first listing"));
-    assert_eq!(words(&ledger.step(Event::ChildrenSeen(Vec::new()))), ["dispatch"]);
+    assert_eq!(words(&ledger.step(children_seen(Vec::new()))), ["dispatch"]);
 }
 
 #[test]
@@ -159,10 +159,13 @@ fn a_token_that_ended_while_a_class_waited_for_room_is_minted_again_before_the_d
 #[test]
 fn a_token_that_cannot_be_had_is_tried_again_and_the_reason_told() {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
     let answer = Err(failure("403: needs administration"));
-    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer });
+    let effects = ledger.step(Event::CredentialMinted { scope: scope(), answer });
+    let told = effects.notes.iter().map(|note| note.message.as_str());
+    let why = "no registration token for octo/app: 403: needs administration";
+    assert_eq!(told.collect::<Vec<_>>(), [why]);
     assert!(ledger.waits().contains("administration"));
     assert!(words(&ledger.queued(2)).is_empty());
     assert_eq!(ledger.words_within(MINUTE), ["mint for octo/app"]);
@@ -171,7 +174,7 @@ fn a_token_that_cannot_be_had_is_tried_again_and_the_reason_told() {
 #[test]
 fn a_time_to_come_back_that_has_passed_already_is_no_storm() {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
     let long_ago = Failure { reason: "429".into(), retry_at: Some(Time(0)) };
     let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer: Err(long_ago) });
@@ -182,7 +185,7 @@ fn a_time_to_come_back_that_has_passed_already_is_no_storm() {
 #[test]
 fn a_token_too_short_lived_to_hand_out_is_not_asked_for_without_end() {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
     let answer = Ok(ledger.now + MINUTE);
     let effects = ledger.step(Event::CredentialMinted { scope: scope(), answer });
@@ -196,7 +199,7 @@ fn a_job_that_fetches_its_own_credential_needs_none_of_ours() {
     let mut own = pool("x64", &["linux"]);
     own.delivery = Delivery::None;
     let mut ledger = Ledger::with(rules(20, vec![own]));
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     assert_eq!(words(&ledger.queued(1)), ["dispatch"]);
 }
 
@@ -205,7 +208,7 @@ fn runners_of_an_organization_serve_all_its_repositories() {
     let mut org = pool("x64", &["linux"]);
     org.scope = ScopeKind::Organization;
     let mut ledger = Ledger::with(rules(20, vec![org]));
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.minted(ScopeKey::Organization("octo".into()));
     let one = ledger.queued(1);
     let [Request::Dispatch(order)] = &one.requests[..] else { panic!() };

@@ -11,6 +11,7 @@ mod jobs;
 mod letting_go;
 mod observing;
 mod operator;
+mod places;
 mod reruns;
 mod restart;
 mod robots;
@@ -26,14 +27,15 @@ use super::testing::{pool, report, repository};
 use super::{resume, step};
 use crate::ledger::effect::Target;
 use crate::ledger::event::{
-    AtForge, ChildPhase, Deletion, DispatchOutcome, Failure, FoundChild, Webhook,
+    AtForge, ChildPhase, Children, Deletion, DispatchOutcome, Failure, FoundChild, NomadTrouble,
+    Webhook,
 };
 use crate::ledger::observation::{Found, Observation, Registered};
 use crate::ledger::pool::Forge;
 use crate::ledger::{
-    ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, Pool, Record,
-    Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState, ScopeKey, State,
-    Time,
+    ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, NomadPlace,
+    Pool, Record, Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState,
+    ScopeKey, State, Time,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -93,6 +95,7 @@ fn rules(max: u32, pools: Vec<Pool>) -> Rules {
     Rules {
         forge: Forge::default(),
         name_prefix: "roustabout".into(),
+        nomad: NomadPlace::default(),
         max,
         robots: vec!["dependabot[bot]".into()],
         pools,
@@ -113,6 +116,15 @@ fn failure(reason: &str) -> Failure {
 
 fn ended() -> ChildPhase {
     ChildPhase::Ended { how: "exit code 1".into(), placed: true }
+}
+
+fn children_seen(phases: Vec<(RunnerName, ChildPhase)>) -> Event {
+    Event::ChildrenSeen(Children { place: NomadPlace::default(), phases })
+}
+
+fn nomad_away(reason: &str) -> Event {
+    let trouble = NomadTrouble::Unreachable(reason.to_owned());
+    Event::NomadAway { place: NomadPlace::default(), trouble }
 }
 
 fn report_by(id: u64, status: JobStatus, runner: &RunnerName) -> JobReport {
@@ -140,7 +152,7 @@ impl Ledger {
     }
 
     fn made_ready(mut self) -> Self {
-        let _ = self.step(Event::ChildrenSeen(Vec::new()));
+        let _ = self.step(children_seen(Vec::new()));
         let _ = self.minted(scope());
         let _ = self.step(Event::Observed(Box::new(Observation::SweptAll)));
         self
@@ -263,7 +275,7 @@ impl Ledger {
     }
 
     fn child(&mut self, runner: &RunnerName, phase: ChildPhase) -> Effects {
-        self.step(Event::ChildrenSeen(vec![(runner.clone(), phase)]))
+        self.step(children_seen(vec![(runner.clone(), phase)]))
     }
 
     fn jobs_seen(&mut self, names: &[&RunnerName], reports: Vec<JobReport>) -> Effects {

@@ -38,7 +38,7 @@ fn finds(ledger: &mut Ledger, found: Found) -> Effects {
 /// Started without any rows; Nomad is listed, no sweep has been made.
 fn forgotten() -> Ledger {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.minted(scope());
     ledger
 }
@@ -179,7 +179,7 @@ fn a_child_that_is_ours_and_unknown_is_adopted_by_its_token() {
     assert_eq!(runner.namespace.as_deref(), Some("ci"));
     assert_eq!(runner.credential_ends, Some(runner.hired_at + 30 * MINUTE));
     assert!(ledger.rows.runners.contains_key(&name()), "it has a row from now on");
-    let effects = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let effects = ledger.step(children_seen(Vec::new()));
     assert!(words(&effects).is_empty(), "it is supply for job 1");
 }
 

@@ -141,7 +141,7 @@ fn retry_looks_at_once_for_a_dispatch_in_doubt() {
 #[test]
 fn retry_mints_at_once_after_a_failure() {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
     let answer = Err(failure("403"));
     let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer });

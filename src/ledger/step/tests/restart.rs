@@ -9,7 +9,7 @@ fn a_dispatch_that_may_have_left_is_looked_up_before_anything_is_sent() {
     let runner = ledger.hires(1);
     assert_eq!(words(&ledger.restart()), ["find child"]);
     let _ = ledger.minted(scope());
-    assert!(words(&ledger.step(Event::ChildrenSeen(Vec::new()))).is_empty());
+    assert!(words(&ledger.step(children_seen(Vec::new()))).is_empty());
     let _ = ledger.looked_up(&runner, true);
     assert_eq!(ledger.runner(&runner).state, RunnerState::Dispatched);
 }
@@ -19,7 +19,7 @@ fn what_is_sent_again_after_a_restart_gets_a_token_first() {
     let mut ledger = Ledger::ready(20);
     let runner = ledger.hires(1);
     let _ = ledger.restart();
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.looked_up(&runner, false);
     assert_eq!(words(&ledger.at_forge(&runner, AtForge::Nowhere)), ["dispatch"]);
     let _ = ledger.outcome(&runner, DispatchOutcome::CredentialMissing);
@@ -43,7 +43,7 @@ fn an_owed_runner_is_sent_once_nomad_is_listed() {
     let _ = ledger.refused(&runner);
     let _ = ledger.restart();
     let _ = ledger.minted(scope());
-    let sent = dispatched(&ledger.step(Event::ChildrenSeen(Vec::new())));
+    let sent = dispatched(&ledger.step(children_seen(Vec::new())));
     assert_eq!(sent, [runner]);
 }
 
@@ -53,7 +53,7 @@ fn a_waiting_job_without_a_runner_is_hired_for() {
     let _ = ledger.queued(1);
     assert_eq!(words(&ledger.restart()), ["mint for octo/app"]);
     let _ = ledger.minted(scope());
-    assert_eq!(words(&ledger.step(Event::ChildrenSeen(Vec::new()))), ["dispatch"]);
+    assert_eq!(words(&ledger.step(children_seen(Vec::new()))), ["dispatch"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_runner_that_ended_unseen_is_asked_about_again() {
     let _ = ledger.child(&runner, ended());
     assert_eq!(words(&ledger.restart()), ["ask jobs after 1 ended"]);
     let _ = ledger.minted(scope());
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.jobs_seen(&[&runner], vec![report_by(1, JobStatus::Completed, &runner)]);
     ledger.is_empty();
 }
@@ -160,7 +160,7 @@ fn a_job_is_no_longer_the_cause_of_a_runner_that_has_no_row() {
     ledger.rows.runners.clear();
     let _ = ledger.restart();
     let _ = ledger.minted(scope());
-    let hired = dispatched(&ledger.step(Event::ChildrenSeen(Vec::new())));
+    let hired = dispatched(&ledger.step(children_seen(Vec::new())));
     assert_eq!(ledger.runner(&hired[0]).cause, Some(JobId(1)));
 }
 

@@ -159,7 +159,7 @@ fn another_deadline_holds_for_runners_that_are_there() {
 #[test]
 fn what_github_refused_is_tried_again_at_once() {
     let mut ledger = Ledger::new(20);
-    let _ = ledger.step(Event::ChildrenSeen(Vec::new()));
+    let _ = ledger.step(children_seen(Vec::new()));
     assert_eq!(words(&ledger.queued(1)), ["mint for octo/app"]);
     let answer = Err(failure("401"));
     assert!(words(&ledger.step(Event::CredentialMinted { scope: scope(), answer })).is_empty());

@@ -10,6 +10,7 @@ use rand::Rng;
 
 use super::*;
 use crate::ledger::pool::Delivery;
+use crate::ledger::state::NomadState;
 use crate::ledger::why;
 
 const MAX: usize = 4;
@@ -59,6 +60,9 @@ struct World {
     children: BTreeMap<RunnerName, Child>,
     orders: BTreeMap<RunnerName, (String, u64)>,
     deliveries: u32,
+    /// The database was lost, and there may be children that nobody could count since: of a place
+    /// that had not shown them while others hired already.
+    strangers: bool,
     story: Vec<String>,
 }
 
@@ -79,6 +83,7 @@ fn laws() -> Rules {
         pool.max_runners_per_repository = Some(PER_REPOSITORY as u32);
     }
     pools[1].delivery = Delivery::None;
+    pools[1].region = Some("eu".into());
     rules(MAX as u32, pools)
 }
 
@@ -99,6 +104,7 @@ impl World {
             children: BTreeMap::new(),
             orders: BTreeMap::new(),
             deliveries: 0,
+            strangers: false,
             story: vec![format!("seed {seed}")],
         }
     }
@@ -128,7 +134,7 @@ impl World {
                 self.tell(format!("-> webhook: job {id} {} {runner_name:?}", status.as_str()));
             }
             Event::ChildrenSeen(children) => {
-                let ends = children.iter().filter(|(_, phase)| *phase == ended());
+                let ends = children.phases.iter().filter(|(_, phase)| *phase == ended());
                 let ends: Vec<_> = ends.map(|(name, _)| name.as_str()).collect();
                 self.tell(format!("-> children seen, ended: {}", ends.join(" ")));
             }
@@ -163,6 +169,12 @@ impl World {
             self.way.push((at, Way::Request(request)));
         }
         self.check();
+        let listed = self.state.nomad.values().filter(|it| !matches!(it, NomadState::Unlisted(_)));
+        if listed.count() == 2 && self.state.runners.alive() <= MAX {
+            let known = |name| self.state.runners.contains_key(name);
+            let mut alive = self.children.iter().filter(|(_, child)| child.ended.is_none());
+            self.strangers &= !alive.all(|(name, _)| known(name));
+        }
     }
 
     fn crash(&mut self) {
@@ -170,6 +182,7 @@ impl World {
         if !self.honest && self.chance(20) {
             self.tell("THE DATABASE IS LOST".into());
             self.rows = Rows::default();
+            self.strangers = true;
         }
         self.state = self.rows.load(self.state.rules.clone());
         let way = std::mem::take(&mut self.way);
@@ -226,10 +239,23 @@ impl World {
         })));
     }
 
-    /// Nomad's children: those that nobody follows, then those that the ledger follows.
-    fn listing(&mut self) {
+    /// Where the pool's children are.
+    fn place_of(pool: &str) -> NomadPlace {
+        let region = (pool == "arm").then(|| "eu".to_owned());
+        NomadPlace { region, ..NomadPlace::default() }
+    }
+
+    /// Nomad's children in one place: those that nobody follows, then those that the ledger follows.
+    fn listing(&mut self, pool: &str) {
+        let place = Self::place_of(pool);
+        if !self.honest && self.chance(20) {
+            let trouble = NomadTrouble::Unreachable("no path to region".into());
+            return self.step(Event::NomadAway { place, trouble });
+        }
         let lost = self.children.iter().filter(|(name, child)| {
-            child.ended.is_none() && !self.state.runners.contains_key(*name)
+            child.ended.is_none()
+                && self.orders[*name].0 == pool
+                && !self.state.runners.contains_key(*name)
         });
         let lost: Vec<Found> = lost.map(|(name, _)| self.found(name)).collect();
         if !lost.is_empty() {
@@ -239,10 +265,12 @@ impl World {
                 return; // A crash: the new life begins with a listing of its own.
             }
         }
-        let followed = self.state.runners.values().filter(|runner| runner.child.is_some());
+        let followed = self.state.runners.values().filter(|runner| {
+            runner.child.is_some() && self.state.rules.place_of_runner(runner) == place
+        });
         let names: Vec<RunnerName> = followed.map(|runner| runner.name.clone()).collect();
         let phases = names.into_iter().map(|name| (name.clone(), self.phase(&name))).collect();
-        self.step(Event::ChildrenSeen(phases));
+        self.step(Event::ChildrenSeen(Children { place, phases }));
     }
 
     /// Every job of an unfinished run, but for those that a lagging listing leaves out; and who
@@ -270,8 +298,10 @@ impl World {
         if self.state.next_timer().is_some_and(|at| at <= self.now) {
             self.step(Event::Tick);
         }
-        if self.honest || self.chance(40) {
-            self.listing();
+        for pool in ["x64", "arm"] {
+            if self.honest || self.chance(40) {
+                self.listing(pool);
+            }
         }
         // From the first whole sweep on runners may be let go.
         if self.chance(if self.honest { 10 } else { 5 }) {
@@ -285,7 +315,8 @@ impl World {
             let children = self.children.iter().filter(|(_, child)| child.ended.is_none());
             children.filter(|(name, _)| wanted(&self.orders[*name])).count()
         };
-        assert!(alive(&|_| true) <= MAX && self.state.runners.alive() <= MAX);
+        let over = alive(&|_| true) > MAX || self.state.runners.alive() > MAX;
+        assert!(self.strangers || !over);
         self.state.runners.assert_counts();
         for pool in ["x64", "arm"] {
             assert!(alive(&|order| order.0 == pool) <= PER_POOL);

@@ -112,7 +112,7 @@ impl World {
             token: format!("{runner}@octo/r{number}"),
             parent: "github-runner".into(),
             namespace: None,
-            region: None,
+            region: Self::place_of(&self.orders[runner].0).region,
             submitted_at: self.now,
             phase: self.phase(runner),
             asked_at: self.now,
