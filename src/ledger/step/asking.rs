@@ -223,9 +223,15 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     pub(super) fn job_seen(&mut self, id: JobId, answer: Answer<Option<JobReport>>) {
-        let Some(job) = self.state.jobs.get(&id) else { return self.rerun_seen(id, answer) };
+        let Some(job) = self.state.jobs.get(&id).cloned() else {
+            return self.rerun_seen(id, answer);
+        };
         let repository = job.repository;
+        let doubted = self.state.reruns.remove(&id).is_some();
         match answer {
+            Ok(Some(report)) if doubted && self.may_be_queued_again(&job, &report) => {
+                self.queued_again(job, report);
+            }
             Ok(Some(report)) => {
                 let unfinished = report.status == JobStatus::InProgress;
                 self.fold_report(report, repository, Source::Asked, None);

@@ -69,6 +69,9 @@ impl<R: Rng> Fold<'_, R> {
             Some(job) if self.is_of_ended_attempt(&job, &report, &source) => {
                 return self.ask_job(id);
             }
+            Some(job) if self.may_be_queued_again(&job, &report) => {
+                return self.doubt_start(job, report);
+            }
             Some(job) if is_late(&job, &report) => return self.late_report(job, report),
             Some(job) => merge(job, report),
             None => self.new_job(report, repository, &source),

@@ -49,6 +49,29 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    /// Whether a job at work is told to be queued: late, or the end of this attempt and the rerun
+    /// after it were never heard of.
+    pub(super) fn may_be_queued_again(&self, job: &Job, report: &JobReport) -> bool {
+        !self.state.rules.forge.ends_are_final
+            && job.report.status == JobStatus::InProgress
+            && report.status.rank() == 0
+    }
+
+    /// Asks, for what is asked now knows of the start. Without the mark an answer may be older.
+    pub(super) fn doubt_start(&mut self, job: Job, report: JobReport) {
+        let id = job.id();
+        if self.state.reruns.insert(id, (job, report)).is_none() {
+            self.ask_job(id);
+        }
+    }
+
+    /// It was at work, and is queued: that attempt is over, and with it its runner's job.
+    pub(super) fn queued_again(&mut self, job: Job, report: JobReport) {
+        let ended = JobReport { status: JobStatus::Completed, ..job.report.clone() };
+        self.runner_named(&ended, false);
+        self.begin_again(job, report);
+    }
+
     pub(super) fn ask_about_rerun(&mut self, id: JobId) {
         if let Some((past, _)) = self.state.reruns.get(&id) {
             let request = Request::AskJob { full_name: past.repository_name.clone(), job: id };

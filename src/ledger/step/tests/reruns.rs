@@ -175,3 +175,53 @@ fn a_runner_that_hears_of_its_jobs_end_is_left_to_end_by_itself() {
     let grace = ledger.state.rules.pools[0].release_grace;
     assert!(ledger.words_within(grace + MINUTE).is_empty());
 }
+
+/// One that was at work when we last heard of it, and is queued in the next listing.
+fn queued_while_at_work() -> (Ledger, Effects) {
+    let mut ledger = Ledger::at_gitea();
+    for report in [attempt(0, QUEUED), attempt(1, RUNS)] {
+        let _ = ledger.hears(report);
+    }
+    let effects = ledger.sweeps(vec![attempt(1, QUEUED)]);
+    (ledger, effects)
+}
+
+#[test]
+fn a_job_at_work_that_is_listed_as_queued_is_asked_about_once() {
+    let (mut ledger, effects) = queued_while_at_work();
+    assert_eq!(asked(&effects), [1]);
+    assert_eq!(ledger.row().report.status, RUNS);
+    assert!(asked(&ledger.sweeps(vec![attempt(1, QUEUED)])).is_empty());
+}
+
+#[test]
+fn where_the_forge_says_so_its_end_was_missed_and_it_waits_again() {
+    let (mut ledger, _) = queued_while_at_work();
+    let _ = ledger.answers(attempt(1, QUEUED));
+    assert_eq!(ledger.row().report.status, QUEUED);
+    assert_eq!(ledger.row().ended_attempt, Some(1));
+    assert!(ledger.state.enlisted.contains_key(&JobId(1)), "it is demand again");
+    // And from here on it is a job like others.
+    let _ = ledger.hears(attempt(2, RUNS));
+    assert_eq!(ledger.row().report.status, RUNS);
+}
+
+#[test]
+fn where_the_forge_says_that_it_runs_the_listing_was_old() {
+    let (mut ledger, _) = queued_while_at_work();
+    let effects = ledger.answers(attempt(1, RUNS));
+    assert_eq!(ledger.row().report.status, RUNS);
+    assert!(dispatched(&effects).is_empty());
+}
+
+#[test]
+fn an_answer_that_may_be_older_than_the_start_only_raises_the_question() {
+    let mut ledger = Ledger::at_gitea();
+    for report in [attempt(0, QUEUED), attempt(1, RUNS)] {
+        let _ = ledger.hears(report);
+    }
+    // Asked before the start was heard of.
+    let effects = ledger.answers(attempt(0, QUEUED));
+    assert_eq!(asked(&effects), [1]);
+    assert_eq!(ledger.row().report.status, RUNS);
+}
