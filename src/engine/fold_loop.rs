@@ -38,7 +38,7 @@ pub struct FoldLoop {
     /// What the life before kept and did not fold.
     pub inbox: Vec<Delivery>,
     pub deliveries: mpsc::UnboundedReceiver<Handed>,
-    /// Handed in while the store refused, and not refused itself yet.
+    /// Handed in and not taken yet: just now, or while the store refused.
     pub held: Vec<Handed>,
     pub incoming: mpsc::UnboundedReceiver<Event>,
     pub asked: mpsc::Receiver<Query>,
@@ -82,7 +82,7 @@ impl FoldLoop {
                 () = self.stop.cancelled() => break,
                 () = std::future::ready(()), if !self.held.is_empty() => {}
                 Some(event) = self.incoming.recv() => self.fold(event, &mut rng, &mut batch),
-                Some(handed) = self.deliveries.recv() => self.take(handed, &mut rng, &mut batch),
+                Some(handed) = self.deliveries.recv() => self.held.push(handed),
                 Some(query) = self.asked.recv() => self.ask(query, &mut rng, &mut batch),
                 () = until(due) => self.fold(Event::Tick, &mut rng, &mut batch),
             }
@@ -242,6 +242,8 @@ impl FoldLoop {
                 self.workers.carry_out(request);
             }
         }
+        // What was sent goes first, for nobody waits for the log.
+        tokio::task::yield_now().await;
         if !notes.is_empty() {
             log_lines::together(|| notes.iter().for_each(log));
         }

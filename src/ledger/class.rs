@@ -69,8 +69,6 @@ pub struct Class {
     pub unaccounted: BTreeSet<RunnerName>,
     /// How often asking has failed in a row.
     pub asks_failed: u32,
-    /// What was last recorded as the reason why its jobs wait.
-    pub reason: Option<String>,
 }
 
 impl Class {

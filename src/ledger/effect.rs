@@ -22,11 +22,6 @@ pub enum Record {
     Job(Box<Job>),
     Runner(Box<Runner>),
     Repository(Box<Repository>),
-    /// Why the jobs of a class wait; `None`: nothing of it waits any more.
-    Class {
-        key: ClassKey,
-        reason: Option<String>,
-    },
     /// A pool hires nobody new; the inner `None`: until it is told otherwise. The outer `None`:
     /// it hires again.
     Pause {

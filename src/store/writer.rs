@@ -183,16 +183,6 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
                 json(repository)?
             ])
             .map(|_| ()),
-        Record::Class { key, reason: Some(reason) } => connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO waits (class, pool, reason) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![json(key)?, key.pool.as_str(), reason])
-            .map(|_| ()),
-        Record::Class { key, reason: None } => connection
-            .prepare_cached("DELETE FROM waits WHERE class = ?1")?
-            .execute([json(key)?])
-            .map(|_| ()),
         Record::Pause { pool, until: Some(until) } => connection
             .prepare_cached("INSERT OR REPLACE INTO pauses (pool, until) VALUES (?1, ?2)")?
             .execute(params![pool.as_str(), until.map(|at| at.0)])

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use roustabout::ledger::{
-    ClassKey, DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId, Runner,
-    RunnerName, Time,
+    DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId, Runner, RunnerName, Time,
 };
 use roustabout::store::{Delivery, Unfinished};
 use serde::Serialize;
@@ -23,8 +22,6 @@ pub struct Disk {
     pub pauses: BTreeMap<PoolName, Option<Time>>,
     /// Up to which delivery the hook's log was read.
     pub cursor: u64,
-    /// Why classes wait.
-    pub waits: BTreeMap<ClassKey, String>,
 }
 
 impl Disk {
@@ -50,12 +47,6 @@ impl Disk {
                 Record::Repository(repository) => {
                     self.repositories.insert(repository.id, *repository);
                 }
-                Record::Class { key, reason: Some(reason) } => {
-                    self.waits.insert(key, reason);
-                }
-                Record::Class { key, reason: None } => {
-                    self.waits.remove(&key);
-                }
                 Record::Pause { pool, until: Some(until) } => {
                     self.pauses.insert(pool, until);
                 }
@@ -72,8 +63,7 @@ impl Disk {
     }
 
     /// What a start finds: everything that has not ended.
-    pub fn unfinished(&mut self) -> Unfinished {
-        self.waits.clear();
+    pub fn unfinished(&self) -> Unfinished {
         let mut inbox: Vec<Delivery> =
             self.deliveries.values().flatten().map(through_json).collect();
         inbox.sort_by_key(|delivery| delivery.received_at);

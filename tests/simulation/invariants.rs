@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use roustabout::ledger::effect::{DispatchOrder, Target};
 use roustabout::ledger::state::NomadState;
+use roustabout::ledger::why;
 use roustabout::ledger::{
     ClassKey, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State, Visibility,
 };
@@ -25,6 +26,7 @@ const ROUND_TRIP: i64 = 60 * SECOND;
 impl World {
     /// After each fold: supply follows demand, caps hold, and each waiting job has its reason.
     pub fn check_ledger(&mut self) {
+        let now = self.time();
         let Some(daemon) = &self.daemon else { return };
         let state = &daemon.state;
         let caps_may_be_passed = self.caps_may_be_passed();
@@ -47,10 +49,8 @@ impl World {
             if sent > waiting && state.swept.settled && !held && is_listed {
                 watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
             }
-            if waiting > 0 && class.reason.is_none() {
-                watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
-            }
-            if let Some(reason) = class.reason.as_deref().filter(|why| !is_true(state, key, why)) {
+            let reason = why::class_waits(state, key, now);
+            if let Some(reason) = reason.filter(|reason| !is_true(state, key, reason)) {
                 watching
                     .broken(|| format!("{waiting} jobs of {key:?} wait, and not for: {reason}"));
             }

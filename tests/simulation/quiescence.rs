@@ -100,7 +100,6 @@ impl World {
             ("by_run", state.by_run.len()),
             ("forks", state.forks.len()),
             ("outdated", state.outdated.len()),
-            ("waits", self.disk.waits.len()),
             ("open jobs", open_jobs.count()),
             (
                 "open runners",

@@ -214,7 +214,6 @@ impl<R: Rng> Fold<'_, R> {
         };
         let (waiting, supply) = (class.waiting.len(), self.state.runners.counts(key).supply + 1);
         self.state.runners.insert(runner);
-        self.room_changed = true;
         if let Some(class) = self.state.classes.get_mut(key) {
             class.runners.insert(name.clone());
         }
@@ -316,16 +315,6 @@ impl<R: Rng> Fold<'_, R> {
             cause,
             again: runner.sends > 0,
         })))
-    }
-
-    /// Records why the jobs of a class wait, where that has changed.
-    pub(super) fn record_reason(&mut self, key: &ClassKey) {
-        let reason = crate::ledger::why::class_waits(self.state, key, self.now);
-        let Some(class) = self.state.classes.get_mut(key) else { return };
-        if class.reason != reason {
-            class.reason.clone_from(&reason);
-            self.effects.records.push(crate::ledger::Record::Class { key: key.clone(), reason });
-        }
     }
 
     /// Puts a class on hold, or lifts it.

@@ -135,8 +135,6 @@ struct Fold<'a, R> {
     asks: BTreeSet<ClassKey>,
     /// Runners that ended in this step; their last rows are still to be written.
     gone: Vec<Runner>,
-    /// Somebody became alive or ceased to be: who waits for room may wait for another reason.
-    room_changed: bool,
 }
 
 impl<'a, R: Rng> Fold<'a, R> {
@@ -151,7 +149,6 @@ impl<'a, R: Rng> Fold<'a, R> {
             classes: BTreeSet::new(),
             asks: BTreeSet::new(),
             gone: Vec::new(),
-            room_changed: false,
         }
     }
 
@@ -171,13 +168,11 @@ impl<'a, R: Rng> Fold<'a, R> {
 
     /// Changes a runner, if it is still there, and sees to it that its row is written.
     fn change(&mut self, name: &RunnerName, change: impl FnOnce(&mut Runner)) {
-        let alive = self.state.runners.alive();
         let changed = self.state.runners.change(name, |runner| {
             change(runner);
             runner.class.clone()
         });
         if let Some(class) = changed {
-            self.room_changed |= self.state.runners.alive() != alive;
             self.runners.insert(name.clone());
             self.touch(&class);
         }
@@ -202,7 +197,6 @@ impl<'a, R: Rng> Fold<'a, R> {
     fn end_runner(&mut self, name: &RunnerName, reason: &str) {
         self.state.set_clock(name, None);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
-        self.room_changed |= runner.is_alive();
         if let Some(child) = &runner.child {
             self.state.remember_left(child.clone(), self.now);
         }
@@ -275,11 +269,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.refresh(&key);
         }
         self.fill_room();
-        if self.room_changed {
-            self.classes.extend(self.state.hungry.iter().cloned());
-        }
         for key in std::mem::take(&mut self.classes) {
-            self.record_reason(&key);
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
                 self.state.classes.remove(&key);
                 self.state.hungry.remove(&key);

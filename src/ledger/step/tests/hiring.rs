@@ -255,15 +255,10 @@ fn a_full_repository_with_many_runs_is_passed_over_for_the_next() {
 }
 
 #[test]
-fn every_waiting_class_has_a_recorded_reason_that_is_taken_back_at_the_end() {
+fn every_waiting_class_has_a_reason_until_the_end() {
     let mut ledger = Ledger::ready(20);
-    let reason = |effects: &Effects| {
-        let mut reasons = effects.records.iter().filter_map(|record| match record {
-            Record::Class { reason, .. } => Some(reason.clone()),
-            _ => None,
-        });
-        reasons.next()
-    };
-    assert_eq!(reason(&ledger.queued(1)), Some(Some("a runner is on the way".into())));
-    assert_eq!(reason(&ledger.cancelled(1)), Some(None));
+    let _ = ledger.queued(1);
+    assert_eq!(ledger.why(), Some("a runner is on the way".into()));
+    let _ = ledger.cancelled(1);
+    assert_eq!(ledger.why(), None);
 }

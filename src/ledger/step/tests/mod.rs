@@ -32,6 +32,7 @@ use crate::ledger::event::{
 };
 use crate::ledger::observation::{Found, Observation, Registered};
 use crate::ledger::pool::Forge;
+use crate::ledger::why::class_waits;
 use crate::ledger::{
     ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, NomadPlace,
     Pool, Record, Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState,
@@ -56,10 +57,7 @@ impl Rows {
                 Record::Job(job) => drop(self.jobs.insert(job.id(), *job)),
                 Record::Runner(runner) => drop(self.runners.insert(runner.name.clone(), *runner)),
                 Record::Repository(repo) => drop(self.repositories.insert(repo.id, *repo)),
-                Record::Class { .. }
-                | Record::Folded { .. }
-                | Record::Pause { .. }
-                | Record::Happened { .. } => {}
+                Record::Folded { .. } | Record::Pause { .. } | Record::Happened { .. } => {}
             }
         }
     }
@@ -285,6 +283,12 @@ impl Ledger {
 
     fn observes(&mut self, observation: Observation) -> Effects {
         self.step(Event::Observed(Box::new(observation)))
+    }
+
+    /// Why the jobs of the first class wait.
+    fn why(&self) -> Option<String> {
+        let key = self.state.classes.keys().next()?;
+        class_waits(&self.state, key, self.now)
     }
 
     /// A sweep shows these jobs of repository 1.
