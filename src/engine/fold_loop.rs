@@ -225,9 +225,6 @@ impl FoldLoop {
         if !self.write(records, taken).await {
             return;
         }
-        if runners {
-            self.tell_living();
-        }
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
             let places = children::places(&setup, &self.state);
@@ -244,6 +241,9 @@ impl FoldLoop {
         }
         // What was sent goes first, for nobody waits for the log.
         tokio::task::yield_now().await;
+        if runners {
+            self.tell_living();
+        }
         if !notes.is_empty() {
             log_lines::together(|| notes.iter().for_each(log));
         }
