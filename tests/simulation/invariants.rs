@@ -50,6 +50,9 @@ impl World {
                 watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
             }
             let reason = why::class_waits(state, key, now);
+            if waiting > 0 && reason.is_none() {
+                watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
+            }
             if let Some(reason) = reason.filter(|reason| !is_true(state, key, reason)) {
                 watching
                     .broken(|| format!("{waiting} jobs of {key:?} wait, and not for: {reason}"));
