@@ -45,8 +45,8 @@ impl Reader {
     }
 
     /// Reads that follow until `release` see one and the same moment, and cost less than each
-    /// for itself. Nothing of what is awaited meanwhile may write much: the log of the database
-    /// grows.
+    /// for itself. Nothing may be awaited meanwhile, for the database's log cannot be taken over
+    /// into the file as long as somebody reads.
     pub fn hold(&self) {
         // Without it each read stands for itself, which is right too.
         let _ = self.connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
