@@ -106,3 +106,28 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(16);
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_every_earlier_schema_are_still_there_after_the_migration() {
+        for earlier in 1..MIGRATIONS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.db");
+            let old = Connection::open(&path).unwrap();
+            MIGRATIONS[..earlier].iter().for_each(|sql| old.execute_batch(sql).unwrap());
+            old.pragma_update(None, "user_version", earlier as i64).unwrap();
+            old.execute_batch("INSERT INTO deliveries (id, received_at) VALUES ('one', 1)")
+                .unwrap();
+            drop(old);
+            let now = open(&path).unwrap();
+            let version = now.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+            assert_eq!(version.unwrap(), VERSION);
+            let kept =
+                now.query_row("SELECT id FROM deliveries", [], |row| row.get::<_, String>(0));
+            assert_eq!(kept.unwrap(), "one");
+        }
+    }
+}
