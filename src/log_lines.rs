@@ -24,25 +24,31 @@ pub fn together(tell: impl FnOnce()) {
     }
 }
 
-/// Whether standard error is systemd's journal, as it says itself (`systemd.exec(5)`).
-pub fn to_journal() -> bool {
-    let said = std::env::var("JOURNAL_STREAM").ok();
-    let is = rustix::fs::fstat(io::stderr()).ok();
-    said.zip(is).is_some_and(|(said, is)| said == format!("{}:{}", is.st_dev, is.st_ino))
-}
-
-/// What the journal takes off the beginning of a line (`sd-daemon(3)`).
-pub fn priority(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "<3>",
-        Level::WARN => "<4>",
-        Level::INFO => "<6>",
-        _ => "<7>",
-    }
-}
-
 pub struct Lines {
-    pub to_journal: bool,
+    to_journal: bool,
+}
+
+impl Lines {
+    /// To standard error as it is: systemd's journal, as it says itself (`systemd.exec(5)`), or
+    /// anything else.
+    pub fn to_standard_error() -> Self {
+        let said = std::env::var("JOURNAL_STREAM").ok();
+        let is = rustix::fs::fstat(io::stderr()).ok();
+        let is_journal =
+            |(said, is): (String, rustix::fs::Stat)| said == format!("{}:{}", is.st_dev, is.st_ino);
+        Self { to_journal: said.zip(is).is_some_and(is_journal) }
+    }
+
+    /// What the journal takes off the beginning of a line (`sd-daemon(3)`).
+    pub fn priority(&self, level: Level) -> &'static str {
+        match level {
+            _ if !self.to_journal => "",
+            Level::ERROR => "<3>",
+            Level::WARN => "<4>",
+            Level::INFO => "<6>",
+            _ => "<7>",
+        }
+    }
 }
 
 /// Each event is one of these, written at once: to standard error, or to what is gathered for it.
@@ -58,7 +64,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line {
-        Line { priority: if self.to_journal { priority(*event.level()) } else { "" } }
+        Line { priority: self.priority(*event.level()) }
     }
 }
 

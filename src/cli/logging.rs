@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
-use crate::log_lines::{Lines, to_journal};
+use crate::log_lines::Lines;
 
 /// How the level is changed later.
 pub struct Level(Option<Box<dyn Fn(EnvFilter) + Send + Sync>>);
@@ -44,7 +44,7 @@ pub fn start(log: &Log) -> Level {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(Lines { to_journal: to_journal() })
+        .with_writer(Lines::to_standard_error())
         // A log that nobody takes any more must not end the daemon: the complaint about it
         // would go to standard error too, and panic there.
         .log_internal_errors(false)

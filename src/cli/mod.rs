@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Environment, Loaded};
-use crate::log_lines;
+use crate::log_lines::Lines;
 pub(crate) use serve::Running;
 
 /// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
@@ -162,8 +162,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
 
 /// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
 fn complain(what: &str) {
-    let priority =
-        if log_lines::to_journal() { log_lines::priority(tracing::Level::ERROR) } else { "" };
+    let priority = Lines::to_standard_error().priority(tracing::Level::ERROR);
     for line in what.lines() {
         let _ = writeln!(std::io::stderr(), "{priority}{line}");
     }

@@ -97,17 +97,14 @@ impl FoldLoop {
     /// the next start.
     pub async fn take_no_more(&mut self) {
         self.deliveries.close();
-        for handed in self.held.drain(..) {
-            tokio::spawn(into_inbox(self.store.clone(), handed));
-        }
+        let mut left = std::mem::take(&mut self.held);
         while let Some(handed) = self.deliveries.recv().await {
-            tokio::spawn(into_inbox(self.store.clone(), handed));
+            left.push(handed);
+        }
+        for Handed { delivery, waiting } in left {
+            let store = self.store.clone();
+            // Whoever waits may have gone.
+            tokio::spawn(async move { waiting.send(store.keep(delivery).await) });
         }
     }
-}
-
-async fn into_inbox(store: crate::store::Store, handed: Handed) {
-    let kept = store.keep(handed.delivery).await;
-    // Whoever waits may have gone.
-    let _ = handed.waiting.send(kept);
 }

@@ -21,12 +21,12 @@ pub struct Roster {
 /// Of one class.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
+    /// Who takes up room.
+    pub alive: usize,
     /// Hired, wanted, and not yet busy.
     pub supply: usize,
     /// Of these, whose dispatch is still owed.
     pub owed: usize,
-    /// Of these, whose dispatch has no certain outcome, and a reason why.
-    pub doubtful: usize,
     /// Whom nobody needs, and who could be supply again.
     pub returning: usize,
 }
@@ -40,12 +40,10 @@ impl Counts {
     fn of(runner: &Runner) -> Self {
         let one = usize::from;
         let supply = runner.is_supply();
-        let doubtful =
-            matches!(runner.state, RunnerState::Dispatching(_)) && runner.reason.is_some();
         Self {
+            alive: one(runner.is_alive()),
             supply: one(supply),
             owed: one(supply && runner.state == RunnerState::Wanted),
-            doubtful: one(supply && doubtful),
             returning: one(runner.can_return()),
         }
     }
@@ -61,14 +59,14 @@ impl Deref for Roster {
 
 impl Roster {
     pub fn insert(&mut self, runner: Runner) {
-        self.remove(&runner.name.clone());
-        self.count(&runner, |count, by| *count += by);
+        self.remove(&runner.name);
+        self.tally(&runner.class, Counts::of(&runner), |count, by| *count += by);
         self.by_name.insert(runner.name.clone(), runner);
     }
 
     pub fn remove(&mut self, name: &RunnerName) -> Option<Runner> {
         let runner = self.by_name.remove(name)?;
-        self.count(&runner, |count, by| *count -= by);
+        self.tally(&runner.class, Counts::of(&runner), |count, by| *count -= by);
         Some(runner)
     }
 
@@ -79,14 +77,13 @@ impl Roster {
         change: impl FnOnce(&mut Runner) -> T,
     ) -> Option<T> {
         let runner = self.by_name.get_mut(name)?;
-        let before = (runner.is_alive(), Counts::of(runner));
+        let before = Counts::of(runner);
         let changed = change(runner);
-        if before != (runner.is_alive(), Counts::of(runner)) {
+        let after = Counts::of(runner);
+        if before != after {
             let class = runner.class.clone();
             self.tally(&class, before, |count, by| *count -= by);
-            let after =
-                self.by_name.get(name).map(|runner| (runner.is_alive(), Counts::of(runner)));
-            self.tally(&class, after.unwrap_or_default(), |count, by| *count += by);
+            self.tally(&class, after, |count, by| *count += by);
         }
         Some(changed)
     }
@@ -107,27 +104,18 @@ impl Roster {
         self.of_classes.get(class).copied().unwrap_or_default()
     }
 
-    fn count(&mut self, runner: &Runner, add: impl Fn(&mut usize, usize)) {
-        self.tally(&runner.class, (runner.is_alive(), Counts::of(runner)), add);
-    }
-
-    fn tally(
-        &mut self,
-        class: &ClassKey,
-        (alive, counts): (bool, Counts),
-        add: impl Fn(&mut usize, usize),
-    ) {
-        if alive {
-            add(&mut self.alive, 1);
+    fn tally(&mut self, class: &ClassKey, counts: Counts, add: impl Fn(&mut usize, usize)) {
+        if counts.alive > 0 {
+            add(&mut self.alive, counts.alive);
             let scope = (class.pool.clone(), class.scope.clone());
-            for_key(&mut self.of_pools, &class.pool, |count| add(count, 1));
-            for_key(&mut self.of_scopes, &scope, |count| add(count, 1));
+            for_key(&mut self.of_pools, &class.pool, |count| add(count, counts.alive));
+            for_key(&mut self.of_scopes, &scope, |count| add(count, counts.alive));
         }
         if counts != Counts::default() {
             for_key(&mut self.of_classes, class, |of_class| {
+                add(&mut of_class.alive, counts.alive);
                 add(&mut of_class.supply, counts.supply);
                 add(&mut of_class.owed, counts.owed);
-                add(&mut of_class.doubtful, counts.doubtful);
                 add(&mut of_class.returning, counts.returning);
             });
         }

@@ -27,11 +27,10 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
 }
 
 fn supplied(state: &State, key: &ClassKey) -> String {
-    let runners = || state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
-    let doubtful =
-        || runners().filter(|r| r.is_supply() && matches!(r.state, RunnerState::Dispatching(_)));
-    let any = state.runners.counts(key).doubtful > 0;
-    match any.then(|| doubtful().find_map(|runner| runner.reason.clone())).flatten() {
+    let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
+    let mut doubtful =
+        runners.filter(|r| r.is_supply() && matches!(r.state, RunnerState::Dispatching(_)));
+    match doubtful.find_map(|runner| runner.reason.clone()) {
         Some(reason) => format!("a runner is on the way, but {reason}"),
         None => "a runner is on the way".to_owned(),
     }

@@ -80,11 +80,16 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY)?;
+    limit(connection, 32)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+/// How long it waits and how much it remembers.
+fn limit(connection: &Connection, statements: usize) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "cache_size", CACHE)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_prepared_statement_cache_capacity(statements);
     Ok(())
 }
 
@@ -101,9 +106,7 @@ fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
 
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "cache_size", CACHE)?;
-    connection.set_prepared_statement_cache_capacity(16);
+    limit(&connection, 16)?;
     Ok(connection)
 }
 

@@ -94,6 +94,10 @@ fn sentences(texts: Vec<String>) -> Vec<String> {
     texts.iter().map(|text| fixed(text)).filter(|text| words(text) > 1).collect()
 }
 
+fn assert_explained(texts: &[String], document: &str) {
+    assert_eq!(undocumented(texts, document), [""; 0], "say in {document} what it means");
+}
+
 fn undocumented(texts: &[String], document: &str) -> Vec<String> {
     let document = read(document).split_whitespace().collect::<Vec<_>>().join(" ");
     // A pipe in a table is written \|, and code stands in backticks.
@@ -122,11 +126,7 @@ fn every_reason_is_explained() {
     let (_, told) = refusals.split_once("impl fmt::Display").unwrap();
     texts.extend(sentences(literals(told)));
     assert!(texts.len() > 25, "{texts:?}");
-    assert_eq!(
-        undocumented(&texts, "docs/reasons.md"),
-        [""; 0],
-        "say in docs/reasons.md what it means"
-    );
+    assert_explained(&texts, "docs/reasons.md");
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn every_answer_of_the_door_is_explained() {
     }
     assert!(texts.len() > 8, "{texts:?}");
     let document = "docs/troubleshooting.md";
-    assert_eq!(undocumented(&texts, document), [""; 0], "say in {document} what it means");
+    assert_explained(&texts, document);
 }
 
 #[test]
@@ -186,11 +186,7 @@ fn every_warning_about_the_config_is_explained() {
         }
     }
     assert!(texts.len() > 2, "{texts:?}");
-    assert_eq!(
-        undocumented(&texts, "docs/operations.md"),
-        [""; 0],
-        "say in docs/operations.md what it means"
-    );
+    assert_explained(&texts, "docs/operations.md");
 }
 
 #[test]

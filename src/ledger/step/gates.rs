@@ -6,7 +6,7 @@ use rand::Rng;
 use super::Fold;
 use crate::ledger::event::NomadTrouble;
 use crate::ledger::state::{Gate, NomadState, Timer};
-use crate::ledger::{NomadPlace, PoolName, Request, RunnerName, Time, backoff};
+use crate::ledger::{NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
 
 impl<R: Rng> Fold<'_, R> {
     /// Nomad said no to a dispatch of the pool.
@@ -127,6 +127,17 @@ impl<R: Rng> Fold<'_, R> {
         for gate in self.state.refusals.values_mut().chain(away) {
             gate.release(name);
         }
+    }
+}
+
+impl State {
+    /// Every gate before the dispatches of a pool: its parameterized job's, its breaker's, and that
+    /// of its place of Nomad.
+    pub(super) fn gates_of(&mut self, pool: &PoolName) -> impl Iterator<Item = &mut Gate> {
+        let place = self.rules.pool(pool).map(|pool| self.rules.place_of(pool));
+        let away = place.and_then(|place| self.nomad.get_mut(&place)?.gate());
+        let breaker = self.breakers.get_mut(pool).and_then(|breaker| breaker.gate.as_mut());
+        self.refusals.get_mut(pool).into_iter().chain(breaker).chain(away)
     }
 }
 

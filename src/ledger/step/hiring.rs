@@ -182,12 +182,7 @@ impl<R: Rng> Fold<'_, R> {
             runner.first_sent_at.get_or_insert(now);
             runner.reason = None;
         });
-        let rules = &self.state.rules;
-        let place = rules.pool(&key.pool).map(|pool| rules.place_of(pool));
-        let away = place.and_then(|place| self.state.nomad.get_mut(&place)?.gate());
-        let breaker = self.state.breakers.get_mut(&key.pool).and_then(|b| b.gate.as_mut());
-        let refusal = self.state.refusals.get_mut(&key.pool);
-        for gate in refusal.into_iter().chain(breaker).chain(away) {
+        for gate in self.state.gates_of(&key.pool) {
             gate.probe.get_or_insert_with(|| name.clone());
         }
         self.drive(&name);

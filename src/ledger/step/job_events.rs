@@ -70,7 +70,7 @@ impl<R: Rng> Fold<'_, R> {
                 return self.ask_job(id);
             }
             Some(job) if self.may_be_queued_again(&job, &report) => {
-                return self.doubt_start(job, report);
+                return self.doubt(job, report);
             }
             Some(job) if is_late(&job, &report) => return self.late_report(job, report),
             Some(job) => merge(job, report),

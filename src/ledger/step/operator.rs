@@ -5,7 +5,7 @@ use rand::Rng;
 use super::Fold;
 use crate::ledger::class::Hold;
 use crate::ledger::runner::RunnerState;
-use crate::ledger::state::{ForkAnswer, Timer};
+use crate::ledger::state::{ForkAnswer, Gate, Timer};
 use crate::ledger::{ClassKey, JobId, Note, PoolName, Record, Time};
 
 impl<R: Rng> Fold<'_, R> {
@@ -63,17 +63,10 @@ impl<R: Rng> Fold<'_, R> {
         }
         let Some(key) = key else { return };
         let now = self.now;
-        let rules = &self.state.rules;
-        let place = rules.pool(&key.pool).map(|pool| rules.place_of(pool));
-        let gates = [
-            self.state.refusals.get_mut(&key.pool),
-            self.state.breakers.get_mut(&key.pool).and_then(|b| b.gate.as_mut()),
-            self.state.credentials.get_mut(&key.scope).and_then(|c| c.failed.as_mut()),
-            place.and_then(|place| self.state.nomad.get_mut(&place)?.gate()),
-        ];
-        for gate in gates.into_iter().flatten() {
-            gate.until = gate.until.min(now);
-        }
+        let try_now = |gate: &mut Gate| gate.until = gate.until.min(now);
+        self.state.gates_of(&key.pool).for_each(try_now);
+        let credential = self.state.credentials.get_mut(&key.scope);
+        credential.and_then(|c| c.failed.as_mut()).into_iter().for_each(try_now);
         if let Some(class) = self.state.classes.get(&key) {
             match class.hold {
                 Some(Hold::Until(_)) => self.set_hold(&key, None),

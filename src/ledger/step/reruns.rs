@@ -43,8 +43,14 @@ impl<R: Rng> Fold<'_, R> {
         if self.state.jobs.contains_key(&id) || !self.may_be_rerun(&past, &report) {
             return;
         }
-        let asked = self.state.reruns.insert(id, (past, report)).is_some();
-        if !asked {
+        self.doubt(past, report);
+    }
+
+    /// Asks, for what is asked now knows of what was told by now. Without the mark that this leaves
+    /// an answer may be older.
+    pub(super) fn doubt(&mut self, job: Job, report: JobReport) {
+        let id = job.id();
+        if self.state.reruns.insert(id, (job, report)).is_none() {
             self.ask_about_rerun(id);
         }
     }
@@ -55,14 +61,6 @@ impl<R: Rng> Fold<'_, R> {
         !self.state.rules.forge.ends_are_final
             && job.report.status == JobStatus::InProgress
             && report.status.rank() == 0
-    }
-
-    /// Asks, for what is asked now knows of the start. Without the mark an answer may be older.
-    pub(super) fn doubt_start(&mut self, job: Job, report: JobReport) {
-        let id = job.id();
-        if self.state.reruns.insert(id, (job, report)).is_none() {
-            self.ask_job(id);
-        }
     }
 
     /// It was at work, and is queued: that attempt is over, and with it its runner's job.
