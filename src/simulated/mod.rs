@@ -5,6 +5,7 @@
 //! Read next: `github/mod.rs`, `nomad/mod.rs`.
 
 pub mod github;
-pub mod nomad;
 pub mod protocol;
 pub mod runner;
+
+pub use simulated_nomad as nomad;

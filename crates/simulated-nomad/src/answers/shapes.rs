@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::simulated::nomad::allocations::{Allocation, ClientStatus};
-use crate::simulated::nomad::children::JobStatus;
-use crate::simulated::nomad::evaluations::{Evaluation, EvaluationStatus};
-use crate::simulated::nomad::http::{Definition, View};
-use crate::simulated::nomad::jobs::JobKey;
-use crate::simulated::nomad::model::Millis;
+use crate::allocations::{Allocation, ClientStatus};
+use crate::children::JobStatus;
+use crate::evaluations::{Evaluation, EvaluationStatus};
+use crate::http::{Definition, View};
+use crate::jobs::JobKey;
+use crate::model::Millis;
 
 /// What nodes are called.
 pub(super) const NODE_NAME: &str = "stand-in";

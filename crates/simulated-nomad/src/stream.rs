@@ -117,10 +117,10 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::simulated::nomad::dispatching::DispatchCall;
-    use crate::simulated::nomad::jobs::JobSpec;
-    use crate::simulated::nomad::model::SECOND;
-    use crate::simulated::nomad::nodes::NodeSpec;
+    use crate::dispatching::DispatchCall;
+    use crate::jobs::JobSpec;
+    use crate::model::SECOND;
+    use crate::nodes::NodeSpec;
 
     #[test]
     fn a_child_is_told_from_its_dispatch_to_its_purge() {

@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::sync::{broadcast, mpsc};
 
 use super::namespace;
-use crate::simulated::nomad::http::Server;
-use crate::simulated::nomad::stream::Told;
+use crate::http::Server;
+use crate::stream::Told;
 
 /// As the real one's.
 const HEARTBEAT: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::simulated::nomad::jobspec::Artifact;
+use crate::jobspec::Artifact;
 
 /// # Errors
 /// In words.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::simulated::nomad::model::Millis;
+use crate::model::Millis;
 
 /// One thing that happened, and what the task is after it.
 pub struct TaskRecord {
@@ -56,7 +56,7 @@ impl Default for TaskState {
 }
 
 impl TaskState {
-    pub(in crate::simulated::nomad) fn add(&mut self, record: TaskRecord, now: Millis) {
+    pub(crate) fn add(&mut self, record: TaskRecord, now: Millis) {
         let TaskRecord { kind, message, exit_code, then, failed } = record;
         self.state = then;
         self.failed |= failed;
@@ -71,7 +71,7 @@ impl TaskState {
         }));
     }
 
-    pub(in crate::simulated::nomad) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "State": self.state, "Failed": self.failed, "Restarts": 0, "Events": self.events,
         })

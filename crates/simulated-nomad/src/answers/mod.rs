@@ -19,9 +19,8 @@ use axum::routing::{get, post, put};
 use serde_json::{Value, json};
 
 use super::http::Server;
+use crate::VERSION;
 
-/// Whose behaviour this is.
-pub(super) const VERSION: &str = "1.11.3";
 /// Where it runs, since it has one node only.
 const REGION: &str = "global";
 
@@ -29,6 +28,7 @@ pub(super) fn router(server: Server) -> Router {
     let index = server.changes();
     Router::new()
         .route("/", get(front_page))
+        .route("/.well-known/jwks.json", get(keys))
         .route("/v1/status/leader", get(async || axum::Json("127.0.0.1:4647")))
         .route("/v1/agent/self", get(agent))
         .route("/v1/acl/token/self", get(token))
@@ -56,6 +56,13 @@ pub(super) fn router(server: Server) -> Router {
 async fn front_page() -> &'static str {
     "This is the stand-in for Nomad that roustabout brings along. It has no web page; the API below \
      /v1 answers as Nomad's does, as far as roustabout uses it.\n"
+}
+
+/// No key of anybody's: nothing is signed yet.
+async fn keys() -> axum::Json<Value> {
+    axum::Json(json!({"keys": [
+        {"use": "sig", "kty": "RSA", "kid": "none", "alg": "RS256", "n": "AQAB", "e": "AQAB"},
+    ]}))
 }
 
 async fn agent() -> axum::Json<Value> {

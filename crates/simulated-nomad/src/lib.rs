@@ -10,11 +10,14 @@
 //! (`http.rs`, `answers/`) and a client that runs local processes (`tasks/`).
 //! Read next: `model.rs`, then `http.rs`.
 
+mod agent;
 pub mod allocations;
 mod answers;
 pub mod children;
 mod clients;
 mod collecting;
+pub mod command;
+mod config;
 pub mod dispatching;
 pub mod evaluations;
 pub mod happenings;
@@ -31,6 +34,9 @@ pub mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
+
+/// Whose behaviour this is.
+pub const VERSION: &str = "1.11.3";
 
 pub use allocations::{Allocation, ClientStatus, TaskEvent};
 pub use children::{Child, JobStatus};

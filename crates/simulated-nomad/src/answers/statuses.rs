@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{parameter, refused};
-use crate::simulated::nomad::http::Server;
-use crate::simulated::nomad::jobs::JobKey;
-use crate::simulated::nomad::queries::ChildStatus;
+use crate::http::Server;
+use crate::jobs::JobKey;
+use crate::queries::ChildStatus;
 
 /// Nomad's own, where nothing is said, and its greatest.
 const WAIT: Duration = Duration::from_secs(300);

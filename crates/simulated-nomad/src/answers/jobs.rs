@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 
 use super::filter::Filter;
 use super::{namespace, parameter, refused, shapes};
-use crate::simulated::nomad::dispatching::DispatchCall;
-use crate::simulated::nomad::http::{Server, View};
-use crate::simulated::nomad::jobs::JobKey;
+use crate::dispatching::DispatchCall;
+use crate::http::{Server, View};
+use crate::jobs::JobKey;
 
 type Query = Option<String>;
 
@@ -115,7 +115,7 @@ pub(super) async fn dispatch(
         }))
         .into_response(),
         Err(why) => {
-            let why: crate::simulated::nomad::Refused = why;
+            let why: crate::Refused = why;
             refused(why.status, why.text)
         }
     }
@@ -176,7 +176,7 @@ fn forget(view: &mut View<'_>) {
 }
 
 pub(super) async fn nodes(State(server): State<Server>) -> Json<Vec<Value>> {
-    let node = |node: &crate::simulated::nomad::Node| {
+    let node = |node: &crate::Node| {
         json!({
             "ID": node.id, "Name": shapes::NODE_NAME, "Datacenter": "dc1", "NodePool": "default",
             "Status": if node.down { "down" } else { "ready" }, "Drain": node.draining,

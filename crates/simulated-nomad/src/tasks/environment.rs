@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::folder::Folder;
-use crate::simulated::nomad::jobspec::Task;
-use crate::simulated::nomad::model::Started;
+use crate::jobspec::Task;
+use crate::model::Started;
 
 /// Where programs are when this process does not know.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::refused;
-use crate::simulated::nomad::http::{Definition, Server};
-use crate::simulated::nomad::jobs::JobKey;
-use crate::simulated::nomad::jobspec;
+use crate::http::{Definition, Server};
+use crate::jobs::JobKey;
+use crate::jobspec;
 
 /// The only namespace that there is.
 const NAMESPACE: &str = "default";

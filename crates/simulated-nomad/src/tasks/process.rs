@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::environment::Environment;
 use super::folder::Folder;
-use crate::simulated::nomad::jobspec::Task;
+use crate::jobspec::Task;
 
 pub(super) struct Process {
     child: Child,

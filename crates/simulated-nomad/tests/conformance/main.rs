@@ -1,0 +1,98 @@
+//! The stand-in is held to what a real Nomad 1.11.3 answered: `record.py`, which made the record on
+//! the real one, plays every scenario on the stand-in, and what comes out must be the same: status,
+//! headers, JSON with its keys, types and texts. What may differ stands in `differences.json`, each
+//! with its reason; anything else fails.
+//!
+//!     cargo test -p simulated-nomad --test conformance
+//!     SCENARIOS=dispatch,gc cargo test -p simulated-nomad --test conformance
+//!
+//! How often an index or a time differs from another one is not compared (`comparing.rs`).
+//! Read next: `playing.rs`, `comparing.rs`, `README.md` (the record's format).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod comparing;
+mod declared;
+mod playing;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use comparing::Difference;
+use declared::Declared;
+use serde_json::Value;
+
+/// Scenarios that need no agent of their own are shared out among so many agents.
+const SHARES: usize = 4;
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name)
+}
+
+fn scenarios(file: &Path) -> BTreeMap<String, Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    let all = whole["scenarios"].as_array().unwrap().iter();
+    all.map(|one| (one["name"].as_str().unwrap().to_owned(), one.clone())).collect()
+}
+
+#[test]
+fn the_stand_in_answers_as_recorded() {
+    let recorded = scenarios(&here("recorded-1.11.3.json"));
+    let wanted: Option<Vec<String>> =
+        std::env::var("SCENARIOS").ok().map(|text| text.split(',').map(str::to_owned).collect());
+    let not_yet: Vec<String> = std::fs::read_to_string(here("not_yet.txt"))
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let groups = playing::groups(|name| match &wanted {
+        Some(wanted) => wanted.iter().any(|it| it == name),
+        None => !not_yet.iter().any(|it| it == name),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_simulated-nomad"));
+    // Mostly they wait, so all groups play at the same time.
+    let played: BTreeMap<String, Value> = thread::scope(|scope| {
+        let shares = groups.iter().flat_map(|group| playing::shares(group, SHARES));
+        let players: Vec<_> = shares
+            .enumerate()
+            .map(|(number, names)| {
+                let output = folder.path().join(format!("{number}.json"));
+                scope.spawn(move || {
+                    playing::play(binary, &names, &output);
+                    scenarios(&output)
+                })
+            })
+            .collect();
+        players.into_iter().flat_map(|player| player.join().unwrap()).collect()
+    });
+    if let Ok(keep) = std::env::var("KEEP_PLAYED") {
+        let all = Value::Array(played.values().cloned().collect());
+        std::fs::write(keep, serde_json::to_string_pretty(&all).unwrap()).unwrap();
+    }
+    let mut declared = Declared::read(&here("differences.json"));
+    let mut undeclared: Vec<Difference> = Vec::new();
+    for name in groups.iter().flat_map(|group| &group.scenarios) {
+        let found = match played.get(name) {
+            Some(played) => comparing::differences(name, &recorded[name], played),
+            None => vec![Difference::new(name, "", "", "played", "not played at all")],
+        };
+        undeclared.extend(found.into_iter().filter(|one| !declared.covers(one)));
+    }
+    for one in &undeclared {
+        println!("{one}");
+    }
+    let unused = if wanted.is_none() { declared.unused(&not_yet) } else { Vec::new() };
+    for one in &unused {
+        println!("declared, and no difference any more: {one}");
+    }
+    println!("{} scenarios played, {} differences declared", played.len(), declared.len());
+    assert!(
+        undeclared.is_empty() && unused.is_empty(),
+        "{} undeclared differences, {} declared ones that are none",
+        undeclared.len(),
+        unused.len()
+    );
+}

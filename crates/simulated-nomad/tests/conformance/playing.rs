@@ -1,0 +1,65 @@
+//! Runs the recorder: which scenarios it has, and some of them on a Nomad or a stand-in.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Scenarios that share an agent.
+pub struct Group {
+    pub name: String,
+    pub scenarios: Vec<String>,
+}
+
+fn recorder() -> Command {
+    let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/record.py");
+    let mut command = Command::new("python3");
+    command.arg(script);
+    command
+}
+
+/// The chosen scenarios, in the recorder's order.
+pub fn groups(chosen: impl Fn(&str) -> bool) -> Vec<Group> {
+    let output = recorder().arg("--list").output().expect("python3, which plays the scenarios");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut groups: Vec<Group> = Vec::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let mut words = line.split_whitespace();
+        let (group, name) = (words.next().unwrap(), words.next().unwrap());
+        if !chosen(name) {
+            continue;
+        }
+        match groups.iter_mut().find(|one| one.name == group) {
+            Some(known) => known.scenarios.push(name.to_owned()),
+            None => {
+                groups.push(Group { name: group.to_owned(), scenarios: vec![name.to_owned()] });
+            }
+        }
+    }
+    groups
+}
+
+/// Lists of scenarios, each to be played on agents of its own.
+pub fn shares(group: &Group, count: usize) -> Vec<Vec<String>> {
+    // The others build on each other, as one makes the token of the next.
+    if group.name != "plain" {
+        return vec![group.scenarios.clone()];
+    }
+    let mut shares = vec![Vec::new(); count];
+    for (number, name) in group.scenarios.iter().enumerate() {
+        shares[number % count].push(name.clone());
+    }
+    shares.retain(|share| !share.is_empty());
+    shares
+}
+
+/// Plays them, and leaves what was answered in `output`.
+pub fn play(binary: &Path, scenarios: &[String], output: &Path) {
+    let played = recorder()
+        .args(["--only", &scenarios.join(",")])
+        .arg("--output")
+        .arg(output)
+        .env("NOMAD_BIN", binary)
+        .stdin(Stdio::null())
+        .status()
+        .expect("python3, which plays the scenarios");
+    assert!(played.success(), "the recorder failed with {scenarios:?}; it says why above");
+}
