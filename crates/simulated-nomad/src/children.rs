@@ -3,25 +3,32 @@
 //! Read next: `scheduling.rs`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::evaluations::EvaluationStatus;
 use super::jobs::{JobKey, JobSpec};
+use super::jobspec::Definition;
 use super::model::{Millis, Nomad};
 
-/// A child: a job of its own, copied from its parent when it was dispatched.
+/// A child: a job of its own, copied from its parent when it was dispatched. A job that is not
+/// parameterized is kept as one without a parent.
 #[derive(Clone, Debug)]
 pub struct Child {
+    /// Empty: it was registered, not dispatched.
     pub parent: String,
     /// `DispatchIdempotencyToken`.
     pub token: Option<String>,
     pub meta: BTreeMap<String, String>,
     pub payload: Option<String>,
     pub spec: JobSpec,
+    /// Its parent's, as it was then.
+    pub definition: Arc<Definition>,
     pub stop: bool,
     /// When it was dispatched; a stop sets it anew (`nomad/structs/structs.go`, `Job.SubmitTime`).
     pub submit_time: Millis,
     pub create_index: u64,
     pub modify_index: u64,
+    pub job_modify_index: u64,
     /// Oldest first; as many as the scheduler ever made.
     pub(super) allocations: Vec<String>,
     pub(super) evaluations: Vec<String>,

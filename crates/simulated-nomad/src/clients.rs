@@ -34,10 +34,14 @@ impl Nomad {
         one.event(now, "Started", "Task started by client");
         let (child, node) = (one.child.clone(), one.node.clone());
         if let Some(found) = self.children.get(&child) {
-            let (meta, payload) = (found.meta.clone(), found.payload.clone());
-            let started =
-                Started { allocation: id.to_owned(), child: child.clone(), node, meta, payload };
-            self.started.push(started);
+            self.started.push(Started {
+                allocation: id.to_owned(),
+                child: child.clone(),
+                node,
+                meta: found.meta.clone(),
+                payload: found.payload.clone(),
+                plan: found.definition.plan.clone(),
+            });
         }
         self.set_status(id, ClientStatus::Running, now);
         self.note(now, What::TaskStarted { child: child.id, allocation: id.to_owned() });

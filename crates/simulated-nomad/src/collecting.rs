@@ -53,6 +53,7 @@ impl Nomad {
     /// Drops the child's records; allocations stay only as long as their processes do.
     pub(super) fn forget(&mut self, key: &JobKey) {
         let Some(child) = self.children.remove(key) else { return };
+        self.versions.remove(key);
         if let Some(token) = child.token {
             let parent = JobKey { namespace: key.namespace.clone(), id: child.parent };
             self.tokens.remove(&(parent, token));

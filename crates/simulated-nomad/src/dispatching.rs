@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::children::Child;
 use super::happenings::What;
-use super::jobs::{JobKey, JobSpec, PayloadRule, Registered};
+use super::jobs::{JobKey, PayloadRule, Registered};
 use super::model::{Millis, Nomad};
 
 /// `DispatchPayloadSizeLimit` (`nomad/job_endpoint.go`), of the decoded payload.
@@ -63,7 +63,9 @@ impl Nomad {
                     .to_owned(),
             });
         }
-        let spec = validate(parent, self.jobs.get(parent), &call)?;
+        let job =
+            validate(parent, self.jobs.get(parent), self.children.contains_key(parent), &call)?;
+        let (spec, definition) = (job.spec.clone(), job.definition.clone());
         if let Some((key, old)) = call.token.as_ref().and_then(|token| self.carrier(parent, token))
         {
             let in_a_race = now - old.submit_time < self.knobs.phantom_within;
@@ -92,10 +94,12 @@ impl Nomad {
             meta,
             payload: call.payload,
             spec,
+            definition,
             stop: false,
             submit_time: now,
             create_index: index,
             modify_index: index,
+            job_modify_index: index,
             allocations: Vec::new(),
             evaluations: Vec::new(),
         };
@@ -115,14 +119,19 @@ impl Nomad {
     }
 }
 
-fn validate(
+fn validate<'a>(
     parent: &JobKey,
-    job: Option<&Registered>,
+    job: Option<&'a Registered>,
+    is_ordinary: bool,
     call: &DispatchCall,
-) -> Result<JobSpec, Refused> {
+) -> Result<&'a Registered, Refused> {
     let id = &parent.id;
     let Some(job) = job else {
-        return Err(Refused::new("parameterized job not found"));
+        return Err(Refused::new(if is_ordinary {
+            format!("Specified job \"{id}\" is not a parameterized job")
+        } else {
+            "parameterized job not found".to_owned()
+        }));
     };
     let spec = &job.spec;
     let Some(rule) = spec.payload else {
@@ -163,5 +172,5 @@ fn validate(
             missing.join(" ")
         )));
     }
-    Ok(spec.clone())
+    Ok(job)
 }

@@ -13,15 +13,12 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answers;
-use super::jobs::JobKey;
-use super::jobspec::Plan;
 use super::model::{Knobs, Millis, Nomad};
 use super::nodes::NodeSpec;
 use super::stream::{Seen, Told};
@@ -54,30 +51,15 @@ struct Shared {
 
 struct State {
     nomad: Nomad,
-    /// As they were registered.
-    definitions: BTreeMap<JobKey, Arc<Definition>>,
-    /// What each child was copied from.
-    children: BTreeMap<JobKey, Arc<Definition>>,
     /// Allocations with processes.
     orders: BTreeMap<String, watch::Sender<Order>>,
     tasks: BTreeMap<String, BTreeMap<String, TaskState>>,
     seen: Seen,
 }
 
-/// A registered job, beside what the model knows of it.
-#[derive(Debug)]
-pub(super) struct Definition {
-    pub job: Value,
-    pub plan: Arc<Plan>,
-    pub version: u64,
-    pub submit_time: Millis,
-}
-
 /// What requests are answered from.
 pub(super) struct View<'a> {
     pub nomad: &'a mut Nomad,
-    pub definitions: &'a mut BTreeMap<JobKey, Arc<Definition>>,
-    pub children: &'a mut BTreeMap<JobKey, Arc<Definition>>,
     pub tasks: &'a BTreeMap<String, BTreeMap<String, TaskState>>,
 }
 
@@ -102,8 +84,6 @@ impl Server {
                 told: broadcast::Sender::new(BACKLOG),
                 state: Mutex::new(State {
                     nomad,
-                    definitions: BTreeMap::new(),
-                    children: BTreeMap::new(),
                     orders: BTreeMap::new(),
                     tasks: BTreeMap::new(),
                     seen: Seen::default(),
@@ -153,19 +133,10 @@ impl Server {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.nomad.tick(now);
-        let result = act(
-            &mut View {
-                nomad: &mut state.nomad,
-                definitions: &mut state.definitions,
-                children: &mut state.children,
-                tasks: &state.tasks,
-            },
-            now,
-        );
+        let result = act(&mut View { nomad: &mut state.nomad, tasks: &state.tasks }, now);
         state.nomad.tick(now);
         self.order(state);
-        let (nomad, children) = (&state.nomad, &mut state.children);
-        children.retain(|key, _| nomad.child(key).is_some());
+        let nomad = &state.nomad;
         for told in state.seen.changes(nomad) {
             // Fails only when nobody listens.
             let _ = self.shared.told.send(Arc::new(told));
@@ -182,10 +153,10 @@ impl Server {
     /// Starts and ends processes as the model says.
     fn order(&self, state: &mut State) {
         for started in state.nomad.take_started() {
-            let Some(definition) = state.children.get(&started.child) else { continue };
+            let Some(plan) = started.plan.clone() else { continue };
             let (orders, heard) = watch::channel(Order::Run);
             state.orders.insert(started.allocation.clone(), orders);
-            let (workplace, plan) = (self.shared.workplace.clone(), definition.plan.clone());
+            let workplace = self.shared.workplace.clone();
             self.shared.processes.spawn(tasks::run(self.clone(), workplace, started, plan, heard));
         }
         let signalled = state.nomad.take_signalled().into_iter().map(|id| (id, Order::End));

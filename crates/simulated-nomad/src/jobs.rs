@@ -3,9 +3,17 @@
 //! Only what a dispatch and a placement look at is kept of a jobspec. Read next: `dispatching.rs`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::children::Child;
 use super::happenings::What;
+use super::jobspec::{self, Definition, Plan};
 use super::model::{Millis, Nomad, SECOND};
+
+/// How many versions of a job are kept (`job_tracked_versions`).
+const TRACKED_VERSIONS: usize = 6;
 
 /// Where a job lives: ids are unique in their namespace only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,23 +91,90 @@ impl JobSpec {
     }
 }
 
-/// A job that somebody registered.
+/// A job that somebody registered, to be dispatched.
 #[derive(Clone, Debug)]
 pub struct Registered {
     pub spec: JobSpec,
+    pub definition: Arc<Definition>,
     pub stop: bool,
+    pub create_index: u64,
+    pub modify_index: u64,
     /// Changes with every registration and every stop (`JobModifyIndex`).
     pub job_modify_index: u64,
 }
 
 impl Nomad {
+    /// Registers a job that is only known by its spec: see [`Nomad::register_job`].
+    pub fn register(&mut self, key: JobKey, spec: JobSpec, now: Millis) {
+        let job = jobspec::of_spec(&key, &spec);
+        self.register_job(key, spec, job, None, now);
+    }
+
     /// Registers a job, or a new version of it; a stopped one lives again. Its children keep the
     /// spec they were dispatched with (`nomad/job_endpoint.go`, `Job.Dispatch`: the parent is
-    /// copied).
-    pub fn register(&mut self, key: JobKey, spec: JobSpec, now: Millis) {
-        let job_modify_index = self.bump();
+    /// copied). One that is not parameterized is looked at by the scheduler: the evaluation's id.
+    pub fn register_job(
+        &mut self,
+        key: JobKey,
+        spec: JobSpec,
+        job: Value,
+        plan: Option<Arc<Plan>>,
+        now: Millis,
+    ) -> Option<String> {
+        let index = self.bump();
+        let versions = self.versions.entry(key.clone()).or_default();
+        let version = versions.first().map_or(0, |newest| newest.version + 1);
+        let definition =
+            Arc::new(Definition { job, plan, version, submit_time: now, job_modify_index: index });
+        versions.insert(0, definition.clone());
+        versions.truncate(TRACKED_VERSIONS);
         self.note(now, What::Registered { job: key.id.clone() });
-        self.jobs.insert(key, Registered { spec, stop: false, job_modify_index });
+        if spec.payload.is_none() {
+            return Some(self.register_ordinary(key, spec, definition, index, now));
+        }
+        let create_index = self.jobs.get(&key).map_or(index, |known| known.create_index);
+        self.jobs.insert(
+            key,
+            Registered {
+                spec,
+                definition,
+                stop: false,
+                create_index,
+                modify_index: index,
+                job_modify_index: index,
+            },
+        );
+        None
+    }
+
+    /// A job that runs as it is has no parent, and otherwise lives as a child does.
+    fn register_ordinary(
+        &mut self,
+        key: JobKey,
+        spec: JobSpec,
+        definition: Arc<Definition>,
+        index: u64,
+        now: Millis,
+    ) -> String {
+        let known = self.children.remove(&key);
+        let child = Child {
+            parent: String::new(),
+            token: None,
+            meta: spec.meta.clone(),
+            payload: None,
+            spec,
+            definition,
+            stop: false,
+            submit_time: now,
+            create_index: known.as_ref().map_or(index, |known| known.create_index),
+            modify_index: index,
+            job_modify_index: index,
+            allocations: known.as_ref().map_or_else(Vec::new, |known| known.allocations.clone()),
+            evaluations: known.map_or_else(Vec::new, |known| known.evaluations),
+        };
+        self.children.insert(key.clone(), child);
+        self.schedule_collection(now);
+        self.new_evaluation(&key, "job-register", now)
     }
 
     /// The parameterized job as it is now.
@@ -108,13 +183,26 @@ impl Nomad {
         self.jobs.get(key)
     }
 
+    /// All parameterized jobs.
+    pub fn registered(&self) -> impl Iterator<Item = (&JobKey, &Registered)> {
+        self.jobs.iter()
+    }
+
+    /// What the job was, newest first; nothing of a job that is not there.
+    #[must_use]
+    pub fn versions(&self, key: &JobKey) -> &[Arc<Definition>] {
+        self.versions.get(key).map_or(&[], Vec::as_slice)
+    }
+
     /// Stops a registered job, or forgets it. Its children live on, by design (GH-2263).
     pub(super) fn stop_registered(&mut self, key: &JobKey, purge: bool, now: Millis) {
         let index = self.bump();
         if purge {
             self.jobs.remove(key);
+            self.versions.remove(key);
         } else if let Some(job) = self.jobs.get_mut(key) {
             job.stop = true;
+            job.modify_index = index;
             job.job_modify_index = index;
         }
         self.note(now, What::Stopped { job: key.id.clone(), purge });

@@ -5,6 +5,7 @@
 //! Read next: `dispatching.rs`, then `scheduling.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rand::{Rng, rngs::StdRng};
 
@@ -13,6 +14,7 @@ use super::children::Child;
 use super::evaluations::Evaluation;
 use super::happenings::{Happening, What};
 use super::jobs::{JobKey, Registered};
+use super::jobspec::{Definition, Plan};
 use super::nodes::Node;
 
 /// Milliseconds since 1970, or a length of time in them.
@@ -71,6 +73,8 @@ pub struct Started {
     pub node: String,
     pub meta: BTreeMap<String, String>,
     pub payload: Option<String>,
+    /// What is to be run; None where the job was registered by its spec alone.
+    pub plan: Option<Arc<Plan>>,
 }
 
 /// What is to happen by itself at some time.
@@ -97,6 +101,8 @@ pub struct Nomad {
     pub(super) index: u64,
     pub(super) nodes: BTreeMap<String, Node>,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
+    /// Of whatever was registered, newest first.
+    pub(super) versions: BTreeMap<JobKey, Vec<Arc<Definition>>>,
     pub(super) children: BTreeMap<JobKey, Child>,
     /// By parent and idempotency token.
     pub(super) tokens: BTreeMap<(JobKey, String), JobKey>,
@@ -119,6 +125,7 @@ impl Nomad {
             index: 1,
             nodes: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            versions: BTreeMap::new(),
             children: BTreeMap::new(),
             tokens: BTreeMap::new(),
             allocations: BTreeMap::new(),

@@ -196,3 +196,20 @@ fn a_stopped_allocation_is_replaced() {
     nomad.tick(MINUTE);
     assert_eq!(statuses(&nomad, &child), [ClientStatus::Complete, ClientStatus::Running]);
 }
+
+#[test]
+fn an_ordinary_job_runs_as_a_child_does() {
+    let mut nomad = Nomad::new(StdRng::seed_from_u64(1));
+    nomad.add_node("one", NodeSpec::with_room_for(1), 0);
+    let key = JobKey::new("ci", "once");
+    nomad.register(key.clone(), JobSpec { payload: None, ..JobSpec::default() }, 0);
+    let tasks = run(&mut nomad, 10 * SECOND);
+    assert_eq!(nomad.status(&key), Some(JobStatus::Running));
+    assert_eq!(nomad.child(&key).unwrap().definition.group(), "group");
+    let refused = nomad.dispatch(&key, DispatchCall::default(), 10 * SECOND).unwrap_err().text;
+    assert_eq!(refused, "Specified job \"once\" is not a parameterized job");
+    nomad.task_exited(&tasks[0], 0, 20 * SECOND);
+    assert_eq!(nomad.status(&key), Some(JobStatus::Dead));
+    nomad.stop(&key, true, 30 * SECOND);
+    assert!(nomad.child(&key).is_none() && nomad.versions(&key).is_empty());
+}

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::filter::Filter;
 use super::{namespace, parameter, refused, shapes};
 use crate::dispatching::DispatchCall;
-use crate::http::{Server, View};
+use crate::http::Server;
 use crate::jobs::JobKey;
 
 type Query = Option<String>;
@@ -33,7 +33,7 @@ pub(super) async fn list(State(server): State<Server>, RawQuery(query): RawQuery
     let (prefix, next) = (parameter(query, "prefix"), parameter(query, "next_token"));
     let (space, per_page) = (namespace(query), number("per_page").filter(|it| *it > 0));
     let (mut page, next) = server.view(|view, _| {
-        let registered = view.definitions.keys().map(|key| (key, None));
+        let registered = view.nomad.registered().map(|(key, _)| (key, None));
         let children = view.nomad.children().map(|(key, child)| (key, child.token.as_deref()));
         let mut found: Vec<&JobKey> = registered
             .chain(children)
@@ -101,10 +101,6 @@ pub(super) async fn dispatch(
     let parent = key(query.as_deref(), &parent);
     let answer = server.view(|view, now| {
         let dispatched = view.nomad.dispatch(&parent, call, now)?;
-        let child = JobKey { namespace: parent.namespace.clone(), id: dispatched.child.clone() };
-        if let Some(definition) = view.definitions.get(&parent).cloned() {
-            view.children.entry(child).or_insert(definition);
-        }
         Ok((dispatched, view.nomad.index()))
     });
     match answer {
@@ -156,7 +152,6 @@ pub(super) async fn deregister(
     let key = key(query, &id);
     let index = server.view(|view, now| {
         view.nomad.stop(&key, purge, now);
-        forget(view);
         view.nomad.index()
     });
     Json(json!({"EvalID": "", "EvalCreateIndex": 0, "JobModifyIndex": index, "Index": index}))
@@ -165,14 +160,7 @@ pub(super) async fn deregister(
 pub(super) async fn collect(State(server): State<Server>) {
     server.view(|view, now| {
         view.nomad.system_gc(now);
-        forget(view);
     });
-}
-
-/// Registered jobs that the model has forgotten.
-fn forget(view: &mut View<'_>) {
-    let nomad = &*view.nomad;
-    view.definitions.retain(|key, _| nomad.job(key).is_some());
 }
 
 pub(super) async fn nodes(State(server): State<Server>) -> Json<Vec<Value>> {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::refused;
-use crate::http::{Definition, Server};
+use crate::http::Server;
 use crate::jobs::JobKey;
 use crate::jobspec;
 
@@ -43,19 +43,17 @@ pub(super) async fn register(State(server): State<Server>, body: Bytes) -> Respo
             format!("job {:?} is in nonexistent namespace {namespace:?}", read.id),
         );
     }
-    if read.spec.payload.is_none() {
-        return refused(501, "the stand-in for Nomad runs parameterized jobs only");
-    }
     let key = JobKey { namespace: read.namespace, id: read.id };
-    let index = server.view(|view, now| {
-        let version = view.definitions.get(&key).map_or(0, |known| known.version + 1);
-        let plan = Arc::new(read.plan);
-        let definition = Definition { job, plan, version, submit_time: now };
-        view.definitions.insert(key.clone(), Arc::new(definition));
-        view.nomad.register(key, read.spec, now);
-        view.nomad.index()
+    let (evaluation, index) = server.view(|view, now| {
+        let plan = Some(Arc::new(read.plan));
+        let evaluation = view.nomad.register_job(key, read.spec, job, plan, now);
+        (evaluation, view.nomad.index())
     });
     // A parameterized job has no evaluation of its own.
-    Json(json!({"EvalID": "", "EvalCreateIndex": 0, "JobModifyIndex": index, "Index": index}))
-        .into_response()
+    let eval_index = if evaluation.is_some() { index } else { 0 };
+    Json(json!({
+        "EvalID": evaluation.unwrap_or_default(), "EvalCreateIndex": eval_index,
+        "JobModifyIndex": index, "Index": index,
+    }))
+    .into_response()
 }

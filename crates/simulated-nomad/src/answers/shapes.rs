@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::allocations::{Allocation, ClientStatus};
 use crate::children::JobStatus;
 use crate::evaluations::{Evaluation, EvaluationStatus};
-use crate::http::{Definition, View};
-use crate::jobs::JobKey;
+use crate::http::View;
+use crate::jobs::{JobKey, Registered};
 use crate::model::Millis;
 
 /// What nodes are called.
@@ -21,36 +21,43 @@ fn nanos(at: Millis) -> i64 {
 
 /// `GET /v1/job/:id`, of a registered job or of a child.
 pub(super) fn job(view: &View<'_>, key: &JobKey) -> Option<Value> {
-    if let Some(definition) = view.definitions.get(key) {
-        return parent(view, key, definition);
+    if let Some(registered) = view.nomad.job(key) {
+        return Some(parent(key, registered));
     }
-    let (child, definition) = (view.nomad.child(key)?, view.children.get(key)?);
-    let mut job = definition.job.as_object().cloned().unwrap_or_default();
+    let child = view.nomad.child(key)?;
+    let mut job = child.definition.job.as_object().cloned().unwrap_or_default();
     let payload = child.payload.as_ref().map(|payload| STANDARD.encode(payload));
+    let dispatched = !child.parent.is_empty();
     let own = json!({
-        "ID": key.id, "Name": key.id, "Namespace": key.namespace, "ParentID": child.parent,
+        "ID": key.id, "Namespace": key.namespace, "ParentID": child.parent,
         "Status": view.nomad.status(key).map(JobStatus::as_str), "Stop": child.stop,
-        "Dispatched": true, "DispatchIdempotencyToken": child.token.clone().unwrap_or_default(),
-        "Payload": payload, "Meta": child.meta, "Version": 0,
+        "Dispatched": dispatched,
+        "DispatchIdempotencyToken": child.token.clone().unwrap_or_default(),
+        "Payload": payload, "Meta": child.meta,
+        "Version": if dispatched { 0 } else { child.definition.version },
         "SubmitTime": nanos(child.submit_time), "CreateIndex": child.create_index,
-        "ModifyIndex": child.modify_index, "JobModifyIndex": child.create_index,
+        "ModifyIndex": child.modify_index, "JobModifyIndex": child.job_modify_index,
     });
     extend(&mut job, own);
+    if dispatched {
+        extend(&mut job, json!({"Name": key.id}));
+    }
     Some(Value::Object(job))
 }
 
-fn parent(view: &View<'_>, key: &JobKey, definition: &Definition) -> Option<Value> {
-    let registered = view.nomad.job(key)?;
+fn parent(key: &JobKey, registered: &Registered) -> Value {
+    let definition = &registered.definition;
     let mut job = definition.job.as_object().cloned().unwrap_or_default();
     let own = json!({
         "ID": key.id, "Namespace": key.namespace, "ParentID": "",
         "Status": if registered.stop { "dead" } else { "running" }, "Stop": registered.stop,
         "Dispatched": false, "DispatchIdempotencyToken": "", "Payload": null,
         "Version": definition.version, "SubmitTime": nanos(definition.submit_time),
-        "JobModifyIndex": registered.job_modify_index, "ModifyIndex": registered.job_modify_index,
+        "CreateIndex": registered.create_index, "ModifyIndex": registered.modify_index,
+        "JobModifyIndex": registered.job_modify_index,
     });
     extend(&mut job, own);
-    Some(Value::Object(job))
+    Value::Object(job)
 }
 
 fn extend(job: &mut Map<String, Value>, own: Value) {
@@ -75,13 +82,13 @@ pub(super) fn stub(view: &View<'_>, key: &JobKey) -> Option<Value> {
 }
 
 fn summary(view: &View<'_>, key: &JobKey) -> Value {
-    let Some(definition) = view.children.get(key) else {
+    let Some(child) = view.nomad.child(key) else {
         return json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {}});
     };
     let count =
         |status| view.nomad.allocations_of(key).filter(|one| one.client_status == status).count();
     let queued = view.nomad.status(key) == Some(JobStatus::Pending);
-    json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {&definition.plan.group: {
+    json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {child.definition.group(): {
         "Queued": u8::from(queued),
         "Starting": count(ClientStatus::Pending), "Running": count(ClientStatus::Running),
         "Complete": count(ClientStatus::Complete), "Failed": count(ClientStatus::Failed),
@@ -90,7 +97,7 @@ fn summary(view: &View<'_>, key: &JobKey) -> Value {
 }
 
 pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
-    let group = view.children.get(&one.child).map_or("", |it| it.plan.group.as_str());
+    let group = view.nomad.child(&one.child).map_or("", |it| it.definition.group());
     let tasks = view.tasks.get(&one.id).map(|tasks| {
         tasks.iter().map(|(name, task)| (name.clone(), task.json())).collect::<Map<_, _>>()
     });
@@ -105,7 +112,7 @@ pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
 }
 
 pub(super) fn evaluation(view: &View<'_>, one: &Evaluation) -> Value {
-    let group = view.children.get(&one.job).map_or("", |it| it.plan.group.as_str());
+    let group = view.nomad.child(&one.job).map_or("", |it| it.definition.group());
     let failed = one.failure.as_ref().map(|failure| {
         json!({group: {
             "NodesEvaluated": failure.nodes_evaluated, "NodesFiltered": failure.nodes_filtered,

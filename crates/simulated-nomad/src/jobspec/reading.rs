@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::jobs::{Disconnect, JobSpec, PayloadRule};
-use super::model::{HOUR, Millis};
-use super::template::render;
+use crate::jobs::{Disconnect, JobSpec, PayloadRule};
+use crate::model::{HOUR, Millis};
+use crate::template::render;
 
 /// Nanoseconds, as Go writes a length of time, in a millisecond.
 const NANOS: i64 = 1_000_000;

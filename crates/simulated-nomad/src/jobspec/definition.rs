@@ -1,0 +1,63 @@
+//! A job as it was registered: its JSON, and what its tasks do.
+//!
+//! What changes afterwards (its status, whether it is stopped) is the model's. A job that the
+//! simulation registers with a bare [`JobSpec`] has one too, made from that. Read next:
+//! `reading.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::reading::Plan;
+use crate::jobs::{JobKey, JobSpec, PayloadRule};
+use crate::model::Millis;
+
+/// One version of a job.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// In the form in which the API shows it, without what the model knows better.
+    pub job: Value,
+    /// None: the stand-in's client cannot run such tasks.
+    pub plan: Option<Arc<Plan>>,
+    pub version: u64,
+    pub submit_time: Millis,
+    pub job_modify_index: u64,
+}
+
+impl Definition {
+    /// What the task group is called that children are counted by.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        self.job["TaskGroups"][0]["Name"].as_str().unwrap_or_default()
+    }
+}
+
+/// The job that the spec is about: one group of one task.
+pub(crate) fn of_spec(key: &JobKey, spec: &JobSpec) -> Value {
+    let rule = |rule| match rule {
+        PayloadRule::Optional => "optional",
+        PayloadRule::Required => "required",
+        PayloadRule::Forbidden => "forbidden",
+    };
+    let parameterized = spec.payload.map(|payload| {
+        json!({
+            "Payload": rule(payload), "MetaRequired": spec.meta_required,
+            "MetaOptional": spec.meta_optional,
+        })
+    });
+    let constraint = |(name, value): (&String, &String)| json!({"LTarget": format!("${{{name}}}"), "RTarget": value, "Operand": "="});
+    let constraints: Vec<Value> = spec.constraints.iter().map(constraint).collect();
+    let disconnect = spec
+        .disconnect
+        .map(|it| json!({"LostAfter": it.lost_after * 1_000_000, "Replace": it.replace}));
+    let meta: &BTreeMap<String, String> = &spec.meta;
+    json!({
+        "ID": key.id, "Name": key.id, "Namespace": key.namespace, "Type": "batch",
+        "ParameterizedJob": parameterized, "Constraints": constraints, "Meta": meta,
+        "TaskGroups": [{"Name": "group", "Disconnect": disconnect, "Tasks": [{
+            "Name": "task", "Driver": spec.driver, "KillTimeout": spec.kill_timeout * 1_000_000,
+            "Resources": {"CPU": spec.cpu_mhz, "MemoryMB": spec.memory_mb},
+        }]}],
+    })
+}
