@@ -40,7 +40,10 @@ fn the_same_burst_goes_through_and_it_is_said_what_it_ran_on() {
         .map(|step| step["text"].as_str().unwrap())
         .collect();
     assert!(setup.iter().any(|text| text.starts_with("not the real one")), "{setup:?}");
-    assert!(setup.iter().any(|text| text.contains("scripts/get-nomad")), "{setup:?}");
+    assert!(
+        setup.iter().any(|text| text.contains("developer.hashicorp.com/nomad/install")),
+        "{setup:?}"
+    );
     assert_nothing_left(folder.path());
 }
 

@@ -7,8 +7,8 @@ use crate::demo::gitea::find_parts;
 #[derive(clap::Args)]
 pub struct Options {
     /// A Nomad that runs on this machine, such as http://127.0.0.1:4646; else NOMAD_ADDR where
-    /// that is loopback, else one is started from NOMAD_BIN, PATH or what scripts/demo has built,
-    /// else a built-in stand-in.
+    /// that is loopback, else one is started from NOMAD_BIN or PATH, else the stand-in for Nomad
+    /// that is part of this program.
     #[arg(long, value_name = "ADDR")]
     nomad: Option<String>,
     /// How many jobs are queued at once.

@@ -24,7 +24,7 @@ use url::Url;
 
 use super::account::{Account, AccountError};
 pub use binary::find_binary;
-pub(super) use binary::{DEFAULT_PATH, newest_built, on_path, parts_folder};
+pub(super) use binary::{DEFAULT_PATH, is_program, on_path};
 use config::Ports;
 use processes::Process;
 pub(super) use ready::tail;

@@ -44,7 +44,7 @@ use stage::{Plan, Stage};
 use story::Story;
 use summary::Summary;
 pub use which_nomad::said;
-use which_nomad::{WhichNomad, choose, how_to_get_one};
+use which_nomad::{HOW_TO_GET_ONE, WhichNomad, choose};
 
 /// From the start until what runs is taken down; that takes at most 25 s more.
 const WITHIN: Duration = Duration::from_secs(95);
@@ -73,7 +73,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         eprintln!("roustabout: {why}");
     }
     if options.gitea.is_some() && matches!(which, WhichNomad::StandIn) {
-        bail!("--gitea needs a real Nomad, and none was found; {}", how_to_get_one());
+        bail!("--gitea needs a real Nomad, and none was found; {HOW_TO_GET_ONE}");
     }
     let screen = Screen::new(options.json);
     let mut stage = Stage { folder: Some(Folder::new(&mark())?), ..Stage::default() };
@@ -241,7 +241,7 @@ impl Demo<'_> {
             WhichNomad::StandIn => {
                 let told = format!("not the real one: none was found. A stand-in, at {address}");
                 screen.built("Nomad", &told);
-                screen.built("", &how_to_get_one());
+                screen.built("", HOW_TO_GET_ONE);
             }
         }
         screen.built("job", &format!("{}, from {}", nomad.parent, stage.forge()?.jobspec_file()));

@@ -19,23 +19,9 @@ pub enum WhichNomad {
     StandIn,
 }
 
-/// The command that gets a real one, for the folder that this is called in and this program.
-pub fn how_to_get_one() -> String {
-    let here = std::env::current_dir().ok();
-    let program = std::env::current_exe().ok();
-    // `target/release/roustabout` is in a checkout too.
-    let above = program.iter().flat_map(|program| program.ancestors().skip(1));
-    let checkout = here.iter().map(PathBuf::as_path).chain(above).find_map(|folder| {
-        let script = folder.join("scripts/get-nomad");
-        script.is_file().then_some((script, here.as_deref() == Some(folder)))
-    });
-    match checkout {
-        Some((_, true)) => "scripts/get-nomad builds a real one (with Go)".to_owned(),
-        Some((script, false)) => format!("{} builds a real one (with Go)", script.display()),
-        None => "for a real one put nomad on PATH: https://developer.hashicorp.com/nomad/install"
-            .to_owned(),
-    }
-}
+/// What one does who wants a real one.
+pub const HOW_TO_GET_ONE: &str = "for a real one put nomad on PATH or say where it is in \
+    NOMAD_BIN; HashiCorp's packages: https://developer.hashicorp.com/nomad/install";
 
 /// What `--nomad` says, or why that cannot be.
 pub fn said(text: &str) -> Result<Url, String> {

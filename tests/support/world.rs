@@ -88,9 +88,8 @@ impl Parts {
 }
 
 pub fn nomad_binary() -> PathBuf {
-    let said = std::env::var_os("ROUSTABOUT_TEST_NOMAD").map(PathBuf::from);
-    find_binary(said.as_deref(), |name| std::env::var_os(name))
-        .expect("no Nomad found; scripts/test gets one and runs these tests")
+    find_binary(None, |name| std::env::var_os(name))
+        .expect("no Nomad found: put one on PATH or say where it is in NOMAD_BIN")
 }
 
 /// A connection of which nothing but the address is said.

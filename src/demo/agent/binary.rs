@@ -1,18 +1,17 @@
-//! Where a Nomad binary may be: said, on `PATH`, or built by `scripts/get-nomad`.
+//! Where a Nomad binary may be: said, or on `PATH`. Nothing fetches or builds one.
 
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// Where programs are when the environment does not say.
 pub(in crate::demo) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Looks for a Nomad binary: the explicit path, `NOMAD_BIN`, `PATH`, then the newest that
-/// `scripts/get-nomad` has built. `env` is the environment (`|name| std::env::var_os(name)`).
-/// A path that was said and is no program is not replaced by another: the answer is then None.
+/// Looks for a Nomad binary: the explicit path, `NOMAD_BIN`, then `PATH`. `env` is the environment
+/// (`|name| std::env::var_os(name)`). A path that was said and is no program is not replaced by
+/// another: the answer is then None.
 pub fn find_binary(
     explicit: Option<&Path>,
     env: impl Fn(&str) -> Option<OsString>,
@@ -21,19 +20,7 @@ pub fn find_binary(
     if let Some(said) = explicit.map(Path::to_owned).or_else(|| env("NOMAD_BIN").map(Into::into)) {
         return is_program(&said).then_some(said);
     }
-    on_path("nomad", env("PATH")).or_else(|| {
-        let built = newest_built(&parts_folder(env)?.join("nomad"), "nomad")?;
-        Some(built.join("nomad"))
-    })
-}
-
-/// Where the scripts put what they build.
-pub(in crate::demo) fn parts_folder(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    env("ROUSTABOUT_PARTS").map(PathBuf::from).or_else(|| {
-        let cache = env("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(PathBuf::from(env("HOME")?).join(".cache")))?;
-        Some(cache.join("roustabout"))
-    })
+    on_path("nomad", env("PATH"))
 }
 
 /// The first program of that name in the folders of `path`.
@@ -42,16 +29,7 @@ pub(in crate::demo) fn on_path(name: &str, path: Option<OsString>) -> Option<Pat
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
 }
 
-/// Of the folders in `folder` that hold `program`, the one where it is newest.
-pub(in crate::demo) fn newest_built(folder: &Path, program: &str) -> Option<PathBuf> {
-    let built = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    built.filter(|folder| is_program(&folder.join(program))).max_by_key(|folder| {
-        let built = fs::metadata(folder.join(program)).and_then(|meta| meta.modified());
-        built.unwrap_or(SystemTime::UNIX_EPOCH)
-    })
-}
-
-fn is_program(file: &Path) -> bool {
+pub(in crate::demo) fn is_program(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
@@ -67,36 +45,24 @@ mod tests {
     }
 
     #[test]
-    fn the_explicit_path_wins_then_nomad_bin_then_path_then_the_built_one() {
+    fn the_explicit_path_wins_then_nomad_bin_then_path() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let said = program(&root.join("said"));
         let bin = program(&root.join("bin/other"));
         let on_path = program(&root.join("path/nomad"));
-        let built = program(&root.join("home/.cache/roustabout/nomad/0123/nomad"));
-        let env = |known: &[&str]| {
-            let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
+        let env = |bin: Option<&'static str>, path: &'static str| {
             let root = root.to_owned();
-            move |name: &str| {
-                let value = match name {
-                    "NOMAD_BIN" => "bin/other",
-                    "PATH" => "path",
-                    "HOME" => "home",
-                    _ => return None,
-                };
-                // PATH is always set to something of ours, so that the machine's is not asked.
-                (known.iter().any(|k| k == name) || name == "PATH").then(|| {
-                    let value = if known.iter().any(|k| k == name) { value } else { "nowhere" };
-                    root.join(value).into_os_string()
-                })
+            move |name: &str| match name {
+                "NOMAD_BIN" => bin.map(|bin| root.join(bin).into_os_string()),
+                "PATH" => Some(root.join(path).into_os_string()),
+                _ => None,
             }
         };
-        let all = ["NOMAD_BIN", "PATH", "HOME"];
-        assert_eq!(find_binary(Some(&said), env(&all)), Some(said));
-        assert_eq!(find_binary(None, env(&all)), Some(bin));
-        assert_eq!(find_binary(None, env(&all[1..])), Some(on_path));
-        assert_eq!(find_binary(None, env(&all[2..])), Some(built));
-        assert_eq!(find_binary(None, env(&[])), None);
+        assert_eq!(find_binary(Some(&said), env(Some("bin/other"), "path")), Some(said));
+        assert_eq!(find_binary(None, env(Some("bin/other"), "path")), Some(bin));
+        assert_eq!(find_binary(None, env(None, "path")), Some(on_path));
+        assert_eq!(find_binary(None, env(None, "nowhere")), None);
     }
 
     #[test]

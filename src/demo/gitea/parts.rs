@@ -1,9 +1,11 @@
 //! Where a Gitea with its runner may be: said, or built by `scripts/get-gitea`.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::demo::agent::{newest_built, parts_folder};
+use crate::demo::agent::is_program;
 
 /// A folder as `scripts/get-gitea` makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +44,30 @@ pub fn find_parts(
     if let Some(said) = said {
         return Some(Parts(said)).filter(whole);
     }
-    newest_built(&parts_folder(env)?.join("gitea"), "gitea").map(Parts).filter(whole)
+    newest_built(&built_here(env)?).map(Parts).filter(whole)
+}
+
+/// Where `scripts/get-gitea` puts what it builds, a folder for each version.
+fn built_here(env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let parts = env("ROUSTABOUT_PARTS").map(PathBuf::from).or_else(|| {
+        let cache = env("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.or_else(|| Some(PathBuf::from(env("HOME")?).join(".cache")))?;
+        Some(cache.join("roustabout"))
+    })?;
+    Some(parts.join("gitea"))
+}
+
+/// Of the folders in `folder` that hold a Gitea, the one where it is newest.
+fn newest_built(folder: &Path) -> Option<PathBuf> {
+    let built = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    built.filter(|folder| is_program(&folder.join("gitea"))).max_by_key(|folder| {
+        let built = fs::metadata(folder.join("gitea")).and_then(|meta| meta.modified());
+        built.unwrap_or(SystemTime::UNIX_EPOCH)
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
