@@ -5,6 +5,7 @@
 
 use super::jobs::JobKey;
 use super::model::{Millis, Nomad};
+use super::tables::Table;
 
 /// What the client last said, or the servers concluded (`nomad/structs/alloc.go`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Allocation {
     pub task_events: Vec<TaskEvent>,
     pub created_at: Millis,
     pub modified_at: Millis,
+    pub create_index: u64,
+    pub modify_index: u64,
     /// Whether the task's process is there, whatever the servers know.
     pub(super) lives: bool,
     /// The poststop task runs, and this is what comes after it.
@@ -117,13 +120,22 @@ impl Nomad {
         self.allocations.get(allocation).is_some_and(|one| one.lives)
     }
 
+    /// Says that the allocation's row has changed.
+    pub(super) fn touch_allocation(&mut self, id: &str) {
+        let index = self.write(Table::Allocations);
+        if let Some(one) = self.allocations.get_mut(id) {
+            one.modify_index = index;
+        }
+    }
+
     /// What the servers take the allocation for from now on.
     pub(super) fn set_status(&mut self, id: &str, status: ClientStatus, now: Millis) {
         let Some(one) = self.allocations.get_mut(id) else { return };
         one.client_status = status;
         one.modified_at = now;
         let (child, over) = (one.child.clone(), !one.takes_room());
-        self.touch(&child);
+        self.touch_allocation(id);
+        self.settle(&child);
         if over {
             self.unblock(now);
         }

@@ -9,6 +9,7 @@ use super::evaluations::EvaluationStatus;
 use super::jobs::{JobKey, JobSpec};
 use super::jobspec::Definition;
 use super::model::{Millis, Nomad};
+use super::tables::Table;
 
 /// A child: a job of its own, copied from its parent when it was dispatched. A job that is not
 /// parameterized is kept as one without a parent.
@@ -29,6 +30,8 @@ pub struct Child {
     pub create_index: u64,
     pub modify_index: u64,
     pub job_modify_index: u64,
+    /// Its status as it was when its row changed last.
+    pub(super) settled: Option<JobStatus>,
     /// Oldest first; as many as the scheduler ever made.
     pub(super) allocations: Vec<String>,
     pub(super) evaluations: Vec<String>,
@@ -78,11 +81,22 @@ impl Nomad {
         Some(if waits { JobStatus::Pending } else { JobStatus::Dead })
     }
 
-    /// Says that something about the child has changed.
+    /// Says that the child's row has changed.
     pub(super) fn touch(&mut self, key: &JobKey) {
-        let index = self.bump();
+        let status = self.status(key);
+        let index = self.write(Table::Jobs);
         if let Some(child) = self.children.get_mut(key) {
             child.modify_index = index;
+            child.settled = status;
+        }
+    }
+
+    /// Something about the child's allocations or evaluations has changed, and with that perhaps
+    /// its status; its row changes only then.
+    pub(super) fn settle(&mut self, key: &JobKey) {
+        let settled = self.children.get(key).map(|child| child.settled);
+        if settled.is_some_and(|settled| settled != self.status(key)) {
+            self.touch(key);
         }
     }
 }

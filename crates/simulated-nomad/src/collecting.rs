@@ -6,6 +6,7 @@ use super::children::JobStatus;
 use super::happenings::What;
 use super::jobs::JobKey;
 use super::model::{Due, Millis, Nomad};
+use super::tables::Table;
 
 impl Nomad {
     /// `PUT /v1/system/gc`: forgets all that is dead, at once.
@@ -58,6 +59,8 @@ impl Nomad {
             let parent = JobKey { namespace: key.namespace.clone(), id: child.parent };
             self.tokens.remove(&(parent, token));
         }
+        let had_evaluations = !child.evaluations.is_empty();
+        let had_allocations = !child.allocations.is_empty();
         for id in child.evaluations {
             self.evaluations.remove(&id);
         }
@@ -69,6 +72,12 @@ impl Nomad {
                 }
             }
         }
-        self.bump();
+        let index = self.write(Table::Jobs);
+        if had_evaluations {
+            self.write_too(Table::Evaluations, index);
+        }
+        if had_allocations {
+            self.write_too(Table::Allocations, index);
+        }
     }
 }

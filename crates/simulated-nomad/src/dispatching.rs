@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
-use super::children::Child;
+use super::children::{Child, JobStatus};
 use super::happenings::What;
 use super::jobs::{JobKey, PayloadRule, Registered};
 use super::model::{Millis, Nomad};
+use super::tables::Table;
 
 /// `DispatchPayloadSizeLimit` (`nomad/job_endpoint.go`), of the decoded payload.
 const PAYLOAD_LIMIT: usize = 16_384;
@@ -80,7 +81,7 @@ impl Nomad {
         meta.extend(call.meta);
         let key =
             JobKey { namespace: parent.namespace.clone(), id: self.new_child_id(parent, now) };
-        let index = self.bump();
+        let index = self.write(Table::Jobs);
         self.note(
             now,
             What::Dispatched {
@@ -100,6 +101,7 @@ impl Nomad {
             create_index: index,
             modify_index: index,
             job_modify_index: index,
+            settled: Some(JobStatus::Pending),
             allocations: Vec::new(),
             evaluations: Vec::new(),
         };

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::jobs::JobKey;
 use super::model::{Due, Millis, Nomad};
+use super::tables::Table;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvaluationStatus {
@@ -40,6 +41,8 @@ pub struct Evaluation {
     pub failure: Option<PlacementFailure>,
     pub created_at: Millis,
     pub modified_at: Millis,
+    pub create_index: u64,
+    pub modify_index: u64,
 }
 
 /// Why no node was found (`nomad/structs/structs.go`, `AllocMetric`; shapes [V]).
@@ -76,6 +79,7 @@ impl Nomad {
         now: Millis,
     ) -> String {
         let id = self.draw_id();
+        let index = self.write(Table::Evaluations);
         let evaluation = Evaluation {
             id: id.clone(),
             job: job.clone(),
@@ -85,13 +89,23 @@ impl Nomad {
             failure: None,
             created_at: now,
             modified_at: now,
+            create_index: index,
+            modify_index: index,
         };
         self.evaluations.insert(id.clone(), evaluation);
         if let Some(child) = self.children.get_mut(job) {
             child.evaluations.push(id.clone());
         }
-        self.touch(job);
+        self.settle(job);
         id
+    }
+
+    /// Says that the evaluation's row has changed.
+    pub(super) fn touch_evaluation(&mut self, id: &str) {
+        let index = self.write(Table::Evaluations);
+        if let Some(one) = self.evaluations.get_mut(id) {
+            one.modify_index = index;
+        }
     }
 
     /// Cancels whatever is still to be looked at: the child was stopped ([V]: the blocked
@@ -103,6 +117,7 @@ impl Nomad {
             if matches!(one.status, EvaluationStatus::Pending | EvaluationStatus::Blocked) {
                 one.status = EvaluationStatus::Canceled;
                 one.modified_at = now;
+                self.touch_evaluation(&id);
             }
         }
     }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::net::{TcpListener, TcpStream};
@@ -209,10 +209,9 @@ impl Server {
     }
 
     async fn accept(self, listener: TcpListener) {
-        let router = answers::router(self.clone());
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(serve(stream, router.clone())),
+                Ok((stream, _)) => self.spawn(serve(stream, self.clone())),
                 Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
             }
         }
@@ -233,11 +232,16 @@ impl Server {
     }
 }
 
-async fn serve(stream: TcpStream, router: axum::Router) {
+async fn serve(stream: TcpStream, server: Server) {
     let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let answer = answers::answer(server.clone(), request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
     // Ends with an error when the peer goes.
     let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 

@@ -11,6 +11,7 @@ use super::children::Child;
 use super::happenings::What;
 use super::jobspec::{self, Definition, Plan};
 use super::model::{Millis, Nomad, SECOND};
+use super::tables::Table;
 
 /// How many versions of a job are kept (`job_tracked_versions`).
 const TRACKED_VERSIONS: usize = 6;
@@ -121,7 +122,7 @@ impl Nomad {
         plan: Option<Arc<Plan>>,
         now: Millis,
     ) -> Option<String> {
-        let index = self.bump();
+        let index = self.write(Table::Jobs);
         let versions = self.versions.entry(key.clone()).or_default();
         let version = versions.first().map_or(0, |newest| newest.version + 1);
         let definition =
@@ -169,6 +170,7 @@ impl Nomad {
             create_index: known.as_ref().map_or(index, |known| known.create_index),
             modify_index: index,
             job_modify_index: index,
+            settled: None,
             allocations: known.as_ref().map_or_else(Vec::new, |known| known.allocations.clone()),
             evaluations: known.map_or_else(Vec::new, |known| known.evaluations),
         };
@@ -196,7 +198,7 @@ impl Nomad {
 
     /// Stops a registered job, or forgets it. Its children live on, by design (GH-2263).
     pub(super) fn stop_registered(&mut self, key: &JobKey, purge: bool, now: Millis) {
-        let index = self.bump();
+        let index = self.write(Table::Jobs);
         if purge {
             self.jobs.remove(key);
             self.versions.remove(key);

@@ -30,6 +30,7 @@ mod queries;
 mod scheduling;
 mod stopping;
 mod stream;
+pub mod tables;
 pub mod tasks;
 mod template;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::happenings::{Happening, What};
 use super::jobs::{JobKey, Registered};
 use super::jobspec::{Definition, Plan};
 use super::nodes::Node;
+use super::tables::Table;
 
 /// Milliseconds since 1970, or a length of time in them.
 pub type Millis = i64;
@@ -99,6 +100,8 @@ pub struct Nomad {
     pub knobs: Knobs,
     pub(super) rng: StdRng,
     pub(super) index: u64,
+    /// When each was changed last.
+    pub(super) tables: BTreeMap<Table, u64>,
     pub(super) nodes: BTreeMap<String, Node>,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     /// Of whatever was registered, newest first.
@@ -123,6 +126,7 @@ impl Nomad {
             knobs: Knobs::default(),
             rng,
             index: 1,
+            tables: BTreeMap::new(),
             nodes: BTreeMap::new(),
             jobs: BTreeMap::new(),
             versions: BTreeMap::new(),

@@ -10,6 +10,7 @@ use super::allocations::ClientStatus;
 use super::happenings::What;
 use super::jobs::JobKey;
 use super::model::{Due, Millis, Nomad};
+use super::tables::Table;
 
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
@@ -255,6 +256,7 @@ impl Nomad {
     }
 
     fn node_note(&mut self, id: &str, what: &'static str, now: Millis) {
+        self.write(Table::Nodes);
         self.note(now, What::Node { node: id.to_owned(), what });
     }
 }

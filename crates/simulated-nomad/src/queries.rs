@@ -58,8 +58,11 @@ impl Nomad {
             Some(ChildStatus { key, status, child, allocations })
         });
         let found: Vec<_> = found.collect();
-        let newest = found.iter().map(|one| one.child.modify_index).max();
-        (newest.unwrap_or(self.index), found)
+        let newest = found.iter().flat_map(|one| {
+            let placed = one.allocations.iter().map(|allocation| allocation.modify_index);
+            placed.chain([one.child.modify_index])
+        });
+        (newest.max().unwrap_or(self.index), found)
     }
 
     /// `GET /v1/job/:child/evaluations`, oldest first.

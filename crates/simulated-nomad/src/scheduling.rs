@@ -11,6 +11,7 @@ use super::happenings::What;
 use super::jobs::{JobKey, JobSpec};
 use super::model::{Due, Millis, Nomad};
 use super::nodes::Node;
+use super::tables::Table;
 
 /// What triggers a blocked evaluation.
 const QUEUED: &str = "queued-allocs";
@@ -60,6 +61,7 @@ impl Nomad {
             if let Some(one) = self.evaluations.get_mut(&id) {
                 one.status = EvaluationStatus::Pending;
             }
+            self.touch_evaluation(&id);
             let at = now + self.draw(self.knobs.scheduling);
             self.at(at, Due::Evaluate(id));
         }
@@ -75,6 +77,7 @@ impl Nomad {
         one.status = EvaluationStatus::Blocked;
         one.failure = Some(failure.clone());
         one.modified_at = now;
+        self.touch_evaluation(id);
         true
     }
 
@@ -120,11 +123,13 @@ impl Nomad {
         let id = self.draw_id();
         let at = now + self.draw(self.knobs.starting);
         let Some(child) = self.children.get_mut(job) else { return };
-        let allocation = Allocation::new(&id, job, node, child, now);
+        let mut allocation = Allocation::new(&id, job, node, child, now);
         child.allocations.push(id.clone());
+        let index = self.write(Table::Allocations);
+        (allocation.create_index, allocation.modify_index) = (index, index);
         self.allocations.insert(id.clone(), allocation);
         self.at(at, Due::Start(id.clone()));
-        self.touch(job);
+        self.settle(job);
         self.note(
             now,
             What::Placed { child: job.id.clone(), allocation: id, node: node.to_owned() },
@@ -144,7 +149,8 @@ impl Nomad {
         one.failure = failure;
         one.modified_at = now;
         let job = one.job.clone();
-        self.touch(&job);
+        self.touch_evaluation(id);
+        self.settle(&job);
     }
 }
 

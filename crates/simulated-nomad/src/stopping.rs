@@ -59,6 +59,8 @@ impl Nomad {
         }
         one.stopping = true;
         let child = one.child.clone();
+        self.touch_allocation(id);
+        let Some(one) = self.allocations.get(id) else { return };
         let silent = self.nodes.get(&one.node).is_none_or(|node| node.is_silent());
         // A node that is down has nobody to tell: the servers let go of it.
         let unknown = one.client_status == ClientStatus::Unknown;
@@ -67,6 +69,6 @@ impl Nomad {
         } else if !silent {
             self.begin_kill(id, now);
         }
-        self.touch(&child);
+        self.settle(&child);
     }
 }

@@ -57,7 +57,9 @@ impl Seen {
         let mut all = Vec::new();
         for (key, child) in nomad.children() {
             let known = self.children.get(key);
-            if known.is_some() && child.modify_index <= self.index {
+            let placed = nomad.allocations_of(key).map(|one| one.modify_index).max();
+            let changed = placed.unwrap_or(0).max(child.modify_index);
+            if known.is_some() && changed <= self.index {
                 continue;
             }
             let look = Look::at(nomad, key, child.stop);

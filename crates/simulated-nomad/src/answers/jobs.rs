@@ -2,72 +2,78 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
-use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::call::{Admitted, Call, Reply, Written};
 use super::filter::Filter;
-use super::{namespace, parameter, refused, shapes};
+use super::reading::Found;
+use super::refusal::Refusal;
+use super::shapes;
 use crate::dispatching::DispatchCall;
-use crate::http::Server;
 use crate::jobs::JobKey;
+use crate::tables::Table;
 
-type Query = Option<String>;
-
-fn key(query: Option<&str>, id: &str) -> JobKey {
-    JobKey { namespace: namespace(query), id: id.to_owned() }
+fn key(admitted: &Admitted, id: &str) -> JobKey {
+    JobKey { namespace: admitted.namespace.clone(), id: id.to_owned() }
 }
 
-pub(super) async fn list(State(server): State<Server>, RawQuery(query): RawQuery) -> Response {
-    let query = query.as_deref();
-    let filter = match parameter(query, "filter").map(|text| Filter::read(&text)).transpose() {
-        Ok(filter) => filter,
-        Err(why) => return refused(400, why),
-    };
-    let number = |name| parameter(query, name).and_then(|text| text.parse::<usize>().ok());
-    let (prefix, next) = (parameter(query, "prefix"), parameter(query, "next_token"));
-    let (space, per_page) = (namespace(query), number("per_page").filter(|it| *it > 0));
-    let (mut page, next) = server.view(|view, _| {
+pub(super) async fn list(call: Call) -> Reply {
+    call.read(|view, admitted, options| {
+        let filter = match options.filter.as_str() {
+            "" => None,
+            text => Some(Filter::read(text).map_err(|why| Refusal::new(400, why))?),
+        };
+        let per_page = usize::try_from(options.per_page).ok().filter(|it| *it > 0);
         let registered = view.nomad.registered().map(|(key, _)| (key, None));
         let children = view.nomad.children().map(|(key, child)| (key, child.token.as_deref()));
-        let mut found: Vec<&JobKey> = registered
+        let mut found: Vec<(&JobKey, Option<&str>)> = registered
             .chain(children)
-            .filter(|(key, token)| {
-                key.namespace == space
-                    && prefix.as_ref().is_none_or(|prefix| key.id.starts_with(prefix))
-                    && filter.as_ref().is_none_or(|filter| filter.holds(*token))
-                    && next.as_ref().is_none_or(|next| key.id >= *next)
+            .filter(|(key, _)| {
+                admitted.lists(&key.namespace) && key.id.starts_with(&options.prefix)
             })
-            .map(|(key, _)| key)
             .collect();
         found.sort();
-        let after = per_page.and_then(|length| found.get(length)).map(|key| key.id.clone());
+        if options.reverse {
+            found.reverse();
+        }
+        let table = view.nomad.table(Table::Jobs);
+        let watched = match options.prefix.as_str() {
+            "" => vec![table],
+            _ => found.iter().filter_map(|(key, _)| shapes::modify_index(view, key)).collect(),
+        };
+        found.retain(|(key, token)| {
+            filter.as_ref().is_none_or(|filter| filter.holds(*token))
+                && match options.next_token.as_str() {
+                    "" => true,
+                    next if options.reverse => token_of(key).as_str() <= next,
+                    next => token_of(key).as_str() >= next,
+                }
+        });
+        let next_token = per_page.and_then(|length| found.get(length));
+        let next_token = next_token.map(|(key, _)| token_of(key));
         found.truncate(per_page.unwrap_or(usize::MAX));
-        let page: Vec<Value> =
-            found.into_iter().filter_map(|key| shapes::stub(view, key)).collect();
-        (Json(page).into_response(), after)
-    });
-    if let Some(next) = next.and_then(|next| next.parse().ok()) {
-        page.headers_mut().insert("x-nomad-nexttoken", next);
-    }
-    page
+        let page = found.into_iter().filter_map(|(key, _)| shapes::stub(view, key)).collect();
+        Ok(Found { next_token, ..Found::list(table, page).watching(watched) })
+    })
+    .await
 }
 
-pub(super) async fn one(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let key = key(query.as_deref(), &id);
-    match server.view(|view, _| shapes::job(view, &key)) {
-        Some(job) => Json(job).into_response(),
-        None => refused(404, "job not found"),
-    }
+/// Where a page begins.
+fn token_of(key: &JobKey) -> String {
+    format!("{}.{}", key.namespace, key.id)
+}
+
+pub(super) async fn one(call: Call, id: &str) -> Reply {
+    call.read(|view, admitted, _| {
+        let key = key(admitted, id);
+        let found = shapes::modify_index(view, &key).zip(shapes::job(view, &key));
+        Ok(Found::one(found, view.nomad.table(Table::Jobs), "job not found"))
+    })
+    .await
 }
 
 #[derive(Deserialize)]
@@ -79,91 +85,75 @@ struct Dispatch {
     meta: Option<BTreeMap<String, String>>,
 }
 
-pub(super) async fn dispatch(
-    State(server): State<Server>,
-    Path(parent): Path<String>,
-    RawQuery(query): RawQuery,
-    body: Bytes,
-) -> Response {
-    let Ok(asked) = serde_json::from_slice::<Dispatch>(&body) else {
-        return refused(400, "the body is no dispatch in JSON");
+pub(super) fn dispatch(call: &Call, parent: &str) -> Reply {
+    let Ok(asked) = serde_json::from_slice::<Dispatch>(&call.body) else {
+        return Err(Refusal::new(400, "the body is no dispatch in JSON"));
     };
     let payload = asked.payload.filter(|it| !it.is_empty()).map(|text| STANDARD.decode(text));
     let payload = payload.transpose().ok().map(|bytes| bytes.map(String::from_utf8).transpose());
     let Some(Ok(payload)) = payload else {
-        return refused(400, "the payload is no text in base64");
+        return Err(Refusal::new(400, "the payload is no text in base64"));
     };
-    let call = DispatchCall {
-        token: parameter(query.as_deref(), "idempotency_token").filter(|it| !it.is_empty()),
-        payload,
-        meta: asked.meta.unwrap_or_default(),
-    };
-    let parent = key(query.as_deref(), &parent);
-    let answer = server.view(|view, now| {
-        let dispatched = view.nomad.dispatch(&parent, call, now)?;
-        Ok((dispatched, view.nomad.index()))
-    });
-    match answer {
-        Ok((dispatched, index)) => Json(json!({
+    let token = call.query.said("idempotency_token").map(str::to_owned);
+    let dispatch = DispatchCall { token, payload, meta: asked.meta.unwrap_or_default() };
+    call.write(|view, admitted, now| {
+        let parent = key(admitted, parent);
+        let dispatched = view.nomad.dispatch(&parent, dispatch, now)?;
+        let index = view.nomad.index();
+        let body = json!({
             "DispatchedJobID": dispatched.child, "EvalID": dispatched.evaluation,
             "JobCreateIndex": index, "EvalCreateIndex": index, "Index": index,
-            "LastContact": 0, "KnownLeader": false, "NextToken": "",
-        }))
-        .into_response(),
-        Err(why) => {
-            let why: crate::Refused = why;
-            refused(why.status, why.text)
-        }
-    }
+        });
+        Ok(Written::new(index, body))
+    })
 }
 
-pub(super) async fn allocations(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Json<Vec<Value>> {
-    let key = key(query.as_deref(), &id);
-    Json(server.view(|view, _| {
-        let view = &*view;
-        view.nomad.allocations_of(&key).map(|one| shapes::allocation(view, one)).collect()
-    }))
+pub(super) async fn allocations(call: Call, id: &str) -> Reply {
+    call.read(|view, admitted, _| {
+        let key = key(admitted, id);
+        let found: Vec<_> = view.nomad.allocations_of(&key).collect();
+        let rows: Vec<u64> = found.iter().map(|one| one.modify_index).collect();
+        let list = found.into_iter().map(|one| shapes::allocation(view, one)).collect();
+        let table = view.nomad.table(Table::Allocations);
+        Ok(Found::list(table, list).watching(rows))
+    })
+    .await
 }
 
-pub(super) async fn evaluations(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Json<Vec<Value>> {
-    let key = key(query.as_deref(), &id);
-    Json(server.view(|view, _| {
-        let view = &*view;
-        view.nomad.evaluations_of(&key).map(|one| shapes::evaluation(view, one)).collect()
-    }))
+pub(super) async fn evaluations(call: Call, id: &str) -> Reply {
+    call.read(|view, admitted, _| {
+        let key = key(admitted, id);
+        let found: Vec<_> = view.nomad.evaluations_of(&key).collect();
+        let rows: Vec<u64> = found.iter().map(|one| one.modify_index).collect();
+        let list = found.into_iter().map(|one| shapes::evaluation(view, one)).collect();
+        let table = view.nomad.table(Table::Evaluations);
+        Ok(Found::list(table, list).watching(rows))
+    })
+    .await
 }
 
-pub(super) async fn deregister(
-    State(server): State<Server>,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Json<Value> {
-    let query: Query = query;
-    let query = query.as_deref();
-    let purge = parameter(query, "purge").is_some_and(|it| matches!(it.as_str(), "true" | "1"));
-    let key = key(query, &id);
-    let index = server.view(|view, now| {
-        view.nomad.stop(&key, purge, now);
-        view.nomad.index()
-    });
-    Json(json!({"EvalID": "", "EvalCreateIndex": 0, "JobModifyIndex": index, "Index": index}))
+pub(super) fn deregister(call: &Call, id: &str) -> Reply {
+    let purge = call.query.flag("purge")?.unwrap_or(false);
+    call.write(|view, admitted, now| {
+        let known = view.nomad.stop(&key(admitted, id), purge, now);
+        let index = if known { view.nomad.index() } else { 0 };
+        let body = json!({
+            "EvalID": "", "EvalCreateIndex": 0, "JobModifyIndex": index, "Index": index,
+            "VolumeEvalID": "", "VolumeEvalIndex": 0,
+            "KnownLeader": false, "LastContact": 0, "NextToken": "",
+        });
+        Ok(Written::new(index, body))
+    })
 }
 
-pub(super) async fn collect(State(server): State<Server>) {
-    server.view(|view, now| {
+pub(super) fn collect(call: &Call) -> Response {
+    call.server.view(|view, now| {
         view.nomad.system_gc(now);
     });
+    ().into_response()
 }
 
-pub(super) async fn nodes(State(server): State<Server>) -> Json<Vec<Value>> {
+pub(super) async fn nodes(call: Call) -> Reply {
     let node = |node: &crate::Node| {
         json!({
             "ID": node.id, "Name": shapes::NODE_NAME, "Datacenter": "dc1", "NodePool": "default",
@@ -172,5 +162,9 @@ pub(super) async fn nodes(State(server): State<Server>) -> Json<Vec<Value>> {
             "Drivers": {"raw_exec": {"Detected": true, "Healthy": true}},
         })
     };
-    Json(server.view(|view, _| view.nomad.nodes().map(node).collect()))
+    call.read(|view, _, _| {
+        let list: Value = view.nomad.nodes().map(node).collect();
+        Ok(Found::list(view.nomad.table(Table::Nodes), list))
+    })
+    .await
 }

@@ -19,6 +19,12 @@ fn nanos(at: Millis) -> i64 {
     at * 1_000_000
 }
 
+/// When the job was changed last, be it registered or a child.
+pub(super) fn modify_index(view: &View<'_>, key: &JobKey) -> Option<u64> {
+    let registered = view.nomad.job(key).map(|job| job.modify_index);
+    registered.or_else(|| view.nomad.child(key).map(|child| child.modify_index))
+}
+
 /// `GET /v1/job/:id`, of a registered job or of a child.
 pub(super) fn job(view: &View<'_>, key: &JobKey) -> Option<Value> {
     if let Some(registered) = view.nomad.job(key) {
@@ -108,6 +114,7 @@ pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
         "ClientDescription": one.client_description,
         "DesiredStatus": if one.stopping { "stop" } else { "run" }, "TaskStates": tasks,
         "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
+        "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
     })
 }
 
@@ -129,5 +136,6 @@ pub(super) fn evaluation(view: &View<'_>, one: &Evaluation) -> Value {
         "StatusDescription": if waits { "created to place remaining allocations" } else { "" },
         "BlockedEval": one.blocked_eval.clone().unwrap_or_default(), "FailedTGAllocs": failed,
         "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
+        "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
     })
 }

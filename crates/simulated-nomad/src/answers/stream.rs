@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -15,8 +14,7 @@ use hyper::body::Frame;
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc};
 
-use super::namespace;
-use crate::http::Server;
+use super::call::Call;
 use crate::stream::Told;
 
 /// As the real one's.
@@ -24,16 +22,13 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Lines that may wait for a slow reader.
 const WAITING: usize = 64;
 
-pub(super) async fn events(State(server): State<Server>, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
-    let topics: Vec<String> = form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .filter(|(key, _)| key == "topic")
-        .filter_map(|(_, value)| value.split(':').next().map(str::to_owned))
-        .collect();
+pub(super) fn events(call: &Call) -> Response {
+    let topic = |text: &str| text.split(':').next().map(str::to_owned);
+    let topics: Vec<String> = call.query.all("topic").filter_map(topic).collect();
+    let namespace = call.query.said("namespace").unwrap_or("default").to_owned();
     let (lines, body) = mpsc::channel(WAITING);
-    let told = server.listen();
-    tokio::spawn(tell(told, namespace(Some(&query)), topics, lines));
+    let told = call.server.listen();
+    tokio::spawn(tell(told, namespace, topics, lines));
     ([(header::CONTENT_TYPE, "application/json")], Body::new(Lines(body))).into_response()
 }
 

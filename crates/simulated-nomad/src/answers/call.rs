@@ -1,0 +1,138 @@
+//! One request, and the two ways from it into the state: [`Call::read`] and [`Call::write`].
+//!
+//! Both go through [`Call::admit`], the one place where a request's region and namespace are known
+//! and where it is decided whether it may go on; only then the handler's own closure runs, on the
+//! state under its lock. Read next: `reading.rs`, `routes.rs`.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::REGION;
+use super::options::{Options, Query, unescaped};
+use super::refusal::Refusal;
+use crate::http::{Server, View};
+use crate::model::Millis;
+
+pub(crate) type Reply = Result<Response, Refusal>;
+
+pub(crate) struct Call {
+    pub server: Server,
+    pub method: Method,
+    /// Without its escapes.
+    pub path: String,
+    pub query: Query,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// What the body of a write says about itself; the query goes before it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stated {
+    pub namespace: Option<String>,
+    pub region: Option<String>,
+}
+
+/// A request that was let in.
+pub(crate) struct Admitted {
+    /// `*` where all are asked for.
+    pub namespace: String,
+}
+
+impl Admitted {
+    /// Whether a list holds what is in that namespace.
+    pub fn lists(&self, namespace: &str) -> bool {
+        self.namespace == "*" || self.namespace == namespace
+    }
+}
+
+/// What a write came to.
+pub(crate) struct Written {
+    /// None: nothing was written that has an index.
+    pub index: Option<u64>,
+    pub body: Option<Value>,
+}
+
+impl Written {
+    pub fn new(index: u64, body: Value) -> Self {
+        Self { index: Some(index), body: Some(body) }
+    }
+}
+
+impl Call {
+    /// None where the path has a broken escape.
+    pub fn new(
+        server: Server,
+        method: Method,
+        (path, query): (&str, &str),
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Option<Self> {
+        let (path, query) = (unescaped(path)?, Query::read(query));
+        Some(Self { server, method, path, query, headers, body })
+    }
+
+    /// Whether the request may go on, and in which namespace.
+    pub fn admit(&self, _view: &View<'_>, stated: &Stated) -> Result<Admitted, Refusal> {
+        let said = |name, stated: &Option<String>| {
+            let stated = stated.clone().filter(|it| !it.is_empty());
+            self.query.said(name).map(str::to_owned).or(stated)
+        };
+        if said("region", &stated.region).is_some_and(|region| region != REGION) {
+            return Err(Refusal::new(500, "No path to region"));
+        }
+        let namespace = said("namespace", &stated.namespace);
+        Ok(Admitted { namespace: namespace.unwrap_or_else(|| "default".to_owned()) })
+    }
+
+    /// Changes the state, and answers with what came of it.
+    pub fn write(
+        &self,
+        act: impl FnOnce(&mut View<'_>, &Admitted, Millis) -> Result<Written, Refusal>,
+    ) -> Reply {
+        self.write_as(&Stated::default(), act)
+    }
+
+    /// The same, where the body says something about namespace and region as well.
+    pub fn write_as(
+        &self,
+        stated: &Stated,
+        act: impl FnOnce(&mut View<'_>, &Admitted, Millis) -> Result<Written, Refusal>,
+    ) -> Reply {
+        let written = self.server.view(|view, now| {
+            let admitted = self.admit(view, stated)?;
+            act(view, &admitted, now)
+        })?;
+        let mut response = match written.body {
+            Some(body) => self.json(&body),
+            None => ().into_response(),
+        };
+        if let Some(index) = written.index {
+            response.headers_mut().insert("x-nomad-index", HeaderValue::from(index));
+        }
+        Ok(response)
+    }
+
+    /// JSON, indented where that is asked for.
+    pub fn json(&self, body: &Value) -> Response {
+        if self.query.get("pretty").is_none_or(|it| it == "0") {
+            return Json(body).into_response();
+        }
+        let mut text = Vec::new();
+        let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+        let mut writer = serde_json::Serializer::with_formatter(&mut text, format);
+        // A JSON value is always written.
+        let _ = serde::Serialize::serialize(body, &mut writer);
+        text.push(b'\n');
+        let mut response = text.into_response();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert("content-type", json);
+        response
+    }
+
+    pub fn options(&self) -> Result<Options, Refusal> {
+        Options::read(&self.query)
+    }
+}

@@ -1,0 +1,137 @@
+//! Which paths there are, with which methods.
+//!
+//! Go's multiplexer and Nomad's handlers in one: a path that is not clean is sent to the clean one, an id
+//! may hold slashes, for what comes after it is found by its end. Read next: `call.rs`, then whichever
+//! handler.
+
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+
+use super::call::{Call, Reply};
+use super::refusal::Refusal;
+use super::{agent, jobs, registering, statuses, stream};
+
+pub(super) async fn answer(call: Call, query: &str) -> Reply {
+    let clean = clean(&call.path);
+    if clean != call.path {
+        return Ok(elsewhere(&clean, query));
+    }
+    let (path, method) = (call.path.clone(), call.method.clone());
+    if let Some(rest) = path.strip_prefix("/v1/job/") {
+        return job(call, rest).await;
+    }
+    match path.as_str() {
+        "/" => Ok(elsewhere("/ui/", "")),
+        "/.well-known/jwks.json" => only(Method::GET, &method, agent::keys)(&call),
+        "/v1/status/leader" => only(Method::GET, &method, agent::leader)(&call),
+        "/v1/agent/self" => only(Method::GET, &method, agent::own)(&call),
+        "/v1/acl/token/self" => only(Method::GET, &method, agent::token)(&call),
+        "/v1/nodes" => match method {
+            Method::GET => jobs::nodes(call).await,
+            _ => Err(Refusal::method()),
+        },
+        "/v1/jobs" => match method {
+            Method::GET => jobs::list(call).await,
+            Method::PUT | Method::POST => registering::register(&call),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/jobs/parse" => match method {
+            Method::PUT | Method::POST => registering::parse(),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/jobs/statuses" => match method {
+            Method::GET | Method::POST => statuses::statuses(call).await,
+            _ => Err(Refusal::method()),
+        },
+        "/v1/event/stream" => match method {
+            Method::GET => Ok(stream::events(&call)),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/system/gc" => match method {
+            Method::PUT => Ok(jobs::collect(&call)),
+            _ => Err(Refusal::method()),
+        },
+        path if path.starts_with("/ui/") => Ok(ui()),
+        _ => Ok(StatusCode::NOT_FOUND.into_response()),
+    }
+}
+
+/// Below `/v1/job/`: an id, and perhaps what of it.
+async fn job(call: Call, rest: &str) -> Reply {
+    let method = call.method.clone();
+    if let Some(id) = rest.strip_suffix("/dispatch") {
+        return match method {
+            Method::PUT | Method::POST => jobs::dispatch(&call, id),
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/allocations") {
+        return match method {
+            Method::GET => jobs::allocations(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/evaluations") {
+        return match method {
+            Method::GET => jobs::evaluations(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    match method {
+        Method::GET => jobs::one(call, rest).await,
+        Method::DELETE => jobs::deregister(&call, rest),
+        _ => Err(Refusal::method()),
+    }
+}
+
+fn only(wanted: Method, method: &Method, handler: fn(&Call) -> Reply) -> impl Fn(&Call) -> Reply {
+    let allowed = wanted == *method;
+    move |call| if allowed { handler(call) } else { Err(Refusal::method()) }
+}
+
+/// As Go cleans paths: no empty parts, no dots; an end slash stays.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let end = if path.ends_with('/') && !parts.is_empty() { "/" } else { "" };
+    format!("/{}{end}", parts.join("/"))
+}
+
+fn elsewhere(path: &str, query: &str) -> Response {
+    let mark = if query.is_empty() { "" } else { "?" };
+    let target = format!("{path}{mark}{query}");
+    let text = format!("<a href=\"{}\">Temporary Redirect</a>.\n\n", target.replace('&', "&amp;"));
+    let mut response = (StatusCode::TEMPORARY_REDIRECT, Html(text)).into_response();
+    if let Ok(target) = HeaderValue::try_from(target) {
+        response.headers_mut().insert(header::LOCATION, target);
+    }
+    response
+}
+
+fn ui() -> Response {
+    let page =
+        "<!DOCTYPE html>\n<html>\n<p>Nomad UI is not available in this stand-in.</p>\n</html>\n";
+    Html(page).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_as_go_cleans_them() {
+        assert_eq!(clean("/v1//jobs"), "/v1/jobs");
+        assert_eq!(clean("/v1/x/../jobs"), "/v1/jobs");
+        assert_eq!(clean("/v1/jobs/"), "/v1/jobs/");
+        assert_eq!(clean("/"), "/");
+        assert_eq!(clean("/v1/./job/a/b"), "/v1/job/a/b");
+    }
+}
