@@ -1,5 +1,5 @@
 //! What only a made-up Gitea shows: old versions, races, other people's repositories. How a real
-//! one behaves is in `tests/forge_conformance`.
+//! one behaves is in `tests/gitea/forge_conformance`.
 
 use serde_json::{Value, json};
 use wiremock::matchers::{method, path, query_param};

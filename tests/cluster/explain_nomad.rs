@@ -1,0 +1,106 @@
+//! `explain` beside a real Nomad: what it says while a job waits for room, for a place, for its
+//! runner, and afterwards.
+
+use crate::support;
+
+use std::time::Duration;
+
+use roustabout::simulated::github::Status;
+use serde_json::{Value, json};
+use support::parents::pool;
+use support::until;
+use support::world::{Parts, Plan, World};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Waits until the sentence on top has these words.
+async fn until_said(world: &World, job: u64, words: &str) -> Value {
+    let path = format!("/api/v1/explain/{job}");
+    let mut said = Value::Null;
+    until(words, LIMIT, async || {
+        said = world.daemon.api(&path).await;
+        said["sentence"].as_str().unwrap_or_default().contains(words)
+    })
+    .await;
+    said
+}
+
+fn lines(explained: &Value) -> Vec<String> {
+    let lines = explained["jobs"][0]["timeline"].as_array().unwrap().iter();
+    lines.map(|line| line["what"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runner_that_nomad_cannot_place_says_what_is_lacking() {
+    let parts = Parts::start().await;
+    let giant = json!({
+        "ID": "giant", "Name": "giant", "Type": "batch", "Datacenters": ["*"],
+        "ParameterizedJob": { "Payload": "optional", "MetaRequired": ["runner_name"] },
+        "TaskGroups": [{ "Name": "g", "Tasks": [{
+            "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/true" },
+            "Resources": { "CPU": 50, "MemoryMB": 50_000_000 },
+        }] }],
+    });
+    parts.nomad.register(parts.nomad.place(), &giant).await.unwrap();
+    let payload = "delivery = \"payload\"";
+    let plan =
+        Plan { pool: format!("{payload}\n{}", pool("big", "giant", payload)), ..Plan::default() };
+    let mut world = World::around(parts, plan).await;
+    world.daemon.start().await;
+    let job = world.queue_for("big", world.app, 1)[0];
+    let said = until_said(&world, job, "1 node: 1 lacks memory").await;
+    let runner = world.daemon.api("/api/v1/runners").await[0]["name"].as_str().unwrap().to_owned();
+    assert_eq!(
+        said["sentence"],
+        format!(
+            "job {job} (job 0) of octo/app waits for its runner: Nomad has no place for {runner}; \
+             1 node: 1 lacks memory"
+        )
+    );
+    let now = said["jobs"][0]["now"].as_array().unwrap();
+    let words = format!("{runner}: Nomad has not placed it: 1 node: 1 lacks memory");
+    assert!(now.contains(&json!(words)), "{now:?}");
+    world.agent.kill_hard();
+    let said = until_said(&world, job, "Nomad cannot be asked about it").await;
+    assert!(said["sentence"].as_str().unwrap().contains(&runner));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_waiting_for_room_to_done() {
+    let plan =
+        Plan { pool: "delivery = \"payload\"\nmax_runners = 1".to_owned(), ..Plan::default() };
+    let world = World::planned(plan).await;
+    let first = world.queue(world.app, 1, 4_000)[0];
+    let running =
+        world.github.until(LIMIT, |github| github.job(first).unwrap().status == Status::InProgress);
+    running.await.unwrap();
+    let second = world.queue(world.app, 1, 200)[0];
+    until_said(&world, second, "waits: at capacity: pool x64 has its 1 runners (max_runners)")
+        .await;
+    until_said(&world, first, "is running on runner roustabout-x64-").await;
+    // Nomad's clients tell its servers of their tasks a little later.
+    until("the allocation and what its task did are told", LIMIT, async || {
+        let told = lines(&world.daemon.api(&format!("/api/v1/explain/{first}")).await);
+        let mut told = told.iter();
+        told.any(|line| line.starts_with("Nomad: allocation "))
+            && told.any(|line| line.starts_with("Nomad: task "))
+    })
+    .await;
+    world.until_nothing_is_left(LIMIT).await;
+    let said = until_said(&world, first, "is done: success, on runner roustabout-x64-").await;
+    let told = lines(&said);
+    let mut rest = told.iter();
+    for words in [
+        "received by webhook (delivery ",
+        "pool x64 has it: the first that serves octo/app",
+        "runner hired",
+        "runner dispatched as github-runner-x64/dispatch-",
+        "job in_progress",
+        "job completed",
+        "runner gone",
+    ] {
+        assert!(rest.any(|line| line.contains(words)), "{words} in this order: {told:#?}");
+    }
+    assert_eq!(said["jobs"][0]["now"], json!([]));
+    until_said(&world, second, "is done: success").await;
+}

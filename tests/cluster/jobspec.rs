@@ -1,0 +1,297 @@
+//! The runner jobspec that we ship, on a real Nomad, with a small stand-in for the runner: what the
+//! runner is told, what a job can find of the registration token, and how an allocation ends.
+
+use crate::support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Client, StatusCode};
+use roustabout::demo::agent::{Agent, AgentOptions};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use support::world::nomad_binary;
+
+/// What the stand-in looks for begins so; this text itself does not match its pattern.
+const TOKEN: &str = "TOKENMARK0123abcd";
+
+/// Writes down what it was told, as hashes where it is secret.
+const CONFIG: &str = r#"#!/bin/sh
+mkdir -p _diag
+: >_diag/in-arguments
+printf '%s\n' "$@" >_diag/arguments
+printf %s "$ACTIONS_RUNNER_INPUT_TOKEN" | sha256sum | cut -d ' ' -f 1 >_diag/token-hash
+for file in /proc/[0-9]*/cmdline; do
+  case $(tr '\0' ' ' <"$file") in
+    *"$ACTIONS_RUNNER_INPUT_TOKEN"*) echo "$file" >>_diag/in-arguments ;;
+  esac
+done 2>/dev/null
+while [ $# -gt 0 ]; do
+  if [ "$1" = --name ]; then echo "$2" >.runner; fi
+  shift
+done
+"#;
+
+/// Looks for the token as a job would, then ends as the last part of its name says.
+const RUN: &str = r#"#!/bin/sh
+mkdir -p _diag _work
+echo "left by a job" >_work/file
+env >_diag/environment
+pattern='TOKENMARK[0-9a-f]\{8\}'
+{
+  env | grep "$pattern"
+  find ../.. -type f ! -path '*/_diag/*' -exec grep -l "$pattern" {} +
+  grep -l "$pattern" /proc/[0-9]*/environ /proc/[0-9]*/cmdline
+  ls ../../configure/local
+} >_diag/found 2>/dev/null
+how=$(sed 's/.*-//' .runner)
+if [ "$how" = wait ]; then
+  trap 'echo yes >_diag/interrupted; exit 0' INT
+  touch _diag/waiting
+  while :; do sleep 0.1; done
+fi
+exit "$how"
+"#;
+
+fn jobspec() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/nomad/runner-raw-exec.nomad.hcl")
+}
+
+struct Bench {
+    agent: Agent,
+    http: Client,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    /// An agent with the jobspec registered, and the stand-in where it fetches the runner.
+    async fn start() -> Self {
+        let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let archive = archive(folder.path());
+        let checksum = format!("sha256:{}", hex::encode(Sha256::digest(&archive)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/runner.tar.gz", listener.local_addr().unwrap());
+        let app = Router::new().route("/runner.tar.gz", get(async move || archive));
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let bench = Self { agent, http: Client::new(), _folder: folder };
+        let registered = bench.nomad(&[
+            "job",
+            "run",
+            "-detach",
+            "-var=job=runner-test",
+            &format!("-var=runner_archive={url}"),
+            &format!("-var=runner_checksum={checksum}"),
+            jobspec().to_str().unwrap(),
+        ]);
+        assert!(registered.status.success(), "{registered:?}");
+        bench
+    }
+
+    fn nomad(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(nomad_binary());
+        command.args(arguments).env("NOMAD_ADDR", self.agent.address().as_str());
+        command.output().unwrap()
+    }
+
+    /// Dispatches a runner of that name and returns the child's id.
+    async fn dispatch(&self, name: &str) -> String {
+        let body = json!({
+            "Payload": STANDARD.encode(TOKEN),
+            "Meta": {
+                "runner_name": name,
+                "runner_url": "https://github.com/octo/app",
+                "runner_labels": "self-hosted,linux,x64",
+                "allow_repositories": "octo/*",
+                "allow_public": "false",
+                "allow_forks": "false",
+                "workflow_name": "$(touch /tmp/roustabout-was-here) \"'`",
+            },
+        });
+        let url = self.agent.address().join("/v1/job/runner-test/dispatch").unwrap();
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());
+        let answer: Value = answer.json().await.unwrap();
+        answer["DispatchedJobID"].as_str().unwrap().to_owned()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = self.agent.address().join(path).unwrap();
+        self.http.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The only allocation of a child, once `enough` says so.
+    async fn allocation(&self, child: &str, enough: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let allocations = self.get(&format!("/v1/job/{child}/allocations")).await;
+            if let [allocation] = &allocations.as_array().unwrap()[..]
+                && enough(allocation)
+            {
+                return allocation.clone();
+            }
+            assert!(Instant::now() < deadline, "not there in time: {allocations:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// The allocation after its last task.
+    async fn ended(&self, child: &str) -> Value {
+        let cleaned = |allocation: &Value| {
+            allocation["TaskStates"]["cleanup"]["State"] == "dead"
+                && allocation["ClientStatus"] != "running"
+                && allocation["ClientStatus"] != "pending"
+        };
+        self.allocation(child, cleaned).await
+    }
+
+    /// A file of the allocation; where there is none, Nomad's text that says so.
+    async fn file(&self, allocation: &Value, path: &str) -> String {
+        let id = allocation["ID"].as_str().unwrap();
+        let url = format!("/v1/client/fs/cat/{id}?path={path}");
+        let url = self.agent.address().join(&url).unwrap();
+        self.http.get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    async fn list(&self, allocation: &Value, path: &str) -> Vec<String> {
+        let id = allocation["ID"].as_str().unwrap();
+        let files = self.get(&format!("/v1/client/fs/ls/{id}?path={path}")).await;
+        let name = |file: &Value| file["Name"].as_str().unwrap().to_owned();
+        files.as_array().unwrap().iter().map(name).collect()
+    }
+}
+
+fn archive(folder: &Path) -> Vec<u8> {
+    for (name, script) in [("config.sh", CONFIG), ("run.sh", RUN)] {
+        let file = folder.join(name);
+        std::fs::write(&file, script).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    let mut tar = Command::new("tar");
+    let tar = tar.arg("-C").arg(folder).args(["-czf", "-", "config.sh", "run.sh"]);
+    let output = tar.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+fn exit_code(allocation: &Value, task: &str) -> Option<i64> {
+    let events = allocation["TaskStates"][task]["Events"].as_array()?;
+    let ended = events.iter().find(|event| event["Type"] == "Terminated")?;
+    ended["Details"]["exit_code"].as_str()?.parse().ok()
+}
+
+#[tokio::test]
+async fn the_runner_is_registered_as_asked_and_the_job_finds_no_token() {
+    let bench = Bench::start().await;
+    let child = bench.dispatch("roustabout-x64-0").await;
+    let allocation = bench.ended(&child).await;
+    let file =
+        async |name: &str| bench.file(&allocation, &format!("alloc/runner/_diag/{name}")).await;
+
+    assert_eq!(allocation["ClientStatus"], "complete", "{allocation:#}");
+    let arguments = file("arguments").await;
+    let arguments: Vec<&str> = arguments.lines().collect();
+    assert_eq!(
+        arguments,
+        [
+            "--unattended",
+            "--ephemeral",
+            "--no-default-labels",
+            "--url",
+            "https://github.com/octo/app",
+            "--name",
+            "roustabout-x64-0",
+            "--labels",
+            "self-hosted,linux,x64",
+            "--work",
+            "_work",
+        ]
+    );
+    assert_eq!(file("token-hash").await.trim(), hex::encode(Sha256::digest(TOKEN)));
+    assert_eq!(file("in-arguments").await, "", "the token was a process's argument");
+    assert_eq!(file("found").await, "", "the job found the token, or the prestart's files");
+    assert!(!Path::new("/tmp/roustabout-was-here").exists(), "a workflow's name was run");
+
+    let environment = file("environment").await;
+    let names: Vec<&str> = environment.lines().filter_map(|line| line.split('=').next()).collect();
+    for wanted in [
+        "HOME",
+        "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE",
+        "RUNNER_MANUALLY_TRAP_SIG",
+        "ACTIONS_RUNNER_HOOK_JOB_STARTED",
+        "NOMAD_ALLOC_ID",
+    ] {
+        assert!(names.contains(&wanted), "{wanted} is missing in {names:?}");
+    }
+    assert!(!names.iter().any(|name| name.starts_with("NOMAD_META")), "{names:?}");
+    assert!(environment.contains("/alloc/home\n"), "{environment}");
+
+    assert_eq!(exit_code(&allocation, "cleanup"), Some(0));
+    assert_eq!(bench.list(&allocation, "alloc/runner").await, ["_diag"]);
+    assert!(!bench.list(&allocation, "alloc").await.contains(&"home".to_owned()));
+    bench.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_runner_that_fails_is_cleaned_up_too_and_its_exit_code_is_told() {
+    let bench = Bench::start().await;
+    for code in [3, 7] {
+        let child = bench.dispatch(&format!("roustabout-x64-{code}")).await;
+        let allocation = bench.ended(&child).await;
+        assert_eq!(allocation["ClientStatus"], "failed");
+        assert_eq!(exit_code(&allocation, "runner"), Some(code));
+        assert_eq!(exit_code(&allocation, "cleanup"), Some(0));
+        assert_eq!(bench.list(&allocation, "alloc/runner").await, ["_diag"]);
+        let evaluations = bench.get(&format!("/v1/job/{child}/evaluations")).await;
+        assert_eq!(evaluations.as_array().unwrap().len(), 1, "Nomad tries again: {evaluations:#}");
+    }
+    bench.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_runner_gets_an_interrupt_and_is_cleaned_up() {
+    let bench = Bench::start().await;
+    let child = bench.dispatch("roustabout-x64-wait").await;
+    let running = |allocation: &Value| allocation["TaskStates"]["runner"]["State"] == "running";
+    let allocation = bench.allocation(&child, running).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !bench.list(&allocation, "alloc/runner/_diag").await.contains(&"waiting".to_owned()) {
+        assert!(Instant::now() < deadline, "the runner did not get to work");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let url = bench.agent.address().join(&format!("/v1/job/{child}")).unwrap();
+    assert!(bench.http.delete(url).send().await.unwrap().status().is_success());
+    let allocation = bench.ended(&child).await;
+    assert_eq!(allocation["ClientStatus"], "complete");
+    assert_eq!(bench.file(&allocation, "alloc/runner/_diag/interrupted").await, "yes\n");
+    assert_eq!(exit_code(&allocation, "cleanup"), Some(0));
+    bench.agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_defaults_are_valid_and_fit_a_node() {
+    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
+    let run = |command: &str, file: &Path| {
+        let mut nomad = Command::new(nomad_binary());
+        nomad.args(["job", command]).arg(file).env("NOMAD_ADDR", agent.address().as_str());
+        let output = nomad.output().unwrap();
+        // plan: 1 says that there is something to do.
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!told.contains("Warning"), "{told}");
+        told
+    };
+    let validated = ["raw-exec", "exec", "docker", "podman"].map(|driver| {
+        let name = format!("runner-{driver}.nomad.hcl");
+        run("validate", &jobspec().with_file_name(name))
+    });
+    assert!(validated.iter().all(|told| told.contains("validation successful")), "{validated:?}");
+    run("plan", &jobspec());
+    agent.stop().await;
+}

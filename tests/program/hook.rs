@@ -1,0 +1,193 @@
+//! The job-started hook of our jobspecs: whom it lets pass, in every shell and awk that are here, and
+//! that it interrupts the runner for everybody else, whatever goes wrong.
+
+use crate::support;
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::daemon::here;
+use support::hook_of;
+use support::root::on_path;
+
+/// A listener as far as the hook can tell. It says what becomes of it.
+const LISTENER: &str = r#"
+trap 'echo interrupted; kill $hook; exit' INT
+"$@" &
+hook=$!
+wait $hook
+echo "returned $?"
+"#;
+
+struct Hook {
+    folder: tempfile::TempDir,
+    repositories: &'static str,
+    public: &'static str,
+    forks: &'static str,
+}
+
+impl Hook {
+    /// The policy of a usual pool.
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            repositories: "octo/*,!octo/secret,Friends/lib-*",
+            public: "false",
+            forks: "false",
+        }
+    }
+
+    /// What the listener says; `event` is the whole text of the file.
+    fn said(&self, repository: &str, name: &str, event: &str) -> String {
+        let mut all: Vec<String> = Vec::new();
+        for shell in shells() {
+            all.push(self.said_in(&shell, repository, name, event));
+        }
+        assert!(all.windows(2).all(|two| two[0] == two[1]), "shells differ: {all:?}");
+        all.swap_remove(0)
+    }
+
+    fn said_in(&self, shell: &[String], repository: &str, name: &str, event: &str) -> String {
+        let at = |name: &str| self.folder.path().join(name);
+        let jobspec =
+            std::fs::read_to_string(here("deploy/nomad/runner-raw-exec.nomad.hcl")).unwrap();
+        let mut text = hook_of(&jobspec);
+        for (key, value) in [
+            ("allow_repositories", self.repositories),
+            ("allow_public", self.public),
+            ("allow_forks", self.forks),
+        ] {
+            let template = format!(r#"{{{{ env "NOMAD_META_{key}" | replaceAll "'" "" }}}}"#);
+            assert!(text.contains(&template), "{key}");
+            text = text.replace(&template, value);
+        }
+        std::fs::write(at("hook.sh"), text).unwrap();
+        std::fs::write(at("event.json"), event).unwrap();
+        let listener = at("Runner.Listener");
+        if !listener.exists() {
+            std::os::unix::fs::symlink("/bin/sh", &listener).unwrap();
+        }
+        let mut command = Command::new(listener);
+        command
+            .args(["-c", LISTENER, "listener"])
+            .args(shell)
+            .arg("-e")
+            .arg(at("hook.sh"))
+            .env("GITHUB_REPOSITORY", repository)
+            .env("GITHUB_EVENT_NAME", name)
+            .env("GITHUB_EVENT_PATH", at("event.json"));
+        let output = command.output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn passes(&self, repository: &str, name: &str, event: &Value) -> bool {
+        // As the runner writes it, and all on one line.
+        let texts = [serde_json::to_string_pretty(event).unwrap(), event.to_string()];
+        let said = texts.map(|text| self.said(repository, name, &text));
+        assert_eq!(said[0], said[1]);
+        match said[0].as_str() {
+            "returned 0" => true,
+            "interrupted" => false,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// bash, which the runner takes where it finds it, and whatever else is called sh.
+fn shells() -> Vec<Vec<String>> {
+    let mut shells = vec![vec!["sh".to_owned()]];
+    shells.extend(on_path("bash").map(|path| vec![path.display().to_string()]));
+    shells.extend(on_path("busybox").map(|path| vec![path.display().to_string(), "sh".to_owned()]));
+    shells
+}
+
+fn push(private: bool) -> Value {
+    json!({ "ref": "refs/heads/main", "repository": { "private": private, "full_name": "octo/app" } })
+}
+
+fn pull(title: &str, head: Value) -> Value {
+    let mut event = push(true);
+    event["pull_request"] = json!({
+        "title": title, "labels": [{ "name": "x" }, [], {}], "number": -1.5e3,
+        "head": { "repo": head }, "base": { "repo": { "full_name": "octo/app" } },
+    });
+    event
+}
+
+#[test]
+fn repositories_are_matched_as_the_pool_does() {
+    let hook = Hook::new();
+    let event = push(true);
+    for (repository, passes) in [
+        ("octo/app", true),
+        ("Octo/App", true),
+        ("friends/lib-x", true),
+        ("friends/app", false),
+        ("octo/secret", false),
+        ("octopus/app", false),
+        ("", false),
+    ] {
+        assert_eq!(hook.passes(repository, "push", &event), passes, "{repository}");
+    }
+    let excludes_first = Hook { repositories: "!octo/secret,octo/*", ..Hook::new() };
+    assert!(!excludes_first.passes("octo/secret", "push", &event));
+    let unsaid = Hook { repositories: "", ..Hook::new() };
+    assert!(!unsaid.passes("octo/app", "push", &event));
+}
+
+#[test]
+fn public_repositories_and_forks_pass_only_where_the_pool_allows_them() {
+    let fork = json!({ "full_name": "mallory/app" });
+    let title = r#""head":{"repo":{"full_name":"octo/app"}} \" } ]"#;
+    let here = json!({ "full_name": "octo/app" });
+    for (event, name, needs) in [
+        (push(true), "push", ""),
+        (push(false), "push", "public"),
+        (json!({ "schedule": "0 * * * *" }), "schedule", "public"),
+        (Value::Null, "push", "public"),
+        (pull(title, here), "pull_request", ""),
+        (pull(title, fork.clone()), "pull_request", "forks"),
+        (pull(title, fork), "pull_request_target", "forks"),
+        (pull(title, Value::Null), "pull_request", "forks"),
+        (push(true), "pull_request", "forks"),
+    ] {
+        let strict = Hook::new();
+        let lax = match needs {
+            "public" => Hook { public: "true", ..Hook::new() },
+            "forks" => Hook { forks: "true", ..Hook::new() },
+            _ => Hook::new(),
+        };
+        assert_eq!(strict.passes("octo/app", name, &event), needs.is_empty(), "{event}");
+        assert!(lax.passes("octo/app", name, &event), "{event}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused() {
+    let all = || Hook { public: "true", forks: "true", ..Hook::new() };
+    for event in ["{", "{\"a\": \u{1}}", "]", "{\"a\": \"b}"] {
+        assert_eq!(all().said("octo/app", "push", event), "interrupted", "{event:?}");
+    }
+    let gone = all();
+    for shell in shells() {
+        assert_eq!(gone.said_in(&shell, "octo/app", "push", "{}"), "returned 0");
+    }
+}
+
+/// Where nobody has the listener's name, the hook's own parent is ended: no step without it.
+#[test]
+fn without_a_listener_the_worker_is_ended() {
+    let hook = Hook::new();
+    // Once for its files.
+    assert!(!hook.passes("octo/secret", "push", &push(true)));
+    let script: &Path = &hook.folder.path().join("hook.sh");
+    let mut worker = Command::new("sh");
+    worker
+        .args(["-c", "sh -e \"$0\"; echo a step is run"])
+        .arg(script)
+        .env("GITHUB_REPOSITORY", "octo/secret");
+    let output = worker.output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    assert!(!output.status.success());
+}

@@ -1,0 +1,23 @@
+//! The built program by itself: its commands, its door, its config, its documents and units. Whatever
+//! it needs of GitHub and Nomad is simulated in the test's own process, or is away.
+//!
+//! A file, a theme. With a Nomad around it: `tests/cluster`; with a real Gitea: `tests/gitea`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod check_offline;
+mod commands;
+mod config_file;
+mod documents;
+mod door;
+mod examples;
+mod explain;
+mod hook;
+mod operate;
+mod reload;
+mod simulated_runner;
+mod static_arm64;
+mod systemd;

@@ -1,0 +1,105 @@
+//! `pause`, `resume` and `retry`, as commands and at the private door.
+
+use crate::support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::daemon::{Daemon, roustabout};
+use support::until;
+use support::webhook::{NOBODY_THERE, Request, door, queued};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Exit code, standard output and standard error.
+async fn call(daemon: &Daemon, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = roustabout();
+    command.args(arguments).current_dir("/").arg("--config").arg(daemon.config());
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+async fn post(daemon: &Daemon, path: &str, body: &str) -> (u16, Value) {
+    let url = format!("http://127.0.0.1:{}{path}", daemon.admin);
+    let answer = reqwest::Client::new().post(url).body(body.to_owned()).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+async fn pool(daemon: &Daemon) -> Value {
+    daemon.api("/api/v1/pools").await[0].clone()
+}
+
+#[tokio::test]
+async fn a_pause_survives_a_restart_and_is_shown_until_it_is_resumed() {
+    let mut daemon = door().await;
+    let (code, out, err) = call(&daemon, &["pause", "x64"]).await;
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out, "pool x64 is paused until you resume it: nobody new is hired for it\n");
+    daemon.kill_hard();
+    daemon.start().await;
+    let shown = pool(&daemon).await;
+    assert_eq!((&shown["paused"], &shown["paused_until"]), (&json!(true), &Value::Null));
+    let (_, table, _) = call(&daemon, &["status"]).await;
+    assert!(table.contains("\n  paused: nobody new is hired\n"), "{table}");
+    let (code, out, _) = call(&daemon, &["resume", "x64", "--json"]).await;
+    assert_eq!(code, 0);
+    let done: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(done, json!({"done": true, "pool": "x64"}));
+    assert_eq!(pool(&daemon).await["paused"], false);
+    assert_eq!(call(&daemon, &["resume", "x64"]).await.0, 0, "twice does no harm");
+}
+
+#[tokio::test]
+async fn a_pause_for_a_time_ends_by_itself() {
+    let daemon = door().await;
+    let (code, out, _) = call(&daemon, &["pause", "x64", "--for", "2h"]).await;
+    let until_then = pool(&daemon).await["paused_until"].as_str().unwrap().to_owned();
+    assert_eq!(code, 0);
+    assert!(out.contains(&format!("paused until {until_then}")), "{out}");
+    let then: jiff::Timestamp = until_then.parse().unwrap();
+    let away = then.as_second() - jiff::Timestamp::now().as_second();
+    assert!((7100..=7200).contains(&away), "{away} s");
+    let (status, done) = post(&daemon, "/api/v1/pools/x64/pause", r#"{"for_seconds": 1}"#).await;
+    assert_eq!((status, &done["done"]), (200, &json!(true)));
+    assert!(done["paused_until"].is_string());
+    until("the pause is over", SOON, async || pool(&daemon).await["paused"] == false).await;
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_404_and_what_is_wrong_is_400_or_exit_2() {
+    let daemon = door().await;
+    for path in ["/api/v1/pools/arm/pause", "/api/v1/pools/arm/resume", "/api/v1/jobs/7/retry"] {
+        let (status, body) = post(&daemon, path, "").await;
+        assert_eq!(status, 404, "{path}");
+        assert!(body["error"].as_str().unwrap().contains("no"), "{body}");
+    }
+    let (status, _) = post(&daemon, "/api/v1/pools/x64/pause", r#"{"for": "soon"}"#).await;
+    assert_eq!(status, 400);
+    let (code, _, err) = call(&daemon, &["pause", "arm"]).await;
+    assert_eq!((code, err.as_str()), (1, "roustabout: there is no pool arm\n"));
+    let (code, _, err) = call(&daemon, &["pause", "x64", "--for", "soon"]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("30m, 2h or 1d"), "{err}");
+}
+
+#[tokio::test]
+async fn nobody_can_be_told_while_no_daemon_is_there() {
+    let daemon = Daemon::prepare(NOBODY_THERE);
+    for arguments in [&["pause", "x64"][..], &["resume", "x64"], &["retry", "7"]] {
+        let (code, _, err) = call(&daemon, arguments).await;
+        assert_eq!(code, 1);
+        assert!(err.contains("no roustabout answers at") && err.contains("--address"), "{err}");
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_a_line_of_the_jobs_story() {
+    let daemon = door().await;
+    Request::job("one", &queued(7)).send(daemon.door).await;
+    until("the job is known", SOON, async || daemon.job(7).await["id"] == 7).await;
+    let (code, out, err) = call(&daemon, &["retry", "7"]).await;
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("job 7 is looked at again"), "{out}");
+    assert!(daemon.log().contains("job is looked at again, as asked"));
+}
