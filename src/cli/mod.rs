@@ -60,6 +60,9 @@ enum Command {
     /// The stand-in for actions/runner, as its scripts call it.
     #[command(hide = true, disable_help_flag = true)]
     SimulatedRunner(Everything),
+    /// The stand-in for Nomad, with the part of Nomad's own command line that is needed here.
+    #[command(hide = true, disable_help_flag = true)]
+    SimulatedNomad(Everything),
     /// A task of the stand-in for Nomad, as that one starts it.
     #[command(hide = true, disable_help_flag = true)]
     SimulatedTask(Everything),
@@ -141,6 +144,9 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Report(_) => not_yet("report"),
         Command::SimulatedRunner(everything) => {
             return crate::simulated::runner::main(everything.arguments).await;
+        }
+        Command::SimulatedNomad(everything) => {
+            return crate::simulated::nomad::command::main(everything.arguments).await;
         }
         Command::SimulatedTask(everything) => {
             return crate::simulated::nomad::tasks::supervise::main(everything.arguments).await;

@@ -1,4 +1,5 @@
-//! A real Nomad agent as a child process, for the demo and for the tests that need one.
+//! A Nomad agent as a child process, for the demo and for the tests that need one: a real one, or
+//! the stand-in that is built into this program, started by the same command line.
 //!
 //! It listens on loopback only, keeps everything in one folder, and takes its tasks with it when
 //! it ends: `raw_exec` without cgroups would leave them behind.
@@ -7,6 +8,7 @@ mod binary;
 mod config;
 mod leftovers;
 mod processes;
+mod program;
 mod ready;
 
 use std::collections::BTreeSet;
@@ -27,6 +29,7 @@ pub use binary::find_binary;
 pub(super) use binary::{DEFAULT_PATH, is_program, on_path};
 use config::Ports;
 use processes::Process;
+pub use program::Program;
 pub(super) use ready::tail;
 
 /// How long an agent may take until it can run tasks; it needs about two seconds.
@@ -71,11 +74,11 @@ impl AgentError {
     }
 }
 
-/// How an agent is to be started. [`AgentOptions::new`] has defaults for everything but the binary.
+/// How an agent is to be started. [`AgentOptions::new`] has defaults for everything but the program.
 #[derive(Debug, Clone)]
 pub struct AgentOptions {
-    /// The Nomad binary; [`find_binary`] looks for one.
-    pub binary: PathBuf,
+    /// What is started; [`find_binary`] looks for a real Nomad.
+    pub program: Program,
     /// Where it keeps everything. None: a temporary folder, removed at the end.
     pub data_dir: Option<PathBuf>,
     /// Turns ACLs on; [`Agent::token`] is then the first management token.
@@ -95,9 +98,9 @@ pub struct AgentOptions {
 impl AgentOptions {
     /// Room for more than twenty small runners, no ACLs, nothing kept.
     #[must_use]
-    pub fn new(binary: PathBuf) -> Self {
+    pub fn new(program: Program) -> Self {
         Self {
-            binary,
+            program,
             data_dir: None,
             acl: false,
             total_cpu: 64_000,
@@ -125,8 +128,8 @@ pub struct Agent {
     options: AgentOptions,
     folder: PathBuf,
     account: Account,
-    /// The binary as `account` can read it.
-    binary: PathBuf,
+    /// The program as `account` can read it.
+    program: Program,
     ports: Ports,
     child: Option<Child>,
     token: Option<SecretString>,
@@ -140,7 +143,7 @@ impl Agent {
         let account = Account::for_nomad()?;
         let folder = account.make_folder(options.data_dir.as_deref())?;
         let mut agent = Self {
-            binary: options.binary.clone(),
+            program: options.program.clone(),
             options,
             folder,
             account,
@@ -149,7 +152,8 @@ impl Agent {
             token: None,
             orphans: BTreeSet::new(),
         };
-        agent.binary = agent.account.make_readable(&agent.options.binary, &agent.folder)?;
+        let readable = agent.account.make_readable(agent.program.file(), &agent.folder)?;
+        agent.program = agent.program.at(readable);
         let mut attempt = 1;
         loop {
             match agent.launch().await {
@@ -189,6 +193,12 @@ impl Agent {
         &self.folder
     }
 
+    /// How many processes run below it: those of its tasks, and what it runs them with.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        processes::of(self.child.as_ref().map(Child::id), &self.folder).len()
+    }
+
     /// Ends it and every task that it left, and removes its folder if that was a temporary one.
     pub async fn stop(mut self) {
         // Interrupted, an agent in dev mode ends its tasks itself, their poststop tasks included.
@@ -224,8 +234,8 @@ impl Agent {
         let log = self.folder.join("agent.log");
         let output = File::create(&log).map_err(AgentError::file("write", &log))?;
         let errors = output.try_clone().map_err(AgentError::file("write", &log))?;
-        let mut command = self.account.command(&self.binary);
-        command.arg("agent");
+        let mut command = self.account.command(self.program.file());
+        command.args(self.program.leading_arguments()).arg("agent");
         if !self.options.persistent {
             command.arg("-dev");
             // Its tokens are gone with the agent before it.
@@ -242,14 +252,16 @@ impl Agent {
             .env("HOME", &self.folder)
             .env("TMPDIR", self.folder.join("tmp"))
             .current_dir(&self.folder)
-            .stdin(Stdio::null())
+            // Open as long as we live: the stand-in ends when it is closed.
+            .stdin(Stdio::piped())
             .stdout(output)
             .stderr(errors)
             // Out of the terminal's process group: Ctrl-C is for us, who then end it in order.
             .process_group(0);
-        let child = command
-            .spawn()
-            .map_err(|source| AgentError::Spawn { binary: self.binary.clone(), source })?;
+        let child = command.spawn().map_err(|source| AgentError::Spawn {
+            binary: self.program.file().to_owned(),
+            source,
+        })?;
         tracing::debug!(pid = child.id(), address = %self.address(), "started a Nomad agent");
         self.child = Some(child);
         self.wait_until_ready(&log).await

@@ -85,7 +85,7 @@ impl Kept {
             forge: stage.forge()?.url(),
             login,
             nomad,
-            nomad_has_pages: stage.stand_in.is_none(),
+            nomad_has_pages: stage.stand_in().is_none(),
             job,
             secret_file,
             more,

@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::agent::Agent;
 use super::stage::Stage;
 use crate::nomad::{ChildStub, JobStatus};
 
@@ -15,7 +16,7 @@ pub struct Left {
     pub runners_registered: u64,
     /// What the daemon's ledger counts as alive.
     pub runners_in_ledger: u64,
-    /// Where Nomad is the stand-in: its allocations that have processes.
+    /// Where Nomad is the stand-in: the processes of its tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processes: Option<usize>,
 }
@@ -28,7 +29,7 @@ impl Left {
             dispatches_alive: children.iter().filter(|child| is_alive(child)).count(),
             runners_registered: stage.forge()?.registered().await?,
             runners_in_ledger: status["capacity"]["alive"].as_u64().context("no count")?,
-            processes: stage.stand_in.as_ref().map(|stand_in| stand_in.busy()),
+            processes: stage.stand_in().map(Agent::processes),
         })
     }
 
@@ -37,7 +38,7 @@ impl Left {
         (!self.is_nothing()).then(|| {
             format!(
                 "left over: {} dispatches alive in Nomad, {} runners registered, {} runners in the \
-                 ledger, {} allocations with processes",
+                 ledger, {} processes of tasks",
                 self.dispatches_alive,
                 self.runners_registered,
                 self.runners_in_ledger,

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::agent::random;
-use super::agent::{Agent, AgentOptions};
+use super::agent::{Agent, AgentOptions, Program};
 use super::folder::Folder;
 use super::forge::{Feed, Forge};
 use super::gitea::Parts;
@@ -26,7 +25,6 @@ use crate::admin;
 use crate::cli::{Running, connections};
 use crate::config::{self, Environment, Settings};
 use crate::nomad::{ChildStub, Client, Error};
-use crate::simulated::nomad::{Server as StandIn, Workplace};
 
 /// How long runners may take to end when the demo is over before its time.
 const END_WITHIN: Duration = Duration::from_secs(15);
@@ -81,7 +79,6 @@ pub struct Stage {
     pub folder: Option<Folder>,
     pub forge: Option<Forge>,
     pub agent: Option<Agent>,
-    pub stand_in: Option<StandIn>,
     pub nomad: Option<Nomad>,
     pub daemon: Option<Daemon>,
 }
@@ -123,16 +120,11 @@ impl Stage {
     ) -> anyhow::Result<()> {
         let (address, mark) = match which {
             WhichNomad::Own(binary) => {
-                let agent = Agent::start(AgentOptions::new(binary.clone())).await?;
-                let address = agent.address();
-                self.agent = Some(agent);
-                (address, None)
+                (self.start_agent(Program::Nomad(binary.clone())).await?, None)
             }
             WhichNomad::StandIn => {
-                let stand_in = self.start_stand_in().await?;
-                let address = stand_in.url().parse()?;
-                self.stand_in = Some(stand_in);
-                (address, None)
+                let program = Program::StandIn(self.folder()?.runner_program()?);
+                (self.start_agent(program).await?, None)
             }
             WhichNomad::Running { address, .. } => {
                 (address.clone(), Some(hex::encode(random::<2>())))
@@ -174,12 +166,16 @@ impl Stage {
         Ok(())
     }
 
-    async fn start_stand_in(&self) -> anyhow::Result<StandIn> {
-        let folder = self.folder()?;
-        let root = folder.path().join("nomad");
-        let program = folder.runner_program()?;
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
-        Ok(StandIn::start(listener, Workplace { root, program }, u64::from_le_bytes(random()))?)
+    async fn start_agent(&mut self, program: Program) -> anyhow::Result<Url> {
+        let agent = Agent::start(AgentOptions::new(program)).await?;
+        let address = agent.address();
+        self.agent = Some(agent);
+        Ok(address)
+    }
+
+    /// The agent, where it is the stand-in.
+    pub fn stand_in(&self) -> Option<&Agent> {
+        self.agent.as_ref().filter(|it| matches!(it.options().program, Program::StandIn(_)))
     }
 
     /// The daemon, and hooks at the forge that reach its door.
@@ -273,7 +269,7 @@ max_runners = 1
     /// Ends everything, what the daemon left running in Nomad included. `keep_log`: its folder
     /// stays.
     pub async fn strike(self, keep_log: bool) -> Struck {
-        let Self { folder, forge, agent, stand_in, nomad, daemon } = self;
+        let Self { folder, forge, agent, nomad, daemon } = self;
         let mut struck = Struck::default();
         if let Some(daemon) = daemon {
             daemon.running.stop().await;
@@ -290,13 +286,6 @@ max_runners = 1
         if let Some(agent) = agent {
             agent.stop().await;
             struck.nomad_ended = true;
-        }
-        if let Some(stand_in) = stand_in {
-            stand_in.shutdown().await;
-            struck.nomad_ended = true;
-            if stand_in.busy() > 0 {
-                struck.problems.push(format!("{} allocations still ran", stand_in.busy()));
-            }
         }
         if let Some(mut folder) = folder
             && keep_log

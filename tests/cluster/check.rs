@@ -6,7 +6,7 @@ use crate::support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions};
+use roustabout::demo::agent::{Agent, AgentOptions, Program};
 use roustabout::nomad::Client;
 use roustabout::simulated::github::{HookSpec, Level, Scope, Server, Visibility};
 use secrecy::ExposeSecret;
@@ -29,7 +29,8 @@ impl Parts {
     async fn start(acl: bool) -> Self {
         // Only the first test of a process finds none installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let options = AgentOptions { acl, ..AgentOptions::new(world::nomad_binary()) };
+        let options =
+            AgentOptions { acl, ..AgentOptions::new(Program::Nomad(world::nomad_binary())) };
         let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let github = Server::start(listener, 7).unwrap();

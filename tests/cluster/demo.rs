@@ -5,7 +5,7 @@ use crate::support;
 
 use std::process::Command;
 
-use roustabout::demo::agent::{Agent, AgentOptions};
+use roustabout::demo::agent::{Agent, AgentOptions, Program};
 use serde_json::Value;
 
 use support::demo::{
@@ -44,7 +44,7 @@ fn interrupted_it_ends_what_it_started() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nomad_that_runs_already_is_left_as_it_was() {
-    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
     let folder = temporary();
     let address = agent.address().to_string();
     let mut command = demo(folder.path(), &["--json", "--jobs", "3", "--nomad", &address]);

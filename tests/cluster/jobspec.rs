@@ -12,7 +12,7 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, StatusCode};
-use roustabout::demo::agent::{Agent, AgentOptions};
+use roustabout::demo::agent::{Agent, AgentOptions, Program};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::world::nomad_binary;
@@ -71,7 +71,7 @@ struct Bench {
 impl Bench {
     /// An agent with the jobspec registered, and the stand-in where it fetches the runner.
     async fn start() -> Self {
-        let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
+        let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let archive = archive(folder.path());
         let checksum = format!("sha256:{}", hex::encode(Sha256::digest(&archive)));
@@ -276,7 +276,7 @@ async fn a_stopped_runner_gets_an_interrupt_and_is_cleaned_up() {
 
 #[tokio::test]
 async fn the_defaults_are_valid_and_fit_a_node() {
-    let agent = Agent::start(AgentOptions::new(nomad_binary())).await.unwrap();
+    let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
     let run = |command: &str, file: &Path| {
         let mut nomad = Command::new(nomad_binary());
         nomad.args(["job", command]).arg(file).env("NOMAD_ADDR", agent.address().as_str());

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roustabout::demo::agent::{Agent, AgentOptions};
+use roustabout::demo::agent::{Agent, AgentOptions, Program};
 use roustabout::nomad::{
     Address, Client, ClientStatus, Connection, DispatchRequest, Error, JobStatus, Place,
 };
@@ -89,7 +89,9 @@ async fn works_in_full(client: &Client) {
 async fn https_with_a_ca_of_ones_own_does_everything() {
     let certificates = Certificates::make();
     let tls = Some(certificates.of_server(false));
-    let agent = Agent::start(AgentOptions { tls, ..AgentOptions::new(nomad()) }).await.unwrap();
+    let agent = Agent::start(AgentOptions { tls, ..AgentOptions::new(Program::Nomad(nomad())) })
+        .await
+        .unwrap();
     let ca_cert_pem = Some(read(&certificates.ca()));
     let trusting = || Connection { ca_cert_pem: ca_cert_pem.clone(), ..to(&agent) };
     works_in_full(&Client::new(trusting()).unwrap()).await;
@@ -114,7 +116,9 @@ async fn https_with_a_ca_of_ones_own_does_everything() {
 async fn mutual_tls_wants_a_certificate_of_ours() {
     let certificates = Certificates::make();
     let tls = Some(certificates.of_server(true));
-    let agent = Agent::start(AgentOptions { tls, ..AgentOptions::new(nomad()) }).await.unwrap();
+    let agent = Agent::start(AgentOptions { tls, ..AgentOptions::new(Program::Nomad(nomad())) })
+        .await
+        .unwrap();
     let ca_cert_pem = Some(read(&certificates.ca()));
     let without = || Connection { ca_cert_pem: ca_cert_pem.clone(), ..to(&agent) };
     refused(ask(without()).await);
@@ -181,7 +185,7 @@ async fn the_variables_of_the_nomad_command_are_enough() {
     let options = AgentOptions {
         tls: Some(certificates.of_server(true)),
         acl: true,
-        ..AgentOptions::new(nomad())
+        ..AgentOptions::new(Program::Nomad(nomad()))
     };
     let agent = Agent::start(options).await.unwrap();
     let client = world::client(&agent);
@@ -297,7 +301,9 @@ async fn mint(agent: &Agent) -> (String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_file_that_changes_is_read_again() {
     let agent =
-        Agent::start(AgentOptions { acl: true, ..AgentOptions::new(nomad()) }).await.unwrap();
+        Agent::start(AgentOptions { acl: true, ..AgentOptions::new(Program::Nomad(nomad())) })
+            .await
+            .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     let (first, secret) = mint(&agent).await;
@@ -325,7 +331,9 @@ async fn a_token_file_that_changes_is_read_again() {
 async fn a_tasks_socket_and_its_renewed_identity_do_everything() {
     const TTL: u64 = 20;
     let agent =
-        Agent::start(AgentOptions { acl: true, ..AgentOptions::new(nomad()) }).await.unwrap();
+        Agent::start(AgentOptions { acl: true, ..AgentOptions::new(Program::Nomad(nomad())) })
+            .await
+            .unwrap();
     let admin = world::client(&agent);
     let rules = json!({
         "Name": "daemon", "Rules": MAY_DISPATCH,

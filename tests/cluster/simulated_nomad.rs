@@ -61,8 +61,9 @@ async fn the_stand_in_answers_as_nomad_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nomad_answers_as_the_stand_in_does() {
-    use roustabout::demo::agent::{Agent, AgentOptions};
-    let agent = Agent::start(AgentOptions::new(world::nomad_binary())).await.unwrap();
+    use roustabout::demo::agent::{Agent, AgentOptions, Program};
+    let agent =
+        Agent::start(AgentOptions::new(Program::Nomad(world::nomad_binary()))).await.unwrap();
     let folder = open_folder();
     let address = agent.address().to_string();
     let folder = folder.path().to_owned();
@@ -73,9 +74,10 @@ async fn nomad_answers_as_the_stand_in_does() {
 /// The stand-in reads no HCL, so the shipped jobspec is kept as Nomad parses it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_parsed_jobspec_is_the_shipped_one() {
-    use roustabout::demo::agent::{Agent, AgentOptions};
+    use roustabout::demo::agent::{Agent, AgentOptions, Program};
     use roustabout::demo::runner_job::{JOBSPEC, PARSED, PLACEHOLDERS};
-    let agent = Agent::start(AgentOptions::new(world::nomad_binary())).await.unwrap();
+    let agent =
+        Agent::start(AgentOptions::new(Program::Nomad(world::nomad_binary()))).await.unwrap();
     let nomad = client(agent.address().as_str());
     let parsed = nomad.parse_hcl(nomad.place(), JOBSPEC, &PLACEHOLDERS.file()).await.unwrap();
     agent.stop().await;

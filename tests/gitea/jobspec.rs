@@ -151,7 +151,9 @@ async fn a_stopped_runner_says_so_to_gitea_and_one_that_cannot_register_fails() 
 
 #[tokio::test]
 async fn the_defaults_are_valid_and_fit_a_node() {
-    let agent = roustabout::demo::agent::AgentOptions::new(nomad_binary());
+    let agent = roustabout::demo::agent::AgentOptions::new(
+        roustabout::demo::agent::Program::Nomad(nomad_binary()),
+    );
     let agent = roustabout::demo::agent::Agent::start(agent).await.unwrap();
     let (raw_exec, docker) = (runner_job::GITEA_JOBSPEC_FILE, GITEA_DOCKER);
     for (command, file) in [("validate", raw_exec), ("plan", raw_exec), ("validate", docker)] {

@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions};
+use roustabout::demo::agent::{Agent, AgentOptions, Program};
 use roustabout::demo::gitea::{Gitea, Person};
 use roustabout::demo::runner_job;
 use roustabout::nomad::{ChildStub, Client, DispatchRequest, JobStatus};
@@ -34,8 +34,10 @@ pub struct GiteaParts {
 
 impl GiteaParts {
     pub async fn start() -> Self {
-        let (gitea, agent) =
-            tokio::join!(gitea::start(), Agent::start(AgentOptions::new(nomad_binary())));
+        let (gitea, agent) = tokio::join!(
+            gitea::start(),
+            Agent::start(AgentOptions::new(Program::Nomad(nomad_binary())))
+        );
         let agent = agent.unwrap();
         let nomad = client(&agent);
         let program = gitea.runner_program();

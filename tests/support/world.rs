@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions, find_binary};
+use roustabout::demo::agent::{Agent, AgentOptions, Program, find_binary};
 use roustabout::demo::runner_job;
 use roustabout::nomad::{Address, ChildStub, Client, Connection, JobStatus};
 use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
@@ -73,7 +73,7 @@ impl Parts {
     pub async fn with(change: impl FnOnce(&mut AgentOptions)) -> Self {
         // Only the first test of a process finds none installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut options = AgentOptions::new(nomad_binary());
+        let mut options = AgentOptions::new(Program::Nomad(nomad_binary()));
         change(&mut options);
         let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

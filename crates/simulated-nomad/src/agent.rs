@@ -3,18 +3,29 @@
 //!
 //! Read next: `config.rs`, then `http.rs`.
 
+use std::io::{self, Read};
 use std::process::ExitCode;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::http::Server;
 use crate::tasks::Workplace;
 
+/// What ends an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// One of these, or that nobody holds the other end of its standard input any more.
+    StdinCloses,
+}
+
 /// `agent ARGUMENTS…`
-pub(crate) async fn main(arguments: &[String]) -> ExitCode {
-    match run(arguments).await {
+pub(crate) async fn main(arguments: &[String], until: Until) -> ExitCode {
+    match run(arguments, until).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("==> {why}");
@@ -23,12 +34,12 @@ pub(crate) async fn main(arguments: &[String]) -> ExitCode {
     }
 }
 
-async fn run(arguments: &[String]) -> Result<(), String> {
+async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     let config = Config::from_arguments(arguments)?;
     let port = config.ports.http;
     let listener = TcpListener::bind((config.bind_addr.as_str(), port))
         .await
-        .map_err(|error| format!("cannot listen on {}:{port}: {error}", config.bind_addr))?;
+        .map_err(|error| cannot_listen(&config.bind_addr, port, &error))?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let workplace = Workplace { root: config.data_dir.join("alloc"), program };
     let seed = rand::random();
@@ -36,7 +47,31 @@ async fn run(arguments: &[String]) -> Result<(), String> {
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut ended = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     println!("==> Nomad agent started! (a stand-in, not HashiCorp's)");
-    tokio::select! { _ = interrupted.recv() => {}, _ = ended.recv() => {} }
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = ended.recv() => {}
+        () = stdin_closed(), if until == Until::StdinCloses => {}
+    }
     server.shutdown().await;
     Ok(())
+}
+
+/// In the words that a real agent has for the usual reason, for callers look for them.
+fn cannot_listen(address: &str, port: u16, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "bind: address already in use".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("Error starting agent: listen tcp {address}:{port}: {why}")
+}
+
+async fn stdin_closed() {
+    let (closed, heard) = oneshot::channel();
+    // A thread, not tokio's: that one would be waited for when the agent ends.
+    std::thread::spawn(move || {
+        let mut byte = [0];
+        while !matches!(std::io::stdin().read(&mut byte), Ok(0) | Err(_)) {}
+        let _ = closed.send(());
+    });
+    let _ = heard.await;
 }

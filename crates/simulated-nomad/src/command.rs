@@ -5,14 +5,22 @@
 
 use std::process::ExitCode;
 
-use crate::{agent, tasks};
+use crate::agent::{self, Until};
+use crate::tasks;
+
+/// Before `agent`: it ends, as if interrupted, when its standard input is closed; that is, when the
+/// program that started it is no more. A real Nomad has nothing like it.
+pub const WHILE_STDIN_IS_OPEN: &str = "-while-stdin-is-open";
 
 /// Runs one command; `arguments` are without the program's name. What it prints on failure says
 /// what to do.
 pub async fn main(arguments: Vec<String>) -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["agent", ..] => agent::main(&arguments[1..]).await,
+        ["agent", ..] => agent::main(&arguments[1..], Until::Signal).await,
+        [WHILE_STDIN_IS_OPEN, "agent", ..] => {
+            agent::main(&arguments[2..], Until::StdinCloses).await
+        }
         ["version", ..] => {
             println!("Nomad v{} (a stand-in, not HashiCorp's)", crate::VERSION);
             ExitCode::SUCCESS
