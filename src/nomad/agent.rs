@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 use super::wire;
@@ -41,12 +42,12 @@ struct WireToken {
 impl Client {
     /// `GET /v1/status/leader`: the leader's address. Needs no token, except on a task's socket.
     pub async fn leader(&self) -> Result<String, Error> {
-        self.leader_by(Call::get(&["status", "leader"])).await
+        self.leader_by(Call::to(Endpoint::Leader)).await
     }
 
     /// The same of the place's region, asked through our agent.
     pub async fn leader_at(&self, place: &Place) -> Result<String, Error> {
-        self.leader_by(Call::get(&["status", "leader"]).at(place)).await
+        self.leader_by(Call::to(Endpoint::Leader).at(place)).await
     }
 
     async fn leader_by(&self, call: Call<'_>) -> Result<String, Error> {
@@ -61,7 +62,7 @@ impl Client {
     /// The agent's version, such as `1.11.3`, from `GET /v1/agent/self`. None where the token may
     /// not see it (capability `agent { policy = "read" }`).
     pub async fn agent_version(&self) -> Result<Option<String>, Error> {
-        let agent = match self.read::<Value>(Call::get(&["agent", "self"])).await {
+        let agent = match self.read::<Value>(Call::to(Endpoint::Agent)).await {
             Ok((agent, _)) => agent,
             Err(Error::Forbidden { .. }) => return Ok(None),
             Err(other) => return Err(other),
@@ -77,7 +78,7 @@ impl Client {
     /// [`Error::Forbidden`] for an unknown or expired token, and for a workload identity, which
     /// is no ACL token: for that one, ask for a job instead.
     pub async fn acl_token_self(&self) -> Result<Option<AclToken>, Error> {
-        let call = Call::get(&["acl", "token", "self"]);
+        let call = Call::to(Endpoint::OwnToken);
         let wire = match self.read::<WireToken>(call).await {
             Ok((wire, _)) => wire,
             Err(Error::Rejected { status: 400, text, .. })

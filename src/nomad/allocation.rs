@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 use super::wire::{self, Map};
@@ -200,8 +201,7 @@ impl Client {
     /// `GET /v1/job/:id/allocations?all=true`, oldest first. Needs the capability `read-job`.
     /// An unknown job has none.
     pub async fn allocations(&self, place: &Place, child: &str) -> Result<Vec<Allocation>, Error> {
-        let segments = ["job", child, "allocations"];
-        let call = Call::get(&segments).at(place).query("all", "true");
+        let call = Call::to(Endpoint::Allocations(child)).at(place).query("all", "true");
         let (wire, _) = self.read::<Option<Vec<WireAllocation>>>(call).await?;
         let mut all: Vec<_> = wire.unwrap_or_default().into_iter().map(Allocation::from).collect();
         all.sort_by_key(|a| a.create_time);

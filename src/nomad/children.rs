@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::filter;
 use super::job::JobStatus;
@@ -140,7 +141,7 @@ impl Client {
         let mut children = Vec::new();
         let mut next = None;
         for _ in 0..MAX_PAGES {
-            let mut call = Call::get(&["jobs"])
+            let mut call = Call::to(Endpoint::Jobs)
                 .at(place)
                 .query("filter", filter.as_str())
                 .query("per_page", PAGE.to_string());

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::refusal::Refusal;
 use super::transport::{Answer, Call, Client, Failure};
 use super::wire;
@@ -83,8 +83,7 @@ impl Client {
         parent: &str,
         request: &DispatchRequest<'_>,
     ) -> Result<Dispatched, DispatchError> {
-        let segments = ["job", parent, "dispatch"];
-        let call = Call::new(Method::PUT, &segments)
+        let call = Call::to(Endpoint::Dispatch(parent))
             .at(place)
             .query("idempotency_token", request.idempotency_token)
             .body(body(request)?);
@@ -263,8 +262,7 @@ mod tests {
         let late = ResponseTemplate::new(200).set_delay(std::time::Duration::from_secs(30));
         Mock::given(method("PUT")).respond_with(late).mount(&server).await;
         let client = testing::client(&server.uri());
-        let segments = ["job", "gha", "dispatch"];
-        let mut call = Call::new(Method::PUT, &segments).body(b"{}".to_vec());
+        let mut call = Call::to(Endpoint::Dispatch("gha")).body(b"{}".to_vec());
         call.timeout = std::time::Duration::from_millis(200);
         assert!(matches!(client.send(call).await, Err(Failure::Unknown(_))));
     }

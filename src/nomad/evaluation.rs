@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 use super::wire::{self, Map};
@@ -172,8 +173,7 @@ impl Client {
     /// job has none; a pending child without any met a bug of Nomad before 1.10.5 (its dispatch
     /// was half written).
     pub async fn evaluations(&self, place: &Place, child: &str) -> Result<Vec<Evaluation>, Error> {
-        let segments = ["job", child, "evaluations"];
-        let call = Call::get(&segments).at(place);
+        let call = Call::to(Endpoint::Evaluations(child)).at(place);
         let (wire, _) = self.read::<Option<Vec<WireEvaluation>>>(call).await?;
         let mut all: Vec<_> = wire.unwrap_or_default().into_iter().map(Evaluation::from).collect();
         all.sort_by_key(|e| e.create_time);

@@ -10,6 +10,7 @@ use reqwest::Response;
 use serde::Deserialize;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 
@@ -64,9 +65,8 @@ impl Client {
     /// Opens the stream of jobs and allocations of a namespace, from now on, and waits for its
     /// first sign. Needs `read-job` in it; without, [`Error::Forbidden`].
     pub async fn events(&self, place: &Place) -> Result<EventStream, Error> {
-        let segments = ["event", "stream"];
         let mut call =
-            Call::get(&segments).at(place).query("topic", "Job").query("topic", "Allocation");
+            Call::to(Endpoint::Events).at(place).query("topic", "Job").query("topic", "Allocation");
         call.timeout = LONGEST;
         let request = call.name();
         let silent = |_| Error::Unavailable {

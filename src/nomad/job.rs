@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 use super::wire::{self, Map};
@@ -216,7 +217,7 @@ impl Client {
     /// [`Error::NotFound`] for a job that does not exist, or no longer: Nomad collects dead
     /// children some four hours after their submit time.
     pub async fn job(&self, place: &Place, id: &str) -> Result<Job, Error> {
-        let (job, _) = self.read::<WireJob>(Call::get(&["job", id]).at(place)).await?;
+        let (job, _) = self.read::<WireJob>(Call::to(Endpoint::Job(id)).at(place)).await?;
         Ok(job.into())
     }
 }

@@ -10,6 +10,7 @@ mod allocation;
 mod children;
 mod connection;
 mod dispatch;
+mod endpoint;
 mod error;
 mod evaluation;
 mod events;

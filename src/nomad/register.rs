@@ -1,10 +1,10 @@
 //! Registering a job from a jobspec: for demonstrations and tests, a daemon only dispatches.
 
-use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 
@@ -32,8 +32,7 @@ impl Client {
         text: &str,
         variables: &str,
     ) -> Result<Value, Error> {
-        let segments = ["jobs", "parse"];
-        let call = Call::new(Method::POST, &segments).at(place);
+        let call = Call::to(Endpoint::Parse).at(place);
         let wire = WireParse { hcl: text, variables, canonicalize: false };
         let body = json(&call, &wire)?;
         Ok(self.read(call.body(body)).await?.0)
@@ -42,7 +41,7 @@ impl Client {
     /// `PUT /v1/jobs`: registers what [`parse_hcl`](Self::parse_hcl) gave. The job's own
     /// namespace and region win over `place`. Needs the capability `submit-job`.
     pub async fn register(&self, place: &Place, job: &Value) -> Result<(), Error> {
-        let call = Call::new(Method::PUT, &["jobs"]).at(place);
+        let call = Call::to(Endpoint::Register).at(place);
         let body = json(&call, &WireRegister { job })?;
         self.call(call.body(body)).await.map(|_| ())
     }

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::allocation::ClientStatus;
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::job::JobStatus;
 use super::transport::{Call, Client, TIMEOUT};
@@ -124,8 +124,7 @@ impl Client {
         let body = serde_json::to_vec(&WireRequest { jobs })
             .map_err(|e| Error::Protocol { request: request.to_owned(), reason: e.to_string() })?;
         // Nomad sets the page to the number of ids itself; its next token then means nothing.
-        let segments = ["jobs", "statuses"];
-        let mut call = Call::new(Method::POST, &segments)
+        let mut call = Call::to(Endpoint::Statuses)
             .at(place)
             .query("include_children", "true")
             .query("per_page", ids.len().to_string())

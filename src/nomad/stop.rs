@@ -2,9 +2,8 @@
 //!
 //! Stopping a parameterized job does not stop its children (hashicorp/nomad#2263).
 
-use reqwest::Method;
-
 use super::connection::Place;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
 
@@ -25,8 +24,7 @@ impl Client {
     }
 
     async fn deregister(&self, place: &Place, job: &str, purge: &str) -> Result<(), Error> {
-        let segments = ["job", job];
-        let call = Call::new(Method::DELETE, &segments).at(place).query("purge", purge);
+        let call = Call::to(Endpoint::Deregister(job)).at(place).query("purge", purge);
         self.call(call).await.map(|_| ())
     }
 }

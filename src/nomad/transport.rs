@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use super::connection::{self, BuildError, Built, Connection, Place};
+use super::endpoint::Endpoint;
 use super::error::Error;
 use super::token::Token;
 use crate::outbound;
@@ -42,10 +42,9 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// One request. `segments` are percent-encoded one by one, for job ids hold slashes.
+/// One request.
 pub(super) struct Call<'a> {
-    pub method: Method,
-    pub segments: &'a [&'a str],
+    pub endpoint: Endpoint<'a>,
     pub place: Option<&'a Place>,
     pub query: Vec<(&'static str, String)>,
     pub body: Option<Vec<u8>>,
@@ -53,12 +52,8 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub fn new(method: Method, segments: &'a [&'a str]) -> Call<'a> {
-        Call { method, segments, place: None, query: Vec::new(), body: None, timeout: TIMEOUT }
-    }
-
-    pub fn get(segments: &'a [&'a str]) -> Call<'a> {
-        Call::new(Method::GET, segments)
+    pub fn to(endpoint: Endpoint<'a>) -> Call<'a> {
+        Call { endpoint, place: None, query: Vec::new(), body: None, timeout: TIMEOUT }
     }
 
     pub fn at(mut self, place: &'a Place) -> Call<'a> {
@@ -78,7 +73,7 @@ impl<'a> Call<'a> {
 
     /// Method and path, for errors.
     pub fn name(&self) -> String {
-        format!("{} /v1/{}", self.method, self.segments.join("/"))
+        format!("{} /v1/{}", self.endpoint.method(), self.endpoint.segments().join("/"))
     }
 }
 
@@ -206,7 +201,8 @@ impl Client {
 
     fn request(&self, call: Call<'_>) -> Result<reqwest::RequestBuilder, String> {
         let mut url = self.inner.built.base.clone();
-        if call.segments.iter().any(|s| matches!(*s, "" | "." | "..")) {
+        let segments = call.endpoint.segments();
+        if segments.iter().any(|s| matches!(*s, "" | "." | "..")) {
             // A URL would swallow them and name another thing.
             return Err("an empty id, or one of dots alone, names nothing in Nomad".to_owned());
         }
@@ -214,14 +210,19 @@ impl Client {
             .map_err(|()| "the address can have no path".to_owned())?
             .pop_if_empty()
             .push("v1")
-            .extend(call.segments);
+            .extend(segments);
         let mut query = call.query;
         if let Some(place) = call.place {
             query.push(("namespace", place.namespace.clone()));
             query.extend(place.region.iter().map(|region| ("region", region.clone())));
         }
-        let mut request =
-            self.inner.built.http.request(call.method, url).query(&query).timeout(call.timeout);
+        let mut request = self
+            .inner
+            .built
+            .http
+            .request(call.endpoint.method(), url)
+            .query(&query)
+            .timeout(call.timeout);
         if let Some(host) = &self.inner.built.host {
             request = request.header(HOST, host);
         }
