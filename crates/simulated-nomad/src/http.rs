@@ -13,15 +13,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answers;
+use super::answers::{self, Door};
+use super::identity::Keyring;
 use super::model::{Knobs, Millis, Nomad};
 use super::nodes::NodeSpec;
 use super::stream::{Seen, Told};
+use super::tables::Table;
 use super::tasks::{self, Order, TaskRecord, TaskState, Workplace};
 
 /// How long a listener may be behind with what happens, in changes, before its stream is ended.
@@ -40,6 +43,7 @@ pub struct Server {
 struct Shared {
     address: SocketAddr,
     workplace: Workplace,
+    keys: Keyring,
     state: Mutex<State>,
     /// The model's index.
     changed: watch::Sender<u64>,
@@ -67,12 +71,14 @@ impl Server {
     /// Serves on the listener, on the current tokio runtime, until [`Server::shutdown`].
     ///
     /// # Errors
-    /// When the listener has no address.
+    /// When the listener has no address, or no key can be made.
     pub fn start(listener: TcpListener, workplace: Workplace, seed: u64) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         let mut rng = StdRng::seed_from_u64(seed);
         let node = format!("{:08x}-0000-0000-0000-{:012x}", rng.random::<u32>(), seed >> 16);
         let mut nomad = Nomad::new(rng);
+        let keys = Keyring::new(nomad.draw_id())?;
+        nomad.write(Table::Keys);
         // As quick as a real agent in dev mode; what takes time is done by real processes.
         nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
         nomad.add_node(&node, this_machine(), now());
@@ -80,6 +86,7 @@ impl Server {
             shared: Arc::new(Shared {
                 address,
                 workplace,
+                keys,
                 changed: watch::Sender::new(nomad.index()),
                 told: broadcast::Sender::new(BACKLOG),
                 state: Mutex::new(State {
@@ -195,6 +202,27 @@ impl Server {
         self.shared.told.subscribe()
     }
 
+    /// What identities are signed with.
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.shared.keys
+    }
+
+    /// Answers on a task's own socket until it is closed.
+    pub(super) fn serve_task(&self, listener: UnixListener, closed: CancellationToken) {
+        let server = self.clone();
+        self.spawn(async move {
+            let accepting = async {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => server.spawn(serve(stream, server.clone(), Door::Task)),
+                        Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
+                    }
+                }
+            };
+            closed.run_until_cancelled(accepting).await;
+        });
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Whoever panicked inside has said so; the others may go on.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -211,7 +239,10 @@ impl Server {
     async fn accept(self, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(serve(stream, self.clone())),
+                Ok((stream, _)) => {
+                    let _ = stream.set_nodelay(true);
+                    self.spawn(serve(stream, self.clone(), Door::Agent));
+                }
                 Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
             }
         }
@@ -232,10 +263,13 @@ impl Server {
     }
 }
 
-async fn serve(stream: TcpStream, server: Server) {
-    let _ = stream.set_nodelay(true);
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    server: Server,
+    door: Door,
+) {
     let service = service_fn(move |request| {
-        let answer = answers::answer(server.clone(), request);
+        let answer = answers::answer(server.clone(), door, request);
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
     });
     // Ends with an error when the peer goes.

@@ -22,6 +22,7 @@ pub mod dispatching;
 pub mod evaluations;
 pub mod happenings;
 mod http;
+mod identity;
 pub mod jobs;
 mod jobspec;
 pub mod model;
@@ -35,6 +36,7 @@ pub mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
+pub mod variables;
 
 /// Whose behaviour this is.
 pub const VERSION: &str = "1.11.3";

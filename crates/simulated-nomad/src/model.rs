@@ -17,6 +17,7 @@ use super::jobs::{JobKey, Registered};
 use super::jobspec::{Definition, Plan};
 use super::nodes::Node;
 use super::tables::Table;
+use super::variables::{VariableKey, Variables};
 
 /// Milliseconds since 1970, or a length of time in them.
 pub type Millis = i64;
@@ -92,6 +93,8 @@ pub(super) enum Due {
     NodeDown(String),
     DrainOver(String),
     Collect,
+    /// A lock of a variable that nobody renewed.
+    Unlock(VariableKey),
 }
 
 /// The whole simulated Nomad.
@@ -111,6 +114,7 @@ pub struct Nomad {
     pub(super) tokens: BTreeMap<(JobKey, String), JobKey>,
     pub(super) allocations: BTreeMap<String, Allocation>,
     pub(super) evaluations: BTreeMap<String, Evaluation>,
+    pub(super) variables: Variables,
     pub(super) due: BTreeSet<(Millis, Due)>,
     pub(super) started: Vec<Started>,
     pub(super) signalled: Vec<String>,
@@ -134,6 +138,7 @@ impl Nomad {
             tokens: BTreeMap::new(),
             allocations: BTreeMap::new(),
             evaluations: BTreeMap::new(),
+            variables: Variables::default(),
             due: BTreeSet::new(),
             started: Vec::new(),
             signalled: Vec::new(),
@@ -155,6 +160,7 @@ impl Nomad {
                 Due::NodeDown(node) => self.node_is_down(&node, at),
                 Due::DrainOver(node) => self.drain_is_over(&node, at),
                 Due::Collect => self.collect_old(at),
+                Due::Unlock(key) => self.lock_is_due(&key, at),
             }
         }
     }

@@ -18,6 +18,8 @@ pub enum Table {
     Namespaces,
     SchedulerConfiguration,
     Variables,
+    /// Those that sign identities.
+    Keys,
     Tokens,
     Policies,
 }

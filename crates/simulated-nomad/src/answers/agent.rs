@@ -8,13 +8,6 @@ use super::REGION;
 use super::call::{Call, Reply, Stated};
 use crate::VERSION;
 
-/// No key of anybody's: nothing is signed yet.
-pub(super) fn keys(call: &Call) -> Reply {
-    Ok(call.json(&json!({"keys": [
-        {"use": "sig", "kty": "RSA", "kid": "none", "alg": "RS256", "n": "AQAB", "e": "AQAB"},
-    ]})))
-}
-
 pub(super) fn leader(call: &Call) -> Reply {
     call.server.view(|view, _| call.admit(view, &Stated::default()))?;
     Ok(call.json(&json!("127.0.0.1:4647")))

@@ -9,6 +9,7 @@ mod call;
 mod compression;
 mod filter;
 mod jobs;
+mod keys;
 mod options;
 mod reading;
 mod refusal;
@@ -30,8 +31,21 @@ use refusal::Refusal;
 /// Where it runs, since it has one node only.
 const REGION: &str = "global";
 
+/// Where a request comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// The agent's own port.
+    Agent,
+    /// A task's socket, where nothing is said to nobody.
+    Task,
+}
+
 /// Answers one request.
-pub(super) async fn answer(server: Server, request: hyper::Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    server: Server,
+    door: Door,
+    request: hyper::Request<Incoming>,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     // Ends early when the peer goes; nobody reads the answer then.
@@ -42,7 +56,14 @@ pub(super) async fn answer(server: Server, request: hyper::Request<Incoming>) ->
         return refusal.into_response();
     };
     let asked = call.headers.clone();
-    let reply = routes::answer(call, query).await;
+    let admitted = match door {
+        Door::Task => keys::authenticate(&call.server, &asked),
+        Door::Agent => Ok(()),
+    };
+    let reply = match admitted {
+        Ok(()) => routes::answer(call, query).await,
+        Err(refusal) => Err(refusal),
+    };
     let response = reply.unwrap_or_else(axum::response::IntoResponse::into_response);
     compression::finish(&asked, response).await
 }

@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
-use super::{agent, jobs, registering, statuses, stream};
+use super::{agent, jobs, keys, registering, statuses, stream};
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
     let clean = clean(&call.path);
@@ -22,7 +22,11 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     }
     match path.as_str() {
         "/" => Ok(elsewhere("/ui/", "")),
-        "/.well-known/jwks.json" => only(Method::GET, &method, agent::keys)(&call),
+        "/.well-known/jwks.json" => match method {
+            Method::GET => keys::public(call).await,
+            _ => Err(Refusal::method()),
+        },
+        "/.well-known/openid-configuration" => only(Method::GET, &method, keys::discovery)(&call),
         "/v1/status/leader" => only(Method::GET, &method, agent::leader)(&call),
         "/v1/agent/self" => only(Method::GET, &method, agent::own)(&call),
         "/v1/acl/token/self" => only(Method::GET, &method, agent::token)(&call),

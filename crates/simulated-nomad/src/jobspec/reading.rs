@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::identity::IdentitySpec;
 use crate::jobs::{Disconnect, JobSpec, PayloadRule};
 use crate::model::{HOUR, Millis};
 use crate::template::render;
@@ -58,6 +59,8 @@ pub struct Task {
     resources: Option<Resources>,
     #[serde(default)]
     user: Option<String>,
+    #[serde(default)]
+    pub identities: Option<Vec<IdentitySpec>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -270,6 +273,10 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    pub fn runs_as_the_agent(&self) -> bool {
+        self.user.as_deref().is_none_or(str::is_empty)
     }
 
     pub fn kill_timeout(&self) -> Millis {

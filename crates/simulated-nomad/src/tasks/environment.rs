@@ -54,6 +54,10 @@ impl Environment {
         environment
     }
 
+    pub fn add(&mut self, more: Vec<(String, String)>) {
+        self.variables.extend(more);
+    }
+
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.variables
     }

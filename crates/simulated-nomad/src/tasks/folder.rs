@@ -67,6 +67,13 @@ pub(super) fn write(file: &Path, content: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(content)
 }
 
+/// The same for what others may read, as Nomad leaves an identity of a task that runs as the agent
+/// itself ([V]).
+pub(super) fn write_readable(file: &Path, content: &[u8]) -> io::Result<()> {
+    write(file, content)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o644))
+}
+
 /// The same for what its owner may run.
 pub(super) fn write_program(file: &Path, content: &[u8]) -> io::Result<()> {
     write(file, content)?;

@@ -3,9 +3,11 @@
 //!
 //! Read next: `process.rs` (one process), `supervise.rs` (what no process outlives), `folder.rs`.
 
+mod api_socket;
 mod artifact;
 mod environment;
 mod folder;
+mod identities;
 mod process;
 mod record;
 pub mod supervise;
@@ -14,13 +16,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::http::Server;
+use super::identity::Workload;
 use super::jobspec::{Plan, Task};
 use super::model::Started;
 use super::template::render;
+use api_socket::ApiSocket;
 use environment::Environment;
 use folder::Folder;
+use identities::Identities;
 use process::Process;
 pub use record::{TaskRecord, TaskState};
 
@@ -59,7 +65,10 @@ pub(super) async fn run(
     for task in plan.tasks() {
         server.record(&allocation, &task.name, TaskRecord::received());
     }
-    let run = Run { server: &server, program: workplace.program, started, plan, folder, orders };
+    let over = CancellationToken::new();
+    let _at_the_end = over.clone().drop_guard();
+    let program = workplace.program;
+    let run = Run { server: &server, program, started, plan, folder, orders, over };
     let exit_code = run.before_and_main().await;
     server.with(|nomad, now| nomad.task_exited(&allocation, exit_code, now));
     run.after().await;
@@ -74,6 +83,8 @@ struct Run<'a> {
     plan: Arc<Plan>,
     folder: Folder,
     orders: watch::Receiver<Order>,
+    /// Of the allocation.
+    over: CancellationToken,
 }
 
 impl Run<'_> {
@@ -103,7 +114,14 @@ impl Run<'_> {
         let record = |what: TaskRecord| {
             self.server.record(&self.started.allocation, &task.name, what);
         };
-        let environment = Environment::of(&self.started, &self.plan.group, task, &self.folder);
+        let mut environment = Environment::of(&self.started, &self.plan.group, task, &self.folder);
+        let _socket = match self.introduce(task, &mut environment) {
+            Ok(socket) => socket,
+            Err(why) => {
+                record(TaskRecord::failed("Setup Failure", why));
+                return 1;
+            }
+        };
         if let Err(why) = self.prepare(task, &environment).await {
             record(TaskRecord::failed("Failed Artifact Download", why));
             return 1;
@@ -145,10 +163,31 @@ impl Run<'_> {
         exit_code
     }
 
+    /// Gives the task its identities, and the socket where it may use them.
+    fn introduce(&self, task: &Task, environment: &mut Environment) -> Result<ApiSocket, String> {
+        let folder = &self.folder;
+        folder.make(&task.name).map_err(|error| format!("cannot make its folder: {error}"))?;
+        let workload = Workload {
+            region: "global".to_owned(),
+            namespace: self.started.child.namespace.clone(),
+            job: self.server.with(|nomad, _| nomad.claimed_job(&self.started.child)),
+            group: self.plan.group.clone(),
+            task: task.name.clone(),
+            allocation: self.started.allocation.clone(),
+        };
+        let specs = task.identities.as_deref().unwrap_or_default();
+        let identities = Identities::new(self.server, folder, workload, specs)?;
+        environment.add(identities.variables());
+        // Whoever wants a signal or a restart at each new one is told so in time by its task.
+        let renewing = self.over.clone().run_until_cancelled_owned(identities.renew(|_| ()));
+        tokio::spawn(renewing);
+        ApiSocket::open(self.server, &folder.secrets(&task.name), task.runs_as_the_agent())
+            .map_err(|error| format!("cannot open its API socket: {error}"))
+    }
+
     /// Everything that is there before the process is.
     async fn prepare(&self, task: &Task, environment: &Environment) -> Result<(), String> {
         let folder = &self.folder;
-        folder.make(&task.name).map_err(|error| format!("cannot make its folder: {error}"))?;
         if let Some(payload) = &task.dispatch_payload {
             let file = folder.inside(&folder.local(&task.name), &payload.file)?;
             let text = self.started.payload.clone().unwrap_or_default();

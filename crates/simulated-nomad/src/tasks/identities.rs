@@ -1,0 +1,100 @@
+//! A task's identities: made when it starts, put into its environment and its files, and renewed
+//! before they end for as long as the allocation runs, also when the task itself is long over ([V]).
+//!
+//! Read next: `crate::identity`.
+
+use std::time::Duration;
+
+use super::folder::{self, Folder};
+use crate::http::Server;
+use crate::identity::{ChangeMode, Claims, IdentitySpec, Workload};
+use crate::model::Millis;
+
+/// The identities that a task asks for.
+pub(super) struct Identities {
+    server: Server,
+    workload: Workload,
+    folder: Folder,
+    shown: Vec<Shown>,
+}
+
+struct Shown {
+    spec: IdentitySpec,
+    jwt: String,
+}
+
+impl Identities {
+    /// # Errors
+    /// In words, when one cannot be signed or written.
+    pub fn new(
+        server: &Server,
+        folder: &Folder,
+        workload: Workload,
+        specs: &[IdentitySpec],
+    ) -> Result<Self, String> {
+        let asked = specs.iter().filter(|spec| spec.env || spec.file);
+        let shown = asked.map(|spec| {
+            let jwt = sign(server, &workload, spec)?;
+            let one = Shown { spec: spec.clone(), jwt };
+            one.write(folder, &workload.task)?;
+            Ok(one)
+        });
+        let shown = shown.collect::<Result<_, String>>()?;
+        Ok(Self { server: server.clone(), workload, folder: folder.clone(), shown })
+    }
+
+    /// Name and value, for the environment. Where the default identity is shown its holder is told
+    /// where to use it, too.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut variables = Vec::new();
+        for one in self.shown.iter().filter(|one| one.spec.env) {
+            variables.push((one.spec.variable(), one.jwt.clone()));
+            if one.spec.is_default() {
+                let socket = self.folder.secrets(&self.workload.task).join(super::api_socket::NAME);
+                let url = format!("unix://{}", socket.display());
+                variables.push(("NOMAD_UNIX_ADDR".to_owned(), url));
+            }
+        }
+        variables
+    }
+
+    /// Goes on for ever; `tell` hears of every change.
+    pub async fn renew(mut self, tell: impl Fn(ChangeMode)) {
+        let mut due: Vec<(tokio::time::Instant, usize)> = Vec::new();
+        let now = tokio::time::Instant::now();
+        let after = |ttl: Millis| Duration::from_millis(u64::try_from(ttl / 2).unwrap_or(1).max(1));
+        for (number, one) in self.shown.iter().enumerate() {
+            due.extend(one.spec.ttl().map(|ttl| (now + after(ttl), number)));
+        }
+        while let Some(&(at, number)) = due.iter().min() {
+            tokio::time::sleep_until(at).await;
+            due.retain(|(_, other)| *other != number);
+            let one = &mut self.shown[number];
+            // One that cannot be renewed now is tried again at the same distance.
+            if let Ok(jwt) = sign(&self.server, &self.workload, &one.spec) {
+                one.jwt = jwt;
+                let _ = one.write(&self.folder, &self.workload.task);
+                tell(one.spec.change_mode());
+            }
+            due.extend(one.spec.ttl().map(|ttl| (at + after(ttl), number)));
+        }
+        std::future::pending().await
+    }
+}
+
+/// As the servers do when they place an allocation, and when its client asks for another one.
+fn sign(server: &Server, workload: &Workload, spec: &IdentitySpec) -> Result<String, String> {
+    let claims = server.with(|nomad, now| Claims::of(workload, spec, nomad.draw_id(), now));
+    server.keys().sign(&claims).map_err(|error| format!("cannot sign an identity: {error}"))
+}
+
+impl Shown {
+    fn write(&self, folder: &Folder, task: &str) -> Result<(), String> {
+        if !self.spec.file {
+            return Ok(());
+        }
+        let file = folder.inside(&folder.task(task), &self.spec.path())?;
+        folder::write_readable(&file, self.jwt.as_bytes())
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))
+    }
+}
