@@ -44,6 +44,8 @@ async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     let workplace = Workplace { root: config.data_dir.join("alloc"), program };
     let seed = rand::random();
     let server = Server::start(listener, workplace, seed).map_err(|error| error.to_string())?;
+    let lifetimes = config.acl.lifetimes()?;
+    server.with(|nomad, _| nomad.acl_settings(config.acl.enabled, lifetimes));
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut ended = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     println!("==> Nomad agent started! (a stand-in, not HashiCorp's)");

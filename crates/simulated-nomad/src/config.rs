@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::acl::{Lifetimes, lengths};
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub(crate) struct Config {
@@ -65,6 +67,19 @@ pub(crate) struct Acl {
     pub enabled: bool,
     /// As Go writes lengths of time.
     pub token_min_expiration_ttl: Option<String>,
+    pub token_max_expiration_ttl: Option<String>,
+}
+
+impl Acl {
+    /// # Errors
+    /// A length of time is none.
+    pub fn lifetimes(&self) -> Result<Lifetimes, String> {
+        let read = |text: &Option<String>| text.as_deref().map_or(Ok(0), lengths::parse);
+        Ok(Lifetimes {
+            least: read(&self.token_min_expiration_ttl)?,
+            most: read(&self.token_max_expiration_ttl)?,
+        })
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -10,6 +10,7 @@
 //! (`http.rs`, `answers/`) and a client that runs local processes (`tasks/`).
 //! Read next: `model.rs`, then `http.rs`.
 
+pub mod acl;
 mod agent;
 pub mod allocations;
 mod answers;

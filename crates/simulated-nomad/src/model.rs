@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rand::{Rng, rngs::StdRng};
 
+use super::acl::Acl;
 use super::allocations::Allocation;
 use super::children::Child;
 use super::evaluations::Evaluation;
@@ -105,6 +106,7 @@ pub struct Nomad {
     pub(super) index: u64,
     /// When each was changed last.
     pub(super) tables: BTreeMap<Table, u64>,
+    pub(super) acl: Acl,
     pub(super) nodes: BTreeMap<String, Node>,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     /// Of whatever was registered, newest first.
@@ -131,6 +133,7 @@ impl Nomad {
             rng,
             index: 1,
             tables: BTreeMap::new(),
+            acl: Acl::default(),
             nodes: BTreeMap::new(),
             jobs: BTreeMap::new(),
             versions: BTreeMap::new(),

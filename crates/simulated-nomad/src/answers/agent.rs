@@ -2,20 +2,25 @@
 //!
 //! Read next: `routes.rs`.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::REGION;
 use super::call::{Call, Reply, Stated};
 use crate::VERSION;
+use crate::acl::Acl;
 
 pub(super) fn leader(call: &Call) -> Reply {
-    call.server.view(|view, _| call.admit(view, &Stated::default()))?;
+    call.server.view(|view, now| call.admit(view, &Stated::default(), now))?;
     Ok(call.json(&json!("127.0.0.1:4647")))
 }
 
 pub(super) fn own(call: &Call) -> Reply {
+    let acl = call.server.view(|view, now| {
+        call.admit(view, &Stated::default(), now).map(|_| settings(view.nomad.acl()))
+    })?;
     Ok(call.json(&json!({
         "config": {
+            "ACL": acl,
             "Datacenter": "dc1",
             "Region": REGION,
             "Version": {"Version": VERSION, "VersionMetadata": "stand-in"},
@@ -24,11 +29,12 @@ pub(super) fn own(call: &Call) -> Reply {
     })))
 }
 
-/// The token that everybody has where ACLs are off.
-pub(super) fn token(call: &Call) -> Reply {
-    call.server.view(|view, _| call.admit(view, &Stated::default()))?;
-    Ok(call.json(&json!({
-        "AccessorID": "acls-disabled", "Name": "ACLs disabled token", "Type": "client",
-        "Policies": null, "ExpirationTime": null,
-    })))
+/// Those that can be set here; the others are Nomad's defaults. Times are nanoseconds.
+fn settings(acl: &Acl) -> Value {
+    const CACHED: u64 = 30_000_000_000;
+    json!({
+        "Enabled": acl.enabled, "TokenTTL": CACHED, "PolicyTTL": CACHED, "RoleTTL": CACHED,
+        "ReplicationToken": "", "TokenMinExpirationTTL": acl.lifetimes.least,
+        "TokenMaxExpirationTTL": acl.lifetimes.most,
+    })
 }

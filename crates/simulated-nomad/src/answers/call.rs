@@ -13,6 +13,8 @@ use serde_json::Value;
 use super::REGION;
 use super::options::{Options, Query, unescaped};
 use super::refusal::Refusal;
+use super::rights;
+use crate::acl::{Caller, Capability};
 use crate::http::{Server, View};
 use crate::model::Millis;
 
@@ -39,12 +41,17 @@ pub(crate) struct Stated {
 pub(crate) struct Admitted {
     /// `*` where all are asked for.
     pub namespace: String,
+    pub caller: Caller,
 }
 
 impl Admitted {
-    /// Whether a list holds what is in that namespace.
-    pub fn lists(&self, namespace: &str) -> bool {
-        self.namespace == "*" || self.namespace == namespace
+    /// Whether a list holds what is in that namespace. Of all namespaces, those are left out of
+    /// which the caller may see nothing of the kind.
+    pub fn lists(&self, namespace: &str, capability: Capability) -> bool {
+        match self.namespace.as_str() {
+            "*" => self.caller.may(namespace, &[capability]),
+            own => own == namespace,
+        }
     }
 }
 
@@ -74,8 +81,13 @@ impl Call {
         Some(Self { server, method, path, query, headers, body })
     }
 
-    /// Whether the request may go on, and in which namespace.
-    pub fn admit(&self, _view: &View<'_>, stated: &Stated) -> Result<Admitted, Refusal> {
+    /// Whether the request may go on, for whom, and in which namespace.
+    pub fn admit(
+        &self,
+        view: &View<'_>,
+        stated: &Stated,
+        now: Millis,
+    ) -> Result<Admitted, Refusal> {
         let said = |name, stated: &Option<String>| {
             let stated = stated.clone().filter(|it| !it.is_empty());
             self.query.said(name).map(str::to_owned).or(stated)
@@ -84,7 +96,9 @@ impl Call {
             return Err(Refusal::new(500, "No path to region"));
         }
         let namespace = said("namespace", &stated.namespace);
-        Ok(Admitted { namespace: namespace.unwrap_or_else(|| "default".to_owned()) })
+        let namespace = namespace.unwrap_or_else(|| "default".to_owned());
+        let caller = rights::admit(self, view.nomad, &namespace, now)?;
+        Ok(Admitted { namespace, caller })
     }
 
     /// Changes the state, and answers with what came of it.
@@ -102,7 +116,7 @@ impl Call {
         act: impl FnOnce(&mut View<'_>, &Admitted, Millis) -> Result<Written, Refusal>,
     ) -> Reply {
         let written = self.server.view(|view, now| {
-            let admitted = self.admit(view, stated)?;
+            let admitted = self.admit(view, stated, now)?;
             act(view, &admitted, now)
         })?;
         let mut response = match written.body {

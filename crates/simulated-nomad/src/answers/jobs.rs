@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use super::filter::Filter;
 use super::reading::Found;
 use super::refusal::Refusal;
 use super::shapes;
+use crate::acl::Capability;
 use crate::dispatching::DispatchCall;
 use crate::jobs::JobKey;
 use crate::tables::Table;
@@ -33,7 +33,8 @@ pub(super) async fn list(call: Call) -> Reply {
         let mut found: Vec<(&JobKey, Option<&str>)> = registered
             .chain(children)
             .filter(|(key, _)| {
-                admitted.lists(&key.namespace) && key.id.starts_with(&options.prefix)
+                admitted.lists(&key.namespace, Capability::ListJobs)
+                    && key.id.starts_with(&options.prefix)
             })
             .collect();
         found.sort();
@@ -146,11 +147,11 @@ pub(super) fn deregister(call: &Call, id: &str) -> Reply {
     })
 }
 
-pub(super) fn collect(call: &Call) -> Response {
-    call.server.view(|view, now| {
+pub(super) fn collect(call: &Call) -> Reply {
+    call.write(|view, _, now| {
         view.nomad.system_gc(now);
-    });
-    ().into_response()
+        Ok(Written { index: None, body: None })
+    })
 }
 
 pub(super) async fn nodes(call: Call) -> Reply {

@@ -4,6 +4,7 @@
 //! Read next: `call.rs` (a request and its ways into the state), `routes.rs` (which paths there
 //! are), `reading.rs` (indexes and waiting); how things look in JSON is in `shapes.rs`.
 
+mod acl;
 mod agent;
 mod call;
 mod compression;
@@ -14,6 +15,7 @@ mod options;
 mod reading;
 mod refusal;
 mod registering;
+mod rights;
 mod routes;
 mod shapes;
 mod statuses;

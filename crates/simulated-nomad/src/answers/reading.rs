@@ -60,13 +60,12 @@ impl Call {
         let jitter = options.wait.mul_f64(JITTER_PART * rand::random::<f64>());
         let deadline = Instant::now() + options.wait + jitter;
         let mut changed = self.server.changes();
+        // Once: who is let in stays so while it waits, whatever becomes of its token [V].
+        let admitted = self.server.view(|view, now| self.admit(view, &Stated::default(), now))?;
         let mut before: Option<Found> = None;
         loop {
             changed.mark_unchanged();
-            let found = self.server.view(|view, _| {
-                let admitted = self.admit(view, &Stated::default())?;
-                look(view, &admitted, &options)
-            })?;
+            let found = self.server.view(|view, _| look(view, &admitted, &options))?;
             let found = match before {
                 Some(before) if before.watched == found.watched => before,
                 _ => found,

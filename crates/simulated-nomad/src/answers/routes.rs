@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
-use super::{agent, jobs, keys, registering, statuses, stream};
+use super::{acl, agent, jobs, keys, registering, statuses, stream};
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
     let clean = clean(&call.path);
@@ -20,6 +20,9 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     if let Some(rest) = path.strip_prefix("/v1/job/") {
         return job(call, rest).await;
     }
+    if let Some(rest) = path.strip_prefix("/v1/acl/") {
+        return acl::answer(call, rest).await;
+    }
     match path.as_str() {
         "/" => Ok(elsewhere("/ui/", "")),
         "/.well-known/jwks.json" => match method {
@@ -29,7 +32,6 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         "/.well-known/openid-configuration" => only(Method::GET, &method, keys::discovery)(&call),
         "/v1/status/leader" => only(Method::GET, &method, agent::leader)(&call),
         "/v1/agent/self" => only(Method::GET, &method, agent::own)(&call),
-        "/v1/acl/token/self" => only(Method::GET, &method, agent::token)(&call),
         "/v1/nodes" => match method {
             Method::GET => jobs::nodes(call).await,
             _ => Err(Refusal::method()),
@@ -52,7 +54,7 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
             _ => Err(Refusal::method()),
         },
         "/v1/system/gc" => match method {
-            Method::PUT => Ok(jobs::collect(&call)),
+            Method::PUT => jobs::collect(&call),
             _ => Err(Refusal::method()),
         },
         path if path.starts_with("/ui/") => Ok(ui()),

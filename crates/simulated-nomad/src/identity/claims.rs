@@ -59,6 +59,13 @@ impl Claims {
     }
 }
 
+impl Claims {
+    /// No claim of its own has it.
+    pub fn group(&self) -> &str {
+        self.sub.rsplit(':').nth(2).unwrap_or_default()
+    }
+}
+
 impl Nomad {
     /// The id that a job's tasks claim as their job's.
     pub(crate) fn claimed_job(&self, key: &JobKey) -> String {
