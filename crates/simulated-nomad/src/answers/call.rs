@@ -23,6 +23,8 @@ pub(crate) type Reply = Result<Response, Refusal>;
 pub(crate) struct Call {
     pub server: Server,
     pub method: Method,
+    /// As it was sent.
+    pub escaped: String,
     /// Without its escapes.
     pub path: String,
     pub query: Query,
@@ -77,8 +79,8 @@ impl Call {
         headers: HeaderMap,
         body: Bytes,
     ) -> Option<Self> {
-        let (path, query) = (unescaped(path)?, Query::read(query));
-        Some(Self { server, method, path, query, headers, body })
+        let (escaped, path, query) = (path.to_owned(), unescaped(path)?, Query::read(query));
+        Some(Self { server, method, escaped, path, query, headers, body })
     }
 
     /// Whether the request may go on, for whom, and in which namespace.

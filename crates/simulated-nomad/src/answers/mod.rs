@@ -20,6 +20,8 @@ mod routes;
 mod shapes;
 mod statuses;
 mod stream;
+mod variable_body;
+mod variables;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -59,7 +61,7 @@ pub(super) async fn answer(
     };
     let asked = call.headers.clone();
     let admitted = match door {
-        Door::Task => keys::authenticate(&call.server, &asked),
+        Door::Task => keys::authenticate(&call),
         Door::Agent => Ok(()),
     };
     let reply = match admitted {

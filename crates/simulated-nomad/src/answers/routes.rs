@@ -9,22 +9,26 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
-use super::{acl, agent, jobs, keys, registering, statuses, stream};
+use super::{acl, agent, jobs, keys, registering, statuses, stream, variables};
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
-    let clean = clean(&call.path);
-    if clean != call.path {
-        return Ok(elsewhere(&clean, query));
+    // A slash that is escaped belongs to a name.
+    let clean = clean(&call.escaped);
+    if clean != call.escaped {
+        return Ok(elsewhere(&call.method, &clean, query));
     }
     let (path, method) = (call.path.clone(), call.method.clone());
     if let Some(rest) = path.strip_prefix("/v1/job/") {
         return job(call, rest).await;
     }
+    if let Some(rest) = path.strip_prefix("/v1/var/") {
+        return variables::answer(call, Some(rest)).await;
+    }
     if let Some(rest) = path.strip_prefix("/v1/acl/") {
         return acl::answer(call, rest).await;
     }
     match path.as_str() {
-        "/" => Ok(elsewhere("/ui/", "")),
+        "/" => Ok(elsewhere(&method, "/ui/", "")),
         "/.well-known/jwks.json" => match method {
             Method::GET => keys::public(call).await,
             _ => Err(Refusal::method()),
@@ -49,6 +53,7 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
             Method::GET | Method::POST => statuses::statuses(call).await,
             _ => Err(Refusal::method()),
         },
+        "/v1/vars" => variables::answer(call, None).await,
         "/v1/event/stream" => match method {
             Method::GET => Ok(stream::events(&call)),
             _ => Err(Refusal::method()),
@@ -111,11 +116,14 @@ fn clean(path: &str) -> String {
     format!("/{}{end}", parts.join("/"))
 }
 
-fn elsewhere(path: &str, query: &str) -> Response {
+fn elsewhere(method: &Method, path: &str, query: &str) -> Response {
     let mark = if query.is_empty() { "" } else { "?" };
     let target = format!("{path}{mark}{query}");
     let text = format!("<a href=\"{}\">Temporary Redirect</a>.\n\n", target.replace('&', "&amp;"));
-    let mut response = (StatusCode::TEMPORARY_REDIRECT, Html(text)).into_response();
+    let mut response = match *method {
+        Method::GET | Method::HEAD => (StatusCode::TEMPORARY_REDIRECT, Html(text)).into_response(),
+        _ => StatusCode::TEMPORARY_REDIRECT.into_response(),
+    };
     if let Ok(target) = HeaderValue::try_from(target) {
         response.headers_mut().insert(header::LOCATION, target);
     }

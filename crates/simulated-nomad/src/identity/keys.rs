@@ -65,14 +65,14 @@ impl Keyring {
 
     /// As a set of JWKs.
     pub fn public(&self) -> Value {
-        let public = self.pair.public_key();
+        let (modulus, exponent) = integers(self.pair.public_key().as_ref()).unwrap_or_default();
         json!({"keys": [{
             "use": "sig",
             "kty": "RSA",
             "kid": self.id,
             "alg": "RS256",
-            "n": base64url::encode(public.modulus().big_endian_without_leading_zero()),
-            "e": base64url::encode(public.exponent().big_endian_without_leading_zero()),
+            "n": base64url::encode(modulus),
+            "e": base64url::encode(exponent),
         }]})
     }
 
@@ -102,6 +102,27 @@ impl Keyring {
     }
 }
 
+/// The two numbers of a public key as PKCS #1 has it: a sequence of them, in DER.
+fn integers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (sequence, _) = content(der, 0x30)?;
+    let (modulus, rest) = content(sequence, 0x02)?;
+    let (exponent, _) = content(rest, 0x02)?;
+    // A zero goes before a number whose first bit is set.
+    Some((modulus.strip_prefix(&[0]).unwrap_or(modulus), exponent))
+}
+
+/// What is in the first value, which has that tag, and what comes after it.
+fn content(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (own, rest) = der.split_first()?;
+    let (first, rest) = rest.split_first().filter(|_| *own == tag)?;
+    if *first < 0x80 {
+        return rest.split_at_checked(usize::from(*first));
+    }
+    let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+    let length = length.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte));
+    rest.split_at_checked(length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +134,10 @@ mod tests {
         let first = Keyring::kept_in(&keys, "a".to_owned()).unwrap();
         let again = Keyring::kept_in(&keys, "b".to_owned()).unwrap();
         assert_eq!(first.public(), again.public());
-        assert_eq!(again.public()["keys"][0]["e"], "AQAB");
+        let public = again.public();
+        assert_eq!(public["keys"][0]["e"], "AQAB");
+        let modulus = base64url::decode(public["keys"][0]["n"].as_str().unwrap()).unwrap();
+        assert_eq!((modulus.len(), modulus[0] >> 7), (256, 1));
         assert!(again.holds("a") && !again.holds("b"));
     }
 }

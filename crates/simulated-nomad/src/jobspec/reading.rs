@@ -59,8 +59,11 @@ pub struct Task {
     resources: Option<Resources>,
     #[serde(default)]
     user: Option<String>,
+    /// The default one, once the job is kept.
     #[serde(default)]
-    pub identities: Option<Vec<IdentitySpec>>,
+    identity: Option<IdentitySpec>,
+    #[serde(default)]
+    identities: Option<Vec<IdentitySpec>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -273,6 +276,10 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    pub fn identities(&self) -> impl Iterator<Item = &IdentitySpec> {
+        self.identity.iter().chain(self.identities.iter().flatten())
     }
 
     pub fn runs_as_the_agent(&self) -> bool {

@@ -26,13 +26,13 @@ struct Shown {
 impl Identities {
     /// # Errors
     /// In words, when one cannot be signed or written.
-    pub fn new(
+    pub fn new<'a>(
         server: &Server,
         folder: &Folder,
         workload: Workload,
-        specs: &[IdentitySpec],
+        specs: impl Iterator<Item = &'a IdentitySpec>,
     ) -> Result<Self, String> {
-        let asked = specs.iter().filter(|spec| spec.env || spec.file);
+        let asked = specs.filter(|spec| spec.env || spec.file);
         let shown = asked.map(|spec| {
             let jwt = sign(server, &workload, spec)?;
             let one = Shown { spec: spec.clone(), jwt };

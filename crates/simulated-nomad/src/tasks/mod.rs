@@ -175,8 +175,7 @@ impl Run<'_> {
             task: task.name.clone(),
             allocation: self.started.allocation.clone(),
         };
-        let specs = task.identities.as_deref().unwrap_or_default();
-        let identities = Identities::new(self.server, folder, workload, specs)?;
+        let identities = Identities::new(self.server, folder, workload, task.identities())?;
         environment.add(identities.variables());
         // Whoever wants a signal or a restart at each new one is told so in time by its task.
         let renewing = self.over.clone().run_until_cancelled_owned(identities.renew(|_| ()));
