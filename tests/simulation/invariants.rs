@@ -150,6 +150,7 @@ impl World {
     /// Whoever may list jobs in Nomad sees meta; the payload takes a right of its own.
     pub fn check_meta(&mut self, call: &DispatchCall) {
         let Some(secret) = &call.payload else { return };
+        let secret = std::str::from_utf8(secret).unwrap();
         if let Some((key, _)) = call.meta.iter().find(|(_, value)| value.contains(secret)) {
             self.watching.broken(|| format!("a credential is in sight: meta key {key}"));
         }

@@ -70,7 +70,7 @@ impl World {
         let meta = |key: &str| started.meta.get(key).cloned().unwrap_or_default();
         let asked = Registration {
             url: meta("runner_url"),
-            token: started.payload.clone().unwrap_or_default(),
+            token: String::from_utf8(started.payload.clone().unwrap_or_default()).unwrap(),
             name: match meta("runner_name").as_str() {
                 "" => format!("{OWN}{}", &started.allocation[..8]),
                 name => name.to_owned(),

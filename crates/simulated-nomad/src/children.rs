@@ -20,7 +20,9 @@ pub struct Child {
     /// `DispatchIdempotencyToken`.
     pub token: Option<String>,
     pub meta: BTreeMap<String, String>,
-    pub payload: Option<String>,
+    pub payload: Option<Vec<u8>>,
+    /// Where its dispatch said one.
+    pub priority: Option<i64>,
     pub spec: JobSpec,
     /// Its parent's, as it was then.
     pub definition: Arc<Definition>,

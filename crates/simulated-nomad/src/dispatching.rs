@@ -12,14 +12,20 @@ use super::jobs::{JobKey, PayloadRule, Registered};
 use super::model::{Millis, Nomad};
 use super::tables::Table;
 
+/// `job_max_priority`.
+const MAX_PRIORITY: i64 = 100;
 /// `DispatchPayloadSizeLimit` (`nomad/job_endpoint.go`), of the decoded payload.
 const PAYLOAD_LIMIT: usize = 16_384;
 
 #[derive(Clone, Debug, Default)]
 pub struct DispatchCall {
     pub token: Option<String>,
-    pub payload: Option<String>,
+    pub payload: Option<Vec<u8>>,
     pub meta: BTreeMap<String, String>,
+    /// Comes into the child's id, before its time (`IdPrefixTemplate`).
+    pub id_prefix: String,
+    /// Otherwise the parent's.
+    pub priority: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,10 @@ pub struct Dispatched {
     pub child: String,
     /// Empty: the token was known already, and nothing was made.
     pub evaluation: String,
+    /// Of the child.
+    pub create_index: u64,
+    /// When the child was changed last.
+    pub index: u64,
 }
 
 /// Nothing was made. Validation errors come as plain text with status 500.
@@ -70,17 +80,20 @@ impl Nomad {
         if let Some((key, old)) = call.token.as_ref().and_then(|token| self.carrier(parent, token))
         {
             let in_a_race = now - old.submit_time < self.knobs.phantom_within;
+            let (create_index, index) = (old.create_index, old.modify_index);
             let child = key.id.clone();
             if in_a_race && self.rng.random_bool(self.knobs.phantom) {
-                let (child, evaluation) = (self.new_child_id(parent, now), self.draw_id());
-                return Ok(Dispatched { child, evaluation });
+                let child = self.new_child_id(parent, &call.id_prefix, now);
+                let (evaluation, index) = (self.draw_id(), self.index);
+                return Ok(Dispatched { child, evaluation, create_index: index, index });
             }
-            return Ok(Dispatched { child, evaluation: String::new() });
+            let evaluation = String::new();
+            return Ok(Dispatched { child, evaluation, create_index, index });
         }
         let mut meta = spec.meta.clone();
         meta.extend(call.meta);
-        let key =
-            JobKey { namespace: parent.namespace.clone(), id: self.new_child_id(parent, now) };
+        let id = self.new_child_id(parent, &call.id_prefix, now);
+        let key = JobKey { namespace: parent.namespace.clone(), id };
         let index = self.write(Table::Jobs);
         self.note(
             now,
@@ -94,6 +107,7 @@ impl Nomad {
             token: call.token,
             meta,
             payload: call.payload,
+            priority: call.priority,
             spec,
             definition,
             stop: false,
@@ -109,15 +123,16 @@ impl Nomad {
             self.tokens.insert((parent.clone(), token), key.clone());
         }
         self.children.insert(key.clone(), child);
-        let evaluation = self.new_evaluation(&key, "job-register", now);
+        let evaluation = self.new_evaluation_in(index, &key, "job-register", now);
         self.schedule_collection(now);
-        Ok(Dispatched { child: key.id, evaluation })
+        Ok(Dispatched { child: key.id, evaluation, create_index: index, index })
     }
 
     /// `<parent>/dispatch-<unix seconds>-<8 hex>` (`nomad/structs/structs.go`, `DispatchedID`).
-    fn new_child_id(&mut self, parent: &JobKey, now: Millis) -> String {
+    fn new_child_id(&mut self, parent: &JobKey, prefix: &str, now: Millis) -> String {
         let hex: u32 = self.rng.random();
-        format!("{}/dispatch-{}-{hex:08x}", parent.id, now.div_euclid(1_000))
+        let dash = if prefix.is_empty() { "" } else { "-" };
+        format!("{}/dispatch-{prefix}{dash}{}-{hex:08x}", parent.id, now.div_euclid(1_000))
     }
 }
 
@@ -142,7 +157,7 @@ fn validate<'a>(
     if job.stop {
         return Err(Refused::new(format!("Specified job \"{id}\" is stopped")));
     }
-    let size = call.payload.as_ref().map_or(0, String::len);
+    let size = call.payload.as_ref().map_or(0, Vec::len);
     if rule == PayloadRule::Required && size == 0 {
         return Err(Refused::new("Payload is not provided but required by parameterized job"));
     }
@@ -172,6 +187,11 @@ fn validate<'a>(
         return Err(Refused::new(format!(
             "Dispatch did not provide required meta keys: [{}]",
             missing.join(" ")
+        )));
+    }
+    if call.priority.is_some_and(|priority| !(1..=MAX_PRIORITY).contains(&priority)) {
+        return Err(Refused::new(format!(
+            "dispatch job priority must be between [1, {MAX_PRIORITY}]"
         )));
     }
     Ok(job)

@@ -65,7 +65,19 @@ impl Nomad {
         triggered_by: &'static str,
         now: Millis,
     ) -> String {
-        let id = self.add_evaluation(job, EvaluationStatus::Pending, triggered_by, now);
+        let index = self.bump();
+        self.new_evaluation_in(index, job, triggered_by, now)
+    }
+
+    /// The same, in one write with the job.
+    pub(super) fn new_evaluation_in(
+        &mut self,
+        index: u64,
+        job: &JobKey,
+        triggered_by: &'static str,
+        now: Millis,
+    ) -> String {
+        let id = self.add_evaluation_in(index, job, EvaluationStatus::Pending, triggered_by, now);
         let at = now + self.draw(self.knobs.scheduling);
         self.at(at, Due::Evaluate(id.clone()));
         id
@@ -78,8 +90,20 @@ impl Nomad {
         triggered_by: &'static str,
         now: Millis,
     ) -> String {
+        let index = self.bump();
+        self.add_evaluation_in(index, job, status, triggered_by, now)
+    }
+
+    fn add_evaluation_in(
+        &mut self,
+        index: u64,
+        job: &JobKey,
+        status: EvaluationStatus,
+        triggered_by: &'static str,
+        now: Millis,
+    ) -> String {
         let id = self.draw_id();
-        let index = self.write(Table::Evaluations);
+        self.write_too(Table::Evaluations, index);
         let evaluation = Evaluation {
             id: id.clone(),
             job: job.clone(),

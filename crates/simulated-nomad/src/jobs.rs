@@ -163,6 +163,7 @@ impl Nomad {
             token: None,
             meta: spec.meta.clone(),
             payload: None,
+            priority: None,
             spec,
             definition,
             stop: false,
@@ -176,7 +177,7 @@ impl Nomad {
         };
         self.children.insert(key.clone(), child);
         self.schedule_collection(now);
-        self.new_evaluation(&key, "job-register", now)
+        self.new_evaluation_in(index, &key, "job-register", now)
     }
 
     /// The parameterized job as it is now.

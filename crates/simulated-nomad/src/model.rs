@@ -75,7 +75,7 @@ pub struct Started {
     pub child: JobKey,
     pub node: String,
     pub meta: BTreeMap<String, String>,
-    pub payload: Option<String>,
+    pub payload: Option<Vec<u8>>,
     /// What is to be run; None where the job was registered by its spec alone.
     pub plan: Option<Arc<Plan>>,
 }

@@ -72,7 +72,11 @@ fn refusals_are_in_nomads_words() {
     let mut nomad = cluster(1, spec);
     let mut refused = |key: &JobKey, payload: Option<&str>, meta: &[&str]| {
         let meta = meta.iter().map(|key| ((*key).to_owned(), String::new())).collect();
-        let call = DispatchCall { token: None, payload: payload.map(str::to_owned), meta };
+        let call = DispatchCall {
+            payload: payload.map(|text| text.as_bytes().to_vec()),
+            meta,
+            ..DispatchCall::default()
+        };
         nomad.dispatch(key, call, 0).unwrap_err().text
     };
     assert_eq!(

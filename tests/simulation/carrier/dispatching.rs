@@ -119,8 +119,9 @@ impl World {
             ends: token.as_ref().map(|(_, ends)| Time(*ends)),
             call: DispatchCall {
                 token: Some(order.idempotency_token.clone()),
-                payload: token.map(|(secret, _)| secret),
+                payload: token.map(|(secret, _)| secret.into_bytes()),
                 meta,
+                ..DispatchCall::default()
             },
         })
     }

@@ -1,19 +1,12 @@
 //! Jobs: the list, one of them, its dispatch, its placements, its end.
 
-use std::collections::BTreeMap;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::{Admitted, Call, Reply, Written};
-use super::filter::Filter;
+use super::paging::page;
 use super::reading::Found;
-use super::refusal::Refusal;
-use super::shapes;
+use super::{shapes, summaries};
 use crate::acl::Capability;
-use crate::dispatching::DispatchCall;
 use crate::jobs::JobKey;
 use crate::tables::Table;
 
@@ -22,50 +15,34 @@ fn key(admitted: &Admitted, id: &str) -> JobKey {
 }
 
 pub(super) async fn list(call: Call) -> Reply {
+    let with_meta = call.query.flag("meta")?.unwrap_or(false);
     call.read(|view, admitted, options| {
-        let filter = match options.filter.as_str() {
-            "" => None,
-            text => Some(Filter::read(text).map_err(|why| Refusal::new(400, why))?),
-        };
-        let per_page = usize::try_from(options.per_page).ok().filter(|it| *it > 0);
-        let registered = view.nomad.registered().map(|(key, _)| (key, None));
-        let children = view.nomad.children().map(|(key, child)| (key, child.token.as_deref()));
-        let mut found: Vec<(&JobKey, Option<&str>)> = registered
-            .chain(children)
-            .filter(|(key, _)| {
+        let registered = view.nomad.registered().map(|(key, _)| key);
+        let mut keys: Vec<&JobKey> = registered
+            .chain(view.nomad.children().map(|(key, _)| key))
+            .filter(|key| {
                 admitted.lists(&key.namespace, Capability::ListJobs)
                     && key.id.starts_with(&options.prefix)
             })
             .collect();
-        found.sort();
+        keys.sort();
         if options.reverse {
-            found.reverse();
+            keys.reverse();
         }
         let table = view.nomad.table(Table::Jobs);
         let watched = match options.prefix.as_str() {
             "" => vec![table],
-            _ => found.iter().filter_map(|(key, _)| shapes::modify_index(view, key)).collect(),
+            _ => keys.iter().filter_map(|key| shapes::modify_index(view, key)).collect(),
         };
-        found.retain(|(key, token)| {
-            filter.as_ref().is_none_or(|filter| filter.holds(*token))
-                && match options.next_token.as_str() {
-                    "" => true,
-                    next if options.reverse => token_of(key).as_str() <= next,
-                    next => token_of(key).as_str() >= next,
-                }
-        });
-        let next_token = per_page.and_then(|length| found.get(length));
-        let next_token = next_token.map(|(key, _)| token_of(key));
-        found.truncate(per_page.unwrap_or(usize::MAX));
-        let page = found.into_iter().filter_map(|(key, _)| shapes::stub(view, key)).collect();
+        let rows = keys.into_iter().map(|key| (format!("{}.{}", key.namespace, key.id), key));
+        let from = Some(&options.next_token).filter(|token| !token.is_empty());
+        let whole = |key: &&JobKey| shapes::job(view, key);
+        let (page, next_token) = page(rows, from, options.reverse, options, whole)?;
+        let stub = |key: &JobKey| summaries::stub(view, key, with_meta);
+        let page = page.into_iter().filter_map(stub).collect();
         Ok(Found { next_token, ..Found::list(table, page).watching(watched) })
     })
     .await
-}
-
-/// Where a page begins.
-fn token_of(key: &JobKey) -> String {
-    format!("{}.{}", key.namespace, key.id)
 }
 
 pub(super) async fn one(call: Call, id: &str) -> Reply {
@@ -75,38 +52,6 @@ pub(super) async fn one(call: Call, id: &str) -> Reply {
         Ok(Found::one(found, view.nomad.table(Table::Jobs), "job not found"))
     })
     .await
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Dispatch {
-    #[serde(default)]
-    payload: Option<String>,
-    #[serde(default)]
-    meta: Option<BTreeMap<String, String>>,
-}
-
-pub(super) fn dispatch(call: &Call, parent: &str) -> Reply {
-    let Ok(asked) = serde_json::from_slice::<Dispatch>(&call.body) else {
-        return Err(Refusal::new(400, "the body is no dispatch in JSON"));
-    };
-    let payload = asked.payload.filter(|it| !it.is_empty()).map(|text| STANDARD.decode(text));
-    let payload = payload.transpose().ok().map(|bytes| bytes.map(String::from_utf8).transpose());
-    let Some(Ok(payload)) = payload else {
-        return Err(Refusal::new(400, "the payload is no text in base64"));
-    };
-    let token = call.query.said("idempotency_token").map(str::to_owned);
-    let dispatch = DispatchCall { token, payload, meta: asked.meta.unwrap_or_default() };
-    call.write(|view, admitted, now| {
-        let parent = key(admitted, parent);
-        let dispatched = view.nomad.dispatch(&parent, dispatch, now)?;
-        let index = view.nomad.index();
-        let body = json!({
-            "DispatchedJobID": dispatched.child, "EvalID": dispatched.evaluation,
-            "JobCreateIndex": index, "EvalCreateIndex": index, "Index": index,
-        });
-        Ok(Written::new(index, body))
-    })
 }
 
 pub(super) async fn allocations(call: Call, id: &str) -> Reply {

@@ -27,6 +27,8 @@ pub(crate) struct Found {
     /// None: it is not there.
     pub body: Option<Value>,
     pub next_token: Option<String>,
+    /// The index where something that was watched is there no more, if it is the higher one.
+    pub on_loss: u64,
     /// What to say where it is not there.
     pub absent: &'static str,
 }
@@ -34,14 +36,28 @@ pub(crate) struct Found {
 impl Found {
     /// A list, or anything else that changes with its table.
     pub fn list(index: u64, body: Value) -> Self {
-        Self { index, watched: vec![index], body: Some(body), next_token: None, absent: "" }
+        Self {
+            index,
+            watched: vec![index],
+            body: Some(body),
+            next_token: None,
+            on_loss: 0,
+            absent: "",
+        }
     }
 
     /// An object with an index of its own, or none with the table's.
     pub fn one(found: Option<(u64, Value)>, table: u64, absent: &'static str) -> Self {
         let watched = found.iter().map(|(index, _)| *index).collect();
         let index = found.as_ref().map_or(table, |(index, _)| *index);
-        Self { index, watched, body: found.map(|(_, body)| body), next_token: None, absent }
+        Self {
+            index,
+            watched,
+            body: found.map(|(_, body)| body),
+            next_token: None,
+            on_loss: 0,
+            absent,
+        }
     }
 
     /// Looks again only when these change: the indexes of the rows that were looked at.
@@ -68,6 +84,9 @@ impl Call {
             let found = self.server.view(|view, _| look(view, &admitted, &options))?;
             let found = match before {
                 Some(before) if before.watched == found.watched => before,
+                Some(before) if before.watched.len() > found.watched.len() => {
+                    Found { index: found.index.max(found.on_loss), ..found }
+                }
                 _ => found,
             };
             let news = options.index == 0 || found.index > options.index;

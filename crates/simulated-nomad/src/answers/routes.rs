@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
-use super::{acl, agent, jobs, keys, registering, statuses, stream, variables};
+use super::{acl, agent, dispatch, jobs, keys, registering, statuses, stream, variables};
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
     // A slash that is escaped belongs to a name.
@@ -72,7 +72,13 @@ async fn job(call: Call, rest: &str) -> Reply {
     let method = call.method.clone();
     if let Some(id) = rest.strip_suffix("/dispatch") {
         return match method {
-            Method::PUT | Method::POST => jobs::dispatch(&call, id),
+            Method::PUT | Method::POST => dispatch::dispatch(&call, id),
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/dispatch/payload") {
+        return match method {
+            Method::PUT | Method::POST => dispatch::payload(&call, id),
             _ => Err(Refusal::method()),
         };
     }

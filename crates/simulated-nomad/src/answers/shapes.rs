@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::allocations::{Allocation, ClientStatus};
+use crate::allocations::Allocation;
 use crate::children::JobStatus;
 use crate::evaluations::{Evaluation, EvaluationStatus};
 use crate::http::View;
@@ -45,6 +45,9 @@ pub(super) fn job(view: &View<'_>, key: &JobKey) -> Option<Value> {
         "ModifyIndex": child.modify_index, "JobModifyIndex": child.job_modify_index,
     });
     extend(&mut job, own);
+    if let Some(priority) = child.priority {
+        extend(&mut job, json!({"Priority": priority}));
+    }
     if dispatched {
         extend(&mut job, json!({"Name": key.id}));
     }
@@ -72,38 +75,13 @@ fn extend(job: &mut Map<String, Value>, own: Value) {
     }
 }
 
-/// `GET /v1/jobs`, one of them.
-pub(super) fn stub(view: &View<'_>, key: &JobKey) -> Option<Value> {
-    let whole = job(view, key)?;
-    let mut stub = Map::new();
-    for field in
-        ["ID", "ParentID", "Name", "Namespace", "Type", "Priority", "Status", "Stop", "SubmitTime"]
-    {
-        stub.insert(field.to_owned(), whole[field].clone());
-    }
-    stub.insert("ParameterizedJob".to_owned(), json!(!whole["ParameterizedJob"].is_null()));
-    stub.insert("JobModifyIndex".to_owned(), whole["JobModifyIndex"].clone());
-    stub.insert("JobSummary".to_owned(), summary(view, key));
-    Some(Value::Object(stub))
-}
-
-fn summary(view: &View<'_>, key: &JobKey) -> Value {
-    let Some(child) = view.nomad.child(key) else {
-        return json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {}});
-    };
-    let count =
-        |status| view.nomad.allocations_of(key).filter(|one| one.client_status == status).count();
-    let queued = view.nomad.status(key) == Some(JobStatus::Pending);
-    json!({"JobID": key.id, "Namespace": key.namespace, "Summary": {child.definition.group(): {
-        "Queued": u8::from(queued),
-        "Starting": count(ClientStatus::Pending), "Running": count(ClientStatus::Running),
-        "Complete": count(ClientStatus::Complete), "Failed": count(ClientStatus::Failed),
-        "Lost": count(ClientStatus::Lost), "Unknown": count(ClientStatus::Unknown),
-    }}})
+/// The allocation's task group.
+pub(super) fn group<'a>(view: &'a View<'_>, one: &Allocation) -> &'a str {
+    view.nomad.child(&one.child).map_or("", |it| it.definition.group())
 }
 
 pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
-    let group = view.nomad.child(&one.child).map_or("", |it| it.definition.group());
+    let group = group(view, one);
     let tasks = view.tasks.get(&one.id).map(|tasks| {
         tasks.iter().map(|(name, task)| (name.clone(), task.json())).collect::<Map<_, _>>()
     });

@@ -189,8 +189,8 @@ impl Run<'_> {
         let folder = &self.folder;
         if let Some(payload) = &task.dispatch_payload {
             let file = folder.inside(&folder.local(&task.name), &payload.file)?;
-            let text = self.started.payload.clone().unwrap_or_default();
-            folder::write(&file, text.as_bytes()).map_err(|error| error.to_string())?;
+            let content = self.started.payload.clone().unwrap_or_default();
+            folder::write(&file, &content).map_err(|error| error.to_string())?;
         }
         for one in task.artifacts.iter().flatten() {
             let source = &one.getter_source;
