@@ -1,5 +1,5 @@
-//! Whom a pool's policy lets in. Looked at again with every event of the repository and
-//! before each hire, so that what turned public or forkable yesterday is not served today.
+//! Which jobs a pool's policy accepts. Looked at again with every event of the repository and
+//! every answer about it, so that what turned public or forkable yesterday is not served today.
 
 use super::{Pool, Repository, ScopeKind, Visibility};
 
@@ -27,12 +27,15 @@ pub fn judge(pool: &Pool, repository: &Repository, fork: Option<bool>) -> Judgem
              (public_repositories = true would)"
         ));
     }
-    if pool.forks || !repository.forkable {
+    if pool.forks {
         return Judgement::Allowed;
     }
+    // What is known comes first: a fork whose repository was deleted since is a fork all the same,
+    // and no longer counted among the forks. Anybody may fork a public repository at any moment.
+    let may_be_fork = repository.forkable || repository.visibility == Visibility::Public;
     match fork {
-        None => Judgement::AskFork,
-        Some(false) => Judgement::Allowed,
+        None if may_be_fork => Judgement::AskFork,
+        None | Some(false) => Judgement::Allowed,
         Some(true) => Judgement::Refused(format!(
             "the run's head is a fork of {of}, and pool {name} does not allow forks \
              (forks = true would)"
@@ -54,7 +57,7 @@ mod tests {
             matches!(judge(&pool, &repo, None), Judgement::Refused(why) if why.contains("public"))
         );
         pool.public_repositories = true;
-        assert_eq!(judge(&pool, &repo, None), Judgement::Allowed);
+        assert_eq!(judge(&pool, &repo, Some(false)), Judgement::Allowed);
     }
 
     #[test]
@@ -68,6 +71,22 @@ mod tests {
         assert!(matches!(judge(&pool, &repo, Some(true)), Judgement::Refused(_)));
         pool.forks = true;
         assert_eq!(judge(&pool, &repo, None), Judgement::Allowed);
+    }
+
+    #[test]
+    fn a_known_fork_is_refused_although_its_repository_counts_no_forks_any_more() {
+        let pool = pool("x64", &["linux"]);
+        let repo = repository(1, "octo/app");
+        assert!(!repo.forkable);
+        assert!(matches!(judge(&pool, &repo, Some(true)), Judgement::Refused(_)));
+    }
+
+    #[test]
+    fn a_public_repository_can_always_have_a_fork() {
+        let pool = Pool { public_repositories: true, ..pool("x64", &["linux"]) };
+        let mut repo = repository(1, "octo/app");
+        repo.visibility = Visibility::Public;
+        assert_eq!(judge(&pool, &repo, None), Judgement::AskFork);
     }
 
     #[test]

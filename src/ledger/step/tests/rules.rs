@@ -126,7 +126,7 @@ fn a_policy_that_refuses_takes_the_job_out_of_demand_and_one_that_allows_brings_
     public.visibility = crate::ledger::Visibility::Public;
     let effects = ledger.hears_of(public, report(1, JobStatus::Queued));
     assert!(words(&effects).is_empty());
-    let allowing = Pool { public_repositories: true, ..pool("x64", &["linux"]) };
+    let allowing = Pool { public_repositories: true, forks: true, ..pool("x64", &["linux"]) };
     let effects = with_pools(&mut ledger, vec![allowing]);
     let [runner] = &dispatched(&effects)[..] else { panic!("{:?}", words(&effects)) };
     let _ = ledger.accepted(runner);
