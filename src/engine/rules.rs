@@ -26,7 +26,6 @@ fn forge(github: &config::GitHub) -> Forge {
             name: github.kind.name(),
             runner_url: Some(github.root().to_owned()),
             ends_are_final: false,
-            ends_are_not_told: true,
         },
     }
 }

@@ -78,15 +78,12 @@ pub struct Forge {
     pub runner_url: Option<String>,
     /// A job's end is its last word. Else a rerun queues it again under its own id.
     pub ends_are_final: bool,
-    /// A job's end, be it by a button, takes away its runner's registration, so that a runner at
-    /// work is not told of it and goes on to the end of its steps.
-    pub ends_are_not_told: bool,
 }
 
 impl Default for Forge {
     /// GitHub.
     fn default() -> Self {
-        Self { name: "GitHub", runner_url: None, ends_are_final: true, ends_are_not_told: false }
+        Self { name: "GitHub", runner_url: None, ends_are_final: true }
     }
 }
 

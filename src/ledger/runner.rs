@@ -87,6 +87,12 @@ pub struct Runner {
     /// It was told that it is older than `max_lifetime`.
     #[serde(default)]
     pub told_old: bool,
+    /// How often its way out ended with a job that it turned out to have.
+    #[serde(default)]
+    pub steps_back: u32,
+    /// No deadline is due before this: the last one that was turned out not to apply.
+    #[serde(default)]
+    pub not_before: Option<Time>,
     /// The job that caused the hiring.
     pub cause: Option<JobId>,
     /// Kept with the row because Nomad keeps idempotency per parent.
@@ -136,6 +142,8 @@ impl Runner {
             unwanted: false,
             spent: false,
             told_old: false,
+            steps_back: 0,
+            not_before: None,
             cause: None,
             namespace: None,
             region: None,

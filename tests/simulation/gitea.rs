@@ -41,7 +41,6 @@ pub fn forge(kind: Kind) -> Forge {
             name: "Gitea",
             runner_url: Some("http://github.test".to_owned()),
             ends_are_final: false,
-            ends_are_not_told: true,
         },
     }
 }

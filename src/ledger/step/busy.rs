@@ -5,7 +5,7 @@ use rand::Rng;
 
 use super::Fold;
 use crate::ledger::runner::{RunnerState, Sending, Took};
-use crate::ledger::{JobId, JobReport, JobStatus, RunnerName, runner_name};
+use crate::ledger::{JobId, JobReport, JobStatus, RunnerName, backoff, runner_name};
 
 impl<R: Rng> Fold<'_, R> {
     /// A report that names a runner: if it is ours it is busy, whatever pool or policy says.
@@ -89,7 +89,13 @@ impl<R: Rng> Fold<'_, R> {
             _ => Took { job, done },
         };
         let done_at = took.done.then_some(self.now);
+        let pause = matches!(runner.state, RunnerState::Withdrawing(_))
+            .then(|| self.now + backoff(runner.steps_back, self.rng));
         self.change(name, |runner| {
+            if pause.is_some() {
+                runner.not_before = pause;
+                runner.steps_back += 1;
+            }
             runner.took = Some(took);
             runner.done_at = runner.done_at.or(done_at);
             runner.unwanted = false;

@@ -59,12 +59,16 @@ impl<R: Rng> Fold<'_, R> {
             && matches!(runner.state, RunnerState::Dispatched | RunnerState::Registered);
         let done = runner
             .done_at
-            .filter(|_| lingers && self.state.rules.forge.ends_are_not_told)
+            .filter(|_| lingers)
             .map(|at| (at + self.release_grace(runner), Deadline::Done));
         let life = pool
             .filter(|_| supply || lingers || (at_work && !runner.told_old))
             .map(|pool| (runner.hired_at + pool.max_lifetime, Deadline::Life));
-        [placement, boot, idle, done, life].into_iter().flatten()
+        // A deadline that did not apply stands where it stood, so it is due again at once; what
+        // was found then holds for a while.
+        let pause = runner.not_before;
+        let later = move |(at, deadline)| (pause.map_or(at, |pause| pause.max(at)), deadline);
+        [placement, boot, idle, done, life].into_iter().flatten().map(later)
     }
 
     /// Since when a job waits that this runner could have been given; now, where none does.
@@ -135,8 +139,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Its job has ended for so long that it cannot be about to end by itself.
     pub(super) fn goes_on_without_a_job(&self, runner: &Runner) -> bool {
         let grace = self.release_grace(runner);
-        self.state.rules.forge.ends_are_not_told
-            && runner.took.is_some_and(|took| took.done)
+        runner.took.is_some_and(|took| took.done)
             && runner.done_at.is_some_and(|at| self.now >= at + grace)
     }
 

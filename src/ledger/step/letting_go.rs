@@ -259,6 +259,7 @@ impl<R: Rng> Fold<'_, R> {
                 if runner.took.is_some_and(|took| took.done) && !self.is_old(runner) =>
             {
                 self.change(name, |runner| runner.state = RunnerState::Dispatched);
+                self.start_clocks(name);
             }
             RunnerState::Withdrawing(Leaving::LookingForRegistration) => {
                 let over = runner.placed_at.unwrap_or(runner.hired_at) + self.boot_timeout(runner);

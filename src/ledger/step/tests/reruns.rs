@@ -22,12 +22,7 @@ fn attempt(attempt: u64, status: JobStatus) -> JobReport {
 impl Ledger {
     pub(super) fn at_gitea() -> Self {
         let mut rules = rules(4, vec![pool("x64", &["linux"])]);
-        rules.forge = Forge {
-            name: "Gitea",
-            runner_url: None,
-            ends_are_final: false,
-            ends_are_not_told: true,
-        };
+        rules.forge = Forge { name: "Gitea", runner_url: None, ends_are_final: false };
         Self::with(rules).made_ready()
     }
 
@@ -147,7 +142,7 @@ fn a_question_about_a_rerun_that_failed_is_asked_again() {
 }
 
 #[test]
-fn a_runner_that_is_not_told_of_its_jobs_end_is_stopped() {
+fn a_runner_whose_job_has_ended_without_naming_it_is_stopped() {
     let mut ledger = Ledger::at_gitea();
     let runner = ledger.hires_at_nomad(1);
     let _ = ledger.child(&runner, ChildPhase::Placed);
@@ -163,17 +158,6 @@ fn a_runner_that_is_not_told_of_its_jobs_end_is_stopped() {
     let named = AtForge::Named(Box::new(report_by(1, ENDED, &runner)));
     let said = words(&ledger.at_forge(&runner, named)).join("\n");
     assert!(said.contains("stop"), "{said}");
-}
-
-#[test]
-fn a_runner_that_hears_of_its_jobs_end_is_left_to_end_by_itself() {
-    let mut ledger = Ledger::ready(4);
-    let runner = ledger.hires_at_nomad(1);
-    let _ = ledger.child(&runner, ChildPhase::Placed);
-    let _ = ledger.at_work(1, &runner);
-    let _ = ledger.done(1, &runner);
-    let grace = ledger.state.rules.pools[0].release_grace;
-    assert!(ledger.words_within(grace + MINUTE).is_empty());
 }
 
 /// One that was at work when we last heard of it, and is queued in the next listing.
