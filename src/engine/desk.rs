@@ -10,7 +10,7 @@ use super::health::Health;
 use crate::credential::Token;
 use crate::forge::{Error, Forge, Forges, owner_of};
 use crate::ledger::effect::{RunJobs, Target};
-use crate::ledger::event::{Answer, AtForge, Deletion};
+use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns};
 use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
 
 /// Questions in flight at once: far under GitHub's limit of 100.
@@ -18,6 +18,8 @@ const AT_ONCE: usize = 8;
 /// How many runs one question about a class asks for, at most; the rest still waits, as far
 /// as anybody knows.
 const RUNS_A_QUESTION: usize = 30;
+/// How many jobs that a listing lacks one question asks for by id, at most.
+const BY_ID_A_QUESTION: usize = 10;
 
 /// Asks on behalf of the ledger, and tells `Health` who is away.
 #[derive(Clone)]
@@ -54,8 +56,9 @@ impl Desk {
     }
 
     /// What became of the jobs of these runs; stops early once all of `names` are found.
-    pub async fn jobs(&self, runs: &[RunJobs], names: &[RunnerName]) -> Answer<Vec<JobReport>> {
-        let mut reports: Vec<JobReport> = Vec::new();
+    pub async fn jobs(&self, runs: &[RunJobs], names: &[RunnerName]) -> Answer<JobsOfRuns> {
+        let JobsOfRuns { mut reports, mut looked_at } = JobsOfRuns::default();
+        let mut by_id = BY_ID_A_QUESTION;
         for asked in runs.iter().take(RUNS_A_QUESTION) {
             let forge = self.forges.of_repository(&asked.full_name)?;
             let listing = forge.jobs_of_run(&asked.full_name, asked.run);
@@ -67,11 +70,14 @@ impl Desk {
             };
             let before = reports.len();
             reports.extend(listed);
+            looked_at.push(asked.run);
             // Absence from a listing moves nothing: who is missing is asked for by id.
             for id in &asked.jobs {
-                if !reports[before..].iter().any(|report| report.id == *id)
-                    && let Some(report) = self.job(&asked.full_name, *id).await?
-                {
+                if by_id == 0 || reports[before..].iter().any(|report| report.id == *id) {
+                    continue;
+                }
+                by_id -= 1;
+                if let Some(report) = self.job(&asked.full_name, *id).await? {
                     reports.push(report);
                 }
             }
@@ -82,7 +88,7 @@ impl Desk {
                 break;
             }
         }
-        Ok(reports)
+        Ok(JobsOfRuns { reports, looked_at })
     }
 
     /// The name among the scope's runners, else among the running jobs of `repositories`, else
@@ -107,8 +113,8 @@ impl Desk {
         }
         // Run by run, for here a failure must not pass for an answer: somebody would be hired.
         for run in runs.iter().take(RUNS_A_QUESTION) {
-            let jobs = self.jobs(std::slice::from_ref(run), std::slice::from_ref(name)).await?;
-            let mut jobs = jobs.into_iter();
+            let found = self.jobs(std::slice::from_ref(run), std::slice::from_ref(name)).await?;
+            let mut jobs = found.reports.into_iter();
             if let Some(job) = jobs.find(|job| job.runner_name.as_deref() == Some(name.as_str())) {
                 return Ok(AtForge::Named(Box::new(job)));
             }

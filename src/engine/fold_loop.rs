@@ -129,7 +129,7 @@ impl FoldLoop {
     /// an end is not final it may be a rerun, and is told as that.
     fn drop_what_is_over(&self, event: &mut Event) -> Vec<Event> {
         let reports = match event {
-            Event::JobsSeen { answer: Ok(reports), .. } => reports,
+            Event::JobsSeen { answer: Ok(found), .. } => &mut found.reports,
             Event::Observed(observation) => match observation.as_mut() {
                 Observation::Swept { reports, .. } => reports,
                 _ => return Vec::new(),

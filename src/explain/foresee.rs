@@ -117,7 +117,7 @@ fn follows(report: &JobReport, pool: &Pool, name: &str, forge: &str, at_once: bo
             pool.name, pool.nomad_job
         ),
         JobStatus::Waiting => format!(
-            "pool {} would hire nobody for {name} until its environment's approval or timer is over",
+            "pool {} would launch no runner for {name} until {forge} lets it run (an environment's approval or timer, or its concurrency group)",
             pool.name
         ),
         JobStatus::InProgress => format!("{name} runs already and needs nobody new"),

@@ -12,7 +12,7 @@ pub fn of(known: &Known, forge: &str) -> String {
         JobStatus::Completed => format!("{subject} is done: {}", done(job)),
         JobStatus::InProgress => format!("{subject} is running{}", on(known)),
         JobStatus::Waiting => format!(
-            "{subject} waits at {forge} for an approval or a timer of its environment; a runner is hired when that is given"
+            "{subject} waits at {forge} for its environment's approval or timer, or for its concurrency group; a runner is launched when {forge} lets it run"
         ),
         JobStatus::Queued => queued(known, forge, &subject),
     }

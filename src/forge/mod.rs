@@ -166,7 +166,7 @@ impl Forge {
         }
     }
 
-    /// `None`: there is no such job, or it is in no state that we know.
+    /// `None`: there is no such job. One that says it waits while its run is over has ended.
     pub async fn job(&self, full_name: &str, job: JobId) -> Result<Option<JobReport>, Error> {
         match self {
             Forge::GitHub(forge) => forge.job(full_name, job).await,

@@ -36,6 +36,13 @@ pub enum NomadTrouble {
     Unplaced(String),
 }
 
+/// What was found in the runs that were looked at; a look may stop early.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JobsOfRuns {
+    pub reports: Vec<JobReport>,
+    pub looked_at: Vec<RunId>,
+}
+
 #[derive(Debug, Clone)]
 pub enum Event {
     Webhook(Box<Webhook>),
@@ -48,7 +55,7 @@ pub enum Event {
     JobsSeen {
         class: ClassKey,
         names: Vec<RunnerName>,
-        answer: Answer<Vec<JobReport>>,
+        answer: Answer<JobsOfRuns>,
     },
     /// What GitHub says of one job; `None`: it knows no such job.
     JobSeen {

@@ -92,7 +92,10 @@ fn status(action: &str, status: Option<&str>) -> Option<JobStatus> {
     match (action, status) {
         ("completed", _) => Some(JobStatus::Completed),
         ("in_progress", _) => Some(JobStatus::InProgress),
-        ("queued" | "waiting", Some("waiting")) => Some(JobStatus::Waiting),
+        // The last two are GitHub's words for a job that a concurrency group holds.
+        ("queued" | "waiting", Some("waiting" | "pending" | "requested")) => {
+            Some(JobStatus::Waiting)
+        }
         ("queued", Some("queued") | None) => Some(JobStatus::Queued),
         ("waiting", None) => Some(JobStatus::Waiting),
         ("waiting", Some("queued")) => Some(JobStatus::Waiting),
@@ -185,7 +188,11 @@ mod tests {
         let mut payload = payload();
         payload["workflow_job"]["status"] = json!("waiting");
         assert_eq!(read(&payload).report.unwrap().status, JobStatus::Waiting);
-        payload["workflow_job"]["status"] = json!("requested");
+        for held in ["pending", "requested"] {
+            payload["workflow_job"]["status"] = json!(held);
+            assert_eq!(read(&payload).report.unwrap().status, JobStatus::Waiting);
+        }
+        payload["workflow_job"]["status"] = json!("hibernating");
         assert_eq!(read(&payload).report, None);
         payload["action"] = json!("frozen");
         assert_eq!(read(&payload).report, None);

@@ -84,7 +84,7 @@ impl Daemon {
     /// a rerun.
     fn in_order(&mut self, mut event: Event, disk: &Disk) -> Vec<Event> {
         let reports = match &mut event {
-            Event::JobsSeen { answer: Ok(reports), .. } => Some(reports),
+            Event::JobsSeen { answer: Ok(found), .. } => Some(&mut found.reports),
             Event::Observed(observation) => match observation.as_mut() {
                 Observation::Swept { reports, .. } => Some(reports),
                 _ => None,

@@ -77,9 +77,9 @@ impl Gitea {
         });
         let report = |job: &WorkflowJob| {
             let actor = open.actors.get(&job.run_id).cloned();
-            self.report(job.clone()).map(|report| JobReport { actor, ..report })
+            JobReport { actor, ..self.report(job.clone()) }
         };
-        let reports = here.filter_map(report).collect();
+        let reports = here.map(report).collect();
         Ok(Look { repository, reports, began: open.began })
     }
 

@@ -90,14 +90,14 @@ impl Gitea {
                 Ok(None)
             }
             Err(error) => Err(about(&error, "read:repository", full_name)),
-            Ok(job) => Ok(self.report(job)),
+            Ok(job) => Ok(Some(self.report(job))),
         }
     }
 
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
         let jobs = self.client.jobs_of_run(full_name, run.0).await;
         let jobs = jobs.map_err(|error| about(&error, "read:repository", full_name))?;
-        Ok(jobs.into_iter().filter_map(|job| self.report(job)).collect())
+        Ok(jobs.into_iter().map(|job| self.report(job)).collect())
     }
 
     pub async fn running_job(
@@ -107,7 +107,7 @@ impl Gitea {
     ) -> Result<Option<JobReport>, Error> {
         let jobs = self.client.all_jobs(Owner::Repository(full_name), &["in_progress"]).await;
         let jobs = jobs.map_err(|error| about(&error, "read:repository", full_name))?;
-        let mut jobs = jobs.into_iter().filter_map(|job| self.report(job));
+        let mut jobs = jobs.into_iter().map(|job| self.report(job));
         Ok(jobs.find(|job| job.runner_name.as_deref() == Some(name.as_str())))
     }
 
@@ -183,21 +183,20 @@ impl Gitea {
         }
     }
 
-    /// `None` for a status that we do not know: it moves nothing. The name of a runner that is
-    /// not registered any more is left out by Gitea, and known where it was seen before.
-    fn report(&self, job: gitea::WorkflowJob) -> Option<JobReport> {
+    /// A status that we do not know is a job that cannot run yet. The name of a runner that is not
+    /// registered any more is left out by Gitea, and known where it was seen before.
+    fn report(&self, job: gitea::WorkflowJob) -> JobReport {
         let status = match job.status {
             gitea::JobStatus::Queued => JobStatus::Queued,
-            gitea::JobStatus::Waiting => JobStatus::Waiting,
+            gitea::JobStatus::Waiting | gitea::JobStatus::Other(_) => JobStatus::Waiting,
             gitea::JobStatus::InProgress => JobStatus::InProgress,
             gitea::JobStatus::Completed => JobStatus::Completed,
-            gitea::JobStatus::Other(_) => return None,
         };
         if let (Some(id), Some(name)) = (job.runner_id, &job.runner_name) {
             self.known.runner_is_called(id, name);
         }
         let called = || self.known.name_of_runner(job.runner_id?);
-        Some(JobReport {
+        JobReport {
             id: JobId(job.id),
             run: RunId(job.run_id),
             run_attempt: job.run_attempt,
@@ -211,7 +210,7 @@ impl Gitea {
             url: job.html_url,
             created_at: job.created_at.map(Time::from),
             actor: None,
-        })
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl LookMemory {
                 Ok(Conditional::Unchanged) => {}
                 Ok(Conditional::Fresh { value, etag }) => {
                     let caused = |report| JobReport { actor: actor.clone(), ..report };
-                    let reports = value.into_iter().filter_map(report).map(caused).collect();
+                    let reports = value.into_iter().map(report).map(caused).collect();
                     self.jobs.insert(run, (etag, reports));
                 }
                 // Deleted since it was listed.

@@ -27,6 +27,9 @@ use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
 };
 
+/// A job that waits is younger than its run's own state for about this long.
+const SETTLED: Duration = Duration::from_secs(120);
+
 #[derive(Clone)]
 pub struct GitHub {
     client: Client,
@@ -114,14 +117,61 @@ impl GitHub {
                 Ok(None)
             }
             Err(error) => Err(about(&error, Operation::Runs, full_name)),
-            Ok(job) => Ok(report(job)),
+            Ok(job) => {
+                let mut reports = vec![report(job)];
+                self.end_with_their_run(full_name, &mut reports).await?;
+                Ok(reports.pop())
+            }
         }
+    }
+
+    /// A job that waits for ever in a run that is over (it failed to start, was cancelled, deleted
+    /// or started again) has ended with it: GitHub gives it to nobody.
+    async fn end_with_their_run(
+        &self,
+        full_name: &str,
+        reports: &mut [JobReport],
+    ) -> Result<(), Error> {
+        let settled = Time::from(jiff::Timestamp::now() - SETTLED);
+        let waits = |report: &&mut JobReport| {
+            report.status.rank() == 0 && report.created_at.is_none_or(|at| at <= settled)
+        };
+        let Some(run) = reports.iter_mut().find(waits).map(|report| report.run) else {
+            return Ok(());
+        };
+        let run = match self.client.run(full_name, run.0).await {
+            Ok(run) => Some(run),
+            // The job was found, so the repository is in sight.
+            Err(github::Error::NotFound { .. }) => None,
+            Err(error) => return Err(about(&error, Operation::Runs, full_name)),
+        };
+        for report in reports.iter_mut().filter(waits) {
+            let why = match &run {
+                None => "its run was deleted".to_owned(),
+                Some(run) if u64::from(run.run_attempt) > report.run_attempt => {
+                    "its run was started again".to_owned()
+                }
+                Some(run)
+                    if run.status == "completed"
+                        && u64::from(run.run_attempt) == report.run_attempt =>
+                {
+                    let how = run.conclusion.as_deref().unwrap_or("completed");
+                    format!("its run is over: {how}")
+                }
+                Some(_) => continue,
+            };
+            report.status = JobStatus::Completed;
+            report.conclusion = Some(why);
+        }
+        Ok(())
     }
 
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
         let jobs = self.client.jobs_of_run(full_name, run.0).await;
         let jobs = jobs.map_err(|error| about(&error, Operation::Runs, full_name))?;
-        Ok(jobs.into_iter().filter_map(report).collect())
+        let mut reports: Vec<JobReport> = jobs.into_iter().map(report).collect();
+        self.end_with_their_run(full_name, &mut reports).await?;
+        Ok(reports)
     }
 
     pub async fn running_job(
@@ -222,16 +272,16 @@ fn repository(wire: github::Repository) -> Repository {
     }
 }
 
-/// `None` for a status that we do not know: it moves nothing.
-fn report(job: github::WorkflowJob) -> Option<JobReport> {
+/// `requested` and `pending` (held by a concurrency group), and any status that we do not know, are
+/// jobs that cannot run yet: they wait, and are asked about again.
+fn report(job: github::WorkflowJob) -> JobReport {
     let status = match job.status {
         github::JobStatus::Queued => JobStatus::Queued,
-        github::JobStatus::Waiting => JobStatus::Waiting,
+        github::JobStatus::Waiting | github::JobStatus::Other(_) => JobStatus::Waiting,
         github::JobStatus::InProgress => JobStatus::InProgress,
         github::JobStatus::Completed => JobStatus::Completed,
-        github::JobStatus::Other(_) => return None,
     };
-    Some(JobReport {
+    JobReport {
         id: JobId(job.id),
         run: RunId(job.run_id),
         run_attempt: job.run_attempt.into(),
@@ -245,7 +295,7 @@ fn report(job: github::WorkflowJob) -> Option<JobReport> {
         url: job.html_url,
         created_at: job.created_at.map(Time::from),
         actor: None,
-    })
+    }
 }
 
 /// With what the token for `on` needs, where it may be that.
@@ -277,3 +327,6 @@ fn bare(error: &github::Error) -> Error {
     };
     Error { kind, what: error.to_string(), mend: None, retry_at }
 }
+
+#[cfg(test)]
+mod tests;

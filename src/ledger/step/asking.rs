@@ -10,7 +10,7 @@ use super::job_events::Source;
 use super::{ASK_AFTER_END, Fold, when_to_retry};
 use crate::ledger::class::Hold;
 use crate::ledger::effect::RunJobs;
-use crate::ledger::event::{Answer, Failure};
+use crate::ledger::event::{Answer, Failure, JobsOfRuns};
 use crate::ledger::state::Timer;
 use crate::ledger::{
     ClassKey, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, RunnerName, ScopeKey,
@@ -24,6 +24,8 @@ const HOURLY: Duration = Duration::from_secs(3600);
 const KNOWN_BY_THEN: Duration = Duration::from_secs(600);
 /// How long after an answer a job that its runner left unfinished is asked about again.
 const UNFINISHED: Duration = Duration::from_secs(600);
+/// How many jobs that an answer lacks are asked for by id at once; the next sweep tells the rest.
+const BY_ID_AT_ONCE: usize = 10;
 
 impl<R: Rng> Fold<'_, R> {
     /// A runner of the class ended without a job: before anybody new is hired GitHub says
@@ -92,10 +94,10 @@ impl<R: Rng> Fold<'_, R> {
         &mut self,
         key: ClassKey,
         names: Vec<RunnerName>,
-        answer: Answer<Vec<JobReport>>,
+        answer: Answer<JobsOfRuns>,
     ) {
-        let reports = match answer {
-            Ok(reports) => reports,
+        let JobsOfRuns { reports, looked_at } = match answer {
+            Ok(found) => found,
             Err(failure) => return self.ask_class_later(&key, &failure),
         };
         let class = self.state.classes.get_mut(&key);
@@ -108,8 +110,14 @@ impl<R: Rng> Fold<'_, R> {
         }
         let Some(class) = self.state.classes.get_mut(&key) else { return };
         class.asks_failed = 0;
-        // Absence moves nothing: who is missing is asked for by id.
+        // Absence moves nothing, and of a run that was not looked at it says nothing: a job that
+        // should have been seen and was not is asked for by id, the others still wait.
         missing.retain(|id| class.waiting.contains(id));
+        let state = &self.state;
+        missing.retain(|id| {
+            state.known_job(*id).is_some_and(|job| looked_at.contains(&job.report.run))
+        });
+        let Some(class) = self.state.classes.get_mut(&key) else { return };
         let unseen: Vec<RunnerName> =
             names.into_iter().filter(|name| class.unaccounted.contains(name)).collect();
         let others = class.unaccounted.len() > unseen.len();
@@ -123,7 +131,7 @@ impl<R: Rng> Fold<'_, R> {
             self.set_hold(&key, None);
         }
         self.account_for(&key, unseen);
-        for id in missing {
+        for id in missing.into_iter().take(BY_ID_AT_ONCE) {
             self.ask_job(id);
         }
         if others {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roustabout::ledger::effect::{RunJobs, Target};
-use roustabout::ledger::event::{Answer, AtForge, Deletion, Failure};
+use roustabout::ledger::event::{Answer, AtForge, Deletion, Failure, JobsOfRuns};
 use roustabout::ledger::{
     Event, JobId, JobReport, JobStatus, RepositoryId, RunId, RunnerName, ScopeKey, Time,
 };
@@ -116,7 +116,7 @@ impl World {
         for run in runs {
             let jobs =
                 self.jobs_of_runs(std::slice::from_ref(run), std::slice::from_ref(runner))?;
-            if let Some(report) = jobs.into_iter().find(names) {
+            if let Some(report) = jobs.reports.into_iter().find(names) {
                 return Ok(AtForge::Named(Box::new(report)));
             }
         }
@@ -183,14 +183,15 @@ impl World {
         &mut self,
         runs: &[RunJobs],
         names: &[RunnerName],
-    ) -> Answer<Vec<JobReport>> {
-        let mut reports: Vec<JobReport> = Vec::new();
+    ) -> Answer<JobsOfRuns> {
+        let JobsOfRuns { mut reports, mut looked_at } = JobsOfRuns::default();
         for asked in runs.iter().take(30) {
             let listed = match self.jobs_of_run(&asked.full_name, asked.run) {
                 Ok(listed) => listed,
                 Err(failure) if reports.is_empty() => return Err(failure),
                 Err(_) => break,
             };
+            looked_at.push(asked.run);
             for id in &asked.jobs {
                 if !listed.iter().any(|report| report.id == *id)
                     && let Some(report) = self.job(&asked.full_name, *id)?
@@ -206,7 +207,7 @@ impl World {
                 break;
             }
         }
-        Ok(reports)
+        Ok(JobsOfRuns { reports, looked_at })
     }
 
     fn jobs_of_run(&mut self, full_name: &str, run: RunId) -> Answer<Vec<JobReport>> {
@@ -231,15 +232,14 @@ fn ids_of(list: &Value) -> Vec<u64> {
     list.as_array().into_iter().flatten().filter_map(|one| one["id"].as_u64()).collect()
 }
 
-/// `None` for a status that the ledger does not know.
+/// A status that the ledger does not know is a job that cannot run yet.
 fn report(job: &Value) -> Option<JobReport> {
     let text = |key: &str| job[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let status = match job["status"].as_str()? {
         "queued" => JobStatus::Queued,
-        "waiting" => JobStatus::Waiting,
         "in_progress" => JobStatus::InProgress,
         "completed" => JobStatus::Completed,
-        _ => return None,
+        _ => JobStatus::Waiting,
     };
     let labels = job["labels"].as_array().into_iter().flatten();
     Some(JobReport {

@@ -50,7 +50,8 @@ fn an_answer_about_a_class_that_is_gone_is_folded_all_the_same() {
     let runner = ledger.hires_at_nomad(101);
     let gone = ClassKey { run: Some(crate::ledger::RunId(1)), ..class() };
     let reports = vec![report_by(101, JobStatus::InProgress, &runner)];
-    let _ = ledger.step(Event::JobsSeen { class: gone, names: vec![], answer: Ok(reports) });
+    let answer = Ok(JobsOfRuns { reports, ..JobsOfRuns::default() });
+    let _ = ledger.step(Event::JobsSeen { class: gone, names: vec![], answer });
     assert!(ledger.runner(&runner).took.is_some());
 }
 
@@ -91,4 +92,22 @@ fn the_first_runs_asked_about_are_those_that_the_ended_were_hired_for() {
     let Some(Request::AskJobs { runs, .. }) = effects.requests.first() else { panic!() };
     let jobs: Vec<_> = runs.iter().flat_map(|run| run.jobs.clone()).collect();
     assert_eq!(jobs, [JobId(501), JobId(1)]);
+}
+
+#[test]
+fn a_run_that_was_not_looked_at_says_nothing_of_its_jobs() {
+    let mut ledger = Ledger::ready(1);
+    let runner = ledger.hires_at_nomad(1);
+    for id in 2..200 {
+        let run = crate::ledger::RunId(1_000 + id);
+        let _ = ledger.hears(JobReport { run, ..report(id, JobStatus::Queued) });
+    }
+    let _ = ledger.child(&runner, ended());
+    let answer = Ok(JobsOfRuns {
+        reports: vec![report_by(1, JobStatus::Completed, &runner)],
+        looked_at: vec![report(1, JobStatus::Queued).run],
+    });
+    let effects = ledger.step(Event::JobsSeen { class: class(), names: vec![runner], answer });
+    let asked = words(&effects).into_iter().filter(|word| word.starts_with("ask job")).count();
+    assert_eq!(asked, 0, "one listing, and no request for each of 198 other jobs");
 }

@@ -27,7 +27,7 @@ fn answers(ledger: &mut Ledger, key: &ClassKey, names: &[&RunnerName]) {
     let _ = ledger.step(Event::JobsSeen {
         class: key.clone(),
         names: names.clone(),
-        answer: Ok(reports),
+        answer: Ok(JobsOfRuns { reports, ..JobsOfRuns::default() }),
     });
     for name in &names {
         let _ = ledger.at_forge(name, AtForge::Nowhere);

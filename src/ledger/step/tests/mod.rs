@@ -27,8 +27,8 @@ use super::testing::{pool, report, repository};
 use super::{resume, step};
 use crate::ledger::effect::Target;
 use crate::ledger::event::{
-    AtForge, ChildPhase, Children, Deletion, DispatchOutcome, Failure, FoundChild, NomadTrouble,
-    Webhook,
+    AtForge, ChildPhase, Children, Deletion, DispatchOutcome, Failure, FoundChild, JobsOfRuns,
+    NomadTrouble, Webhook,
 };
 use crate::ledger::observation::{Found, Observation, Registered};
 use crate::ledger::pool::Forge;
@@ -278,7 +278,10 @@ impl Ledger {
 
     fn jobs_seen(&mut self, names: &[&RunnerName], reports: Vec<JobReport>) -> Effects {
         let names = names.iter().map(|name| (*name).clone()).collect();
-        self.step(Event::JobsSeen { class: class(), names, answer: Ok(reports) })
+        // Every run that a job of the class has.
+        let looked_at = self.state.jobs.values().map(|job| job.report.run).collect();
+        let answer = Ok(JobsOfRuns { reports, looked_at });
+        self.step(Event::JobsSeen { class: class(), names, answer })
     }
 
     fn observes(&mut self, observation: Observation) -> Effects {

@@ -68,11 +68,12 @@ impl World {
             }
             Request::AskFork { run, .. } => Event::ForkKnown { run, answer: answer(bad, false) },
             Request::AskJobs { class, runs, names } => {
+                let looked_at = runs.iter().map(|run| run.run).collect();
                 let asked = runs.into_iter().flat_map(|run| run.jobs);
                 let mut reports: Vec<_> = asked.map(|id| self.jobs[&id.0].report.clone()).collect();
                 // A listing lags.
                 reports.retain(|_| self.honest || self.rng.random_range(0..10) > 0);
-                let answer = answer(bad, reports);
+                let answer = answer(bad, JobsOfRuns { reports, looked_at });
                 Event::JobsSeen { class, names, answer }
             }
             Request::AskJob { job, .. } => {

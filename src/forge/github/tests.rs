@@ -1,0 +1,75 @@
+//! What an answer of GitHub's means: only a made-up GitHub shows it at will.
+
+use serde_json::{Value, json};
+use wiremock::matchers::path;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::*;
+
+async fn server() -> (GitHub, MockServer) {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let server = MockServer::start().await;
+    (GitHub::new(server.uri().parse().unwrap(), "token".into()).unwrap(), server)
+}
+
+async fn give(server: &MockServer, at: &str, status: u16, body: Value) {
+    let answer = ResponseTemplate::new(status).set_body_json(body);
+    Mock::given(path(at)).respond_with(answer).mount(server).await;
+}
+
+fn job(status: &str, created_at: &str) -> Value {
+    json!({"id": 1, "run_id": 2, "run_attempt": 1, "name": "build", "status": status,
+        "labels": ["linux"], "created_at": created_at})
+}
+
+fn run(status: &str, conclusion: Option<&str>, attempt: u32) -> Value {
+    json!({"id": 2, "event": "push", "status": status, "conclusion": conclusion,
+        "run_attempt": attempt, "repository": {"id": 3, "full_name": "o/r"}})
+}
+
+const LONG_AGO: &str = "2026-01-01T00:00:00Z";
+
+async fn seen(job: Value, run: (u16, Value)) -> JobReport {
+    let (github, server) = server().await;
+    give(&server, "/repos/o/r/actions/jobs/1", 200, job.clone()).await;
+    give(&server, "/repos/o/r/actions/runs/2/jobs", 200, json!({"total_count": 1, "jobs": [job]}))
+        .await;
+    give(&server, "/repos/o/r/actions/runs/2", run.0, run.1).await;
+    let alone = github.job("o/r", JobId(1)).await.unwrap().unwrap();
+    let listed = github.jobs_of_run("o/r", RunId(2)).await.unwrap();
+    assert_eq!(listed.first(), Some(&alone), "the same is said of it either way");
+    alone
+}
+
+#[tokio::test]
+async fn a_job_that_waits_in_a_run_that_is_over_has_ended() {
+    let gone = (404, json!({"message": "Not Found"}));
+    for (run, why) in [
+        ((200, run("completed", Some("startup_failure"), 1)), "its run is over: startup_failure"),
+        ((200, run("completed", Some("cancelled"), 1)), "its run is over: cancelled"),
+        ((200, run("queued", None, 2)), "its run was started again"),
+        (gone, "its run was deleted"),
+    ] {
+        let report = seen(job("queued", LONG_AGO), run).await;
+        assert_eq!(report.status, JobStatus::Completed);
+        assert_eq!(report.conclusion.as_deref(), Some(why));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_waits_in_an_open_run_or_is_new_still_waits() {
+    let report = seen(job("queued", LONG_AGO), (200, run("in_progress", None, 1))).await;
+    assert_eq!(report.status, JobStatus::Queued);
+    // The run's state lags behind that of a new attempt.
+    let now = jiff::Timestamp::now().to_string();
+    let report = seen(job("queued", &now), (200, run("completed", Some("failure"), 1))).await;
+    assert_eq!(report.status, JobStatus::Queued);
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_known_is_a_job_that_cannot_run_yet() {
+    for status in ["pending", "requested", "waiting", "hibernating"] {
+        let report = seen(job(status, LONG_AGO), (200, run("pending", None, 1))).await;
+        assert_eq!(report.status, JobStatus::Waiting, "{status}");
+    }
+}
