@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::children::Child;
 use super::happenings::What;
-use super::jobspec::{self, Definition, Plan};
+use super::jobspec::{self, Definition, Read};
 use super::model::{Millis, Nomad, SECOND};
 use super::tables::Table;
 
@@ -108,7 +108,7 @@ impl Nomad {
     /// Registers a job that is only known by its spec: see [`Nomad::register_job`].
     pub fn register(&mut self, key: JobKey, spec: JobSpec, now: Millis) {
         let job = jobspec::of_spec(&key, &spec);
-        self.register_job(key, spec, job, None, now);
+        self.register_job(key, Read { spec, plan: None }, job, now);
     }
 
     /// Registers a job, or a new version of it; a stopped one lives again. Its children keep the
@@ -117,11 +117,18 @@ impl Nomad {
     pub fn register_job(
         &mut self,
         key: JobKey,
-        spec: JobSpec,
+        read: Read,
         job: Value,
-        plan: Option<Arc<Plan>>,
         now: Millis,
     ) -> Option<String> {
+        let Read { spec, plan } = read;
+        if self.is_as_before(&key, &job) {
+            // No new version; an ordinary job is looked at all the same.
+            let ordinary = self.children.contains_key(&key);
+            return ordinary.then(|| self.new_evaluation(&key, "job-register", now));
+        }
+        let (plan, stop) = (plan.map(Arc::new), job["Stop"] == true);
+        let repeats = job["Periodic"]["Enabled"] == true;
         let index = self.write(Table::Jobs);
         let versions = self.versions.entry(key.clone()).or_default();
         let version = versions.first().map_or(0, |newest| newest.version + 1);
@@ -130,7 +137,7 @@ impl Nomad {
         versions.insert(0, definition.clone());
         versions.truncate(TRACKED_VERSIONS);
         self.note(now, What::Registered { job: key.id.clone() });
-        if spec.payload.is_none() {
+        if spec.payload.is_none() && !repeats {
             return Some(self.register_ordinary(key, spec, definition, index, now));
         }
         let create_index = self.jobs.get(&key).map_or(index, |known| known.create_index);
@@ -139,13 +146,30 @@ impl Nomad {
             Registered {
                 spec,
                 definition,
-                stop: false,
+                stop,
                 create_index,
                 modify_index: index,
                 job_modify_index: index,
             },
         );
         None
+    }
+
+    fn is_as_before(&self, key: &JobKey, job: &Value) -> bool {
+        let stop = match (self.jobs.get(key), self.children.get(key)) {
+            (Some(known), _) => known.stop,
+            (_, Some(known)) => known.stop,
+            _ => return false,
+        };
+        let newest = self.versions.get(key).and_then(|versions| versions.first());
+        !stop && newest.is_some_and(|newest| newest.job == *job)
+    }
+
+    /// The job that has this key, be it parameterized or not, as it was registered last.
+    #[must_use]
+    pub fn definition(&self, key: &JobKey) -> Option<&Arc<Definition>> {
+        let registered = self.jobs.get(key).map(|job| &job.definition);
+        registered.or_else(|| self.children.get(key).map(|child| &child.definition))
     }
 
     /// A job that runs as it is has no parent, and otherwise lives as a child does.

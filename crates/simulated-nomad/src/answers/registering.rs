@@ -1,22 +1,163 @@
-//! Registering a job, in JSON.
+//! Registering a job, and judging one without registering it.
+//!
+//! Read next: `jobspec/submitted.rs`; what a plan answers is in `planning.rs`.
 
-use std::sync::Arc;
+use serde_json::{Map, Value, json};
 
-use serde::Deserialize;
-use serde_json::{Value, json};
-
-use super::call::{Call, Reply, Written};
+use super::REGION;
+use super::call::{Admitted, Call, Reply, Stated, Written};
 use super::refusal::Refusal;
+use crate::http::View;
 use crate::jobs::JobKey;
-use crate::jobspec;
+use crate::jobspec::{self, Problems, Shape, Submitted};
 
-/// The only namespace that there is.
-const NAMESPACE: &str = "default";
+/// The namespaces that there are.
+const NAMESPACES: [&str; 1] = ["default"];
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Register {
-    job: Value,
+/// The body of a request about a job.
+pub(super) struct Body {
+    pub job: Map<String, Value>,
+    pub rest: Map<String, Value>,
+}
+
+impl Body {
+    /// # Errors
+    /// In Go's words, or in Nomad's where there is no job.
+    pub fn read(call: &Call, shape: &Shape) -> Result<Self, Refusal> {
+        let refused = |why: String| Refusal::new(400, why);
+        let value = value(&call.body).map_err(refused)?;
+        let mut rest = jobspec::asked(shape, &value, "").map_err(refused)?;
+        let Some(Value::Object(job)) = rest.remove("Job") else {
+            return Err(Refusal::new(400, "Job must be specified"));
+        };
+        if job["ID"].is_null() {
+            return Err(Refusal::new(400, "Job ID hasn't been provided"));
+        }
+        Ok(Self { job, rest })
+    }
+
+    pub fn stated(&self) -> Stated {
+        let said = |of: &Map<String, Value>, key: &str| {
+            of[key].as_str().filter(|it| !it.is_empty()).map(str::to_owned)
+        };
+        let either = |key: &str| said(&self.rest, key).or_else(|| said(&self.job, key));
+        Stated { namespace: either("Namespace"), region: either("Region") }
+    }
+
+    pub fn id(&self) -> &str {
+        self.job["ID"].as_str().unwrap_or_default()
+    }
+}
+
+/// Judges a job in the namespace that was asked for.
+pub(super) fn judged(job: Map<String, Value>, admitted: &Admitted) -> Submitted {
+    let namespace = admitted.namespace.as_str();
+    let mut submitted = jobspec::submitted(job, namespace, REGION);
+    if !NAMESPACES.contains(&namespace) {
+        let id = submitted.job["ID"].as_str().unwrap_or_default();
+        let why = format!("job {id:?} is in nonexistent namespace {namespace:?}");
+        submitted.problems.add(why);
+    }
+    submitted
+}
+
+/// # Errors
+/// With everything that is wrong.
+pub(super) fn good(problems: &Problems) -> Result<(), Refusal> {
+    problems.text().map_or(Ok(()), |why| Err(Refusal::new(500, why)))
+}
+
+pub(super) fn register(call: &Call, id: Option<&str>) -> Reply {
+    let body = Body::read(call, &jobspec::REGISTER)?;
+    if id.is_some_and(|id| id != body.id()) {
+        return Err(Refusal::new(400, "Job ID does not match name"));
+    }
+    let enforced = (body.rest["EnforceIndex"] == true)
+        .then(|| body.rest["JobModifyIndex"].as_u64().unwrap_or_default());
+    let stated = body.stated();
+    call.write_as(&stated, |view, admitted, now| {
+        let submitted = judged(body.job, admitted);
+        good(&submitted.problems)?;
+        let id = submitted.job["ID"].as_str().unwrap_or_default();
+        let key = JobKey::new(&admitted.namespace, id);
+        may_follow(view, &key, &submitted.job, enforced)?;
+        let job = Value::Object(submitted.job);
+        let evaluation = view.nomad.register_job(key.clone(), jobspec::read(&job), job, now);
+        let job_index = view.nomad.versions(&key).first().map_or(0, |it| it.job_modify_index);
+        let of_job = view.nomad.evaluations_of(&key);
+        let looked_at = { of_job }.find(|it| evaluation.as_ref() == Some(&it.id));
+        let eval_index = looked_at.map_or(0, |it| it.create_index);
+        let index = job_index.max(eval_index);
+        let body = json!({
+            "EvalID": evaluation.unwrap_or_default(), "EvalCreateIndex": eval_index,
+            "JobModifyIndex": job_index, "Index": index, "Warnings": submitted.warnings,
+            "KnownLeader": false, "LastContact": 0, "NextToken": "",
+        });
+        Ok(Written::new(index, body))
+    })
+}
+
+/// Whether the job may take the place of the one that is there.
+fn may_follow(
+    view: &View<'_>,
+    key: &JobKey,
+    job: &Map<String, Value>,
+    enforced: Option<u64>,
+) -> Result<(), Refusal> {
+    let refused = |why: String| Err(Refusal::new(500, why));
+    if view.nomad.knobs.dispatch_disabled {
+        return Err(Refusal::new(
+            403,
+            "Job registration, dispatch, and scale are disabled by the scheduler configuration",
+        ));
+    }
+    let known = view.nomad.definition(key);
+    if let Some(asked) = enforced {
+        let enforcing = format!("Enforcing job modify index {asked}");
+        match known.map(|known| known.job_modify_index) {
+            Some(_) if asked == 0 => return refused(format!("{enforcing}: job already exists")),
+            Some(index) if index != asked => {
+                return refused(format!(
+                    "{enforcing}: job exists with conflicting job modify index: {index}"
+                ));
+            }
+            None if asked != 0 => return refused(format!("{enforcing}: job does not exist")),
+            _ => {}
+        }
+    }
+    let Some(known) = known.map(|known| &known.job) else { return Ok(()) };
+    if known["Type"] != job["Type"] {
+        let (old, new) = (&known["Type"], &job["Type"]);
+        return refused(format!("cannot update job from type {old} to {new}"));
+    }
+    for (field, what) in [("Periodic", "periodic"), ("ParameterizedJob", "parameterized")] {
+        match (known[field].is_null(), job[field].is_null()) {
+            (false, true) => {
+                return refused(format!("cannot update {what} job to being non-{what}"));
+            }
+            (true, false) => {
+                return refused(format!("cannot update non-{what} job to being {what}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn validate(call: &Call) -> Reply {
+    let body = Body::read(call, &jobspec::VALIDATE)?;
+    let stated = body.stated();
+    call.write_as(&stated, |_, admitted, _| {
+        let submitted = judged(body.job, admitted);
+        let problems = submitted.problems.each();
+        let body = json!({
+            "DriverConfigValidated": true,
+            "Error": submitted.problems.text().unwrap_or_default(),
+            "ValidationErrors": if problems.is_empty() { None } else { Some(problems) },
+            "Warnings": submitted.warnings,
+        });
+        Ok(Written { index: None, body: Some(body) })
+    })
 }
 
 /// HCL is Nomad's own language, and Nomad the only one who reads it.
@@ -24,28 +165,17 @@ pub(super) fn parse() -> Reply {
     Err(Refusal::new(501, "the stand-in for Nomad reads no HCL; send it a job in JSON"))
 }
 
-pub(super) fn register(call: &Call) -> Reply {
-    let Ok(Register { job }) = serde_json::from_slice(&call.body) else {
-        return Err(Refusal::new(400, "Job must be specified"));
-    };
-    let read = jobspec::read(&job).map_err(|why| Refusal::new(501, why))?;
-    if read.namespace != NAMESPACE {
-        let namespace = read.namespace;
-        let why = format!("job {:?} is in nonexistent namespace {namespace:?}", read.id);
-        return Err(Refusal::new(500, why));
+/// The body's JSON.
+fn value(body: &[u8]) -> Result<Value, String> {
+    if body.is_empty() {
+        return Err("Request body is empty".to_owned());
     }
-    let key = JobKey { namespace: read.namespace, id: read.id };
-    call.write(|view, _, now| {
-        let plan = Some(Arc::new(read.plan));
-        let evaluation = view.nomad.register_job(key, read.spec, job, plan, now);
-        let index = view.nomad.index();
-        // A parameterized job has no evaluation of its own.
-        let eval_index = if evaluation.is_some() { index } else { 0 };
-        let body = json!({
-            "EvalID": evaluation.unwrap_or_default(), "EvalCreateIndex": eval_index,
-            "JobModifyIndex": index, "Index": index,
-            "Warnings": "", "KnownLeader": false, "LastContact": 0, "NextToken": "",
-        });
-        Ok(Written::new(index, body))
+    serde_json::from_slice(body).map_err(|error| {
+        if error.is_eof() {
+            return "unexpected EOF".to_owned();
+        }
+        let text = String::from_utf8_lossy(body);
+        let first = text.trim_start().chars().next().unwrap_or_default();
+        format!("invalid character '{first}' looking for beginning of value")
     })
 }

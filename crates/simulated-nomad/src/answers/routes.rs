@@ -42,7 +42,11 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         },
         "/v1/jobs" => match method {
             Method::GET => jobs::list(call).await,
-            Method::PUT | Method::POST => registering::register(&call),
+            Method::PUT | Method::POST => registering::register(&call, None),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/validate/job" => match method {
+            Method::PUT | Method::POST => registering::validate(&call),
             _ => Err(Refusal::method()),
         },
         "/v1/jobs/parse" => match method {
@@ -96,6 +100,7 @@ async fn job(call: Call, rest: &str) -> Reply {
     }
     match method {
         Method::GET => jobs::one(call, rest).await,
+        Method::PUT | Method::POST => registering::register(&call, Some(rest)),
         Method::DELETE => jobs::deregister(&call, rest),
         _ => Err(Refusal::method()),
     }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::reading::Plan;
+use super::shapes::JOB;
+use super::submitted::submitted;
+use super::typing;
 use crate::jobs::{JobKey, JobSpec, PayloadRule};
 use crate::model::Millis;
 
@@ -33,8 +36,14 @@ impl Definition {
     }
 }
 
-/// The job that the spec is about: one group of one task.
+/// The job that the spec is about: one group of one task, in the kept form.
 pub(crate) fn of_spec(key: &JobKey, spec: &JobSpec) -> Value {
+    let asked = asked_of_spec(key, spec);
+    let asked = typing::asked(&JOB, &asked, "").unwrap_or_default();
+    submitted(asked, &key.namespace, "global").job.into()
+}
+
+fn asked_of_spec(key: &JobKey, spec: &JobSpec) -> Value {
     let rule = |rule| match rule {
         PayloadRule::Optional => "optional",
         PayloadRule::Required => "required",

@@ -1,11 +1,12 @@
-//! A job as it is registered over HTTP, in Nomad's JSON: what the model wants to know of it, and
-//! the tasks that are run. What is not run as Nomad would run it is refused, never left out.
+//! What the model wants to know of a job, and the tasks that are run. A job with anything that the
+//! client here would not run as Nomad runs it has no plan, and is not run at all.
 //!
-//! HCL is not read here: the real Nomad's own parser is the only one. Read next: `tasks/mod.rs`.
+//! Read next: `tasks/mod.rs`.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::identity::IdentitySpec;
 use crate::jobs::{Disconnect, JobSpec, PayloadRule};
@@ -125,23 +126,12 @@ struct Resources {
     memory: Option<u64>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
 struct Wire {
-    #[serde(rename = "ID")]
-    id: String,
-    #[serde(default)]
-    namespace: Option<String>,
-    #[serde(default)]
-    r#type: Option<String>,
-    #[serde(default)]
     constraints: Option<Vec<Constraint>>,
-    #[serde(default)]
     meta: Option<BTreeMap<String, String>>,
-    #[serde(default)]
     parameterized_job: Option<Parameterized>,
-    #[serde(default)]
-    task_groups: Option<Vec<Group>>,
 }
 
 #[derive(Deserialize)]
@@ -165,16 +155,6 @@ struct Parameterized {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Group {
-    name: String,
-    #[serde(default)]
-    tasks: Option<Vec<Task>>,
-    #[serde(default)]
-    disconnect: Option<WireDisconnect>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct WireDisconnect {
     #[serde(default)]
     lost_after: Option<i64>,
@@ -182,56 +162,58 @@ struct WireDisconnect {
     replace: Option<bool>,
 }
 
-/// A job that can be registered.
+/// What the model and the client make of a job.
+#[derive(Debug, Default)]
 pub struct Read {
-    pub id: String,
-    pub namespace: String,
     pub spec: JobSpec,
-    pub plan: Plan,
+    /// None: the client here cannot run it.
+    pub plan: Option<Plan>,
 }
 
-/// # Errors
-/// In words, for what the stand-in cannot run.
-pub fn read(job: &serde_json::Value) -> Result<Read, String> {
-    let wire: Wire = serde_json::from_value(job.clone())
-        .map_err(|error| format!("the stand-in for Nomad cannot read this job: {error}"))?;
-    let Wire { id, namespace, r#type, constraints, meta, parameterized_job, task_groups } = wire;
-    if r#type.as_deref() != Some("batch") {
-        return Err(cannot("jobs that are not of type batch"));
-    }
-    let [group]: [Group; 1] =
-        task_groups.unwrap_or_default().try_into().map_err(|_| cannot("any but one group"))?;
+/// Of a job in the kept form that was found good.
+pub fn read(job: &Value) -> Read {
+    let wire = Wire::deserialize(job).unwrap_or_default();
     let mut spec = JobSpec {
-        payload: parameterized_job.as_ref().map(|rules| match rules.payload.as_str() {
+        payload: wire.parameterized_job.as_ref().map(|rules| match rules.payload.as_str() {
             "required" => PayloadRule::Required,
             "forbidden" => PayloadRule::Forbidden,
             _ => PayloadRule::Optional,
         }),
-        meta: meta.unwrap_or_default(),
+        meta: wire.meta.unwrap_or_default(),
         ..JobSpec::default()
     };
-    if let Some(rules) = parameterized_job {
+    if let Some(rules) = wire.parameterized_job {
         spec.meta_required = rules.meta_required.unwrap_or_default();
         spec.meta_optional = rules.meta_optional.unwrap_or_default();
     }
-    for constraint in constraints.unwrap_or_default() {
-        if !matches!(constraint.operand.as_str(), "=" | "==" | "is") {
-            return Err(cannot(&format!("the constraint operand {:?}", constraint.operand)));
+    for constraint in wire.constraints.unwrap_or_default() {
+        if matches!(constraint.operand.as_str(), "=" | "==" | "is") {
+            let name = constraint.l_target.trim_start_matches("${").trim_end_matches('}');
+            spec.constraints.insert(name.to_owned(), constraint.r_target);
         }
-        let name = constraint.l_target.trim_start_matches("${").trim_end_matches('}');
-        spec.constraints.insert(name.to_owned(), constraint.r_target);
     }
-    spec.disconnect = group.disconnect.and_then(|disconnect| {
+    let Some(group) = job["TaskGroups"].get(0) else { return Read { spec, plan: None } };
+    let disconnect =
+        Option::<WireDisconnect>::deserialize(&group["Disconnect"]).unwrap_or_default();
+    spec.disconnect = disconnect.and_then(|disconnect| {
         let lost_after = disconnect.lost_after? / NANOS;
         Some(Disconnect { lost_after, replace: disconnect.replace.unwrap_or(true) })
     });
-    let plan = plan(group.name, group.tasks.unwrap_or_default())?;
-    spec.kill_timeout = plan.main.kill_timeout();
-    // It ends when its process does; this only bounds it.
-    spec.poststop = plan.poststop.as_ref().map(|_| HOUR);
-    (spec.cpu_mhz, spec.memory_mb) = needs(&plan);
-    let namespace = namespace.filter(|it| !it.is_empty()).unwrap_or_else(|| "default".to_owned());
-    Ok(Read { id, namespace, spec, plan })
+    let name = group["Name"].as_str().unwrap_or_default().to_owned();
+    // A driver that no node has keeps the whole group from being placed.
+    let drivers = group["Tasks"].as_array().into_iter().flatten().map(|task| &task["Driver"]);
+    if let Some(foreign) = drivers.filter_map(Value::as_str).find(|driver| *driver != "raw_exec") {
+        foreign.clone_into(&mut spec.driver);
+    }
+    let tasks = Option::<Vec<Task>>::deserialize(&group["Tasks"]).ok().flatten();
+    let plan = tasks.and_then(|tasks| plan(name, tasks).ok());
+    if let Some(plan) = &plan {
+        spec.kill_timeout = plan.main.kill_timeout();
+        // It ends when its process does; this only bounds it.
+        spec.poststop = plan.poststop.as_ref().map(|_| HOUR);
+        (spec.cpu_mhz, spec.memory_mb) = needs(plan);
+    }
+    Read { spec, plan }
 }
 
 fn plan(group: String, tasks: Vec<Task>) -> Result<Plan, String> {
@@ -329,33 +311,35 @@ mod tests {
         })
     }
 
+    fn kept(job: &Value) -> Value {
+        let asked = super::super::asked(&super::super::shapes::JOB, job, "").unwrap();
+        super::super::submitted(asked, "default", "global").job.into()
+    }
+
     #[test]
     fn the_model_learns_what_it_asks_for() {
-        let read = read(&job()).unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!(read.namespace, "default");
+        let read = read(&kept(&job()));
         assert_eq!(read.spec.payload, Some(PayloadRule::Required));
         assert_eq!(read.spec.constraints["attr.cpu.arch"], "arm64");
         assert_eq!((read.spec.cpu_mhz, read.spec.memory_mb), (500, 300));
         assert_eq!(read.spec.kill_timeout, 30_000);
         assert_eq!(read.spec.poststop, None);
-        let tasks: Vec<&str> = read.plan.tasks().map(|task| task.name.as_str()).collect();
+        let plan = read.plan.unwrap();
+        let tasks: Vec<&str> = plan.tasks().map(|task| task.name.as_str()).collect();
         assert_eq!(tasks, ["before", "main"]);
     }
 
     #[test]
-    fn what_would_run_otherwise_is_refused() {
-        let refusals: [(&str, Value, &str); 5] = [
-            ("/Type", json!("service"), "type batch"),
-            ("/TaskGroups/0/Tasks/1/Driver", json!("docker"), "\"docker\""),
-            ("/TaskGroups/0/Tasks/0/Lifecycle/Sidecar", json!(true), "sidecars"),
-            ("/TaskGroups/0/Tasks/0/Lifecycle/Hook", json!("poststart"), "poststart"),
-            ("/Constraints/0/Operand", json!("regexp"), "regexp"),
+    fn what_would_run_otherwise_is_not_run() {
+        let foreign: [(&str, Value); 3] = [
+            ("/TaskGroups/0/Tasks/1/Driver", json!("docker")),
+            ("/TaskGroups/0/Tasks/0/Lifecycle/Sidecar", json!(true)),
+            ("/TaskGroups/0/Tasks/0/Lifecycle/Hook", json!("poststart")),
         ];
-        for (at, value, said) in refusals {
+        for (at, value) in foreign {
             let mut job = job();
             *job.pointer_mut(at).unwrap() = value;
-            let why = read(&job).err().unwrap();
-            assert!(why.contains(said), "{why}");
+            assert!(read(&kept(&job)).plan.is_none(), "{at}");
         }
     }
 }
