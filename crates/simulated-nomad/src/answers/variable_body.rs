@@ -2,8 +2,9 @@
 //!
 //! Read next: `variables.rs`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::gojson::{self, Shape, Struct};
 use super::refusal::Refusal;
 use crate::acl::lengths::{self, MILLISECOND};
 use crate::model::Millis;
@@ -18,64 +19,44 @@ pub(super) struct Body {
     pub lock: LockWish,
 }
 
+const VARIABLE: Struct = Struct {
+    name: "structs.VariableDecrypted",
+    fields: &[
+        ("Namespace", Shape::Text),
+        ("Path", Shape::Text),
+        ("Items", Shape::Map(&Shape::Text)),
+        ("Lock", Shape::Struct(&LOCK)),
+    ],
+};
+
+const LOCK: Struct = Struct {
+    name: "structs.VariableLock",
+    fields: &[("ID", Shape::Text), ("TTL", Shape::Text), ("LockDelay", Shape::Text)],
+};
+
 /// # Errors
 /// In the words of Go's JSON reader.
 pub(super) fn read(body: &[u8]) -> Result<Body, Refusal> {
     if body.is_empty() {
         return Err(Refusal::new(400, "Request body is empty"));
     }
-    let read: Value = serde_json::from_slice(body).map_err(|error| {
-        let why = error.to_string();
-        Refusal::new(400, if error.is_eof() { "unexpected EOF" } else { why.as_str() })
-    })?;
-    let none = Map::new();
-    let text = |of: &Value, field: &str| match of {
-        Value::String(text) => Ok(text.clone()),
-        Value::Null => Ok(String::new()),
-        other => Err(mistyped(other, field)),
-    };
-    let fields = |of: &Value, field: &str| match of {
-        Value::Object(fields) => Ok(Some(fields.clone())),
-        Value::Null => Ok(None),
-        other => Err(mistyped(other, field)),
-    };
-    let whole = fields(&read, "")?.unwrap_or_default();
-    let of = |all: &Map<String, Value>, name: &str| all.get(name).cloned().unwrap_or_default();
-    let items = fields(&of(&whole, "Items"), "Items")?.unwrap_or_default();
-    let items = items.iter().map(|(name, it)| Ok((name.clone(), text(it, "Items")?)));
-    let lock = fields(&of(&whole, "Lock"), "Lock")?.unwrap_or(none);
-    let length = |name: &str| match text(&of(&lock, name), "Lock")?.as_str() {
+    let wrong = |why| Refusal::new(400, why);
+    let read = gojson::decode(body, &VARIABLE).map_err(wrong)?;
+    let text = |value: &Value| value.as_str().filter(|it| !it.is_empty()).map(str::to_owned);
+    let length = |value: &Value| match value.as_str().unwrap_or_default() {
         "" => Ok(None),
-        said => lengths::parse(said)
-            .map(|nanoseconds| Some(nanoseconds / MILLISECOND))
-            .map_err(|why| Refusal::new(400, why)),
+        said => lengths::parse(said).map(|it| Some(it / MILLISECOND)).map_err(wrong),
     };
-    let said = |text: String| (!text.is_empty()).then_some(text);
+    let items = read["Items"].as_object().into_iter().flatten();
     Ok(Body {
-        namespace: said(text(&of(&whole, "Namespace"), "Namespace")?),
-        items: items.collect::<Result<_, Refusal>>()?,
+        namespace: text(&read["Namespace"]),
+        items: items.map(|(name, it)| (name.clone(), text(it).unwrap_or_default())).collect(),
         lock: LockWish {
-            id: said(text(&of(&lock, "ID"), "Lock")?),
-            ttl: length("TTL")?,
-            delay: length("LockDelay")?,
+            id: text(&read["Lock"]["ID"]),
+            ttl: length(&read["Lock"]["TTL"])?,
+            delay: length(&read["Lock"]["LockDelay"])?,
         },
     })
-}
-
-fn mistyped(value: &Value, field: &str) -> Refusal {
-    let kind = match value {
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-        Value::String(_) | Value::Null => "string",
-    };
-    let wanted = match field {
-        "" => "Go value of type structs.VariableDecrypted".to_owned(),
-        "Lock" => "Go struct field VariableDecrypted.Lock of type structs.VariableLock".to_owned(),
-        other => format!("Go struct field VariableDecrypted.{other} of type string"),
-    };
-    Refusal::new(400, format!("json: cannot unmarshal {kind} into {wanted}"))
 }
 
 /// How much of a variable is shown.
@@ -84,6 +65,15 @@ pub(super) enum Shown {
     WithItems,
     /// In lists, and to who may not read it.
     Metadata,
+}
+
+/// What filters look at: the variable as it is kept, with its items encrypted ([V]: the fields that
+/// a list shows are not found).
+pub(super) fn kept(key: &VariableKey, variable: &Variable) -> Value {
+    json!({
+        "VariableMetadata": show(key, Some(variable), Shown::Metadata),
+        "VariableData": {"Data": "", "KeyID": ""},
+    })
 }
 
 /// None: one that is not there, or of which nothing is told.
@@ -120,8 +110,8 @@ mod tests {
         let why = |text: &str| read(text.as_bytes()).unwrap_err().text;
         assert_eq!(why(""), "Request body is empty");
         assert_eq!(why("{"), "unexpected EOF");
-        assert!(why("{\"Items\": {\"a\": 1}}").contains("unmarshal number into Go struct field"));
-        assert!(why("[]").ends_with("array into Go value of type structs.VariableDecrypted"));
+        let field = "json: cannot unmarshal number into Go struct field VariableDecrypted.Items";
+        assert_eq!(why("{\"Items\": {\"a\": 1}}"), format!("{field} of type string"));
         let body = read(b"{\"Items\": null, \"Lock\": {\"TTL\": \"15s\"}}").unwrap();
         assert_eq!((body.items.len(), body.lock.ttl, body.lock.delay), (0, Some(15_000), None));
     }

@@ -8,15 +8,16 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::call::{Admitted, Call, Reply, Stated};
+use super::paging::page;
 use super::reading::Found;
 use super::refusal::Refusal;
 use super::rights::denied;
-use super::variable_body::{self, Body, Shown, show};
+use super::variable_body::{self, Body, Shown, kept, show};
 use crate::acl::OnVariables;
 use crate::http::View;
 use crate::model::Millis;
 use crate::tables::Table;
-use crate::variables::{Outcome, Variable, VariableKey, VariableRefused};
+use crate::variables::{Outcome, VariableKey, VariableRefused};
 
 /// Both answer to browsers of any origin, and say so in every answer. Without a path: the list.
 pub(super) async fn answer(call: Call, path: Option<&str>) -> Reply {
@@ -59,34 +60,19 @@ async fn list(call: Call) -> Reply {
         return Err(Refusal::method());
     }
     call.read(|view, admitted, options| {
-        let asked = |key: &VariableKey| {
+        let listed = |key: &VariableKey| {
             (admitted.namespace == "*" || admitted.namespace == key.namespace)
                 && key.path.starts_with(&options.prefix)
-                && options.next_token.as_str() <= token_of(key).as_str()
                 && may(admitted, key, OnVariables::List)
         };
-        let all = view.nomad.variables().iter();
-        let mut found: Vec<(&VariableKey, &Variable)> = all.filter(|(key, _)| asked(key)).collect();
-        if let Some(name) = selector(&options.filter)
-            && !found.is_empty()
-        {
-            // What is filtered is the encrypted variable, in which the fields that a list shows are
-            // not to be found ([V]).
-            return Err(Refusal::new(
-                400,
-                format!(
-                    "failed to read result page: error finding value in datum: /{name} at part 0: \
-                     couldn't find key: struct field with name {name:?}"
-                ),
-            ));
-        }
-        let per_page = usize::try_from(options.per_page).ok().filter(|it| *it > 0);
-        let next_token = per_page.and_then(|length| found.get(length));
-        let next_token = next_token.map(|(key, _)| token_of(key));
-        found.truncate(per_page.unwrap_or(usize::MAX));
-        let page = found.into_iter().map(|(key, it)| show(key, Some(it), Shown::Metadata));
+        let all = view.nomad.variables().iter().filter(|(key, _)| listed(key));
+        let rows = all.map(|(key, variable)| (token_of(key), (key, variable)));
+        let from = Some(&options.next_token).filter(|it| !it.is_empty());
+        let (rows, next_token) =
+            page(rows, from, false, options, |(key, variable)| Some(kept(key, variable)))?;
+        let rows = rows.into_iter().map(|(key, it)| show(key, Some(it), Shown::Metadata));
         let table = view.nomad.table(Table::Variables);
-        Ok(Found { next_token, ..Found::list(table, page.collect()) })
+        Ok(Found { next_token, ..Found::list(table, rows.collect()) })
     })
     .await
 }
@@ -94,12 +80,6 @@ async fn list(call: Call) -> Reply {
 /// Where a page begins.
 fn token_of(key: &VariableKey) -> String {
     format!("{}.{}", key.namespace, key.path)
-}
-
-/// The first field that a filter names.
-fn selector(filter: &str) -> Option<&str> {
-    let word = filter.split_whitespace().find(|word| *word != "not")?;
-    Some(word.trim_start_matches('(').split('.').next().unwrap_or(word))
 }
 
 async fn read(call: Call, path: &str) -> Reply {
@@ -245,16 +225,4 @@ fn after(
 /// A rule of the servers was broken.
 fn refused(why: VariableRefused) -> Refusal {
     Refusal::new(400, format!("RPC Error:: 400,{}", why.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_names_a_field() {
-        assert_eq!(selector("Path matches \"x\""), Some("Path"));
-        assert_eq!(selector("not (Path == \"x\")"), Some("Path"));
-        assert_eq!(selector(""), None);
-    }
 }
