@@ -36,16 +36,16 @@ pub(crate) async fn main(arguments: &[String], until: Until) -> ExitCode {
 
 async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     let config = Config::from_arguments(arguments)?;
-    let port = config.ports.http;
-    let listener = TcpListener::bind((config.bind_addr.as_str(), port))
-        .await
-        .map_err(|error| cannot_listen(&config.bind_addr, port, &error))?;
+    if !config.is_server() && !config.is_client() {
+        return Err("Must specify either server, client or dev mode for the agent.".to_owned());
+    }
+    let listener = listen(&config.bind_addr, config.ports.http).await?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let workplace = Workplace { root: config.data_dir.join("alloc"), program };
-    let seed = rand::random();
-    let server = Server::start(listener, workplace, seed).map_err(|error| error.to_string())?;
     let lifetimes = config.acl.lifetimes()?;
-    server.with(|nomad, _| nomad.acl_settings(config.acl.enabled, lifetimes));
+    let acl = config.acl.enabled;
+    let server = Server::open(listener, config, workplace, rand::random())?;
+    server.with(|nomad, _| nomad.acl_settings(acl, lifetimes));
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut ended = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     println!("==> Nomad agent started! (a stand-in, not HashiCorp's)");
@@ -58,13 +58,15 @@ async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     Ok(())
 }
 
-/// In the words that a real agent has for the usual reason, for callers look for them.
-fn cannot_listen(address: &str, port: u16, error: &io::Error) -> String {
-    let why = match error.kind() {
-        io::ErrorKind::AddrInUse => "bind: address already in use".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("Error starting agent: listen tcp {address}:{port}: {why}")
+/// Fails in the words that a real agent has for the usual reason, for callers look for them.
+async fn listen(address: &str, port: u16) -> Result<TcpListener, String> {
+    TcpListener::bind((address, port)).await.map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "bind: address already in use".to_owned(),
+            _ => error.to_string(),
+        };
+        format!("Error starting agent: listen tcp {address}:{port}: {why}")
+    })
 }
 
 async fn stdin_closed() {

@@ -1,4 +1,4 @@
-//! The part of Nomad's command line that tests and the recorder use: `agent`, `version`, and the
+//! The part of Nomad's command line that tests and the recorder use: `agent`, `tls`, `version`, and the
 //! hidden command that supervises a task.
 //!
 //! Read next: `agent.rs`.
@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use crate::agent::{self, Until};
-use crate::tasks;
+use crate::{certificates, tasks};
 
 /// Before `agent`: it ends, as if interrupted, when its standard input is closed; that is, when the
 /// program that started it is no more. A real Nomad has nothing like it.
@@ -21,13 +21,14 @@ pub async fn main(arguments: Vec<String>) -> ExitCode {
         [WHILE_STDIN_IS_OPEN, "agent", ..] => {
             agent::main(&arguments[2..], Until::StdinCloses).await
         }
+        ["tls", ..] => certificates::main(&arguments[1..]),
         ["version", ..] => {
             println!("Nomad v{} (a stand-in, not HashiCorp's)", crate::VERSION);
             ExitCode::SUCCESS
         }
         [tasks::supervise::COMMAND, ..] => tasks::supervise::main(arguments[1..].to_vec()).await,
         _ => {
-            eprintln!("usage: simulated-nomad agent [-dev] -config FILE… | version");
+            eprintln!("usage: simulated-nomad agent [-dev] -config FILE… | tls … | version");
             ExitCode::from(2)
         }
     }

@@ -1,11 +1,14 @@
 //! The agent's configuration, as far as tests set it: Nomad's own keys, in JSON.
 //!
 //! A key that is not known here is passed over, for real configurations hold many that only tune a
-//! real agent. Read next: `agent.rs`.
+//! real agent. A block may stand in a list, as JSON made from HCL has it. Read next: `agent.rs`,
+//! `machine.rs` (what the node says of itself).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::acl::{Lifetimes, lengths};
@@ -20,18 +23,25 @@ pub(crate) struct Config {
     pub datacenter: String,
     pub bind_addr: String,
     pub data_dir: PathBuf,
+    #[serde(deserialize_with = "block")]
     pub ports: Ports,
+    #[serde(deserialize_with = "block")]
     pub acl: Acl,
+    #[serde(deserialize_with = "block")]
     pub client: Client,
+    #[serde(deserialize_with = "block")]
     pub server: ServerPart,
+    #[serde(deserialize_with = "block")]
     pub limits: Limits,
+    #[serde(deserialize_with = "block")]
     pub tls: Option<Tls>,
+    pub plugin: Value,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            dev: false,
+            dev: true,
             name: "stand-in".to_owned(),
             region: "global".to_owned(),
             datacenter: "dc1".to_owned(),
@@ -43,6 +53,7 @@ impl Default for Config {
             server: ServerPart::default(),
             limits: Limits::default(),
             tls: None,
+            plugin: Value::Null,
         }
     }
 }
@@ -89,11 +100,19 @@ pub(crate) struct Client {
     pub enabled: Option<bool>,
     /// `host:port` of servers' RPC.
     pub servers: Vec<String>,
+    pub node_class: String,
+    pub node_pool: Option<String>,
     /// MHz that the node claims.
     pub cpu_total_compute: Option<u64>,
     /// MB that the node claims.
     pub memory_total_mb: Option<u64>,
     pub disk_total_mb: Option<u64>,
+    #[serde(deserialize_with = "block")]
+    pub meta: BTreeMap<String, Value>,
+    #[serde(deserialize_with = "block")]
+    pub options: BTreeMap<String, Value>,
+    #[serde(deserialize_with = "block")]
+    pub host_volume: BTreeMap<String, Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -155,6 +174,42 @@ impl Config {
         config.dev = dev;
         Ok(config)
     }
+
+    pub fn is_server(&self) -> bool {
+        self.server.enabled.unwrap_or(self.dev)
+    }
+
+    pub fn is_client(&self) -> bool {
+        self.client.enabled.unwrap_or(self.dev)
+    }
+
+    /// Whether the plugin of that name is configured with `enabled`.
+    pub fn enables(&self, plugin: &str) -> bool {
+        let found = flat(&self.plugin).filter_map(|all| all.get(plugin));
+        let settings = found.flat_map(flat).filter_map(|one| one.get("config")).flat_map(flat);
+        settings.filter_map(|one| one.get("enabled")).any(|it| it == &Value::Bool(true))
+    }
+}
+
+/// A block and one in a list are the same.
+fn flat(value: &Value) -> Box<dyn Iterator<Item = &Map<String, Value>> + '_> {
+    match value {
+        Value::Array(all) => Box::new(all.iter().flat_map(flat)),
+        Value::Object(one) => Box::new(std::iter::once(one)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+fn block<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let value = if value.is_array() {
+        let mut whole = Map::new();
+        flat(&value).for_each(|one| merge(&mut whole, one.clone()));
+        Value::Object(whole)
+    } else {
+        value
+    };
+    serde_json::from_value(value).map_err(D::Error::custom)
 }
 
 fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
@@ -165,5 +220,48 @@ fn merge(into: &mut Map<String, Value>, other: Map<String, Value>) {
                 into.insert(key, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: Value) -> Config {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_block_may_stand_in_a_list() {
+        let config = read(json!({
+            "ports": [{"http": 1}],
+            "client": [{"enabled": true, "meta": [{"rack": "r1"}], "host_volume": {"v": {"path": "/"}}}],
+            "plugin": [{"raw_exec": [{"config": [{"enabled": true}]}]}],
+        }));
+        assert_eq!((config.ports.http, config.ports.rpc), (1, 4647));
+        assert_eq!(config.client.meta["rack"], "r1");
+        assert!(config.client.host_volume.contains_key("v"));
+        assert!(config.enables("raw_exec") && !config.enables("exec"));
+    }
+
+    #[test]
+    fn an_agent_is_what_it_says_and_both_where_dev_says_so() {
+        let with = |dev, server: Value, client: Value| {
+            let config = Config { dev, ..read(json!({"server": server, "client": client})) };
+            (config.is_server(), config.is_client())
+        };
+        assert_eq!(with(true, json!({}), json!({})), (true, true));
+        assert_eq!(with(false, json!({}), json!({})), (false, false));
+        assert_eq!(with(false, json!({"enabled": true}), json!({})), (true, false));
+    }
+
+    #[test]
+    fn later_files_win_key_by_key() {
+        let mut merged = Map::new();
+        for one in [json!({"acl": {"enabled": true}, "name": "a"}), json!({"acl": {"x": 1}})] {
+            merge(&mut merged, one.as_object().unwrap().clone());
+        }
+        assert_eq!(Value::Object(merged), json!({"acl": {"enabled": true, "x": 1}, "name": "a"}));
     }
 }

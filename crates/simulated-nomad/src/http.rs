@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{broadcast, watch};
@@ -20,9 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answers::{self, Door};
+use super::config::Config;
+use super::connections::Entrance;
 use super::identity::Keyring;
+use super::machine;
 use super::model::{Knobs, Millis, Nomad};
-use super::nodes::NodeSpec;
 use super::stream::{Seen, Told};
 use super::tables::Table;
 use super::tasks::{self, Order, TaskRecord, TaskState, Workplace};
@@ -42,6 +44,7 @@ pub struct Server {
 
 struct Shared {
     address: SocketAddr,
+    config: Config,
     workplace: Workplace,
     keys: Keyring,
     state: Mutex<State>,
@@ -68,23 +71,42 @@ pub(super) struct View<'a> {
 }
 
 impl Server {
-    /// Serves on the listener, on the current tokio runtime, until [`Server::shutdown`].
+    /// Serves on the listener, on the current tokio runtime, until [`Server::shutdown`]: as an agent
+    /// in dev mode with much room.
     ///
     /// # Errors
     /// When the listener has no address, or no key can be made.
     pub fn start(listener: TcpListener, workplace: Workplace, seed: u64) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
-        let mut rng = StdRng::seed_from_u64(seed);
-        let node = format!("{:08x}-0000-0000-0000-{:012x}", rng.random::<u32>(), seed >> 16);
-        let mut nomad = Nomad::new(rng);
-        let keys = Keyring::new(nomad.draw_id())?;
+        let mut config = Config::default();
+        config.client.cpu_total_compute = Some(64_000);
+        config.client.memory_total_mb = Some(131_072);
+        config.limits.http_max_conns_per_client = Some(0);
+        Self::open(listener, config, workplace, seed).map_err(std::io::Error::other)
+    }
+
+    /// The same, as the configuration says.
+    ///
+    /// # Errors
+    /// As there, and where the configuration names files that cannot be used.
+    pub(crate) fn open(
+        listener: TcpListener,
+        config: Config,
+        workplace: Workplace,
+        seed: u64,
+    ) -> Result<Self, String> {
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let entrance = Entrance::new(&config)?;
+        let mut nomad = Nomad::new(StdRng::seed_from_u64(seed));
+        let keys = Keyring::new(nomad.draw_id()).map_err(|error| error.to_string())?;
         nomad.write(Table::Keys);
         // As quick as a real agent in dev mode; what takes time is done by real processes.
         nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
-        nomad.add_node(&node, this_machine(), now());
+        let node = nomad.draw_id();
+        nomad.add_node(&node, machine::node(&config), now());
         let server = Self {
             shared: Arc::new(Shared {
                 address,
+                config,
                 workplace,
                 keys,
                 changed: watch::Sender::new(nomad.index()),
@@ -100,7 +122,7 @@ impl Server {
                 processes: TaskTracker::new(),
             }),
         };
-        server.spawn(server.clone().accept(listener));
+        server.spawn(entrance.accept(server.clone(), listener));
         server.spawn(server.clone().pass_time());
         Ok(server)
     }
@@ -127,6 +149,10 @@ impl Server {
         self.shared.stop.cancel();
         self.shared.connections.close();
         self.shared.connections.wait().await;
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// How many allocations have processes.
@@ -229,23 +255,11 @@ impl Server {
     }
 
     /// Runs until it ends or the server stops.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.shared.stop.clone();
         self.shared.connections.spawn(async move {
             stop.run_until_cancelled(task).await;
         });
-    }
-
-    async fn accept(self, listener: TcpListener) {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let _ = stream.set_nodelay(true);
-                    self.spawn(serve(stream, self.clone(), Door::Agent));
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_AGAIN).await,
-            }
-        }
     }
 
     /// Lets whatever is due happen when it is.
@@ -263,7 +277,7 @@ impl Server {
     }
 }
 
-async fn serve(
+pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     server: Server,
     door: Door,
@@ -281,22 +295,4 @@ async fn serve(
 
 fn now() -> Millis {
     jiff::Timestamp::now().as_millisecond()
-}
-
-/// It claims more room than it has, as the demo's real agent does: only bookkeeping depends on it.
-fn this_machine() -> NodeSpec {
-    // Nomad has Go's names for what Rust calls otherwise.
-    let arch = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    let attributes = [("attr.kernel.name", std::env::consts::OS), ("attr.cpu.arch", arch)];
-    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    NodeSpec {
-        cpu_mhz: 64_000,
-        memory_mb: 131_072,
-        attributes: attributes.into_iter().map(own).collect(),
-        drivers: [String::from("raw_exec")].into(),
-    }
 }

@@ -14,11 +14,13 @@ pub mod acl;
 mod agent;
 pub mod allocations;
 mod answers;
+mod certificates;
 pub mod children;
 mod clients;
 mod collecting;
 pub mod command;
 mod config;
+mod connections;
 pub mod dispatching;
 pub mod evaluations;
 pub mod happenings;
@@ -26,6 +28,7 @@ mod http;
 mod identity;
 pub mod jobs;
 mod jobspec;
+mod machine;
 pub mod model;
 pub mod nodes;
 mod queries;
@@ -37,6 +40,7 @@ pub mod tasks;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod variables;
 
 /// Whose behaviour this is.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::allocations::ClientStatus;
 use super::happenings::What;
@@ -12,12 +13,45 @@ use super::jobs::JobKey;
 use super::model::{Due, Millis, Nomad};
 use super::tables::Table;
 
-#[derive(Clone, Debug)]
+/// What a client says of its node when it registers it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NodeSpec {
+    pub name: String,
+    pub datacenter: String,
+    pub pool: String,
+    pub class: String,
+    /// Where its own HTTP API is.
+    pub http_address: String,
     pub cpu_mhz: u64,
+    pub cores: u64,
     pub memory_mb: u64,
+    pub disk_mb: u64,
+    /// `attr.kernel.name` and the like.
     pub attributes: BTreeMap<String, String>,
+    pub meta: BTreeMap<String, String>,
     pub drivers: BTreeSet<String>,
+    pub host_volumes: BTreeSet<String>,
+}
+
+impl Default for NodeSpec {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            datacenter: "dc1".to_owned(),
+            pool: "default".to_owned(),
+            class: String::new(),
+            http_address: String::new(),
+            cpu_mhz: 0,
+            cores: 1,
+            memory_mb: 0,
+            disk_mb: 1_000_000,
+            attributes: BTreeMap::new(),
+            meta: BTreeMap::new(),
+            drivers: BTreeSet::new(),
+            host_volumes: BTreeSet::new(),
+        }
+    }
 }
 
 impl NodeSpec {
@@ -29,6 +63,7 @@ impl NodeSpec {
             memory_mb: 1_000 * tasks,
             attributes: BTreeMap::from([("attr.cpu.arch".to_owned(), "amd64".to_owned())]),
             drivers: BTreeSet::from(["raw_exec".to_owned()]),
+            ..Self::default()
         }
     }
 }
@@ -50,6 +85,10 @@ pub struct Node {
     /// The servers have given it up.
     pub down: bool,
     pub draining: bool,
+    pub create_index: u64,
+    pub modify_index: u64,
+    /// When its status changed last.
+    pub updated_at: Millis,
 }
 
 impl Node {
@@ -65,10 +104,27 @@ impl Node {
 
 impl Nomad {
     pub fn add_node(&mut self, id: &str, spec: NodeSpec, now: Millis) {
-        let node = Node { id: id.to_owned(), spec, outage: None, down: false, draining: false };
+        // It registers before it is ready.
+        let index = self.write(Table::Nodes);
+        let node = Node {
+            id: id.to_owned(),
+            spec,
+            outage: None,
+            down: false,
+            draining: false,
+            create_index: index,
+            modify_index: index,
+            updated_at: now,
+        };
         self.nodes.insert(id.to_owned(), node);
         self.node_note(id, "joined", now);
         self.unblock(now);
+    }
+
+    /// One node by its id.
+    #[must_use]
+    pub fn node(&self, id: &str) -> Option<&Node> {
+        self.nodes.get(id)
     }
 
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
@@ -256,7 +312,10 @@ impl Nomad {
     }
 
     fn node_note(&mut self, id: &str, what: &'static str, now: Millis) {
-        self.write(Table::Nodes);
+        let index = self.write(Table::Nodes);
+        if let Some(node) = self.nodes.get_mut(id) {
+            (node.modify_index, node.updated_at) = (index, now);
+        }
         self.note(now, What::Node { node: id.to_owned(), what });
     }
 }

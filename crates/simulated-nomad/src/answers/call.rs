@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::REGION;
 use super::options::{Options, Query, unescaped};
 use super::refusal::Refusal;
 use super::rights;
@@ -43,6 +42,8 @@ pub(crate) struct Stated {
 pub(crate) struct Admitted {
     /// `*` where all are asked for.
     pub namespace: String,
+    /// Of this cluster.
+    pub region: String,
     pub caller: Caller,
 }
 
@@ -94,13 +95,16 @@ impl Call {
             let stated = stated.clone().filter(|it| !it.is_empty());
             self.query.said(name).map(str::to_owned).or(stated)
         };
-        if said("region", &stated.region).is_some_and(|region| region != REGION) {
+        if said("region", &stated.region)
+            .is_some_and(|region| region != self.server.config().region)
+        {
             return Err(Refusal::new(500, "No path to region"));
         }
         let namespace = said("namespace", &stated.namespace);
         let namespace = namespace.unwrap_or_else(|| "default".to_owned());
         let caller = rights::admit(self, view.nomad, &namespace, now)?;
-        Ok(Admitted { namespace, caller })
+        let region = self.server.config().region.clone();
+        Ok(Admitted { namespace, region, caller })
     }
 
     /// Changes the state, and answers with what came of it.

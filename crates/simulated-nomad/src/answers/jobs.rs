@@ -1,6 +1,6 @@
 //! Jobs: the list, one of them, its dispatch, its placements, its end.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::{Admitted, Call, Reply, Written};
 use super::paging::page;
@@ -97,20 +97,4 @@ pub(super) fn collect(call: &Call) -> Reply {
         view.nomad.system_gc(now);
         Ok(Written { index: None, body: None })
     })
-}
-
-pub(super) async fn nodes(call: Call) -> Reply {
-    let node = |node: &crate::Node| {
-        json!({
-            "ID": node.id, "Name": shapes::NODE_NAME, "Datacenter": "dc1", "NodePool": "default",
-            "Status": if node.down { "down" } else { "ready" }, "Drain": node.draining,
-            "SchedulingEligibility": if node.draining { "ineligible" } else { "eligible" },
-            "Drivers": {"raw_exec": {"Detected": true, "Healthy": true}},
-        })
-    };
-    call.read(|view, _, _| {
-        let list: Value = view.nomad.nodes().map(node).collect();
-        Ok(Found::list(view.nomad.table(Table::Nodes), list))
-    })
-    .await
 }

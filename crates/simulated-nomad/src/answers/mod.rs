@@ -13,6 +13,7 @@ mod filter;
 mod gojson;
 mod jobs;
 mod keys;
+mod nodes;
 mod options;
 mod paging;
 mod reading;
@@ -35,9 +36,6 @@ use hyper::body::Incoming;
 use super::http::Server;
 use call::Call;
 use refusal::Refusal;
-
-/// Where it runs, since it has one node only.
-const REGION: &str = "global";
 
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

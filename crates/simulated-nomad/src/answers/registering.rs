@@ -4,7 +4,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::REGION;
 use super::call::{Admitted, Call, Reply, Stated, Written};
 use super::refusal::Refusal;
 use crate::http::View;
@@ -52,7 +51,7 @@ impl Body {
 /// Judges a job in the namespace that was asked for.
 pub(super) fn judged(job: Map<String, Value>, admitted: &Admitted) -> Submitted {
     let namespace = admitted.namespace.as_str();
-    let mut submitted = jobspec::submitted(job, namespace, REGION);
+    let mut submitted = jobspec::submitted(job, namespace, &admitted.region);
     if !NAMESPACES.contains(&namespace) {
         let id = submitted.job["ID"].as_str().unwrap_or_default();
         let why = format!("job {id:?} is in nonexistent namespace {namespace:?}");

@@ -9,7 +9,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
-use super::{acl, agent, dispatch, jobs, keys, registering, statuses, stream, variables};
+use super::{acl, agent, dispatch, jobs, keys, nodes, registering, statuses, stream, variables};
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
     // A slash that is escaped belongs to a name.
@@ -27,6 +27,14 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     if let Some(rest) = path.strip_prefix("/v1/acl/") {
         return acl::answer(call, rest).await;
     }
+    if let Some(id) =
+        path.strip_prefix("/v1/node/").filter(|id| !id.contains('/') && *id != "pools")
+    {
+        return match method {
+            Method::GET => nodes::one(&call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
     match path.as_str() {
         "/" => Ok(elsewhere(&method, "/ui/", "")),
         "/.well-known/jwks.json" => match method {
@@ -35,9 +43,13 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         },
         "/.well-known/openid-configuration" => only(Method::GET, &method, keys::discovery)(&call),
         "/v1/status/leader" => only(Method::GET, &method, agent::leader)(&call),
+        "/v1/status/peers" => only(Method::GET, &method, agent::peers)(&call),
+        "/v1/regions" => only(Method::GET, &method, agent::regions)(&call),
+        "/v1/agent/health" => only(Method::GET, &method, agent::health)(&call),
+        "/v1/agent/members" => only(Method::GET, &method, agent::members)(&call),
         "/v1/agent/self" => only(Method::GET, &method, agent::own)(&call),
         "/v1/nodes" => match method {
-            Method::GET => jobs::nodes(call).await,
+            Method::GET => nodes::list(call).await,
             _ => Err(Refusal::method()),
         },
         "/v1/jobs" => match method {

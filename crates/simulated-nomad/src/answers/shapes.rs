@@ -11,9 +11,6 @@ use crate::http::View;
 use crate::jobs::{JobKey, Registered};
 use crate::model::Millis;
 
-/// What nodes are called.
-pub(super) const NODE_NAME: &str = "stand-in";
-
 /// Go writes times as nanoseconds since 1970.
 fn nanos(at: Millis) -> i64 {
     at * 1_000_000
@@ -88,7 +85,7 @@ pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
     json!({
         "ID": one.id, "Name": format!("{}.{group}[0]", one.child.id), "TaskGroup": group,
         "Namespace": one.child.namespace, "JobID": one.child.id, "NodeID": one.node,
-        "NodeName": NODE_NAME, "ClientStatus": one.client_status.as_str(),
+        "NodeName": view.nomad.node(&one.node).map_or("", |node| &node.spec.name), "ClientStatus": one.client_status.as_str(),
         "ClientDescription": one.client_description,
         "DesiredStatus": if one.stopping { "stop" } else { "run" }, "TaskStates": tasks,
         "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
