@@ -140,7 +140,11 @@ pub struct Agent {
 impl Agent {
     /// Starts an agent and waits until it can run `raw_exec` tasks.
     pub async fn start(options: AgentOptions) -> Result<Self, AgentError> {
-        let account = Account::for_nomad()?;
+        let account = match options.program {
+            Program::Nomad(_) => Account::for_nomad()?,
+            // It mounts nothing and makes no cgroups.
+            Program::StandIn(_) => Account::Own,
+        };
         let folder = account.make_folder(options.data_dir.as_deref())?;
         let mut agent = Self {
             program: options.program.clone(),

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
-use roustabout::demo::agent::{Agent, AgentError, AgentOptions, Program};
+use roustabout::demo::agent::{Agent, AgentError, AgentOptions};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use support::world::nomad_binary;
+use support::cluster;
 
 async fn get(agent: &Agent, path: &str) -> Value {
     let mut request = Client::new().get(agent.address().join(path).unwrap());
@@ -49,7 +49,7 @@ fn lives(pid: &str) -> bool {
 
 #[tokio::test]
 async fn a_stopped_agent_leaves_neither_tasks_nor_its_folder() {
-    let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
+    let agent = cluster::start().await;
     let folder = agent.folder().to_owned();
     let pid = sleeper(&agent, &folder.join("tmp/pid")).await;
     assert!(lives(&pid));
@@ -60,7 +60,7 @@ async fn a_stopped_agent_leaves_neither_tasks_nor_its_folder() {
 
 #[tokio::test]
 async fn a_dropped_agent_leaves_nothing_either() {
-    let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
+    let agent = cluster::start().await;
     let folder = agent.folder().to_owned();
     let pid = sleeper(&agent, &folder.join("tmp/pid")).await;
     drop(agent);
@@ -70,8 +70,7 @@ async fn a_dropped_agent_leaves_nothing_either() {
 
 #[tokio::test]
 async fn a_persistent_agent_that_was_killed_knows_its_jobs_and_their_tasks_run_on() {
-    let options =
-        AgentOptions { persistent: true, ..AgentOptions::new(Program::Nomad(nomad_binary())) };
+    let options = AgentOptions { persistent: true, ..cluster::options() };
     let mut agent = Agent::start(options).await.unwrap();
     let address = agent.address();
     let pid = sleeper(&agent, &agent.folder().join("tmp/pid")).await;
@@ -90,7 +89,7 @@ async fn a_persistent_agent_that_was_killed_knows_its_jobs_and_their_tasks_run_o
 
 #[tokio::test]
 async fn with_acls_its_token_opens_what_is_closed_to_others() {
-    let options = AgentOptions { acl: true, ..AgentOptions::new(Program::Nomad(nomad_binary())) };
+    let options = AgentOptions { acl: true, ..cluster::options() };
     let agent = Agent::start(options).await.unwrap();
     assert_eq!(get(&agent, "/v1/jobs").await, json!([]));
     let refused =
@@ -103,7 +102,7 @@ async fn with_acls_its_token_opens_what_is_closed_to_others() {
 async fn a_bad_configuration_is_told_with_the_agents_own_words() {
     let options = AgentOptions {
         extra_config: Some(json!({ "log_level": "SHOUTING" })),
-        ..AgentOptions::new(Program::Nomad(nomad_binary()))
+        ..cluster::options()
     };
     let error = Agent::start(options).await.unwrap_err();
     assert!(matches!(error, AgentError::Ended { .. }), "{error}");

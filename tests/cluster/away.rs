@@ -71,7 +71,10 @@ async fn nomad_away_later() {
     jobs.extend(world.queue(world.lib, 2, 200));
     until_degraded(&world, "nomad").await;
     world.until_reason(jobs[1], "Nomad cannot be reached").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    until("its child has ended meanwhile", LIMIT, async || {
+        world.children().await[0].status == JobStatus::Dead
+    })
+    .await;
     world.nomad_proxy.set_away(false);
     let back = Instant::now();
     world.each_ran_once(&jobs, LIMIT).await;
@@ -130,6 +133,7 @@ async fn a_nomad_without_a_leader_is_not_stormed() {
     }
     let before = world.nomad_proxy.total();
     jobs.extend(world.queue(world.app, 20, 100));
+    // So many requests in so long is what is measured.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let asked = world.nomad_proxy.total() - before;
     assert!(asked <= 45, "{asked} requests within 6 s");
@@ -158,6 +162,7 @@ async fn github_away_at_the_start_and_later() {
     let before = world.github_proxy.total();
     jobs = world.queue(world.lib, 10, 100);
     world.until_reason(jobs[9], "no registration token").await;
+    // Likewise.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let asked = world.github_proxy.total() - before;
     assert!(asked <= 3, "{asked} requests within some seconds");
@@ -174,9 +179,10 @@ async fn an_orderly_end_waits_for_what_is_in_flight() {
     held.arrived().await;
     let admin = world.daemon.admin;
     let release = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let gone = reqwest::get(format!("http://127.0.0.1:{admin}/healthz")).await;
-        assert!(gone.is_err(), "it accepts no new connections");
+        until("it accepts no new connections", LIMIT, async || {
+            reqwest::get(format!("http://127.0.0.1:{admin}/healthz")).await.is_err()
+        })
+        .await;
         held.release();
     };
     let (code, ()) = tokio::join!(world.world.daemon.terminate(), release);
@@ -200,6 +206,7 @@ async fn an_end_does_not_wait_for_ever_for_a_store_that_cannot_be_written() {
     let database = rusqlite::Connection::open(world.daemon.database()).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     held.release();
+    // That the answer is in is to be seen nowhere but in the store, which is held.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let ended = Instant::now();
     assert_eq!(world.daemon.terminate().await, Some(0));

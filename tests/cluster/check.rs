@@ -1,4 +1,4 @@
-//! `check` against the simulated GitHub and a real Nomad: first with everything right, then with
+//! `check` against the simulated GitHub and a Nomad: first with everything right, then with
 //! one wrong thing of each kind, each told with its mend.
 
 use crate::support;
@@ -6,13 +6,13 @@ use crate::support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions, Program};
+use roustabout::demo::agent::{Agent, AgentOptions};
 use roustabout::nomad::Client;
 use roustabout::simulated::github::{HookSpec, Level, Scope, Server, Visibility};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use support::checking::{Checked, check};
-use support::world;
+use support::{cluster, world};
 use tokio::net::TcpListener;
 
 const SECRET: &str = "It's a Secret to Everybody";
@@ -27,10 +27,7 @@ struct Parts {
 
 impl Parts {
     async fn start(acl: bool) -> Self {
-        // Only the first test of a process finds none installed.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let options =
-            AgentOptions { acl, ..AgentOptions::new(Program::Nomad(world::nomad_binary())) };
+        let options = AgentOptions { acl, ..cluster::options() };
         let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let github = Server::start(listener, 7).unwrap();

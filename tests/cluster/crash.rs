@@ -43,6 +43,7 @@ async fn killed_between_the_2xx_and_the_dispatch() {
         world.nomad_proxy.count("PUT", "/dispatch") == 2
     })
     .await;
+    // That a second child comes of it could only be seen after a moment.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(world.children().await.len(), 1, "its token is known to Nomad");
     world.until_nothing_is_left(LIMIT).await;
@@ -84,6 +85,7 @@ async fn killed_between_the_answer_and_its_recording() {
     let database = rusqlite::Connection::open(world.daemon.database()).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     held.release();
+    // That the answer is in is to be seen nowhere but in the store, which is held.
     tokio::time::sleep(Duration::from_millis(500)).await;
     world.daemon.kill_hard();
     database.execute_batch("ROLLBACK").unwrap();
@@ -104,6 +106,7 @@ async fn killed_before_the_dispatch_is_recorded_as_owed() {
     let database = rusqlite::Connection::open(world.daemon.database()).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     held.release();
+    // Long enough for what must not happen.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(world.nomad_proxy.count("PUT", "/dispatch"), 0);
     world.daemon.kill_hard();
@@ -166,6 +169,7 @@ async fn dispatches_that_never_arrive_are_no_storm() {
     let mut held = world.nomad_proxy.rule("PUT", "/dispatch", 0, 1_000, Fate::Refuse(500));
     world.queue(world.app, 2, 200);
     held.arrived().await;
+    // So many requests in so long is what is measured.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let sent = world.nomad_proxy.count("PUT", "/dispatch");
     assert!(sent <= 6, "{sent} dispatches of two runners within 6 s");

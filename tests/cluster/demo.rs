@@ -1,24 +1,30 @@
-//! `roustabout demo`, the built binary on a real Nomad: every job once, nothing left, neither at
+//! `roustabout demo`, the built binary on a Nomad: every job once, nothing left, neither at
 //! the end nor when it is interrupted, and not a trace on a Nomad that it was lent.
 
 use crate::support;
 
 use std::process::Command;
 
-use roustabout::demo::agent::{Agent, AgentOptions, Program};
+use roustabout::demo::agent::Program;
 use serde_json::Value;
 
+use support::cluster;
 use support::demo::{
-    Running, assert_burst, assert_figures, assert_keeps, assert_nothing_left, demo, errors, lines,
-    temporary,
+    Running, assert_burst, assert_keeps, assert_nothing_left, demo, errors, lines, temporary,
 };
-use support::world::nomad_binary;
+
+/// On the Nomad that the tests run on.
+fn on_the_one(mut command: Command) -> Command {
+    if let Program::Nomad(binary) = cluster::program() {
+        command.env("NOMAD_BIN", binary);
+    }
+    command
+}
 
 #[test]
 fn every_job_runs_once_and_nothing_is_left() {
     let folder = temporary();
-    let output =
-        demo(folder.path(), &["--json"]).env("NOMAD_BIN", nomad_binary()).output().unwrap();
+    let output = on_the_one(demo(folder.path(), &["--json"])).output().unwrap();
     assert!(output.status.success(), "{}", errors(&output));
     let steps = lines(&output);
     assert_burst(&steps, 12);
@@ -31,20 +37,20 @@ fn every_job_runs_once_and_nothing_is_left() {
 
 #[test]
 fn interrupted_it_ends_what_it_started() {
-    let folder = temporary();
-    let mut command = demo(folder.path(), &["--json"]);
-    command.env("NOMAD_BIN", nomad_binary());
-    let mut running = Running::start(command);
-    running.until("started");
-    let (_, output) = running.end("INT");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(errors(&output).contains("interrupted"), "{}", errors(&output));
-    assert_nothing_left(folder.path());
+    for by in ["INT", "TERM"] {
+        let folder = temporary();
+        let mut running = Running::start(on_the_one(demo(folder.path(), &["--json"])));
+        running.until("started");
+        let (_, output) = running.end(by);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(errors(&output).contains("interrupted"), "{}", errors(&output));
+        assert_nothing_left(folder.path());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nomad_that_runs_already_is_left_as_it_was() {
-    let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
+    let agent = cluster::start().await;
     let folder = temporary();
     let address = agent.address().to_string();
     let mut command = demo(folder.path(), &["--json", "--jobs", "3", "--nomad", &address]);
@@ -62,37 +68,10 @@ async fn a_nomad_that_runs_already_is_left_as_it_was() {
     agent.stop().await;
 }
 
-/// The same on a real Gitea, whose runners run real steps; kept, it takes what is pushed.
-#[test]
-fn on_a_gitea_every_job_runs_once_and_nothing_is_left() {
-    let folder = temporary();
-    let mut command = demo(folder.path(), &["--json", "--gitea", "--keep", "--jobs", "6"]);
-    command.env("NOMAD_BIN", nomad_binary()).env("GITEA_PARTS", support::gitea::folder());
-    let mut running = Running::start(command);
-    let mut steps = running.all_until("kept");
-    let kept = steps.pop().unwrap();
-    let wrote = steps.iter().filter(|step| step["step"] == "log");
-    assert_eq!(wrote.count(), 6, "each job's step wrote something: {steps:#?}");
-
-    let push = kept["push"].as_str().unwrap();
-    let pushed = Command::new("/bin/sh").args(["-c", push]).output().unwrap();
-    assert!(pushed.status.success(), "{}", errors(&pushed));
-    let ended = running.until("completed");
-    assert!(ended["job"].as_u64() > kept["job"].as_u64(), "{ended} after {kept}");
-    assert!(ended["text"].as_str().unwrap().starts_with("completed: success"), "{ended}");
-    let (last, output) = running.end("INT");
-    assert!(output.status.success(), "{}", errors(&output));
-    // What was pushed is no part of the figures.
-    steps.push(last.unwrap());
-    assert_figures(&steps, 6);
-    assert_nothing_left(folder.path());
-}
-
 #[test]
 fn kept_it_takes_what_is_sent_and_ends_well() {
     let folder = temporary();
-    let mut command = demo(folder.path(), &["--json", "--keep", "--jobs", "1"]);
-    command.env("NOMAD_BIN", nomad_binary());
+    let command = on_the_one(demo(folder.path(), &["--json", "--keep", "--jobs", "1"]));
     assert_keeps(command);
     assert_nothing_left(folder.path());
 }

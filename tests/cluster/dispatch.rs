@@ -12,6 +12,7 @@ use roustabout::simulated::github::{JobSpec, RunSpec};
 use serde_json::{Value, json};
 use support::parents::{Parent, pool};
 use support::proxied::Proxied;
+use support::until;
 use support::world::{Parts, Plan};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -197,10 +198,10 @@ async fn a_burst_needs_one_token() {
 
     let started = Instant::now();
     let burst = world.queue_for("burst", world.lib, 256);
-    while world.nomad_proxy.count("PUT", "/dispatch") < 21 + 256 {
-        assert!(started.elapsed() < LIMIT);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("all are dispatched", LIMIT, async || {
+        world.nomad_proxy.count("PUT", "/dispatch") == 21 + 256
+    })
+    .await;
     println!("a burst of 256 queued jobs was dispatched within {:?}", started.elapsed());
     jobs.extend(burst);
     world.until_children(277, LIMIT).await;

@@ -1,15 +1,17 @@
-//! The runner jobspecs that we ship, each on its driver on a real Nomad: a stranger's job that GitHub
+//! The runner jobspecs that we ship, each on its driver: a stranger's job that GitHub
 //! gives to one of our runners has no step run, and our own is served by the next runner.
 
 use crate::support;
 
-use std::process::Command;
 use std::time::Duration;
 
 use roustabout::simulated::github::{Conclusion, GitHub, Head, Job, JobSpec, RunSpec, Status};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use support::cluster;
 use support::daemon::here;
+use support::only_nomad::OnlyNomad;
+use support::parts::{self, Part};
 use support::root::{Docker, IMAGE, Root};
 use support::world::{Parts, Plan, World};
 
@@ -119,12 +121,20 @@ async fn raw_exec_refuses_other_repositories_and_forks_and_serves_our_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exec_refuses_a_stranger_and_serves_our_own() {
+    if OnlyNomad::Exec.nomad().is_none()
+        || parts::is_missing(Part::Root, "the runner jobspec for exec")
+    {
+        return;
+    }
     let root = Root::make();
     let chroot = root.chroot();
     let parts = Parts::with(|options| {
         options.extra_config = Some(json!({ "client": { "chroot_env": chroot } }))
     })
     .await;
+    if !OnlyNomad::Exec.has_driver(&parts.agent).await {
+        return;
+    }
     parts.github.set_runner_binary(support::root::BINARY);
     let variables = archive_of(&parts).await;
     let world = world(parts, "exec", &variables).await;
@@ -133,36 +143,44 @@ async fn exec_refuses_a_stranger_and_serves_our_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_refuses_a_stranger_and_serves_our_own() {
+    if OnlyNomad::Docker.nomad().is_none()
+        || parts::is_missing(Part::Docker, "the runner jobspec for docker")
+    {
+        return;
+    }
     let docker = tokio::task::spawn_blocking(|| Docker::start(&Root::make())).await.unwrap();
     let config = json!({ "plugin": [{ "docker": [{ "config": [{
         "endpoint": docker.address(), "gc": [{ "image": false }],
     }] }] }] });
     let parts = Parts::with(|options| options.extra_config = Some(config)).await;
+    if !OnlyNomad::Docker.has_driver(&parts.agent).await {
+        return;
+    }
     let variables = format!("image = {IMAGE:?}\nnetwork_mode = \"host\"\nrun_as_root = true\n");
     let world = world(parts, "docker", &variables).await;
     a_stranger_is_refused_and_our_own_served(world, "docker").await;
     tokio::task::spawn_blocking(move || drop(docker)).await.unwrap();
 }
 
-#[test]
-fn every_jobspec_has_one_and_the_same_hook_and_is_valid_for_both_architectures() {
-    let nomad = support::world::nomad_binary();
+#[tokio::test]
+async fn every_jobspec_has_one_and_the_same_hook_and_is_valid_for_both_architectures() {
+    let agent = cluster::start().await;
+    let nomad = support::world::client(&agent);
     let hook = support::hook_of(&jobspec("raw-exec"));
     assert!(hook.contains("kill -INT"));
     for driver in DRIVERS {
-        assert_eq!(support::hook_of(&jobspec(driver)), hook, "{driver}");
+        let text = jobspec(driver);
+        assert_eq!(support::hook_of(&text), hook, "{driver}");
         for arch in ["amd64", "arm64"] {
-            let mut command = Command::new(&nomad);
-            command.args(["job", "run", "-output", &format!("-var=arch={arch}")]);
-            command.arg(here(&format!("deploy/nomad/runner-{driver}.nomad.hcl")));
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{driver}: {output:?}");
-            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            let constraints = told["Job"]["Constraints"].as_array().unwrap();
-            let of_arch = json!({
-                "LTarget": "${attr.cpu.arch}", "RTarget": arch, "Operand": "="
+            let variables = format!("arch = {arch:?}");
+            let job = nomad.parse_hcl(nomad.place(), &text, &variables).await.unwrap();
+            let constraints = job["Constraints"].as_array().unwrap();
+            let of_arch = ["LTarget", "RTarget", "Operand"].map(|key| {
+                let first = constraints.iter().find(|it| it["LTarget"] == "${attr.cpu.arch}");
+                first.map(|it| it[key].as_str().unwrap().to_owned()).unwrap_or_default()
             });
-            assert!(constraints.contains(&of_arch), "{driver}: {constraints:?}");
+            assert_eq!(of_arch, ["${attr.cpu.arch}", arch, "="], "{driver}: {constraints:?}");
         }
     }
+    agent.stop().await;
 }

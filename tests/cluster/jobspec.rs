@@ -1,10 +1,10 @@
-//! The runner jobspec that we ship, on a real Nomad, with a small stand-in for the runner: what the
+//! The runner jobspec that we ship, on a Nomad, with a small stand-in for the runner: what the
 //! runner is told, what a job can find of the registration token, and how an allocation ends.
 
 use crate::support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -12,10 +12,13 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Client, StatusCode};
-use roustabout::demo::agent::{Agent, AgentOptions, Program};
+use roustabout::demo::agent::Agent;
+use roustabout::demo::runner_job::{GITEA_JOBSPEC_FILE, JOBSPEC_FILE};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::world::nomad_binary;
+use support::daemon::here;
+use support::only_nomad::OnlyNomad;
+use support::{cluster, world};
 
 /// What the stand-in looks for begins so; this text itself does not match its pattern.
 const TOKEN: &str = "TOKENMARK0123abcd";
@@ -71,7 +74,7 @@ struct Bench {
 impl Bench {
     /// An agent with the jobspec registered, and the stand-in where it fetches the runner.
     async fn start() -> Self {
-        let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
+        let agent = cluster::start().await;
         let folder = tempfile::tempdir().unwrap();
         let archive = archive(folder.path());
         let checksum = format!("sha256:{}", hex::encode(Sha256::digest(&archive)));
@@ -80,23 +83,14 @@ impl Bench {
         let app = Router::new().route("/runner.tar.gz", get(async move || archive));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let bench = Self { agent, http: Client::new(), _folder: folder };
-        let registered = bench.nomad(&[
-            "job",
-            "run",
-            "-detach",
-            "-var=job=runner-test",
-            &format!("-var=runner_archive={url}"),
-            &format!("-var=runner_checksum={checksum}"),
-            jobspec().to_str().unwrap(),
-        ]);
-        assert!(registered.status.success(), "{registered:?}");
+        let nomad = world::client(&bench.agent);
+        let variables = format!(
+            "job = \"runner-test\"\nrunner_archive = {url:?}\nrunner_checksum = {checksum:?}\n"
+        );
+        let text = std::fs::read_to_string(jobspec()).unwrap();
+        let job = nomad.parse_hcl(nomad.place(), &text, &variables).await.unwrap();
+        nomad.register(nomad.place(), &job).await.unwrap();
         bench
-    }
-
-    fn nomad(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(nomad_binary());
-        command.args(arguments).env("NOMAD_ADDR", self.agent.address().as_str());
-        command.output().unwrap()
     }
 
     /// Dispatches a runner of that name and returns the child's id.
@@ -274,12 +268,52 @@ async fn a_stopped_runner_gets_an_interrupt_and_is_cleaned_up() {
     bench.agent.stop().await;
 }
 
+/// The shipped jobspecs for runners: of either forge, for each driver.
+const SHIPPED: [&str; 6] = [
+    JOBSPEC_FILE,
+    "deploy/nomad/runner-exec.nomad.hcl",
+    "deploy/nomad/runner-docker.nomad.hcl",
+    "deploy/nomad/runner-podman.nomad.hcl",
+    GITEA_JOBSPEC_FILE,
+    "deploy/nomad/gitea-runner-docker.nomad.hcl",
+];
+
 #[tokio::test]
 async fn the_defaults_are_valid_and_fit_a_node() {
-    let agent = Agent::start(AgentOptions::new(Program::Nomad(nomad_binary()))).await.unwrap();
-    let run = |command: &str, file: &Path| {
-        let mut nomad = Command::new(nomad_binary());
-        nomad.args(["job", command]).arg(file).env("NOMAD_ADDR", agent.address().as_str());
+    let agent = cluster::start().await;
+    let nomad = world::client(&agent);
+    let post = async |path: &str, body: Value| {
+        let url = agent.address().join(path).unwrap();
+        let answer = Client::new().post(url).json(&body).send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    for file in SHIPPED {
+        let text = std::fs::read_to_string(here(file)).unwrap();
+        let job = nomad.parse_hcl(nomad.place(), &text, "").await.unwrap();
+        let validated = post("/v1/validate/job", json!({ "Job": job })).await;
+        assert_eq!(validated["ValidationErrors"].as_array().map_or(0, Vec::len), 0, "{validated}");
+        assert_eq!(validated["Warnings"].as_str().unwrap_or_default(), "", "{file}");
+        // Nodes of ours have raw_exec alone.
+        if file.contains("raw-exec") {
+            let path = format!("/v1/job/{}/plan", job["ID"].as_str().unwrap());
+            let planned = post(&path, json!({ "Job": job, "Diff": false })).await;
+            assert!(planned["FailedTGAllocs"].is_null(), "{file}: {planned:#}");
+            assert_eq!(planned["Warnings"].as_str().unwrap_or_default(), "", "{file}");
+        }
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn nomads_own_command_takes_them() {
+    let Some(nomad) = OnlyNomad::ItsCommand.nomad() else { return };
+    let agent = cluster::start().await;
+    let run = |command: &str, file: &str| {
+        let mut nomad = Command::new(&nomad);
+        nomad.args(["job", command]).arg(here(file)).env("NOMAD_ADDR", agent.address().as_str());
         let output = nomad.output().unwrap();
         // plan: 1 says that there is something to do.
         assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
@@ -287,11 +321,11 @@ async fn the_defaults_are_valid_and_fit_a_node() {
         assert!(!told.contains("Warning"), "{told}");
         told
     };
-    let validated = ["raw-exec", "exec", "docker", "podman"].map(|driver| {
-        let name = format!("runner-{driver}.nomad.hcl");
-        run("validate", &jobspec().with_file_name(name))
-    });
-    assert!(validated.iter().all(|told| told.contains("validation successful")), "{validated:?}");
-    run("plan", &jobspec());
+    for file in SHIPPED {
+        let told = run("validate", file);
+        assert!(told.contains("validation successful"), "{file}: {told}");
+    }
+    run("plan", JOBSPEC_FILE);
+    run("plan", GITEA_JOBSPEC_FILE);
     agent.stop().await;
 }

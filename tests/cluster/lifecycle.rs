@@ -34,6 +34,7 @@ async fn until_swept(world: &Proxied) {
         world.github_proxy.count("GET", "/actions/runners?") >= 2
     })
     .await;
+    // What was answered last has yet to be folded, which nothing shows.
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
@@ -271,6 +272,7 @@ async fn a_node_drained_and_back_while_nomad_forgets() {
     let drain = serde_json::json!({ "DrainSpec": { "Deadline": 30_000_000_000_u64 } });
     world.nomad_send("PUT", &path, drain).await;
     let late = world.queue(world.lib, 2, 200);
+    // As often as that while the node drains, and then for as long after it.
     for _ in 0..10 {
         world.collect_garbage().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -295,6 +297,7 @@ async fn the_agent_killed_under_load() {
     let jobs = [world.queue(world.app, 5, 2_000), world.queue(world.lib, 5, 300)].concat();
     until("some are hired", LIMIT, async || world.children().await.len() >= 4).await;
     for pause in [0, 1_500] {
+        // Moments at which runners start, run and wait; then the time that it is away.
         tokio::time::sleep(Duration::from_millis(pause)).await;
         world.agent.kill_hard();
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -379,6 +382,7 @@ async fn an_end_is_noticed(denied: bool) {
         .until(LIMIT, |github| github.job(jobs[0]).unwrap().status == Status::InProgress);
     so.await.unwrap();
     assert!(world.nomad_proxy.count("GET", "/event/stream") > 0);
+    // Past the looks that its start has caused.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = world.nomad_proxy.count("POST", "/jobs/statuses");
     until("its child has ended", LIMIT, async || has_ended(&world).await).await;

@@ -1,4 +1,4 @@
-//! Every way to Nomad, each on a real agent: HTTPS with a CA of one's own, mutual TLS, the socket
+//! Every way to Nomad, each on an agent of its own: HTTPS with a CA of one's own, mutual TLS, the socket
 //! that a task gets, a token file that is renewed, and pools in namespaces of their own.
 
 use crate::support;
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roustabout::demo::agent::{Agent, AgentOptions, Program};
+use roustabout::demo::agent::{Agent, AgentOptions};
 use roustabout::nomad::{
     Address, Client, ClientStatus, Connection, DispatchRequest, Error, JobStatus, Place,
 };
@@ -16,18 +16,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use support::certificates::{Certificates, read};
 use support::checking::{self, Checked};
+use support::cluster;
+use support::only_nomad::OnlyNomad;
 use support::parents::{self, pool};
 use support::proxied::Proxied;
 use support::until;
 use support::world::{self, Parts, Plan, World, connection};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn nomad() -> PathBuf {
-    // Only the first test of a process finds none installed.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    world::nomad_binary()
-}
 
 fn to(agent: &Agent) -> Connection {
     connection(Address::Http(agent.address()))
@@ -76,6 +72,7 @@ async fn works_in_full(client: &Client) {
     let before = client.statuses(place, &ids, None, Duration::ZERO).await.unwrap().index;
     let waiting = client.statuses(place, &ids, Some(before), Duration::from_secs(120));
     let stop = async {
+        // Nobody shows that the question waits by now; whether or not, its answer has to come.
         tokio::time::sleep(Duration::from_millis(500)).await;
         client.stop(place, &child).await.unwrap();
     };
@@ -89,9 +86,7 @@ async fn works_in_full(client: &Client) {
 async fn https_with_a_ca_of_ones_own_does_everything() {
     let certificates = Certificates::make();
     let tls = Some(certificates.of_server(false));
-    let agent = Agent::start(AgentOptions { tls, ..AgentOptions::new(Program::Nomad(nomad())) })
-        .await
-        .unwrap();
+    let agent = Agent::start(AgentOptions { tls, ..cluster::options() }).await.unwrap();
     let ca_cert_pem = Some(read(&certificates.ca()));
     let trusting = || Connection { ca_cert_pem: ca_cert_pem.clone(), ..to(&agent) };
     works_in_full(&Client::new(trusting()).unwrap()).await;
@@ -113,12 +108,27 @@ async fn https_with_a_ca_of_ones_own_does_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nomad_tls_makes_is_enough() {
+    let Some(nomad) = OnlyNomad::ItsCertificates.nomad() else { return };
+    let certificates = Certificates::made_by(&nomad);
+    let tls = Some(certificates.of_server(true));
+    let agent = Agent::start(AgentOptions { tls, ..cluster::options() }).await.unwrap();
+    ask(Connection {
+        ca_cert_pem: Some(read(&certificates.ca())),
+        client_identity_pem: Some(certificates.client_identity()),
+        tls_server_name: Some("server.global.nomad".to_owned()),
+        ..to(&agent)
+    })
+    .await
+    .unwrap();
+    agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mutual_tls_wants_a_certificate_of_ours() {
     let certificates = Certificates::make();
     let tls = Some(certificates.of_server(true));
-    let agent = Agent::start(AgentOptions { tls, ..AgentOptions::new(Program::Nomad(nomad())) })
-        .await
-        .unwrap();
+    let agent = Agent::start(AgentOptions { tls, ..cluster::options() }).await.unwrap();
     let ca_cert_pem = Some(read(&certificates.ca()));
     let without = || Connection { ca_cert_pem: ca_cert_pem.clone(), ..to(&agent) };
     refused(ask(without()).await);
@@ -182,11 +192,8 @@ fn nomad_findings(checked: &Checked, level: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_variables_of_the_nomad_command_are_enough() {
     let certificates = Certificates::make();
-    let options = AgentOptions {
-        tls: Some(certificates.of_server(true)),
-        acl: true,
-        ..AgentOptions::new(Program::Nomad(nomad()))
-    };
+    let options =
+        AgentOptions { tls: Some(certificates.of_server(true)), acl: true, ..cluster::options() };
     let agent = Agent::start(options).await.unwrap();
     let client = world::client(&agent);
     put(&agent, "/v1/namespace/ci", json!({ "Name": "ci" })).await;
@@ -217,10 +224,12 @@ async fn the_variables_of_the_nomad_command_are_enough() {
         ("NOMAD_TLS_SERVER_NAME", "server.global.nomad"),
     ];
     // Nomad's own command understands the same.
-    let mut status = Command::new(nomad());
-    status.args(["job", "status", "runner"]).env_clear().envs(all);
-    let output = status.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    if let Some(nomad) = OnlyNomad::ItsCommand.nomad() {
+        let mut status = Command::new(nomad);
+        status.args(["job", "status", "runner"]).env_clear().envs(all);
+        let output = status.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
 
     let checked = check_with(&all).await;
     assert_eq!(nomad_findings(&checked, "fail"), [""; 0], "{}", checked.said);
@@ -300,10 +309,7 @@ async fn mint(agent: &Agent) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_file_that_changes_is_read_again() {
-    let agent =
-        Agent::start(AgentOptions { acl: true, ..AgentOptions::new(Program::Nomad(nomad())) })
-            .await
-            .unwrap();
+    let agent = Agent::start(AgentOptions { acl: true, ..cluster::options() }).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     let (first, secret) = mint(&agent).await;
@@ -330,10 +336,7 @@ async fn a_token_file_that_changes_is_read_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tasks_socket_and_its_renewed_identity_do_everything() {
     const TTL: u64 = 20;
-    let agent =
-        Agent::start(AgentOptions { acl: true, ..AgentOptions::new(Program::Nomad(nomad())) })
-            .await
-            .unwrap();
+    let agent = Agent::start(AgentOptions { acl: true, ..cluster::options() }).await.unwrap();
     let admin = world::client(&agent);
     let rules = json!({
         "Name": "daemon", "Rules": MAY_DISPATCH,

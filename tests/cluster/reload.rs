@@ -43,6 +43,7 @@ async fn a_new_pool_is_served_and_no_webhook_is_lost_meanwhile() {
     };
     let reloads = async {
         for extra in ["", "\nmax_runners = 7", "\nforks = true"] {
+            // Some of the load comes before each.
             tokio::time::sleep(Duration::from_millis(500)).await;
             world.daemon.configure(|config| {
                 let config = config.split("\n[[pools]]\nname = \"big\"").next().unwrap().to_owned();

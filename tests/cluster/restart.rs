@@ -113,6 +113,7 @@ async fn kills_at_random_moments_lose_and_double_nothing() {
         if round % 2 == 0 {
             until_known(&world, &jobs[before - 4..]).await;
         }
+        // The moments are the point: whatever is under way just then.
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..1_200))).await;
         world.daemon.kill_hard();
         tokio::time::sleep(Duration::from_millis(rng.random_range(0..300))).await;

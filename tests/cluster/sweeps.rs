@@ -130,7 +130,10 @@ async fn a_stray_registration_of_ours_is_deleted_and_no_other() {
             .with(|github, _| [ours, gone_pool].iter().all(|id| github.runner(*id).is_none()))
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // The others are looked at again, and again left alone.
+    let looks = || world.github_proxy.count("GET", "/actions/runners?");
+    let before = looks();
+    until("runners are listed twice more", LIMIT, async || looks() >= before + 4).await;
     world.github.with(|github, _| {
         assert!(others.iter().all(|id| github.runner(*id).is_some_and(|r| r.registered)));
     });
@@ -160,9 +163,8 @@ async fn nobody_is_hired_before_what_lives_is_known() {
     held.arrived().await;
     let more = world.queue(world.app, 1, 200);
     until("it is known", LIMIT, async || world.daemon.job(more[0]).await["id"].is_u64()).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(world.children().await.len(), 1);
     world.until_reason(more[0], "waiting for Nomad's first listing").await;
+    assert_eq!(world.children().await.len(), 1);
     held.release();
     world.set_eligible(true).await;
     world.each_ran_once(&[jobs, more].concat(), LIMIT).await;

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod demo;
 mod forge_conformance;
 mod jobspec;
 mod part;

@@ -6,12 +6,16 @@ use crate::support;
 use std::time::Duration;
 
 use support::gitea::{self, Runner, runs, until_jobs, workflow};
+use support::parts::{self, Part};
 use support::until;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_can_push_fork_rerun_and_cancel_and_it_can_be_restarted() {
+    if parts::is_missing(Part::Gitea, "the Gitea that the tests and the demo start") {
+        return;
+    }
     let mut forge = gitea::start().await;
     let process = format!("/proc/{}", forge.process().unwrap());
     let owner = forge.owner();

@@ -1,7 +1,7 @@
 //! How much later a runner is there because we are in between: a push of 40 jobs over 4
 //! repositories, once with the daemon, once with a loop that asks for the same tokens and
 //! dispatches the same runners as soon as the push has returned. Run by hand, on an idle machine:
-//! `scripts/test --release --test gitea_speed -- --ignored --nocapture`.
+//! `scripts/test --release --test gitea speed -- --ignored --nocapture`.
 
 use crate::support;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use support::checking;
 use support::gitea::workflow;
 use support::gitea_world::{GiteaWorld, REPOSITORIES};
+use support::parts::{self, Part};
 use support::until;
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -33,6 +34,9 @@ fn jobs(world: &GiteaWorld, count: usize, command: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pushes_reruns_cancels_and_a_runner_that_dies() {
+    if parts::is_missing(Part::Gitea, "pushes, reruns, cancels and runners that die on a Gitea") {
+        return;
+    }
     let world = GiteaWorld::start("max = 6").await;
     let [app, lib, _] = REPOSITORIES;
 
@@ -103,6 +107,9 @@ async fn pushes_reruns_cancels_and_a_runner_that_dies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gitea_restarted_the_daemon_killed_and_its_database_lost() {
+    if parts::is_missing(Part::Gitea, "a Gitea that restarts, a daemon killed, a database lost") {
+        return;
+    }
     let mut world = GiteaWorld::start("max = 6").await;
     let mut runs = Vec::new();
 
@@ -120,6 +127,7 @@ async fn gitea_restarted_the_daemon_killed_and_its_database_lost() {
     for repository in REPOSITORIES {
         runs.push((repository, world.push(repository, &matrix(&world, "1")).await));
         world.daemon.kill_hard();
+        // So long webhooks are refused.
         tokio::time::sleep(Duration::from_millis(300)).await;
         world.daemon.start().await;
     }

@@ -9,14 +9,13 @@ use std::time::Duration;
 use roustabout::webhook::read_workflow_job;
 use serde_json::{Value, json};
 use support::daemon::Daemon;
+use support::parts::{self, Part};
 use support::until;
 use support::webhook::{Raw, Reply, Request, assert_accepts, door};
 
 /// The examples of each event, by its name: of github.com and of Enterprise Servers.
 fn examples() -> Vec<(String, Vec<Value>)> {
-    let folder = std::env::var_os("ROUSTABOUT_TEST_EXAMPLES").map(PathBuf::from).expect(
-        "ROUSTABOUT_TEST_EXAMPLES is not set; scripts/test gets GitHub's examples and runs these tests",
-    );
+    let folder = parts::folder("ROUSTABOUT_TEST_EXAMPLES").expect("whoever calls it has asked");
     let servers = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}; scripts/test gets it", folder.display()));
     let mut indexes: Vec<PathBuf> =
@@ -60,6 +59,9 @@ async fn folded(daemon: &Daemon) {
 
 #[test]
 fn every_workflow_job_example_is_read_as_what_it_says() {
+    if parts::is_missing(Part::Examples, "every workflow job example is read as what it says") {
+        return;
+    }
     for example in workflow_jobs() {
         let read = read_workflow_job(example.to_string().as_bytes()).unwrap();
         let report = read.report.expect("GitHub's actions and statuses are all known");
@@ -75,6 +77,12 @@ fn every_workflow_job_example_is_read_as_what_it_says() {
 
 #[tokio::test]
 async fn every_workflow_job_example_of_a_repository_that_nobody_serves_is_ignored_with_why() {
+    if parts::is_missing(
+        Part::Examples,
+        "every workflow job example of a repository that nobody serves is ignored with why",
+    ) {
+        return;
+    }
     let daemon = door().await;
     let mut raw = Raw::open(daemon.door).await;
     for (number, example) in workflow_jobs().iter().enumerate() {
@@ -91,6 +99,12 @@ async fn every_workflow_job_example_of_a_repository_that_nobody_serves_is_ignore
 
 #[tokio::test]
 async fn every_workflow_job_example_is_accepted_where_a_pool_serves_it_and_shown_as_it_ends() {
+    if parts::is_missing(
+        Part::Examples,
+        "every workflow job example is accepted where a pool serves it and shown as it ends",
+    ) {
+        return;
+    }
     let labels = ["ubuntu-latest", "self-hosted", "k8s", "gpu", "db-app", "dc-03"];
     let pool = format!(
         "[github]\napi_url = \"http://127.0.0.1:1\"\n\
@@ -130,6 +144,12 @@ async fn assert_accepts_elsewhere(daemon: &Daemon) {
 
 #[tokio::test]
 async fn every_example_of_every_other_event_is_answered_without_surprise() {
+    if parts::is_missing(
+        Part::Examples,
+        "every example of every other event is answered without surprise",
+    ) {
+        return;
+    }
     let daemon = door().await;
     let mut raw = Raw::open(daemon.door).await;
     let mut sent = 0;

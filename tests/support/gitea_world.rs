@@ -1,4 +1,4 @@
-//! The whole way for real with Gitea as the forge: a real Gitea, a real Nomad agent with the
+//! The whole way for real with Gitea as the forge: a real Gitea, a Nomad agent with the
 //! jobspec that we ship, real runners, and the daemon between them. What ran is known by lines
 //! that the steps write to a file outside of all of them.
 
@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions, Program};
+use roustabout::demo::agent::Agent;
 use roustabout::demo::gitea::{Gitea, Person};
 use roustabout::demo::runner_job;
 use roustabout::nomad::{ChildStub, Client, DispatchRequest, JobStatus};
@@ -14,8 +14,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::daemon::{Daemon, SECRET};
-use super::world::{client, nomad_binary};
-use super::{gitea, until};
+use super::world::client;
+use super::{cluster, gitea, until};
 
 pub const PARENT: &str = "gitea-runner-x64";
 /// Within which each thing that is waited for has to happen, on a machine with other work.
@@ -34,11 +34,7 @@ pub struct GiteaParts {
 
 impl GiteaParts {
     pub async fn start() -> Self {
-        let (gitea, agent) = tokio::join!(
-            gitea::start(),
-            Agent::start(AgentOptions::new(Program::Nomad(nomad_binary())))
-        );
-        let agent = agent.unwrap();
+        let (gitea, agent) = tokio::join!(gitea::start(), cluster::start());
         let nomad = client(&agent);
         let program = gitea.runner_program();
         runner_job::register_for_gitea(&nomad, PARENT, program, runner_job::MEMORY).await.unwrap();

@@ -28,7 +28,7 @@ impl Machine {
         let systemd = systemd.into_iter().find(|path| Path::new(path).exists());
         let mut command = Command::new("sh");
         command.arg(here("tests/support/machine.sh")).arg(folder.path());
-        command.args([systemd.expect("no systemd here; see scripts/test"), "--unit=basic.target"]);
+        command.args([systemd.expect("the part was asked for"), "--unit=basic.target"]);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         let mut machine = Self { folder, maker: command.spawn().unwrap(), first: 0 };
         let deadline = Instant::now() + UP;

@@ -39,6 +39,8 @@ exec unshare --mount --propagation private --pid --uts --ipc --cgroup --fork --k
   mount -t tmpfs -o mode=755 tmpfs run
   mount -t tmpfs tmpfs tmp
   mount -t tmpfs tmpfs var/log
+  # What a roustabout that serves on this machine has is not in it.
+  rm -rf etc/roustabout var/lib/roustabout var/lib/private/roustabout
   mount -t tmpfs -o mode=755 tmpfs etc/systemd
   mkdir etc/systemd/system
   : > etc/fstab

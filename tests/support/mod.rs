@@ -4,18 +4,23 @@
 //! of the tests' own (`parents`), a root file system and a Docker engine (`root`), a machine with a
 //! systemd (`machine`), webhooks without a pause (`senders`), the certificates of a cluster
 //! (`certificates`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
-//! Gitea (`gitea`) and the world around that (`gitea_world`). Each test starts its own and ends it.
+//! Gitea (`gitea`) and the world around that (`gitea_world`). Which Nomad it all runs on is said in
+//! `cluster`, what only a real one shows in `only_nomad`, and what other parts a test may lack in
+//! `parts`. Each test starts its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
 pub mod certificates;
 pub mod checking;
+pub mod cluster;
 pub mod daemon;
 pub mod demo;
 pub mod gitea;
 pub mod gitea_world;
 pub mod machine;
+pub mod only_nomad;
 pub mod parents;
+pub mod parts;
 pub mod proxied;
 pub mod proxy;
 pub mod root;

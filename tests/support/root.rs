@@ -27,7 +27,7 @@ impl Root {
         fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:\n")
             .unwrap();
         fs::write(root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").unwrap();
-        let busybox = on_path("busybox").expect("busybox-static is missing; see scripts/test");
+        let busybox = on_path("busybox").expect("the part was asked for");
         fs::copy(busybox, root.join("bin/busybox")).unwrap();
         for applet in run(Command::new(root.join("bin/busybox")).arg("--list")).lines() {
             if applet != "busybox" {
@@ -101,7 +101,7 @@ impl Docker {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
-        let engine = command.spawn().expect("dockerd is missing; see scripts/test");
+        let engine = command.spawn().expect("the part was asked for");
         let mut docker = Self { folder, engine };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !docker.client().arg("version").output().unwrap().status.success() {

@@ -1,15 +1,15 @@
-//! The whole way for real: the simulated GitHub with its hooks, a real Nomad agent with the
+//! The whole way: the simulated GitHub with its hooks, a Nomad agent (`cluster` says which) with the
 //! jobspec that we ship, and the daemon between them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions, Program, find_binary};
+use roustabout::demo::agent::{Agent, AgentOptions};
 use roustabout::demo::runner_job;
 use roustabout::nomad::{Address, ChildStub, Client, Connection, JobStatus};
 use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
 use tokio::net::TcpListener;
 
+use super::cluster;
 use super::daemon::{Daemon, GITHUB_TOKEN, SECRET};
 use super::until;
 
@@ -71,25 +71,17 @@ impl Parts {
     }
 
     pub async fn with(change: impl FnOnce(&mut AgentOptions)) -> Self {
-        // Only the first test of a process finds none installed.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let mut options = AgentOptions::new(Program::Nomad(nomad_binary()));
+        let mut options = cluster::options();
         change(&mut options);
         let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let github = Server::start(listener, 7).unwrap();
         github.set_runner_binary(env!("CARGO_BIN_EXE_roustabout"));
         let nomad = client(&agent);
-        runner_job::register(&nomad, PARENT, &github.runner_archive_url().parse().unwrap())
-            .await
-            .unwrap();
+        let archive = github.runner_archive_url().parse().unwrap();
+        runner_job::register(&nomad, PARENT, &archive).await.unwrap();
         Self { github, agent, nomad }
     }
-}
-
-pub fn nomad_binary() -> PathBuf {
-    find_binary(None, |name| std::env::var_os(name))
-        .expect("no Nomad found: put one on PATH or say where it is in NOMAD_BIN")
 }
 
 /// A connection of which nothing but the address is said.

@@ -10,9 +10,11 @@ mod stage;
 mod webhooks;
 mod work;
 
+use std::path::PathBuf;
+
+use crate::support::parts;
+
 /// The folder that `scripts/get-openapi` prints.
-fn modules() -> std::path::PathBuf {
-    std::env::var_os("ROUSTABOUT_TEST_OPENAPI").map(Into::into).expect(
-        "ROUSTABOUT_TEST_OPENAPI is not set; scripts/test gets GitHub's descriptions and runs these tests",
-    )
+fn modules() -> PathBuf {
+    parts::folder("ROUSTABOUT_TEST_OPENAPI").expect("whoever calls it has asked for the part")
 }

@@ -8,11 +8,15 @@ use roustabout::simulated::github::{HookSpec, Scope};
 use crate::contract::description::Description;
 use crate::contract::judge::Judge;
 use crate::support::daemon::{SECRET, roustabout};
+use crate::support::parts::{self, Part};
 use crate::support::until;
 use crate::support::world::{Parts, Plan, World};
 
 #[tokio::test]
 async fn a_daemon_at_work_keeps_to_githubs_description() {
+    if parts::is_missing(Part::Descriptions, "a daemon at work by GitHub's description") {
+        return;
+    }
     let parts = Parts::start().await;
     let judge = Judge::before(&parts.github.url()).await;
     let plan = Plan {

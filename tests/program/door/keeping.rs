@@ -103,6 +103,7 @@ async fn a_delivery_that_became_durable_is_worked_on_although_its_sender_hung_up
     // Closed with a reset, which the door cannot overlook.
     raw.stream.set_zero_linger().unwrap();
     drop(raw);
+    // For the reset to be noticed, which nothing shows.
     tokio::time::sleep(Duration::from_millis(100)).await;
     lock.execute_batch("ROLLBACK").unwrap();
     until_known(&daemon, 7).await;

@@ -144,6 +144,7 @@ async fn an_idle_connection_is_closed_and_each_answer_starts_its_time_anew() {
 async fn an_idle_connection_keeps_for_longer_than_a_head_may_take() {
     let door = door_here(Limits { head: SHORT, ..patient() }, usual_bodies()).await;
     let mut raw = Raw::open(door.port).await;
+    // Idle, for longer than a head may take.
     tokio::time::sleep(3 * SHORT).await;
     raw.say(Request::job("one", &queued(7)).bytes()).await;
     assert_eq!(raw.reply().await.status, 202);

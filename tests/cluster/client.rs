@@ -1,5 +1,5 @@
-//! The stand-in for Nomad answers as Nomad does, in all that the daemon asks: one story, told to
-//! both. Whatever it says of one it says of the other.
+//! The daemon's client for Nomad, in all that it asks, from the first greeting to a job that is
+//! forgotten. How the stand-in's answers keep to a real Nomad's is the conformance test of its crate.
 
 use crate::support;
 
@@ -9,29 +9,21 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roustabout::nomad::{
-    Address, ChildStatus, Client, ClientStatus, DispatchError, DispatchRequest, Dispatched, Error,
+    ChildStatus, Client, ClientStatus, DispatchError, DispatchRequest, Dispatched, Error,
     EventStream, JobStatus, PayloadRule, Refusal,
 };
-use roustabout::simulated::nomad::{Server, Workplace};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use support::{until, world};
+use support::{cluster, until, world};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One of the two, and a folder that its tasks may write to.
+/// It, and a folder that its tasks may write to.
 struct Cluster {
     nomad: Client,
     address: String,
     folder: PathBuf,
-}
-
-fn client(address: &str) -> Client {
-    // Only the first test of a process finds none installed.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    Client::new(world::connection(Address::Http(address.parse().unwrap()))).unwrap()
 }
 
 /// For whoever the tasks run as.
@@ -42,69 +34,13 @@ fn open_folder() -> tempfile::TempDir {
     folder
 }
 
-async fn stand_in(root: &Path) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let program = env!("CARGO_BIN_EXE_roustabout").into();
-    Server::start(listener, Workplace { root: root.to_owned(), program }, 7).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stand_in_answers_as_nomad_does() {
-    let (root, folder) = (tempfile::tempdir().unwrap(), open_folder());
-    let server = stand_in(root.path()).await;
-    let address = server.url();
-    let folder = folder.path().to_owned();
-    the_story(&Cluster { nomad: client(&address), address, folder }).await;
-    server.shutdown().await;
-    assert_eq!(server.busy(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nomad_answers_as_the_stand_in_does() {
-    use roustabout::demo::agent::{Agent, AgentOptions, Program};
-    let agent =
-        Agent::start(AgentOptions::new(Program::Nomad(world::nomad_binary()))).await.unwrap();
+async fn a_cluster_answers_all_that_the_daemon_asks() {
+    let agent = cluster::start().await;
+    let (nomad, address) = (world::client(&agent), agent.address().to_string());
     let folder = open_folder();
-    let address = agent.address().to_string();
-    let folder = folder.path().to_owned();
-    the_story(&Cluster { nomad: client(&address), address, folder }).await;
+    the_story(&Cluster { nomad, address, folder: folder.path().to_owned() }).await;
     agent.stop().await;
-}
-
-/// The stand-in reads no HCL, so the shipped jobspec is kept as Nomad parses it.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_parsed_jobspec_is_the_shipped_one() {
-    use roustabout::demo::agent::{Agent, AgentOptions, Program};
-    use roustabout::demo::runner_job::{JOBSPEC, PARSED, PLACEHOLDERS};
-    let agent =
-        Agent::start(AgentOptions::new(Program::Nomad(world::nomad_binary()))).await.unwrap();
-    let nomad = client(agent.address().as_str());
-    let parsed = nomad.parse_hcl(nomad.place(), JOBSPEC, &PLACEHOLDERS.file()).await.unwrap();
-    agent.stop().await;
-    let parsed = without_nulls(parsed);
-    if std::env::var_os("ROUSTABOUT_UPDATE_JOBSPEC").is_some() {
-        let text = serde_json::to_string_pretty(&parsed).unwrap() + "\n";
-        fs::write("src/demo/runner_job/runner-raw-exec.json", text).unwrap();
-        return;
-    }
-    let kept: Value = serde_json::from_str(PARSED).unwrap();
-    assert!(
-        kept == parsed,
-        "src/demo/runner_job/runner-raw-exec.json is not the shipped jobspec any more; renew it: \
-         ROUSTABOUT_UPDATE_JOBSPEC=1 scripts/test --test simulated_nomad parsed\n{parsed:#}"
-    );
-}
-
-/// What a jobspec leaves open.
-fn without_nulls(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let there = fields.into_iter().filter(|(_, value)| !value.is_null());
-            there.map(|(key, value)| (key, without_nulls(value))).collect()
-        }
-        Value::Array(all) => all.into_iter().map(without_nulls).collect(),
-        other => other,
-    }
 }
 
 async fn the_story(cluster: &Cluster) {
@@ -436,7 +372,6 @@ impl Cluster {
         let url = format!("{}/v1/system/gc", self.address.trim_end_matches('/'));
         until("it is forgotten", LIMIT, async || {
             reqwest::Client::new().put(&url).send().await.unwrap().error_for_status().unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
             matches!(self.nomad.job(place, &child).await, Err(Error::NotFound { .. }))
         })
         .await;
