@@ -9,8 +9,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,6 +26,7 @@ use super::model::{Knobs, Millis, Nomad};
 use super::stream::{Seen, Told};
 use super::tables::Table;
 use super::tasks::{self, Order, TaskRecord, TaskState, Workplace};
+use super::wire;
 
 /// How long a listener may be behind with what happens, in changes, before its stream is ended.
 const BACKLOG: usize = 4_096;
@@ -282,15 +281,7 @@ pub(super) async fn serve(
     server: Server,
     door: Door,
 ) {
-    let service = service_fn(move |request| {
-        let answer = answers::answer(server.clone(), door, request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
-    // Ends with an error when the peer goes.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .title_case_headers(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    wire::serve(stream, |request| answers::answer(server.clone(), door, request)).await;
 }
 
 fn now() -> Millis {

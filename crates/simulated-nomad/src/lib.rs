@@ -42,6 +42,7 @@ mod template;
 mod tests;
 mod tls;
 pub mod variables;
+mod wire;
 
 /// Whose behaviour this is.
 pub const VERSION: &str = "1.11.3";

@@ -30,10 +30,9 @@ mod variables;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
 use super::http::Server;
+use super::wire::Request;
 use call::Call;
 use refusal::Refusal;
 
@@ -47,16 +46,9 @@ pub(super) enum Door {
 }
 
 /// Answers one request.
-pub(super) async fn answer(
-    server: Server,
-    door: Door,
-    request: hyper::Request<Incoming>,
-) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
-    // Ends early when the peer goes; nobody reads the answer then.
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let Some(call) = Call::new(server, head.method, (path, query), head.headers, body) else {
+pub(super) async fn answer(server: Server, door: Door, request: Request) -> Response<Body> {
+    let Request { method, path, query, headers, body, .. } = request;
+    let Some(call) = Call::new(server, method, (&path, &query), headers, body) else {
         let mut refusal = Refusal::new(400, "400 Bad Request");
         refusal.headers.insert("connection", axum::http::HeaderValue::from_static("close"));
         return refusal.into_response();
@@ -67,7 +59,7 @@ pub(super) async fn answer(
         Door::Agent => Ok(()),
     };
     let reply = match admitted {
-        Ok(()) => routes::answer(call, query).await,
+        Ok(()) => routes::answer(call, &query).await,
         Err(refusal) => Err(refusal),
     };
     let response = reply.unwrap_or_else(axum::response::IntoResponse::into_response);

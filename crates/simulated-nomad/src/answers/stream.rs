@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::call::Call;
 use crate::stream::Told;
+use crate::wire::UntilClosed;
 
 /// As the real one's.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -29,7 +30,11 @@ pub(super) fn events(call: &Call) -> Response {
     let (lines, body) = mpsc::channel(WAITING);
     let told = call.server.listen();
     tokio::spawn(tell(told, namespace, topics, lines));
-    ([(header::CONTENT_TYPE, "application/json")], Body::new(Lines(body))).into_response()
+    let heads = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
+    let mut response = (heads, Body::new(Lines(body))).into_response();
+    // The real one takes the connection away from its server, and writes as it likes.
+    response.extensions_mut().insert(UntilClosed);
+    response
 }
 
 async fn tell(
