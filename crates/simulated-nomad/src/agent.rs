@@ -42,10 +42,7 @@ async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     let listener = listen(&config.bind_addr, config.ports.http).await?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let workplace = Workplace { root: config.data_dir.join("alloc"), program };
-    let lifetimes = config.acl.lifetimes()?;
-    let acl = config.acl.enabled;
     let server = Server::open(listener, config, workplace, rand::random())?;
-    server.with(|nomad, _| nomad.acl_settings(acl, lifetimes));
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut ended = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     println!("==> Nomad agent started! (a stand-in, not HashiCorp's)");

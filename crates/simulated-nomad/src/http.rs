@@ -96,7 +96,8 @@ impl Server {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let entrance = Entrance::new(&config)?;
         let mut nomad = Nomad::new(StdRng::seed_from_u64(seed));
-        let keys = Keyring::new(nomad.draw_id()).map_err(|error| error.to_string())?;
+        nomad.acl_settings(config.acl.enabled, config.acl.lifetimes()?);
+        let keys = keyring(&config, nomad.draw_id()).map_err(|why| format!("keyring: {why}"))?;
         nomad.write(Table::Keys);
         // As quick as a real agent in dev mode; what takes time is done by real processes.
         nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
@@ -282,6 +283,14 @@ pub(super) async fn serve(
     door: Door,
 ) {
     wire::serve(stream, |request| answers::answer(server.clone(), door, request)).await;
+}
+
+/// In dev mode nothing is kept.
+fn keyring(config: &Config, new: String) -> std::io::Result<Keyring> {
+    if config.dev || !config.is_server() {
+        return Keyring::new(new);
+    }
+    Keyring::kept_in(&config.data_dir.join("server/keystore"), new)
 }
 
 fn now() -> Millis {

@@ -43,7 +43,6 @@ impl Keyring {
     ///
     /// # Errors
     /// When the folder or a key in it cannot be read or written.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the agent keeps no state yet"))]
     pub fn kept_in(folder: &Path, id: String) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         for entry in fs::read_dir(folder)? {
