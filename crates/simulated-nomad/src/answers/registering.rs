@@ -159,9 +159,22 @@ pub(super) fn validate(call: &Call) -> Reply {
     })
 }
 
-/// HCL is Nomad's own language, and Nomad the only one who reads it.
-pub(super) fn parse() -> Reply {
-    Err(Refusal::new(501, "the stand-in for Nomad reads no HCL; send it a job in JSON"))
+pub(super) fn parse(call: &Call) -> Reply {
+    call.write(|_, _, _| {
+        let refused = |why: String| Refusal::new(400, why);
+        let value = value(&call.body).map_err(refused)?;
+        let asked = jobspec::asked(&jobspec::PARSE, &value, "").map_err(refused)?;
+        let text = |key: &str| asked[key].as_str().unwrap_or_default();
+        if text("JobHCL").is_empty() {
+            return Err(Refusal::new(400, "Job spec is empty"));
+        }
+        let mut job = jobspec::parse(text("JobHCL"), text("Variables"))
+            .map_err(|why| Refusal::new(400, format!("Failed to parse job: {why}")))?;
+        if asked["Canonicalize"] == true {
+            jobspec::canonicalize(&mut job);
+        }
+        Ok(Written { index: None, body: Some(job.into()) })
+    })
 }
 
 /// The body's JSON.

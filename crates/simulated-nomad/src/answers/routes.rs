@@ -62,7 +62,7 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
             _ => Err(Refusal::method()),
         },
         "/v1/jobs/parse" => match method {
-            Method::PUT | Method::POST => registering::parse(),
+            Method::PUT | Method::POST => registering::parse(&call),
             _ => Err(Refusal::method()),
         },
         "/v1/jobs/statuses" => match method {

@@ -7,6 +7,7 @@
 
 mod canonical;
 mod definition;
+mod hcl;
 mod kept;
 mod reading;
 mod shape;
@@ -15,11 +16,13 @@ mod submitted;
 mod typing;
 mod validation;
 
+pub(crate) use canonical::canonicalize;
 pub use definition::Definition;
 pub(crate) use definition::of_spec;
+pub(crate) use hcl::parse;
 pub use reading::{Artifact, Plan, Read, Task, read};
 pub(crate) use shape::Shape;
-pub(crate) use shapes::{REGISTER, VALIDATE};
+pub(crate) use shapes::{PARSE, REGISTER, VALIDATE};
 pub(crate) use submitted::{Submitted, submitted};
 pub(crate) use typing::asked;
 pub(crate) use validation::Problems;

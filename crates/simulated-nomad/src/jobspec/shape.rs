@@ -47,7 +47,6 @@ pub struct Shape {
     /// Go's name of the type, for errors.
     pub name: &'static str,
     /// The field that a block's label fills.
-    #[expect(dead_code, reason = "HCL is not read yet")]
     pub label: Option<&'static str>,
     pub fields: &'static [Field],
 }
@@ -59,7 +58,6 @@ impl Shape {
         exact.or_else(|| self.fields.iter().find(|field| field.json.eq_ignore_ascii_case(json)))
     }
 
-    #[expect(dead_code, reason = "HCL is not read yet")]
     pub fn hcl(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| !field.hcl.is_empty() && field.hcl == name)
     }

@@ -9,6 +9,7 @@ mod requests;
 mod service;
 mod task;
 
+pub use group::GROUP;
 pub use job::JOB;
-pub use requests::{REGISTER, VALIDATE};
-pub use task::{IDENTITY, RESOURCES};
+pub use requests::{PARSE, REGISTER, VALIDATE};
+pub use task::{IDENTITY, RESOURCES, TASK, VAULT};

@@ -31,3 +31,14 @@ pub static VALIDATE: Shape = Shape {
         text("SecretID", "").plain(),
     ],
 };
+
+pub static PARSE: Shape = Shape {
+    name: "JobsParseRequest",
+    label: None,
+    fields: &[
+        text("JobHCL", "").plain(),
+        text("Variables", "").plain(),
+        truth("hclv1", "").plain(),
+        truth("Canonicalize", "").plain(),
+    ],
+};

@@ -152,7 +152,7 @@ static WAIT: Shape = Shape {
     fields: &[length("Min", "min").optional(), length("Max", "max").optional()],
 };
 
-static VAULT: Shape = Shape {
+pub static VAULT: Shape = Shape {
     name: "Vault",
     label: None,
     fields: &[
