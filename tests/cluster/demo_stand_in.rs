@@ -13,8 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use support::demo::{
-    Running, assert_burst, assert_nothing_left, demo, errors, lines, processes_of,
-    temporary,
+    Running, assert_burst, assert_nothing_left, demo, errors, lines, processes_of, temporary,
 };
 
 /// Where no Nomad is to be found.

@@ -36,8 +36,13 @@ pub fn warnings(job: &Object) -> String {
 fn identity(identity: &Object) -> Problems {
     let mut found = Problems::default();
     let name = text(identity, "Name");
-    if list(identity, "Audience").filter_map(Value::as_str).next().is_none() {
-        found.add(format!("Identity[{name}] identities without an audience are insecure"));
+    match list(identity, "Audience").filter_map(Value::as_str).count() {
+        0 => found.add(format!("Identity[{name}] identities without an audience are insecure")),
+        1 => {}
+        _ => found.add(format!(
+            "Identity[{name}] while multiple audiences is allowed, it is more secure to use 1 \
+             audience per identity"
+        )),
     }
     if number(identity, "TTL") == 0 {
         found.add(format!("Identity[{name}] identities without an expiration are insecure"));
