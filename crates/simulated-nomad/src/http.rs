@@ -23,6 +23,7 @@ use super::connections::Entrance;
 use super::identity::Keyring;
 use super::machine;
 use super::model::{Knobs, Millis, Nomad};
+use super::standing::Standing;
 use super::stream::{Seen, Told};
 use super::tables::Table;
 use super::tasks::{self, Order, TaskRecord, TaskState, Workplace};
@@ -44,6 +45,7 @@ pub struct Server {
 struct Shared {
     address: SocketAddr,
     config: Config,
+    standing: Standing,
     workplace: Workplace,
     keys: Keyring,
     state: Mutex<State>,
@@ -95,18 +97,22 @@ impl Server {
     ) -> Result<Self, String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let entrance = Entrance::new(&config)?;
+        let standing = Standing::of(&config);
         let mut nomad = Nomad::new(StdRng::seed_from_u64(seed));
         nomad.acl_settings(config.acl.enabled, config.acl.lifetimes()?);
         let keys = keyring(&config, nomad.draw_id()).map_err(|why| format!("keyring: {why}"))?;
         nomad.write(Table::Keys);
         // As quick as a real agent in dev mode; what takes time is done by real processes.
         nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
-        let node = nomad.draw_id();
-        nomad.add_node(&node, machine::node(&config), now());
+        if config.is_client() && standing == Standing::Leader {
+            let node = nomad.draw_id();
+            nomad.add_node(&node, machine::node(&config), now());
+        }
         let server = Self {
             shared: Arc::new(Shared {
                 address,
                 config,
+                standing,
                 workplace,
                 keys,
                 changed: watch::Sender::new(nomad.index()),
@@ -149,6 +155,10 @@ impl Server {
         self.shared.stop.cancel();
         self.shared.connections.close();
         self.shared.connections.wait().await;
+    }
+
+    pub(super) fn standing(&self) -> &Standing {
+        &self.shared.standing
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -33,6 +33,7 @@ pub mod model;
 pub mod nodes;
 mod queries;
 mod scheduling;
+mod standing;
 mod stopping;
 mod stream;
 pub mod tables;

@@ -13,8 +13,10 @@ mod filter;
 mod gojson;
 mod jobs;
 mod keys;
+mod leadership;
 mod nodes;
 mod options;
+mod own;
 mod paging;
 mod reading;
 mod refusal;
@@ -59,7 +61,10 @@ pub(super) async fn answer(server: Server, door: Door, request: Request) -> Resp
         Door::Agent => Ok(()),
     };
     let reply = match admitted {
-        Ok(()) => routes::answer(call, &query).await,
+        Ok(()) => match leadership::reach(&call).await {
+            Ok(()) => routes::answer(call, &query).await,
+            Err(refusal) => Err(refusal),
+        },
         Err(refusal) => Err(refusal),
     };
     let response = reply.unwrap_or_else(axum::response::IntoResponse::into_response);

@@ -14,6 +14,7 @@ use super::call::{Admitted, Call, Reply, Stated};
 use super::options::Options;
 use super::refusal::Refusal;
 use crate::http::View;
+use crate::standing::Standing;
 
 /// Up to this part of a wait is added to it, so that not all come back at the same time.
 const JITTER_PART: f64 = 1.0 / 16.0;
@@ -98,7 +99,8 @@ impl Call {
     }
 
     fn found(&self, found: Found) -> Reply {
-        let mut headers = query_meta(found.index);
+        let leads = *self.server.standing() == Standing::Leader;
+        let mut headers = query_meta(found.index, leads);
         if let Some(token) = found.next_token.and_then(|token| token.parse().ok()) {
             headers.insert("x-nomad-nexttoken", token);
         }
@@ -113,12 +115,14 @@ impl Call {
     }
 }
 
-/// The heads of whatever was read from the state.
-fn query_meta(index: u64) -> HeaderMap {
+/// The heads of whatever was read from the state. Who has no leader has heard of none for ever, which
+/// is as long as Go's lengths of time are.
+fn query_meta(index: u64, leads: bool) -> HeaderMap {
     let name = HeaderName::from_static;
+    let (known, contact) = if leads { ("true", "0") } else { ("false", "9223372036854") };
     HeaderMap::from_iter([
         (name("x-nomad-index"), HeaderValue::from(index)),
-        (name("x-nomad-knownleader"), HeaderValue::from_static("true")),
-        (name("x-nomad-lastcontact"), HeaderValue::from_static("0")),
+        (name("x-nomad-knownleader"), HeaderValue::from_static(known)),
+        (name("x-nomad-lastcontact"), HeaderValue::from_static(contact)),
     ])
 }

@@ -9,7 +9,9 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
-use super::{acl, agent, dispatch, jobs, keys, nodes, registering, statuses, stream, variables};
+use super::{
+    acl, agent, dispatch, jobs, keys, nodes, own, registering, statuses, stream, variables,
+};
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
     // A slash that is escaped belongs to a name.
@@ -47,7 +49,7 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         "/v1/regions" => only(Method::GET, &method, agent::regions)(&call),
         "/v1/agent/health" => only(Method::GET, &method, agent::health)(&call),
         "/v1/agent/members" => only(Method::GET, &method, agent::members)(&call),
-        "/v1/agent/self" => only(Method::GET, &method, agent::own)(&call),
+        "/v1/agent/self" => only(Method::GET, &method, own::own)(&call),
         "/v1/nodes" => match method {
             Method::GET => nodes::list(call).await,
             _ => Err(Refusal::method()),
