@@ -11,6 +11,7 @@ mod compression;
 mod dispatch;
 mod filter;
 mod gojson;
+mod job_parts;
 mod jobs;
 mod keys;
 mod leadership;

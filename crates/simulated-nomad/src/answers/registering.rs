@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::call::{Admitted, Call, Reply, Stated, Written};
+use super::gojson;
 use super::refusal::Refusal;
 use crate::http::View;
 use crate::jobs::JobKey;
@@ -182,12 +183,5 @@ fn value(body: &[u8]) -> Result<Value, String> {
     if body.is_empty() {
         return Err("Request body is empty".to_owned());
     }
-    serde_json::from_slice(body).map_err(|error| {
-        if error.is_eof() {
-            return "unexpected EOF".to_owned();
-        }
-        let text = String::from_utf8_lossy(body);
-        let first = text.trim_start().chars().next().unwrap_or_default();
-        format!("invalid character '{first}' looking for beginning of value")
-    })
+    gojson::value(body)
 }

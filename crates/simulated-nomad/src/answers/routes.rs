@@ -10,7 +10,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
 use super::{
-    acl, agent, dispatch, jobs, keys, nodes, own, registering, statuses, stream, variables,
+    acl, agent, dispatch, job_parts, jobs, keys, nodes, own, registering, statuses, stream,
+    variables,
 };
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
@@ -109,6 +110,42 @@ async fn job(call: Call, rest: &str) -> Reply {
     if let Some(id) = rest.strip_suffix("/evaluations") {
         return match method {
             Method::GET => jobs::evaluations(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/summary") {
+        return match method {
+            Method::GET => job_parts::summary(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/versions") {
+        return match method {
+            Method::GET => job_parts::versions(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/deployments") {
+        return match method {
+            Method::GET => job_parts::deployments(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/submission") {
+        return match method {
+            Method::GET => job_parts::submission(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/scale") {
+        return match method {
+            Method::GET => job_parts::scale(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/periodic/force") {
+        return match method {
+            Method::PUT | Method::POST => job_parts::force(&call, id),
             _ => Err(Refusal::method()),
         };
     }

@@ -7,6 +7,8 @@
 
 mod canonical;
 mod definition;
+#[cfg(test)]
+mod diff;
 mod hcl;
 mod kept;
 mod reading;
