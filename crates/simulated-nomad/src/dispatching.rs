@@ -47,7 +47,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(text: impl Into<String>) -> Self {
+    pub(super) fn new(text: impl Into<String>) -> Self {
         Self { status: 500, text: text.into() }
     }
 }

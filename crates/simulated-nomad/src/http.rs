@@ -23,6 +23,7 @@ use super::connections::Entrance;
 use super::identity::Keyring;
 use super::machine;
 use super::model::{Knobs, Millis, Nomad};
+use super::scheduler_configuration::SchedulerConfiguration;
 use super::standing::Standing;
 use super::stream::{Seen, Told};
 use super::tables::Table;
@@ -102,6 +103,7 @@ impl Server {
         nomad.acl_settings(config.acl.enabled, config.acl.lifetimes()?);
         let keys = keyring(&config, nomad.draw_id()).map_err(|why| format!("keyring: {why}"))?;
         nomad.write(Table::Keys);
+        nomad.configure_scheduler(SchedulerConfiguration::default(), now());
         // As quick as a real agent in dev mode; what takes time is done by real processes.
         nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
         if config.is_client() && standing == Standing::Leader {

@@ -16,7 +16,10 @@ use super::evaluations::Evaluation;
 use super::happenings::{Happening, What};
 use super::jobs::{JobKey, Registered};
 use super::jobspec::{Definition, Plan};
+use super::namespaces::Namespace;
+use super::node_pools::NodePool;
 use super::nodes::Node;
+use super::scheduler_configuration::SchedulerConfiguration;
 use super::tables::Table;
 use super::variables::{VariableKey, Variables};
 
@@ -117,6 +120,11 @@ pub struct Nomad {
     pub(super) allocations: BTreeMap<String, Allocation>,
     pub(super) evaluations: BTreeMap<String, Evaluation>,
     pub(super) variables: Variables,
+    pub(super) namespaces: BTreeMap<String, Namespace>,
+    pub(super) node_pools: BTreeMap<String, NodePool>,
+    pub(super) scheduler: SchedulerConfiguration,
+    /// Evaluations that wait for the broker.
+    pub(super) parked: Vec<String>,
     pub(super) due: BTreeSet<(Millis, Due)>,
     pub(super) started: Vec<Started>,
     pub(super) signalled: Vec<String>,
@@ -132,7 +140,7 @@ impl Nomad {
             knobs: Knobs::default(),
             rng,
             index: 1,
-            tables: BTreeMap::new(),
+            tables: BTreeMap::from([(Table::Namespaces, 1), (Table::NodePools, 1)]),
             acl: Acl::default(),
             nodes: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -142,6 +150,10 @@ impl Nomad {
             allocations: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             variables: Variables::default(),
+            namespaces: named([Namespace::default_one()], |one| &one.name),
+            node_pools: named(NodePool::built_in(), |one| &one.name),
+            scheduler: SchedulerConfiguration::default(),
+            parked: Vec::new(),
             due: BTreeSet::new(),
             started: Vec::new(),
             signalled: Vec::new(),
@@ -155,6 +167,9 @@ impl Nomad {
         while self.due.first().is_some_and(|(at, _)| *at <= now) {
             let Some((at, due)) = self.due.pop_first() else { return };
             match due {
+                Due::Evaluate(evaluation) if self.scheduler.pause_eval_broker => {
+                    self.parked.push(evaluation);
+                }
                 Due::Evaluate(evaluation) => self.evaluate(&evaluation, at),
                 Due::Start(allocation) => self.start(&allocation, at),
                 Due::Kill(allocation) => self.kill(&allocation, at),
@@ -224,4 +239,8 @@ impl Nomad {
         let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
         format!("{a}-{b}-{c}-{d}-{e}")
     }
+}
+
+fn named<T, const N: usize>(all: [T; N], name: fn(&T) -> &String) -> BTreeMap<String, T> {
+    all.into_iter().map(|one| (name(&one).clone(), one)).collect()
 }

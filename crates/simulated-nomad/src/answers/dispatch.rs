@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::call::{Call, Reply, Stated, Written};
 use super::gojson::{self, Shape, Struct};
+use super::operator;
 use super::refusal::Refusal;
 use crate::dispatching::DispatchCall;
 use crate::jobs::JobKey;
@@ -64,6 +65,7 @@ fn send(call: &Call, parent: &str, mut dispatch: DispatchCall, stated: &Stated) 
         dispatch.token = Some(token.to_owned());
     }
     call.write_as(stated, |view, admitted, now| {
+        operator::takes_jobs(view, &admitted.caller)?;
         let parent = JobKey::new(&admitted.namespace, parent);
         let dispatched = view.nomad.dispatch(&parent, dispatch, now)?;
         let eval_index = if dispatched.evaluation.is_empty() { 0 } else { dispatched.index };

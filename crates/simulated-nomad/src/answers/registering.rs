@@ -6,13 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::call::{Admitted, Call, Reply, Stated, Written};
 use super::gojson;
+use super::operator;
 use super::refusal::Refusal;
 use crate::http::View;
 use crate::jobs::JobKey;
 use crate::jobspec::{self, Problems, Shape, Submitted};
-
-/// The namespaces that there are.
-const NAMESPACES: [&str; 1] = ["default"];
 
 /// The body of a request about a job.
 pub(super) struct Body {
@@ -50,10 +48,10 @@ impl Body {
 }
 
 /// Judges a job in the namespace that was asked for.
-pub(super) fn judged(job: Map<String, Value>, admitted: &Admitted) -> Submitted {
+pub(super) fn judged(view: &View<'_>, job: Map<String, Value>, admitted: &Admitted) -> Submitted {
     let namespace = admitted.namespace.as_str();
     let mut submitted = jobspec::submitted(job, namespace, &admitted.region);
-    if !NAMESPACES.contains(&namespace) {
+    if view.nomad.namespace(namespace).is_none() {
         let id = submitted.job["ID"].as_str().unwrap_or_default();
         let why = format!("job {id:?} is in nonexistent namespace {namespace:?}");
         submitted.problems.add(why);
@@ -76,10 +74,11 @@ pub(super) fn register(call: &Call, id: Option<&str>) -> Reply {
         .then(|| body.rest["JobModifyIndex"].as_u64().unwrap_or_default());
     let stated = body.stated();
     call.write_as(&stated, |view, admitted, now| {
-        let submitted = judged(body.job, admitted);
+        let submitted = judged(view, body.job, admitted);
         good(&submitted.problems)?;
         let id = submitted.job["ID"].as_str().unwrap_or_default();
         let key = JobKey::new(&admitted.namespace, id);
+        operator::takes_jobs(view, &admitted.caller)?;
         may_follow(view, &key, &submitted.job, enforced)?;
         let job = Value::Object(submitted.job);
         let evaluation = view.nomad.register_job(key.clone(), jobspec::read(&job), job, now);
@@ -105,12 +104,6 @@ fn may_follow(
     enforced: Option<u64>,
 ) -> Result<(), Refusal> {
     let refused = |why: String| Err(Refusal::new(500, why));
-    if view.nomad.knobs.dispatch_disabled {
-        return Err(Refusal::new(
-            403,
-            "Job registration, dispatch, and scale are disabled by the scheduler configuration",
-        ));
-    }
     let known = view.nomad.definition(key);
     if let Some(asked) = enforced {
         let enforcing = format!("Enforcing job modify index {asked}");
@@ -147,8 +140,8 @@ fn may_follow(
 pub(super) fn validate(call: &Call) -> Reply {
     let body = Body::read(call, &jobspec::VALIDATE)?;
     let stated = body.stated();
-    call.write_as(&stated, |_, admitted, _| {
-        let submitted = judged(body.job, admitted);
+    call.write_as(&stated, |view, admitted, _| {
+        let submitted = judged(view, body.job, admitted);
         let problems = submitted.problems.each();
         let body = json!({
             "DriverConfigValidated": true,

@@ -154,7 +154,8 @@ fn by_server(call: &Call, first: &str, rest: &str, read: bool) -> Need {
         // By the allocation's own namespace.
         ("allocation", _) => Need::Known,
         ("nodes", _) => Need::ReadNodes,
-        ("node", "pools") => Need::Known,
+        ("node", "pools") if read => Need::Known,
+        ("node", _) if rest.starts_with("pool") && !read => Need::Management,
         ("node", _) if read => Need::ReadNodes,
         ("node", _) => Need::WriteNodes,
         ("namespaces", _) => Need::Known,

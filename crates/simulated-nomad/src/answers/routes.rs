@@ -10,8 +10,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
 use super::{
-    acl, agent, dispatch, job_parts, jobs, keys, nodes, own, registering, statuses, stream,
-    variables,
+    acl, agent, dispatch, job_parts, jobs, keys, namespaces, nodes, operator, own, registering,
+    statuses, stream, variables,
 };
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
@@ -35,6 +35,22 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     {
         return match method {
             Method::GET => nodes::one(&call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(name) = path.strip_prefix("/v1/namespace/") {
+        return match method {
+            Method::GET => namespaces::one(call, name).await,
+            Method::PUT | Method::POST => namespaces::set(&call, Some(name)),
+            Method::DELETE => namespaces::delete(&call, name),
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(name) = path.strip_prefix("/v1/node/pool/") {
+        return match method {
+            Method::GET => namespaces::one_pool(call, name).await,
+            Method::PUT | Method::POST => namespaces::set_pool(&call, Some(name)),
+            Method::DELETE => namespaces::delete_pool(&call, name),
             _ => Err(Refusal::method()),
         };
     }
@@ -62,6 +78,24 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         },
         "/v1/validate/job" => match method {
             Method::PUT | Method::POST => registering::validate(&call),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/namespaces" => match method {
+            Method::GET => namespaces::list(call).await,
+            _ => Err(Refusal::method()),
+        },
+        "/v1/namespace" => match method {
+            Method::PUT | Method::POST => namespaces::set(&call, None),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/node/pools" => match method {
+            Method::GET => namespaces::pools(call).await,
+            Method::PUT | Method::POST => namespaces::set_pool(&call, None),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/operator/scheduler/configuration" => match method {
+            Method::GET => operator::configuration(call).await,
+            Method::PUT | Method::POST => operator::configure(&call),
             _ => Err(Refusal::method()),
         },
         "/v1/jobs/parse" => match method {
