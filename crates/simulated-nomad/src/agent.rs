@@ -42,7 +42,8 @@ async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     let listener = listen(&config.bind_addr, config.ports.http).await?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let workplace = Workplace { root: config.data_dir.join("alloc"), program };
-    let server = Server::open(listener, config, workplace, rand::random())?;
+    let server =
+        Server::open(listener, config, workplace, std::env::vars().collect(), rand::random())?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut ended = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     println!("==> Nomad agent started! (a stand-in, not HashiCorp's)");

@@ -6,6 +6,7 @@
 use super::jobs::JobKey;
 use super::model::{Millis, Nomad};
 use super::tables::Table;
+use super::task_states::TaskStates;
 
 /// What the client last said, or the servers concluded (`nomad/structs/alloc.go`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct Allocation {
     pub stopping: bool,
     pub task_failed: bool,
     pub task_events: Vec<TaskEvent>,
+    /// As a real client has told last.
+    pub tasks: TaskStates,
     pub created_at: Millis,
     pub modified_at: Millis,
     pub create_index: u64,
@@ -106,6 +109,11 @@ impl Nomad {
     pub fn allocations_of(&self, key: &JobKey) -> impl Iterator<Item = &Allocation> {
         let ids = self.children.get(key).into_iter().flat_map(|child| &child.allocations);
         ids.filter_map(|id| self.allocations.get(id))
+    }
+
+    /// All of them, but for those of which only a process is left.
+    pub fn allocations(&self) -> impl Iterator<Item = &Allocation> {
+        self.allocations.values().filter(|one| !one.purged)
     }
 
     /// One allocation by id; None where its records are purged or collected.

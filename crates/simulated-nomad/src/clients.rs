@@ -7,6 +7,7 @@ use rand::Rng;
 use super::allocations::{ClientStatus, TaskEvent};
 use super::happenings::What;
 use super::model::{Due, Millis, Nomad, Started};
+use super::task_states::{Life, TaskStates, client_status};
 
 impl Nomad {
     /// The allocation's task is started, or cannot be.
@@ -21,6 +22,11 @@ impl Nomad {
         if self.nodes.get(&one.node).is_none_or(|node| node.is_silent()) {
             return;
         }
+        if self.knobs.real_clients {
+            one.lives = true;
+            self.hand_over(id);
+            return;
+        }
         if fails {
             one.event(now, "Driver Failure", "failed to launch command with executor");
             one.task_failed = true;
@@ -32,19 +38,44 @@ impl Nomad {
         }
         one.lives = true;
         one.event(now, "Started", "Task started by client");
-        let (child, node) = (one.child.clone(), one.node.clone());
-        if let Some(found) = self.children.get(&child) {
-            self.started.push(Started {
-                allocation: id.to_owned(),
-                child: child.clone(),
-                node,
-                meta: found.meta.clone(),
-                payload: found.payload.clone(),
-                plan: found.definition.plan.clone(),
-            });
-        }
+        let child = one.child.clone();
+        self.hand_over(id);
         self.set_status(id, ClientStatus::Running, now);
         self.note(now, What::TaskStarted { child: child.id, allocation: id.to_owned() });
+    }
+
+    /// Tells whoever runs the tasks that this one is to be run.
+    fn hand_over(&mut self, id: &str) {
+        let Some(one) = self.allocations.get(id) else { return };
+        let Some(found) = self.children.get(&one.child) else { return };
+        self.started.push(Started {
+            allocation: id.to_owned(),
+            child: one.child.clone(),
+            node: one.node.clone(),
+            meta: found.meta.clone(),
+            payload: found.payload.clone(),
+            definition: found.definition.clone(),
+            parent: found.parent.clone(),
+        });
+    }
+
+    /// What a real client says of an allocation.
+    pub fn client_update(&mut self, id: &str, tasks: TaskStates, now: Millis) {
+        let (status, description) = client_status(&tasks);
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        one.lives = !status.is_terminal();
+        one.task_failed = status == ClientStatus::Failed;
+        // A poststop task may still run after the others have failed.
+        let runs = tasks.values().any(|task| task.state != Life::Dead);
+        one.poststop = (status.is_terminal() && runs).then_some(status);
+        description.clone_into(&mut one.client_description);
+        one.tasks = tasks;
+        let purged = one.purged;
+        self.set_status(id, status, now);
+        if purged && status.is_terminal() && !runs {
+            self.allocations.remove(id);
+            self.unblock(now);
+        }
     }
 
     /// The task's process has ended by itself, with this exit code (137 where a signal ended it).
@@ -105,6 +136,10 @@ impl Nomad {
     /// Tells the task to end: its signal now, SIGKILL after the kill timeout. One that has not
     /// begun is over some seconds later ([V]: `pending` for more than 4 s).
     pub(super) fn begin_kill(&mut self, id: &str, now: Millis) {
+        if self.knobs.real_clients {
+            self.signalled.push(id.to_owned());
+            return;
+        }
         let Some(one) = self.allocations.get_mut(id) else { return };
         one.event(now, "Killing", "Sent interrupt. Waiting before force killing");
         let timeout = self.children.get(&one.child).map_or(5_000, |child| child.spec.kill_timeout);

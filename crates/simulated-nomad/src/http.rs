@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -27,7 +27,7 @@ use super::scheduler_configuration::SchedulerConfiguration;
 use super::standing::Standing;
 use super::stream::{Seen, Told};
 use super::tables::Table;
-use super::tasks::{self, Order, TaskRecord, TaskState, Workplace};
+use super::tasks::{Assignment, Client, Items, Update, VariableAsked, Workplace};
 use super::wire;
 
 /// How long a listener may be behind with what happens, in changes, before its stream is ended.
@@ -47,7 +47,6 @@ struct Shared {
     address: SocketAddr,
     config: Config,
     standing: Standing,
-    workplace: Workplace,
     keys: Keyring,
     state: Mutex<State>,
     /// The model's index.
@@ -55,21 +54,18 @@ struct Shared {
     told: broadcast::Sender<Arc<Told>>,
     stop: CancellationToken,
     connections: TaskTracker,
-    processes: TaskTracker,
+    /// Set once, right after this.
+    client: OnceLock<Client>,
 }
 
 struct State {
     nomad: Nomad,
-    /// Allocations with processes.
-    orders: BTreeMap<String, watch::Sender<Order>>,
-    tasks: BTreeMap<String, BTreeMap<String, TaskState>>,
     seen: Seen,
 }
 
 /// What requests are answered from.
 pub(super) struct View<'a> {
     pub nomad: &'a mut Nomad,
-    pub tasks: &'a BTreeMap<String, BTreeMap<String, TaskState>>,
 }
 
 impl Server {
@@ -83,10 +79,12 @@ impl Server {
         config.client.cpu_total_compute = Some(64_000);
         config.client.memory_total_mb = Some(131_072);
         config.limits.http_max_conns_per_client = Some(0);
-        Self::open(listener, config, workplace, seed).map_err(std::io::Error::other)
+        // A program with a stand-in inside keeps its environment for itself.
+        let inherited = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+        Self::open(listener, config, workplace, inherited, seed).map_err(std::io::Error::other)
     }
 
-    /// The same, as the configuration says.
+    /// The same, as the configuration says; `environment` is what tasks inherit.
     ///
     /// # Errors
     /// As there, and where the configuration names files that cannot be used.
@@ -94,6 +92,7 @@ impl Server {
         listener: TcpListener,
         config: Config,
         workplace: Workplace,
+        environment: BTreeMap<String, String>,
         seed: u64,
     ) -> Result<Self, String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -105,31 +104,31 @@ impl Server {
         nomad.write(Table::Keys);
         nomad.configure_scheduler(SchedulerConfiguration::default(), now());
         // As quick as a real agent in dev mode; what takes time is done by real processes.
-        nomad.knobs = Knobs { scheduling: (1, 5), starting: (20, 60), ..Knobs::default() };
+        nomad.knobs = Knobs { scheduling: (1, 5), starting: (0, 0), ..Knobs::default() };
+        nomad.knobs.real_clients = true;
+        let (node, machine) = (nomad.draw_id(), machine::node(&config));
+        let site = machine::site(&config, &node, &machine, environment);
         if config.is_client() && standing == Standing::Leader {
-            let node = nomad.draw_id();
-            nomad.add_node(&node, machine::node(&config), now());
+            nomad.add_node(&node, machine, now());
         }
         let server = Self {
             shared: Arc::new(Shared {
                 address,
                 config,
                 standing,
-                workplace,
                 keys,
                 changed: watch::Sender::new(nomad.index()),
                 told: broadcast::Sender::new(BACKLOG),
-                state: Mutex::new(State {
-                    nomad,
-                    orders: BTreeMap::new(),
-                    tasks: BTreeMap::new(),
-                    seen: Seen::default(),
-                }),
+                state: Mutex::new(State { nomad, seen: Seen::default() }),
                 stop: CancellationToken::new(),
                 connections: TaskTracker::new(),
-                processes: TaskTracker::new(),
+                client: OnceLock::new(),
             }),
         };
+        let client = Client::new(workplace, site, server.clone());
+        server.spawn(client.clone().tell());
+        // It is new, so nobody has set it.
+        let _ = server.shared.client.set(client);
         server.spawn(entrance.accept(server.clone(), listener));
         server.spawn(server.clone().pass_time());
         Ok(server)
@@ -148,12 +147,9 @@ impl Server {
 
     /// Ends every process, cuts all connections and waits until all that is done.
     pub async fn shutdown(&self) {
-        for orders in self.lock().orders.values() {
-            orders.send_replace(Order::Leave);
+        if let Some(client) = self.client() {
+            client.leave(END_WITHIN).await;
         }
-        self.shared.processes.close();
-        // What does not end by then is killed by its supervisor when this program ends.
-        let _ = tokio::time::timeout(END_WITHIN, self.shared.processes.wait()).await;
         self.shared.stop.cancel();
         self.shared.connections.close();
         self.shared.connections.wait().await;
@@ -170,7 +166,7 @@ impl Server {
     /// How many allocations have processes.
     #[must_use]
     pub fn busy(&self) -> usize {
-        self.lock().orders.len()
+        self.client().map_or(0, Client::busy)
     }
 
     pub(super) fn view<R>(&self, act: impl FnOnce(&mut View<'_>, Millis) -> R) -> R {
@@ -178,7 +174,7 @@ impl Server {
         let mut guard = self.lock();
         let state = &mut *guard;
         state.nomad.tick(now);
-        let result = act(&mut View { nomad: &mut state.nomad, tasks: &state.tasks }, now);
+        let result = act(&mut View { nomad: &mut state.nomad }, now);
         state.nomad.tick(now);
         self.order(state);
         let nomad = &state.nomad;
@@ -195,41 +191,47 @@ impl Server {
         result
     }
 
-    /// Starts and ends processes as the model says.
+    /// Tells the client what it is to run and to end.
     fn order(&self, state: &mut State) {
+        let Some(client) = self.client() else { return };
         for started in state.nomad.take_started() {
-            let Some(plan) = started.plan.clone() else { continue };
-            let (orders, heard) = watch::channel(Order::Run);
-            state.orders.insert(started.allocation.clone(), orders);
-            let workplace = self.shared.workplace.clone();
-            self.shared.processes.spawn(tasks::run(self.clone(), workplace, started, plan, heard));
+            client.start(Assignment {
+                allocation: started.allocation,
+                index: 0,
+                namespace: started.child.namespace,
+                job_id: started.child.id,
+                parent: started.parent,
+                group: started.definition.group().to_owned(),
+                meta: started.meta,
+                payload: started.payload,
+                job: started.definition.job.clone(),
+            });
         }
-        let signalled = state.nomad.take_signalled().into_iter().map(|id| (id, Order::End));
-        let killed = state.nomad.take_killed().into_iter().map(|id| (id, Order::Kill));
-        for (id, order) in signalled.chain(killed).collect::<Vec<_>>() {
-            if let Some(orders) = state.orders.get(&id) {
-                orders.send_if_modified(|now| {
-                    let more = order > *now;
-                    *now = order.max(*now);
-                    more
-                });
+        for id in state.nomad.take_signalled() {
+            client.stop(&id, false);
+        }
+        client.keep_only(|id| state.nomad.allocation(id).is_some());
+    }
+
+    /// None only while the server is being made.
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.shared.client.get()
+    }
+
+    /// What a client says of its allocations.
+    pub(super) fn hear(&self, updates: Vec<Update>) {
+        self.with(|nomad, now| {
+            for update in updates {
+                nomad.client_update(&update.allocation, update.tasks, now);
             }
-        }
+        });
     }
 
-    pub(super) fn record(&self, allocation: &str, task: &str, what: TaskRecord) {
-        let mut state = self.lock();
-        let of_allocation = state.tasks.entry(allocation.to_owned()).or_default();
-        of_allocation.entry(task.to_owned()).or_default().add(what, now());
-    }
-
-    /// The allocation has no process any more, and will have none.
-    pub(super) fn is_over(&self, allocation: &str) {
-        let mut state = self.lock();
-        state.orders.remove(allocation);
-        if state.nomad.allocation(allocation).is_none() {
-            state.tasks.remove(allocation);
-        }
+    /// A Variable for a task's template; None: there is none, or the task may not read it.
+    #[expect(clippy::unused_async, reason = "the servers may be in another process")]
+    pub(super) async fn variable(&self, _asked: VariableAsked) -> Result<Option<Items>, String> {
+        // Variables are not served to templates yet.
+        Ok(None)
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

@@ -108,7 +108,7 @@ impl Nomad {
     /// Registers a job that is only known by its spec: see [`Nomad::register_job`].
     pub fn register(&mut self, key: JobKey, spec: JobSpec, now: Millis) {
         let job = jobspec::of_spec(&key, &spec);
-        self.register_job(key, Read { spec, plan: None }, job, now);
+        self.register_job(key, Read { spec }, job, now);
     }
 
     /// Registers a job, or a new version of it; a stopped one lives again. Its children keep the
@@ -121,19 +121,19 @@ impl Nomad {
         job: Value,
         now: Millis,
     ) -> Option<String> {
-        let Read { spec, plan } = read;
+        let Read { spec } = read;
         if self.is_as_before(&key, &job) {
             // No new version; an ordinary job is looked at all the same.
             let ordinary = self.children.contains_key(&key);
             return ordinary.then(|| self.new_evaluation(&key, "job-register", now));
         }
-        let (plan, stop) = (plan.map(Arc::new), job["Stop"] == true);
+        let stop = job["Stop"] == true;
         let repeats = job["Periodic"]["Enabled"] == true;
         let index = self.write(Table::Jobs);
         let versions = self.versions.entry(key.clone()).or_default();
         let version = versions.first().map_or(0, |newest| newest.version + 1);
         let definition =
-            Arc::new(Definition { job, plan, version, submit_time: now, job_modify_index: index });
+            Arc::new(Definition { job, version, submit_time: now, job_modify_index: index });
         versions.insert(0, definition.clone());
         versions.truncate(TRACKED_VERSIONS);
         self.note(now, What::Registered { job: key.id.clone() });

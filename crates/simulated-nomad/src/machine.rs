@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::VERSION;
 use crate::config::Config;
 use crate::nodes::NodeSpec;
+use crate::tasks::Site;
 
 /// The node of this machine.
 pub(crate) fn node(config: &Config) -> NodeSpec {
@@ -40,6 +41,28 @@ pub(crate) fn node(config: &Config) -> NodeSpec {
         drivers,
         host_volumes: client.host_volume.keys().cloned().collect(),
     }
+}
+
+/// What tasks learn of it; `environment` is what they inherit.
+pub(crate) fn site(
+    config: &Config,
+    id: &str,
+    node: &NodeSpec,
+    environment: BTreeMap<String, String>,
+) -> Site {
+    let mut facts = node.attributes.clone();
+    let own = [
+        ("node.unique.id", id),
+        ("node.unique.name", &node.name),
+        ("node.datacenter", &node.datacenter),
+        ("node.region", &config.region),
+        ("node.class", &node.class),
+        ("node.pool", &node.pool),
+    ];
+    facts.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    facts.extend(node.meta.iter().map(|(name, value)| (format!("meta.{name}"), value.clone())));
+    let (region, datacenter) = (config.region.clone(), node.datacenter.clone());
+    Site { environment, region, datacenter, facts }
 }
 
 /// Where nothing is claimed; only bookkeeping depends on it.

@@ -15,7 +15,7 @@ use super::children::Child;
 use super::evaluations::Evaluation;
 use super::happenings::{Happening, What};
 use super::jobs::{JobKey, Registered};
-use super::jobspec::{Definition, Plan};
+use super::jobspec::Definition;
 use super::namespaces::Namespace;
 use super::node_pools::NodePool;
 use super::nodes::Node;
@@ -53,6 +53,9 @@ pub struct Knobs {
     pub phantom: f64,
     /// `RejectJobRegistration`: the operator's load-shedding.
     pub dispatch_disabled: bool,
+    /// Somebody runs the tasks, and says by [`Nomad::client_update`] how they are. Off: the model
+    /// plays the clients too.
+    pub real_clients: bool,
 }
 
 impl Default for Knobs {
@@ -67,6 +70,7 @@ impl Default for Knobs {
             phantom_within: 0,
             phantom: 0.2,
             dispatch_disabled: false,
+            real_clients: false,
         }
     }
 }
@@ -79,8 +83,10 @@ pub struct Started {
     pub node: String,
     pub meta: BTreeMap<String, String>,
     pub payload: Option<Vec<u8>>,
-    /// What is to be run; None where the job was registered by its spec alone.
-    pub plan: Option<Arc<Plan>>,
+    /// The job that is to be run.
+    pub definition: Arc<Definition>,
+    /// Empty: it is no child.
+    pub parent: String,
 }
 
 /// What is to happen by itself at some time.

@@ -40,16 +40,17 @@ impl Nomad {
     }
 
     /// `nomad alloc stop`: ignores `reschedule { attempts = 0 }`, so that the child gets a second
-    /// allocation ([V]).
-    pub fn stop_allocation(&mut self, id: &str, now: Millis) {
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        if one.is_terminal() {
-            return;
-        }
-        one.replace = true;
+    /// allocation ([V]). One that is stopped already makes an evaluation all the same: its id, and
+    /// the index.
+    pub fn stop_allocation(&mut self, id: &str, now: Millis) -> Option<(String, u64)> {
+        let one = self.allocations.get_mut(id).filter(|one| !one.purged)?;
         let child = one.child.clone();
-        self.tell_to_stop(id, now);
-        self.new_evaluation(&child, "alloc-stop", now);
+        if !one.is_terminal() {
+            one.replace = true;
+            self.tell_to_stop(id, now);
+        }
+        let evaluation = self.new_evaluation(&child, "alloc-stop", now);
+        Some((evaluation, self.index))
     }
 
     pub(super) fn tell_to_stop(&mut self, id: &str, now: Millis) {

@@ -59,7 +59,7 @@ pub(super) async fn allocations(call: Call, id: &str) -> Reply {
         let key = key(admitted, id);
         let found: Vec<_> = view.nomad.allocations_of(&key).collect();
         let rows: Vec<u64> = found.iter().map(|one| one.modify_index).collect();
-        let list = found.into_iter().map(|one| shapes::allocation(view, one)).collect();
+        let list = found.into_iter().map(|one| super::allocations::stub(view, one)).collect();
         let table = view.nomad.table(Table::Allocations);
         Ok(Found::list(table, list).watching(rows))
     })

@@ -6,7 +6,9 @@
 
 mod acl;
 mod agent;
+mod allocations;
 mod call;
+mod client;
 mod compression;
 mod dispatch;
 mod filter;
@@ -21,6 +23,7 @@ mod operator;
 mod options;
 mod own;
 mod paging;
+mod pieces;
 mod reading;
 mod refusal;
 mod registering;

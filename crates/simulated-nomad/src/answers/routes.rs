@@ -10,8 +10,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
 use super::{
-    acl, agent, dispatch, job_parts, jobs, keys, namespaces, nodes, operator, own, registering,
-    statuses, stream, variables,
+    acl, agent, allocations, client, dispatch, job_parts, jobs, keys, namespaces, nodes, operator,
+    own, registering, statuses, stream, variables,
 };
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
@@ -54,7 +54,17 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
             _ => Err(Refusal::method()),
         };
     }
+    if let Some(rest) = path.strip_prefix("/v1/allocation/") {
+        return allocations::answer(call, rest).await;
+    }
+    if let Some(rest) = path.strip_prefix("/v1/client/") {
+        return client::answer(call, rest).await;
+    }
     match path.as_str() {
+        "/v1/allocations" => match method {
+            Method::GET => allocations::list(call).await,
+            _ => Err(Refusal::method()),
+        },
         "/" => Ok(elsewhere(&method, "/ui/", "")),
         "/.well-known/jwks.json" => match method {
             Method::GET => keys::public(call).await,

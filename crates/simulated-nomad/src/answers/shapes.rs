@@ -77,22 +77,6 @@ pub(super) fn group<'a>(view: &'a View<'_>, one: &Allocation) -> &'a str {
     view.nomad.child(&one.child).map_or("", |it| it.definition.group())
 }
 
-pub(super) fn allocation(view: &View<'_>, one: &Allocation) -> Value {
-    let group = group(view, one);
-    let tasks = view.tasks.get(&one.id).map(|tasks| {
-        tasks.iter().map(|(name, task)| (name.clone(), task.json())).collect::<Map<_, _>>()
-    });
-    json!({
-        "ID": one.id, "Name": format!("{}.{group}[0]", one.child.id), "TaskGroup": group,
-        "Namespace": one.child.namespace, "JobID": one.child.id, "NodeID": one.node,
-        "NodeName": view.nomad.node(&one.node).map_or("", |node| &node.spec.name), "ClientStatus": one.client_status.as_str(),
-        "ClientDescription": one.client_description,
-        "DesiredStatus": if one.stopping { "stop" } else { "run" }, "TaskStates": tasks,
-        "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
-        "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
-    })
-}
-
 pub(super) fn evaluation(view: &View<'_>, one: &Evaluation) -> Value {
     let group = view.nomad.child(&one.job).map_or("", |it| it.definition.group());
     let failed = one.failure.as_ref().map(|failure| {

@@ -5,11 +5,9 @@
 //! `reading.rs`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::reading::Plan;
 use super::shapes::JOB;
 use super::submitted::submitted;
 use super::typing;
@@ -21,8 +19,6 @@ use crate::model::Millis;
 pub struct Definition {
     /// In the form in which the API shows it, without what the model knows better.
     pub job: Value,
-    /// None: the stand-in's client cannot run such tasks.
-    pub plan: Option<Arc<Plan>>,
     pub version: u64,
     pub submit_time: Millis,
     pub job_modify_index: u64,

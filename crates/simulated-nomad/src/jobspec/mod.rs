@@ -22,7 +22,7 @@ pub(crate) use canonical::canonicalize;
 pub use definition::Definition;
 pub(crate) use definition::of_spec;
 pub(crate) use hcl::parse;
-pub use reading::{Artifact, Plan, Read, Task, read};
+pub use reading::{Read, read};
 pub(crate) use shape::Shape;
 pub(crate) use shapes::{PARSE, REGISTER, VALIDATE};
 pub(crate) use submitted::{Submitted, submitted};

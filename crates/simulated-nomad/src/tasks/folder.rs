@@ -1,19 +1,36 @@
 //! An allocation's folder, laid out as Nomad's: `alloc/` for all of its tasks, and for each task
-//! one with `local/`, `secrets/` and `tmp/`.
+//! one with `local/`, `secrets/` and `tmp/`; and where the client keeps its own notes, which no
+//! task finds below its folders.
+//!
+//! Read next: `files.rs` (the folder over HTTP), `supervise.rs` (the notes on a process).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
+/// Beside the allocations' folders; the name is no allocation's.
+const NOTES: &str = ".client";
+
 #[derive(Clone, Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
+    notes: PathBuf,
 }
 
 impl Folder {
     pub fn new(root: &Path, allocation: &str) -> Self {
-        Self { path: root.join(allocation) }
+        Self { path: root.join(allocation), notes: root.join(NOTES).join(allocation) }
+    }
+
+    /// The allocations that the client has notes on.
+    pub fn noted(root: &Path) -> Vec<String> {
+        let entries = fs::read_dir(root.join(NOTES)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn shared(&self) -> PathBuf {
@@ -32,52 +49,95 @@ impl Folder {
         self.task(task).join("secrets")
     }
 
-    pub fn make(&self, task: &str) -> io::Result<()> {
-        for folder in ["alloc/logs", "alloc/data", "alloc/tmp"] {
-            fs::create_dir_all(self.path.join(folder))?;
-        }
-        for folder in ["local", "secrets", "tmp"] {
-            fs::create_dir_all(self.task(task).join(folder))?;
+    /// What the client knows of the allocation.
+    pub fn notes(&self) -> &Path {
+        &self.notes
+    }
+
+    /// What a task's supervisor has written down.
+    pub fn notes_on(&self, task: &str) -> PathBuf {
+        self.notes.join(task)
+    }
+
+    pub fn make_shared(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.notes)?;
+        for folder in ["alloc", "alloc/logs", "alloc/data", "alloc/tmp"] {
+            open_to_all(&self.path.join(folder))?;
         }
         Ok(())
     }
 
-    /// Where what a task writes goes: `stdout` or `stderr`.
-    pub fn log(&self, task: &str, stream: &str) -> io::Result<File> {
-        File::create(self.shared().join("logs").join(format!("{task}.{stream}.0")))
+    pub fn make(&self, task: &str) -> io::Result<()> {
+        self.make_shared()?;
+        open_to_all(&self.task(task))?;
+        for folder in ["local", "secrets", "tmp"] {
+            open_to_all(&self.task(task).join(folder))?;
+        }
+        fs::create_dir_all(self.notes_on(task))
     }
 
-    /// A path below `base` that a jobspec names, and no way out of it.
-    pub fn inside(&self, base: &Path, name: &str) -> Result<PathBuf, String> {
-        let mut parts = Path::new(name).components();
-        if parts.clone().next().is_none() || !parts.all(|part| matches!(part, Component::Normal(_)))
-        {
-            return Err(format!("the path {name:?} escapes its folder"));
-        }
-        Ok(base.join(name))
+    /// Where what a task writes goes: `stdout` or `stderr`.
+    pub fn log(&self, task: &str, stream: &str) -> PathBuf {
+        self.shared().join("logs").join(format!("{task}.{stream}.0"))
+    }
+
+    /// A path that a jobspec names, where it does not lead out of the allocation. An absolute one
+    /// must lie in it already.
+    pub fn inside(&self, base: &Path, name: &str) -> Option<PathBuf> {
+        let path = if name.starts_with(&*self.path.to_string_lossy()) {
+            plain(Path::new(name))
+        } else {
+            plain(&base.join(name.trim_start_matches('/')))
+        };
+        path.starts_with(&self.path).then_some(path)
+    }
+
+    /// With everything in it.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_dir_all(&self.notes);
     }
 }
 
-/// For its owner alone: it may be a credential.
-pub(super) fn write(file: &Path, content: &[u8]) -> io::Result<()> {
+/// For whoever the tasks run as.
+fn open_to_all(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
+}
+
+/// Without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+pub(super) fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
+        make_all(folder)?;
     }
     let mut options = File::options();
-    options.write(true).create(true).truncate(true).mode(0o600).open(file)?.write_all(content)
+    options.write(true).create(true).truncate(true).mode(mode).open(file)?.write_all(content)?;
+    fs::set_permissions(file, fs::Permissions::from_mode(mode))
 }
 
-/// The same for what others may read, as Nomad leaves an identity of a task that runs as the agent
-/// itself ([V]).
-pub(super) fn write_readable(file: &Path, content: &[u8]) -> io::Result<()> {
-    write(file, content)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o644))
-}
-
-/// The same for what its owner may run.
-pub(super) fn write_program(file: &Path, content: &[u8]) -> io::Result<()> {
-    write(file, content)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o700))
+/// Folders that a jobspec names, for whoever the tasks run as.
+pub(super) fn make_all(folder: &Path) -> io::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make_all(above)?;
+    }
+    open_to_all(folder)
 }
 
 #[cfg(test)]
@@ -88,9 +148,16 @@ mod tests {
     fn no_name_leads_out() {
         let folder = Folder::new(Path::new("/a"), "b");
         let base = folder.local("t");
-        assert_eq!(folder.inside(&base, "c/d").unwrap(), Path::new("/a/b/t/local/c/d"));
-        for name in ["", "../c", "/c", "c/../../d"] {
-            assert!(folder.inside(&base, name).is_err(), "{name}");
+        let all = [
+            ("c/d", Some("/a/b/t/local/c/d")),
+            ("../../x", Some("/a/b/x")),
+            ("/etc/x", Some("/a/b/t/local/etc/x")),
+            ("/a/b/t/secrets/x.env", Some("/a/b/t/secrets/x.env")),
+            ("../../../x", None),
+            ("/a/b/../x", None),
+        ];
+        for (name, path) in all {
+            assert_eq!(folder.inside(&base, name), path.map(PathBuf::from), "{name}");
         }
     }
 }

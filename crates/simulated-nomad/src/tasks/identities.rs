@@ -93,8 +93,11 @@ impl Shown {
         if !self.spec.file {
             return Ok(());
         }
-        let file = folder.inside(&folder.task(task), &self.spec.path())?;
-        folder::write_readable(&file, self.jwt.as_bytes())
+        let file = folder
+            .inside(&folder.task(task), &self.spec.path())
+            .ok_or("the path of an identity escapes the alloc directory")?;
+        // Readable by others, as Nomad leaves it for a task that runs as the agent itself ([V]).
+        folder::write(&file, self.jwt.as_bytes(), 0o644)
             .map_err(|error| format!("cannot write {}: {error}", file.display()))
     }
 }

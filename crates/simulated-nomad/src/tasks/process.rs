@@ -1,89 +1,241 @@
-//! One process of a task: a group of its own under a supervisor, so that it can be ended with
-//! everything that it has started, and does not outlive this program.
+//! One process of a task, from the client's side: its supervisor is started, told what to run, and
+//! asked how it ended; or, after the agent was away, found again by its notes.
+//!
+//! Signals go to the task's own process, the last one to its whole group. Read next:
+//! `supervise.rs`.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, ChildStdin, Command};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
 
+use super::config;
 use super::environment::Environment;
 use super::folder::Folder;
-use crate::jobspec::Task;
+use super::supervise::{self, ENDED, Ended, Order, Report, STARTED, Started, User};
+
+/// How often it is looked whether a process that is not a child of this one still lives.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Process {
-    child: Child,
-    group: Option<Pid>,
-    /// The string by which the supervisor knows that this program lives. Not left in `child`, for
-    /// waiting for that closes it.
-    _string: Option<ChildStdin>,
+    started: Started,
+    notes: PathBuf,
+    /// None: an earlier agent started it.
+    supervisor: Option<Child>,
 }
 
+/// Why a task could not be started: the driver's error.
+pub(super) type Failure = String;
+
 impl Process {
-    pub fn start(
+    /// # Errors
+    /// In the words of a driver's failure.
+    pub async fn start(
         program: &Path,
-        task: &Task,
+        task: &str,
+        command: &config::Command,
+        user: Option<&str>,
         environment: &Environment,
         folder: &Folder,
-    ) -> io::Result<Self> {
-        let mut command = Command::new(program);
-        command.arg(super::supervise::COMMAND).arg(environment.fill_in(&task.config.command));
-        command.args(task.config.args.iter().map(|argument| environment.fill_in(argument)));
-        command
-            .env_clear()
-            .envs(environment.variables())
-            .current_dir(folder.task(&task.name))
-            .stdin(Stdio::piped())
-            .stdout(folder.log(&task.name, "stdout")?)
-            .stderr(folder.log(&task.name, "stderr")?)
-            .process_group(0);
-        let mut child = command.spawn()?;
-        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        Ok(Self { _string: child.stdin.take(), child, group })
+    ) -> Result<Self, Failure> {
+        let user = user.map(find_user).transpose()?;
+        let failed = |why: String| {
+            format!(
+                "failed to launch command with executor: rpc error: code = Unknown desc = {why}"
+            )
+        };
+        let own = folder.task(task);
+        let path = find_program(&command.command, &own, environment)
+            .ok_or_else(|| failed(format!("binary {:?} could not be found", command.command)))?;
+        let _ = fs::write(own.join("executor.out"), "");
+        let notes = folder.notes_on(task);
+        let _ = fs::remove_file(notes.join(ENDED));
+        let _ = fs::remove_file(notes.join(STARTED));
+        let mut arguments = vec![path.display().to_string()];
+        arguments.extend(command.arguments.iter().cloned());
+        let quoted: Vec<String> = arguments.iter().map(|one| in_quotes(one)).collect();
+        let start = format!(
+            "failed to start command path={} --- args=[{}]: ",
+            in_quotes(&path.display().to_string()),
+            quoted.join(" ")
+        );
+        let order = Order {
+            program: path,
+            arguments,
+            environment: environment.variables.clone(),
+            folder: command.folder.as_ref().map_or(own.clone(), |it| own.join(it)),
+            stdout: folder.log(task, "stdout"),
+            stderr: folder.log(task, "stderr"),
+            user,
+            notes: notes.clone(),
+        };
+        let (supervisor, report) =
+            supervisor(program, &order, folder).await.map_err(|error| failed(error.to_string()))?;
+        match report {
+            Report::Started(started) => Ok(Self { started, notes, supervisor: Some(supervisor) }),
+            Report::Failed(why) => Err(failed(start + &why)),
+        }
+    }
+
+    /// The one that an earlier agent has started; it may have ended meanwhile.
+    pub fn find(folder: &Folder, task: &str) -> Option<Self> {
+        let notes = folder.notes_on(task);
+        let started = supervise::read_note(&notes, STARTED)?;
+        Some(Self { started, notes, supervisor: None })
     }
 
     /// `name` as in a jobspec; SIGINT where it says nothing.
     pub fn signal(&self, name: &str) {
-        self.send(match name {
-            "SIGTERM" => Signal::TERM,
-            "SIGHUP" => Signal::HUP,
-            "SIGQUIT" => Signal::QUIT,
-            "SIGUSR1" => Signal::USR1,
-            "SIGUSR2" => Signal::USR2,
-            "SIGKILL" => Signal::KILL,
-            _ => Signal::INT,
-        });
+        let signal = named(name).unwrap_or(Signal::INT);
+        if let Some(pid) = self.pid() {
+            // Fails only where it has ended already.
+            let _ = kill_process(pid, signal);
+        }
     }
 
     pub fn kill(&self) {
-        self.send(Signal::KILL);
-    }
-
-    /// Waits for its end, and ends what it left behind; the exit code, 128 and the signal where
-    /// one ended it. Dropped while it waits it loses nothing.
-    pub async fn ended(&mut self) -> i32 {
-        let code = self.child.wait().await.map_or(1, exit_code);
-        self.kill();
-        self.group = None;
-        code
-    }
-
-    fn send(&self, signal: Signal) {
-        if let Some(group) = self.group {
-            // Fails only where it has ended already.
-            let _ = kill_process_group(group, signal);
+        if let Some(group) = self.pid() {
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
-}
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
+    /// Waits for its end. Dropped while it waits it loses nothing.
+    pub async fn ended(&mut self) -> Ended {
+        match &mut self.supervisor {
+            Some(supervisor) => {
+                let _ = supervisor.wait().await;
+            }
+            None => {
+                while !self.notes.join(ENDED).exists() && self.is_supervised() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+        supervise::read_note(&self.notes, ENDED).unwrap_or_else(|| {
+            // Somebody has killed the supervisor: nobody knows how the task ends.
+            self.kill();
+            Ended { code: 137, signal: 9 }
+        })
+    }
+
+    fn is_supervised(&self) -> bool {
+        supervise::start_time(self.started.supervisor) == Some(self.started.supervisor_since)
+    }
+
+    /// None: it is no more, and its id may be another's.
+    fn pid(&self) -> Option<Pid> {
+        let lives =
+            supervise::start_time(self.started.pid).is_none_or(|since| since == self.started.since);
+        Pid::from_raw(self.started.pid).filter(|_| lives)
     }
 }
 
-fn exit_code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
+async fn supervisor(program: &Path, order: &Order, folder: &Folder) -> io::Result<(Child, Report)> {
+    let mut command = Command::new(program);
+    command
+        .arg(supervise::COMMAND)
+        .env_clear()
+        // By this a left-over one is known.
+        .env("NOMAD_ALLOC_DIR", folder.shared())
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0);
+    let mut child = command.spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(&serde_json::to_vec(order)?).await?;
+    }
+    let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).await?;
+    let report = serde_json::from_str(&line)?;
+    if matches!(report, Report::Failed(_)) {
+        let _ = child.wait().await;
+    }
+    Ok((child, report))
+}
+
+/// In the task's own folders, then as a shell finds it.
+fn find_program(name: &str, own: &Path, environment: &Environment) -> Option<PathBuf> {
+    if name.is_empty() {
+        return None;
+    }
+    let is_file = |path: &PathBuf| path.is_file();
+    let mut places = Vec::new();
+    if name.starts_with('/') {
+        places.push(PathBuf::from(name));
+    } else {
+        places.extend([own.join("local").join(name), own.join(name)]);
+        let path: BTreeMap<_, _> = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+        let path = path.get("PATH").or_else(|| environment.variables.get("PATH"));
+        let folders = path.into_iter().flat_map(|path| path.split(':'));
+        if !name.contains('/') {
+            places.extend(folders.map(|folder| Path::new(folder).join(name)));
+        }
+    }
+    places.into_iter().find(is_file)
+}
+
+fn find_user(name: &str) -> Result<User, Failure> {
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = known.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [of, _, uid, gid, ..] = fields.as_slice() else { return None };
+        if *of != name && *uid != name {
+            return None;
+        }
+        Some(User { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+    });
+    user.ok_or_else(|| {
+        format!(
+            "failed driver config validation: failed to identify user {name:?}: user: unknown user \
+             {name}"
+        )
+    })
+}
+
+/// None: there is no such signal.
+pub(super) fn named(name: &str) -> Option<Signal> {
+    Some(match name.strip_prefix("SIG").unwrap_or(name) {
+        "INT" => Signal::INT,
+        "TERM" => Signal::TERM,
+        "HUP" => Signal::HUP,
+        "QUIT" => Signal::QUIT,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "KILL" => Signal::KILL,
+        "STOP" => Signal::STOP,
+        "CONT" => Signal::CONT,
+        "ABRT" => Signal::ABORT,
+        "ALRM" => Signal::ALARM,
+        "PIPE" => Signal::PIPE,
+        "WINCH" => Signal::WINCH,
+        _ => return None,
+    })
+}
+
+/// As Go's `%q`.
+fn in_quotes(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            letter if u32::from(letter) < 32 => {
+                quoted.push_str(&format!("\\x{:02x}", u32::from(letter)));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted + "\""
 }

@@ -1,0 +1,130 @@
+//! Allocations by themselves: the list of all, one of them, and stopping one.
+//!
+//! What of one lies on its client is in `client.rs`.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use super::call::{Admitted, Call, Reply, Written};
+use super::reading::Found;
+use super::refusal::Refusal;
+use super::{rights, shapes};
+use crate::acl::Capability;
+use crate::allocations::Allocation;
+use crate::http::View;
+use crate::model::Millis;
+use crate::tables::Table;
+
+/// `/v1/allocation/:id…`
+pub(super) async fn answer(call: Call, rest: &str) -> Reply {
+    let method = call.method.clone();
+    match (rest.split_once('/'), method) {
+        (None, Method::GET) => one(call, rest).await,
+        (Some((id, "stop")), Method::PUT | Method::POST) => stop(&call, id),
+        (None | Some((_, "stop")), _) => Err(Refusal::method()),
+        _ => Err(Refusal::new(404, "resource not found")),
+    }
+}
+
+pub(super) async fn list(call: Call) -> Reply {
+    call.read(|view, admitted, options| {
+        let mut found: Vec<&Allocation> = view
+            .nomad
+            .allocations()
+            .filter(|one| admitted.lists(&one.child.namespace, Capability::ReadJob))
+            .filter(|one| one.id.starts_with(&options.prefix))
+            .collect();
+        found.sort_by_key(|one| one.create_index);
+        let list = found.into_iter().map(|one| stub(view, one)).collect();
+        Ok(Found::list(view.nomad.table(Table::Allocations), list))
+    })
+    .await
+}
+
+async fn one(call: Call, id: &str) -> Reply {
+    call.read(|view, admitted, _| {
+        if id.len() != 36 {
+            return Err(Refusal::new(
+                500,
+                "alloc lookup failed: index error: UUID must be 36 characters",
+            ));
+        }
+        let one = view.nomad.allocation(id);
+        if let Some(one) = one {
+            may(admitted, one, Capability::ReadJob)?;
+        }
+        let found = one.map(|one| (one.modify_index, whole(view, one)));
+        Ok(Found::one(found, view.nomad.table(Table::Allocations), "alloc not found"))
+    })
+    .await
+}
+
+fn stop(call: &Call, id: &str) -> Reply {
+    call.write(|view, admitted, now| {
+        let absent = || Refusal::new(404, "allocation not found");
+        let one = view.nomad.allocation(id).ok_or_else(absent)?;
+        may(admitted, one, Capability::AllocLifecycle)?;
+        let (evaluation, index) = view.nomad.stop_allocation(id, now).ok_or_else(absent)?;
+        Ok(Written::new(index, json!({"EvalID": evaluation, "Index": index})))
+    })
+}
+
+/// # Errors
+/// Without the right in the allocation's own namespace.
+pub(super) fn may(
+    admitted: &Admitted,
+    one: &Allocation,
+    capability: Capability,
+) -> Result<(), Refusal> {
+    let may = admitted.caller.may(&one.child.namespace, &[capability]);
+    may.then_some(()).ok_or_else(rights::denied)
+}
+
+/// An allocation in a list.
+pub(super) fn stub(view: &View<'_>, one: &Allocation) -> Value {
+    let child = view.nomad.child(&one.child);
+    let group = child.map_or("", |it| it.definition.group());
+    json!({
+        "ID": one.id, "Name": format!("{}.{group}[0]", one.child.id), "TaskGroup": group,
+        "Namespace": one.child.namespace, "JobID": one.child.id, "JobVersion": 0,
+        "JobType": child.map(|it| it.definition.job["Type"].clone()), "EvalID": "",
+        "NodeID": one.node, "NodeName": view.nomad.node(&one.node).map_or("", |node| &node.spec.name),
+        "ClientStatus": one.client_status.as_str(), "ClientDescription": one.client_description,
+        "DesiredStatus": if one.stopping { "stop" } else { "run" }, "DesiredDescription": "",
+        "DesiredTransition": {
+            "Migrate": null, "MigrateDisablePlacement": null, "Reschedule": null,
+            "ForceReschedule": null, "NoShutdownDelay": null,
+        },
+        "DeploymentStatus": null, "FollowupEvalID": "", "NextAllocation": "",
+        "PreemptedAllocations": null, "PreemptedByAllocation": "", "RescheduleTracker": null,
+        "TaskStates": task_states(one),
+        "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
+        "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
+    })
+}
+
+/// `GET /v1/allocation/:id`: with its job as it was placed.
+fn whole(view: &View<'_>, one: &Allocation) -> Value {
+    let mut whole = stub(view, one);
+    whole["Job"] = shapes::job(view, &one.child).unwrap_or_default();
+    whole
+}
+
+/// Go writes times as nanoseconds since 1970.
+fn nanos(at: Millis) -> i64 {
+    at * 1_000_000
+}
+
+/// The states of its tasks; null where its client has said nothing yet.
+fn task_states(one: &Allocation) -> Value {
+    if one.tasks.is_empty() {
+        return Value::Null;
+    }
+    serde_json::to_value(&one.tasks).unwrap_or_default()
+}
+
+/// The namespace and the id of an allocation that is known.
+pub(super) fn find<'a>(view: &'a View<'_>, id: &str) -> Result<&'a Allocation, Refusal> {
+    let absent = || Refusal::new(404, format!("Unknown allocation {id:?}"));
+    view.nomad.allocation(id).ok_or_else(absent)
+}
