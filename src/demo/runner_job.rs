@@ -1,17 +1,13 @@
 //! Registers the jobspecs that we ship: GitHub's with the stand-in for actions/runner in the place
 //! of the download, Gitea's with the real runner; everything else is as on anybody's Nomad.
 
-mod parsed;
-
 use std::path::Path;
 
 use anyhow::Context;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::nomad::Client;
-pub use parsed::{PARSED, PLACEHOLDERS, Variables};
 
 /// Where it is in the sources.
 pub const JOBSPEC_FILE: &str = "deploy/nomad/runner-raw-exec.nomad.hcl";
@@ -26,20 +22,12 @@ pub const GITEA_JOBSPEC: &str = include_str!("../../deploy/nomad/gitea-runner-ra
 /// MB; small, for many run on one machine.
 pub const MEMORY: u64 = 64;
 
-/// Who reads the jobspec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reader {
-    Nomad,
-    /// It reads no HCL, so it gets what Nomad made of it.
-    StandIn,
-}
-
 /// Registers it as `id`, with the runner fetched from `archive`.
 ///
 /// # Errors
 /// When the archive cannot be had, or Nomad does not take the job.
 pub async fn register(nomad: &Client, id: &str, archive: &Url) -> anyhow::Result<()> {
-    register_with(nomad, id, archive, MEMORY, Reader::Nomad).await
+    register_with(nomad, id, archive, MEMORY).await
 }
 
 /// As [`register`], with so much memory (MB).
@@ -51,22 +39,15 @@ pub async fn register_with(
     id: &str,
     archive: &Url,
     memory: u64,
-    reader: Reader,
 ) -> anyhow::Result<()> {
     let checksum = checksum_of(archive).await?;
-    let place = nomad.place();
-    let variables = Variables {
-        job: id,
-        namespace: &place.namespace,
-        arch: nomads_name_of(std::env::consts::ARCH),
-        archive: archive.as_str(),
-        checksum: &checksum,
-        memory,
-    };
-    match reader {
-        Reader::Nomad => register_as(nomad, id, JOBSPEC, &variables.file()).await,
-        Reader::StandIn => register_job(nomad, id, &variables.parsed()).await,
-    }
+    // As root, for the agent may be.
+    let variables = format!(
+        "{}runner_archive = {:?}\nrunner_checksum = {checksum:?}\nrun_as_root = true\n",
+        common_here(nomad, id, memory),
+        archive.as_str()
+    );
+    register_as(nomad, id, JOBSPEC, &variables).await
 }
 
 /// Registers the one for Gitea as `id`, with the runner that lies at `program` on this machine and
@@ -117,25 +98,18 @@ async fn register_as(
         .parse_hcl(nomad.place(), jobspec, variables)
         .await
         .context("cannot read the jobspec")?;
-    register_job(nomad, id, &job).await
-}
-
-async fn register_job(nomad: &Client, id: &str, job: &Value) -> anyhow::Result<()> {
     let place = nomad.place();
-    nomad.register(place, job).await.with_context(|| format!("cannot register the job {id}"))
+    nomad.register(place, &job).await.with_context(|| format!("cannot register the job {id}"))
 }
 
 /// What every jobspec of ours is registered with here. Nomad wants room for the tasks' logs
 /// (100 MB) as the least disk.
-fn common(id: &str, namespace: &str, arch: &str, memory: u64) -> String {
+fn common_here(nomad: &Client, id: &str, memory: u64) -> String {
+    let (namespace, arch) = (&nomad.place().namespace, nomads_name_of(std::env::consts::ARCH));
     format!(
         "job = {id:?}\nnamespace = {namespace:?}\narch = {arch:?}\ncpu = 50\n\
          memory = {memory}\ndisk = 101\n"
     )
-}
-
-fn common_here(nomad: &Client, id: &str, memory: u64) -> String {
-    common(id, &nomad.place().namespace, nomads_name_of(std::env::consts::ARCH), memory)
 }
 
 /// Nomad has Go's names for what Rust calls otherwise.

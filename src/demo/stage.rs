@@ -17,7 +17,6 @@ use super::forge::{Feed, Forge};
 use super::gitea::Parts;
 use super::left::is_alive;
 use super::notes::Note;
-use super::runner_job::Reader;
 use super::scene::{HUGE_LABELS, HUGE_MEMORY, LABELS, PLACES};
 use super::which_nomad::WhichNomad;
 use super::{log, runner_job};
@@ -156,12 +155,8 @@ impl Stage {
         self.nomad =
             Some(Nomad { client, address, parent, huge, prefix, settings: Arc::new(settings) });
         let nomad = self.nomad()?;
-        let reader = match which {
-            WhichNomad::StandIn => Reader::StandIn,
-            WhichNomad::Own(_) | WhichNomad::Running { .. } => Reader::Nomad,
-        };
         for (job, memory) in [(&nomad.parent, runner_job::MEMORY), (&nomad.huge, HUGE_MEMORY)] {
-            self.forge()?.register_job(&nomad.client, job, memory, reader).await?;
+            self.forge()?.register_job(&nomad.client, job, memory).await?;
         }
         Ok(())
     }

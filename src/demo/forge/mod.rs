@@ -16,7 +16,7 @@ pub use self::simulated::Simulated;
 use self::simulated::SimulatedFeed;
 use super::gitea::Parts;
 use super::news::News;
-use super::runner_job::{self, Reader};
+use super::runner_job;
 use super::scene::Part;
 use crate::nomad::Client;
 
@@ -88,17 +88,11 @@ impl Forge {
     }
 
     /// Registers that at Nomad, with so much memory (MB).
-    pub async fn register_job(
-        &self,
-        nomad: &Client,
-        id: &str,
-        memory: u64,
-        reader: Reader,
-    ) -> anyhow::Result<()> {
+    pub async fn register_job(&self, nomad: &Client, id: &str, memory: u64) -> anyhow::Result<()> {
         match self {
             Self::Simulated(github) => {
                 let archive = github.runner_archive()?;
-                runner_job::register_with(nomad, id, &archive, memory, reader).await
+                runner_job::register_with(nomad, id, &archive, memory).await
             }
             Self::Gitea(gitea) => {
                 runner_job::register_for_gitea(nomad, id, gitea.runner_program(), memory).await
