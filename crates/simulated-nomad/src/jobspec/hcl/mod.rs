@@ -13,6 +13,8 @@ mod lengths;
 mod normal;
 #[cfg(test)]
 mod shipped;
+#[cfg(test)]
+mod tests;
 mod types;
 mod values;
 mod variables;
