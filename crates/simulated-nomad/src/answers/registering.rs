@@ -50,7 +50,8 @@ impl Body {
 /// Judges a job in the namespace that was asked for.
 pub(super) fn judged(view: &View<'_>, job: Map<String, Value>, admitted: &Admitted) -> Submitted {
     let namespace = admitted.namespace.as_str();
-    let mut submitted = jobspec::submitted(job, namespace, &admitted.region);
+    let pools: Vec<&str> = view.nomad.node_pools().map(|pool| pool.name.as_str()).collect();
+    let mut submitted = jobspec::submitted(job, namespace, &admitted.region, &pools);
     if view.nomad.namespace(namespace).is_none() {
         let id = submitted.job["ID"].as_str().unwrap_or_default();
         let why = format!("job {id:?} is in nonexistent namespace {namespace:?}");

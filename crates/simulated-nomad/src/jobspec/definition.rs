@@ -36,7 +36,7 @@ impl Definition {
 pub(crate) fn of_spec(key: &JobKey, spec: &JobSpec) -> Value {
     let asked = asked_of_spec(key, spec);
     let asked = typing::asked(&JOB, &asked, "").unwrap_or_default();
-    submitted(asked, &key.namespace, "global").job.into()
+    submitted(asked, &key.namespace, "global", &["default"]).job.into()
 }
 
 fn asked_of_spec(key: &JobKey, spec: &JobSpec) -> Value {

@@ -191,7 +191,7 @@ mod tests {
 
     fn kept(job: &Value) -> Value {
         let asked = super::super::asked(&super::super::shapes::JOB, job, "").unwrap();
-        super::super::submitted(asked, "default", "global").job.into()
+        super::super::submitted(asked, "default", "global", &["default"]).job.into()
     }
 
     #[test]

@@ -25,7 +25,12 @@ pub struct Submitted {
 }
 
 /// Reads a job in the asked form, for a namespace and a region that are known by now.
-pub fn submitted(mut job: Map<String, Value>, namespace: &str, region: &str) -> Submitted {
+pub fn submitted(
+    mut job: Map<String, Value>,
+    namespace: &str,
+    region: &str,
+    node_pools: &[&str],
+) -> Submitted {
     for (key, value) in OF_THE_SERVERS {
         job.insert(key.to_owned(), value);
     }
@@ -41,8 +46,7 @@ pub fn submitted(mut job: Map<String, Value>, namespace: &str, region: &str) -> 
         job.insert(number.into(), json!(0));
     }
     let job = kept::kept(&job);
-    let around = Surroundings { node_pools: &["default", "all"] };
-    let problems = validation::problems(&job, &around);
+    let problems = validation::problems(&job, &Surroundings { node_pools });
     let warnings = validation::warnings(&job);
     Submitted { job, problems, warnings }
 }

@@ -47,7 +47,8 @@ fn all_of_them_can_be_registered() {
     assert!(names.len() >= 7, "{names:?}");
     for name in names {
         let variables = if name == "roustabout.nomad.hcl" { "config = \"x = 1\"" } else { "" };
-        let submitted = jobspec::submitted(parsed(&name, variables), "default", "global");
+        let submitted =
+            jobspec::submitted(parsed(&name, variables), "default", "global", &["default"]);
         assert_eq!(submitted.problems.text(), None, "{name}");
         assert_eq!(submitted.warnings, "", "{name}");
     }
