@@ -31,6 +31,7 @@ pub(super) async fn answer(call: Call, rest: &str) -> Reply {
         "policies" if read => policies(call).await,
         "tokens" if read => tokens(call).await,
         "token/self" if read => own(&call).await,
+        "token/self" => Err(Refusal::method()),
         "token" if put => put_token(&call, ""),
         _ => match (rest.split_once('/'), read, put, delete) {
             (Some(("policy", name)), true, ..) => policy(call, name).await,

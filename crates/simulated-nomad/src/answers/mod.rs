@@ -17,6 +17,7 @@ mod job_parts;
 mod jobs;
 mod keys;
 mod leadership;
+mod metrics;
 mod namespaces;
 mod nodes;
 mod operator;

@@ -10,8 +10,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use super::call::{Call, Reply};
 use super::refusal::Refusal;
 use super::{
-    acl, agent, allocations, client, dispatch, job_parts, jobs, keys, namespaces, nodes, operator,
-    own, registering, statuses, stream, variables,
+    acl, agent, allocations, client, dispatch, job_parts, jobs, keys, metrics, namespaces, nodes,
+    operator, own, registering, statuses, stream, variables,
 };
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
@@ -125,6 +125,7 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
             Method::PUT => jobs::collect(&call),
             _ => Err(Refusal::method()),
         },
+        "/v1/metrics" => only(Method::GET, &method, metrics::metrics)(&call),
         path if path.starts_with("/ui/") => Ok(ui()),
         _ => Ok(StatusCode::NOT_FOUND.into_response()),
     }

@@ -29,7 +29,12 @@ pub(super) fn events(call: &Call) -> Response {
     let namespace = call.query.said("namespace").unwrap_or("default").to_owned();
     let (lines, body) = mpsc::channel(WAITING);
     let told = call.server.listen();
-    tokio::spawn(tell(told, namespace, topics, lines));
+    if call.query.said("region").is_some_and(|region| call.is_elsewhere(region)) {
+        // Nothing is ever heard from there, and nothing said of it.
+        tokio::spawn(async move { lines.closed().await });
+    } else {
+        tokio::spawn(tell(told, namespace, topics, lines));
+    }
     let heads = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
     let mut response = (heads, Body::new(Lines(body))).into_response();
     // The real one takes the connection away from its server, and writes as it likes.
