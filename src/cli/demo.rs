@@ -22,7 +22,7 @@ pub struct Options {
     #[arg(long)]
     keep: bool,
     /// A real Gitea in the place of the simulated GitHub, with real runners that run real steps:
-    /// the one that scripts/get-gitea has built, or that GITEA_PARTS names. Needs a real Nomad.
+    /// the one that scripts/get-gitea has built, or that GITEA_PARTS names.
     #[arg(long)]
     gitea: bool,
 }

@@ -72,9 +72,6 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(why) = passed_over {
         eprintln!("roustabout: {why}");
     }
-    if options.gitea.is_some() && matches!(which, WhichNomad::StandIn) {
-        bail!("--gitea needs a real Nomad, and none was found; {HOW_TO_GET_ONE}");
-    }
     let screen = Screen::new(options.json);
     let mut stage = Stage { folder: Some(Folder::new(&mark())?), ..Stage::default() };
     let secret: SecretString = hex::encode(random::<16>()).into();
