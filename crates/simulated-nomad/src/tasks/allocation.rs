@@ -1,8 +1,7 @@
 //! One allocation: its tasks in their order, and who ends with whom.
 //!
-//! Prestart tasks come before the main ones, poststart ones once these run, poststop ones after
-//! them. One that fails, a leader's end and the end of all main tasks end the others. Read next:
-//! `life.rs`. (Nomad `client/allocrunner/alloc_runner.go`, `tasklifecycle/coordinator.go`.)
+//! The rules are in `coordination.rs`; here they are carried out. Read next: `life.rs`.
+//! (Nomad `client/allocrunner/alloc_runner.go`.)
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::assignment::Assignment;
 use super::client::Inner;
+use super::coordination;
 use super::environment::Environment;
 use super::folder::Folder;
 use super::group::{Group, Role, Task};
@@ -159,22 +159,7 @@ impl Shared {
     }
 
     pub fn may_start(&self, role: Role) -> bool {
-        let states = self.lock();
-        let all = |of: Role, holds: fn(&TaskState) -> bool| {
-            let tasks = self.group.tasks.iter().filter(|task| task.role() == of);
-            tasks.filter_map(|task| states.get(&task.name)).all(holds)
-        };
-        let is_dead = |state: &TaskState| state.state == State::Dead;
-        let has_begun = |state: &TaskState| state.state != State::Pending;
-        match role {
-            Role::Before | Role::Beside => true,
-            Role::Main => {
-                all(Role::Before, |state| state.state == State::Dead && !state.failed)
-                    && all(Role::Beside, has_begun)
-            }
-            Role::Poststart | Role::PoststartBeside => all(Role::Main, has_begun),
-            Role::After => all(Role::Main, is_dead) && all(Role::Before, is_dead),
-        }
+        coordination::may_start(&self.group, &self.lock(), role)
     }
 
     fn lives(&self, task: &Task) -> bool {
@@ -183,27 +168,6 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, TaskStates> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Why those that still live are to end, if one of the others says so.
-    fn end_of_the_others(&self) -> Option<TaskEvent> {
-        let states = self.lock();
-        let (mut why, mut live) = (None, Vec::new());
-        for task in self.group.tasks.iter().filter(|task| task.role() != Role::After) {
-            let Some(state) = states.get(&task.name) else { continue };
-            if state.state != State::Dead {
-                live.push(task);
-            } else if state.failed {
-                why = why.or_else(|| Some(TaskEvent::sibling_failed(&task.name)));
-            } else if task.leader {
-                why = Some(TaskEvent::leader_dead());
-            }
-        }
-        if live.is_empty() {
-            return None;
-        }
-        let only_sidecars = live.iter().all(|task| task.role().is_sidecar());
-        why.or_else(|| only_sidecars.then(TaskEvent::main_dead))
     }
 }
 
@@ -223,9 +187,7 @@ pub(super) async fn run(
     let mut running = JoinSet::new();
     for life in lives {
         if shared.lives(&life.task) {
-            let begun = shared.lock().get(&life.task.name).map(|it| it.state);
-            let found = begun.filter(|state| *state == State::Running);
-            let found = found.and_then(|_| Process::find(&shared.folder, &life.task.name));
+            let found = found(&shared, &life.task);
             running.spawn(life.run(found));
         }
     }
@@ -239,7 +201,9 @@ pub(super) async fn run(
             let kill = if order == Order::End { Kill::Yes } else { Kill::WithoutDelay };
             ending.spawn(end_all(shared.clone(), hands.clone(), kill));
         }
-        if !siblings && let Some(why) = shared.end_of_the_others() {
+        if !siblings
+            && let Some(why) = coordination::end_of_the_others(&shared.group, &shared.states())
+        {
             siblings = true;
             for task in shared.group.tasks.iter().filter(|it| it.role() != Role::After) {
                 if shared.lives(task) {
@@ -257,6 +221,18 @@ pub(super) async fn run(
             Ok(()) = orders.changed() => {}
         }
     }
+}
+
+/// The process that an earlier agent has left. It may have been killed before it could write down
+/// that the task runs.
+fn found(shared: &Shared, task: &Task) -> Option<Process> {
+    let process = Process::find(&shared.folder, &task.name)?;
+    let runs = shared.lock().get(&task.name).is_some_and(|it| it.state == State::Running);
+    if !runs && process.is_supervised() {
+        shared.record_and(&task.name, TaskEvent::started(), State::Running);
+        return Some(process);
+    }
+    runs.then_some(process)
 }
 
 /// The leader first, sidecars last.

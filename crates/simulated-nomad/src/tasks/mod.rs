@@ -11,6 +11,7 @@ mod artifact;
 mod assignment;
 mod client;
 mod config;
+mod coordination;
 mod envfile;
 mod environment;
 pub(crate) mod files;

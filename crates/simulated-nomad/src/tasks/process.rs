@@ -124,7 +124,8 @@ impl Process {
         })
     }
 
-    fn is_supervised(&self) -> bool {
+    /// Somebody waits for its end.
+    pub fn is_supervised(&self) -> bool {
         supervise::start_time(self.started.supervisor) == Some(self.started.supervisor_since)
     }
 

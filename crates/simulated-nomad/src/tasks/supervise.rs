@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
@@ -158,7 +159,11 @@ fn say(report: &Report) {
 pub(super) fn note<T: Serialize>(folder: &Path, name: &str, what: &T) {
     let text = serde_json::to_vec(what).unwrap_or_default();
     let partial = folder.join(format!("{name}.partial"));
-    let _ = fs::write(&partial, text).and_then(|()| fs::rename(&partial, folder.join(name)));
+    // For the agent alone: an assignment holds what was dispatched.
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial);
+    let written = file.and_then(|mut file| file.write_all(&text));
+    let _ = written.and_then(|()| fs::rename(&partial, folder.join(name)));
 }
 
 pub(super) fn read_note<T: for<'a> Deserialize<'a>>(folder: &Path, name: &str) -> Option<T> {
