@@ -29,6 +29,17 @@ impl Nomad {
         self.children.iter()
     }
 
+    /// What was dispatched from that job. Their ids begin with its own.
+    pub fn children_of(&self, parent: &JobKey) -> impl Iterator<Item = (&JobKey, &Child)> {
+        let first = JobKey::new(&parent.namespace, &format!("{}/dispatch-", parent.id));
+        let (namespace, prefix, of) =
+            (first.namespace.clone(), first.id.clone(), parent.id.clone());
+        self.children
+            .range(first..)
+            .take_while(move |(key, _)| key.namespace == namespace && key.id.starts_with(&prefix))
+            .filter(move |(_, child)| child.parent == of)
+    }
+
     /// `GET /v1/jobs?filter=DispatchIdempotencyToken == …`.
     #[must_use]
     pub fn child_by_token(&self, parent: &JobKey, token: &str) -> Option<&JobKey> {

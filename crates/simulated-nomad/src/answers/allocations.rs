@@ -6,6 +6,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::call::{Admitted, Call, Reply, Written};
+use super::paging::page;
 use super::reading::Found;
 use super::refusal::Refusal;
 use super::{rights, shapes};
@@ -34,9 +35,18 @@ pub(super) async fn list(call: Call) -> Reply {
             .filter(|one| admitted.lists(&one.child.namespace, Capability::ReadJob))
             .filter(|one| one.id.starts_with(&options.prefix))
             .collect();
-        found.sort_by_key(|one| one.create_index);
-        let list = found.into_iter().map(|one| stub(view, one)).collect();
-        Ok(Found::list(view.nomad.table(Table::Allocations), list))
+        found.sort_by_key(|one| (one.create_index, one.id.as_str()));
+        if options.reverse {
+            found.reverse();
+        }
+        let from = options.next_token.split_once('.');
+        let from = from.and_then(|(index, id)| Some((index.parse::<u64>().ok()?, id)));
+        let rows = found.into_iter().map(|one| ((one.create_index, one.id.as_str()), one));
+        let json = |one: &&Allocation| Some(whole(view, one));
+        let (page, next) = page(rows, from.as_ref(), options.reverse, options, json)?;
+        let list = page.into_iter().map(|one| stub(view, one)).collect();
+        let next_token = next.map(|(index, id)| format!("{index}.{id}"));
+        Ok(Found { next_token, ..Found::list(view.nomad.table(Table::Allocations), list) })
     })
     .await
 }

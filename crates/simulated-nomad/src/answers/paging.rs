@@ -37,3 +37,34 @@ pub(super) fn page<K: Ord, T>(
     }
     Ok((page, None))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::answers::options::Query;
+
+    fn asked(query: &str, from: Option<u64>, rows: &[u64]) -> (Vec<u64>, Option<u64>) {
+        let options = Options::read(&Query::read(query)).unwrap_or_else(|why| panic!("{why:?}"));
+        let rows = rows.iter().map(|row| (*row, *row));
+        let json = |row: &u64| Some(json!({"N": row}));
+        page(rows, from.as_ref(), options.reverse, &options, json).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_page_ends_where_the_next_one_begins() {
+        let all = [1, 2, 3, 4];
+        assert_eq!(asked("", None, &all), (vec![1, 2, 3, 4], None));
+        assert_eq!(asked("per_page=2", None, &all), (vec![1, 2], Some(3)));
+        assert_eq!(asked("per_page=2", Some(3), &all), (vec![3, 4], None));
+        assert_eq!(asked("per_page=2&reverse=true", Some(3), &[4, 3, 2, 1]), (vec![3, 2], Some(1)));
+        assert_eq!(asked("per_page=-1", None, &all), (vec![], Some(1)));
+    }
+
+    #[test]
+    fn what_a_filter_leaves_out_fills_no_page() {
+        let odd = "per_page=2&filter=N%20%21%3D%202";
+        assert_eq!(asked(odd, None, &[1, 2, 3, 4]), (vec![1, 3], Some(4)));
+    }
+}

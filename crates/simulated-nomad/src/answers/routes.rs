@@ -7,7 +7,7 @@
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 
-use super::call::{Call, Reply};
+use super::call::{Call, Reply, Written};
 use super::refusal::Refusal;
 use super::{
     acl, agent, allocations, client, dispatch, job_parts, jobs, keys, metrics, namespaces, nodes,
@@ -123,6 +123,11 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         },
         "/v1/system/gc" => match method {
             Method::PUT => jobs::collect(&call),
+            _ => Err(Refusal::method()),
+        },
+        "/v1/system/reconcile/summaries" => match method {
+            // They are made anew for every answer, so there is nothing to mend.
+            Method::PUT => call.write(|_, _, _| Ok(Written { index: None, body: None })),
             _ => Err(Refusal::method()),
         },
         "/v1/metrics" => only(Method::GET, &method, metrics::metrics)(&call),

@@ -97,10 +97,7 @@ fn asked_for<'a>(
 fn indexes(view: &View<'_>, key: &JobKey) -> Vec<u64> {
     let nomad = &*view.nomad;
     let placed = nomad.allocations_of(key).map(|one| one.modify_index);
-    let of_children = nomad
-        .children()
-        .filter(|(child, of)| child.namespace == key.namespace && of.parent == key.id)
-        .map(|(_, of)| of.modify_index);
+    let of_children = nomad.children_of(key).map(|(_, of)| of.modify_index);
     shapes::modify_index(view, key).into_iter().chain(placed).chain(of_children).collect()
 }
 

@@ -59,10 +59,7 @@ pub(super) fn summary(view: &View<'_>, key: &JobKey) -> Value {
     };
     let placed = nomad.allocations_of(key).map(|one| one.modify_index);
     let evaluated = nomad.evaluations_of(key).map(|one| one.modify_index);
-    let of_children = nomad
-        .children()
-        .filter(|(child, of)| child.namespace == key.namespace && of.parent == key.id)
-        .map(|(_, of)| of.modify_index);
+    let of_children = nomad.children_of(key).map(|(_, of)| of.modify_index);
     let modify_index = placed.chain(evaluated).chain(of_children).max().unwrap_or(0);
     let groups = definition.job["TaskGroups"].as_array().cloned().unwrap_or_default();
     let groups = groups.iter().filter_map(|group| group["Name"].as_str());
@@ -80,12 +77,8 @@ pub(super) fn summary(view: &View<'_>, key: &JobKey) -> Value {
 
 /// The statuses of whatever was dispatched from the job.
 pub(super) fn children(view: &View<'_>, key: &JobKey) -> impl Iterator<Item = JobStatus> {
-    let nomad = &*view.nomad;
-    let own = move |child: &JobKey, parent: &str| {
-        child.namespace == key.namespace && !parent.is_empty() && parent == key.id
-    };
-    let keys = nomad.children().filter(move |(child, of)| own(child, &of.parent));
-    keys.filter_map(|(child, _)| nomad.status(child))
+    let keys = view.nomad.children_of(key);
+    keys.filter_map(|(child, _)| view.nomad.status(child))
 }
 
 fn of_group(view: &View<'_>, key: &JobKey) -> Value {
