@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::answers::{self, Door};
 use super::config::Config;
 use super::connections::Entrance;
-use super::identity::Keyring;
+use super::identity::{Keyring, Sight};
 use super::machine;
 use super::model::{Knobs, Millis, Nomad};
 use super::scheduler_configuration::SchedulerConfiguration;
@@ -229,9 +229,13 @@ impl Server {
 
     /// A Variable for a task's template; None: there is none, or the task may not read it.
     #[expect(clippy::unused_async, reason = "the servers may be in another process")]
-    pub(super) async fn variable(&self, _asked: VariableAsked) -> Result<Option<Items>, String> {
-        // Variables are not served to templates yet.
-        Ok(None)
+    pub(super) async fn variable(&self, asked: VariableAsked) -> Result<Option<Items>, String> {
+        let VariableAsked { namespace, path, allocation, task } = asked;
+        let seen = self.with(|nomad, _| {
+            let workload = nomad.workload(&self.config().region, &allocation, &task)?;
+            Some(nomad.variable_seen_by(&workload, &namespace, &path))
+        });
+        Ok(seen.and_then(Sight::items))
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {

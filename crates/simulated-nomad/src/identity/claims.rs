@@ -73,6 +73,19 @@ impl Nomad {
         parent.unwrap_or(&key.id).clone()
     }
 
+    /// The task of an allocation, as it may claim to be.
+    pub(crate) fn workload(&self, region: &str, allocation: &str, task: &str) -> Option<Workload> {
+        let child = &self.allocation(allocation)?.child;
+        Some(Workload {
+            region: region.to_owned(),
+            namespace: child.namespace.clone(),
+            job: self.claimed_job(child),
+            group: self.child(child)?.definition.group().to_owned(),
+            task: task.to_owned(),
+            allocation: allocation.to_owned(),
+        })
+    }
+
     /// What is known of the allocation of a claim.
     pub(crate) fn standing(&self, allocation: &str) -> Standing {
         match self.allocation(allocation) {

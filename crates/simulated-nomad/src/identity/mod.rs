@@ -8,10 +8,10 @@ mod base64url;
 mod claims;
 mod keys;
 mod proof;
-#[cfg_attr(not(test), expect(dead_code, reason = "templates do not ask yet"))]
-pub(crate) mod reading;
+mod reading;
 mod spec;
 
 pub(crate) use claims::{Claims, Workload};
 pub(crate) use keys::Keyring;
+pub(crate) use reading::Sight;
 pub(crate) use spec::{ChangeMode, IdentitySpec};

@@ -8,12 +8,22 @@ use crate::variables::{Items, VariableKey};
 
 /// What a task finds at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum Sight {
     Items(Items),
     /// There is none (yet).
     Absent,
     /// Whether there is one is not for this task.
     Denied,
+}
+
+impl Sight {
+    /// A task is not told why it finds none.
+    pub fn items(self) -> Option<Items> {
+        match self {
+            Self::Items(items) => Some(items),
+            Self::Absent | Self::Denied => None,
+        }
+    }
 }
 
 impl Nomad {
@@ -22,14 +32,14 @@ impl Nomad {
         workload: &Workload,
         namespace: &str,
         path: &str,
-    ) -> Seen {
+    ) -> Sight {
         let caller =
             if self.acl().enabled { self.acl().workload(workload.claim()) } else { Caller::Anyone };
         if !caller.may_on_variable(namespace, path, OnVariables::Read) {
-            return Seen::Denied;
+            return Sight::Denied;
         }
         let found = self.variables().get(&VariableKey::new(namespace, path));
-        found.map_or(Seen::Absent, |variable| Seen::Items(variable.items.clone()))
+        found.map_or(Sight::Absent, |variable| Sight::Items(variable.items.clone()))
     }
 }
 
@@ -69,12 +79,12 @@ mod tests {
             nomad.put_variable(&key, items.clone(), None, None, 0).unwrap();
         }
         let sees = |nomad: &Nomad, path| nomad.variable_seen_by(&workload, "ci", path);
-        assert_eq!(sees(&nomad, "ghr/x"), Seen::Items(items.clone()));
-        assert_eq!(sees(&nomad, "ghr/y"), Seen::Absent);
+        assert_eq!(sees(&nomad, "ghr/x"), Sight::Items(items.clone()));
+        assert_eq!(sees(&nomad, "ghr/y"), Sight::Absent);
         nomad.acl_settings(true, Lifetimes::default());
-        assert_eq!(sees(&nomad, "nomad/jobs/gha"), Seen::Items(items));
-        assert_eq!(sees(&nomad, "nomad/jobs/gha/g"), Seen::Absent);
-        assert_eq!(sees(&nomad, "ghr/x"), Seen::Denied);
-        assert_eq!(sees(&nomad, "ghr/y"), Seen::Denied);
+        assert_eq!(sees(&nomad, "nomad/jobs/gha"), Sight::Items(items));
+        assert_eq!(sees(&nomad, "nomad/jobs/gha/g"), Sight::Absent);
+        assert_eq!(sees(&nomad, "ghr/x"), Sight::Denied);
+        assert_eq!(sees(&nomad, "ghr/y"), Sight::Denied);
     }
 }
