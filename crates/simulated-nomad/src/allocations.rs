@@ -1,12 +1,18 @@
-//! Allocations: one placement of a child on a node, and its task's states.
+//! Allocations: one placement of a job's group on a node, and its task's states.
 //!
 //! Two truths are kept apart: what the servers know (`client_status`), and whether the task's
 //! process lives, which a silent node cannot tell. Read next: `clients.rs`.
 
-use super::jobs::JobKey;
-use super::model::{Millis, Nomad};
-use super::tables::Table;
+use std::sync::Arc;
+
+use super::changes::Row;
+use super::children::Child;
+use super::evaluations::Trigger;
+use super::jobs::{Disconnect, JobKey};
+use super::model::{Due, Millis, Nomad};
+use super::placing::PlacementFailure;
 use super::task_states::TaskStates;
+use super::wants::Needs;
 
 /// What the client last said, or the servers concluded (`nomad/structs/alloc.go`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +43,26 @@ impl ClientStatus {
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Complete | Self::Failed | Self::Lost)
     }
+
+    /// What a client says with it.
+    fn description(self) -> &'static str {
+        match self {
+            Self::Pending => "No tasks have started",
+            Self::Running => "Tasks are running",
+            Self::Complete => "All tasks have completed",
+            Self::Failed => "Failed tasks",
+            Self::Lost | Self::Unknown => "",
+        }
+    }
+}
+
+/// Why an allocation is to go elsewhere (`DesiredTransition.Migrate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Migration {
+    /// Somebody stopped it.
+    Stop,
+    /// Its node drains.
+    Drain,
 }
 
 /// Something that happened to the task (`TaskStates.*.Events`).
@@ -53,14 +79,36 @@ pub struct TaskEvent {
 #[derive(Clone, Debug, Default)]
 pub struct Allocation {
     pub id: String,
+    /// The job, be it a child or not.
     pub child: JobKey,
     pub node: String,
-    pub cpu_mhz: u64,
-    pub memory_mb: u64,
+    pub group: String,
+    /// Which of its group it is, from 0.
+    pub number: u64,
+    /// `<job>.<group>[<number>]`.
+    pub name: String,
+    pub needs: Needs,
+    pub ports: Vec<u64>,
+    pub disconnect: Option<Disconnect>,
+    /// Its job as it was when it was placed; None where nobody reads that.
+    pub job: Option<Arc<Child>>,
+    /// The one that placed it.
+    pub evaluation: String,
+    pub job_version: u64,
     pub client_status: ClientStatus,
     pub client_description: String,
     /// `DesiredStatus` is `stop`.
     pub stopping: bool,
+    pub desired_description: String,
+    pub migrate: Option<Migration>,
+    /// The one that it replaces, and the one that replaces it.
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    /// The evaluation that looks at it later.
+    pub followup: Option<String>,
+    /// When it and those before it were tried again.
+    pub reschedules: Vec<Millis>,
+    pub metrics: PlacementFailure,
     pub task_failed: bool,
     pub task_events: Vec<TaskEvent>,
     /// As a real client has told last.
@@ -69,13 +117,16 @@ pub struct Allocation {
     pub modified_at: Millis,
     pub create_index: u64,
     pub modify_index: u64,
+    /// When the servers changed it last.
+    pub alloc_modify_index: u64,
+    pub(super) unknown_since: Option<Millis>,
     /// Whether the task's process is there, whatever the servers know.
     pub(super) lives: bool,
     /// The poststop task runs, and this is what comes after it.
     pub(super) poststop: Option<ClientStatus>,
     /// How the task ended while nobody could be told.
     pub(super) untold: Option<i32>,
-    /// The child shall get another one in its place.
+    /// The job shall get another one in its place, and found no node for it so far.
     pub(super) replace: bool,
     /// Its records were purged; only its process is left.
     pub(super) purged: bool,
@@ -105,7 +156,7 @@ impl Allocation {
 }
 
 impl Nomad {
-    /// The allocations of a child, oldest first.
+    /// The allocations of a job, oldest first.
     pub fn allocations_of(&self, key: &JobKey) -> impl Iterator<Item = &Allocation> {
         let ids = self.children.get(key).into_iter().flat_map(|child| &child.allocations);
         ids.filter_map(|id| self.allocations.get(id))
@@ -128,24 +179,59 @@ impl Nomad {
         self.allocations.get(allocation).is_some_and(|one| one.lives)
     }
 
-    /// Says that the allocation's row has changed.
-    pub(super) fn touch_allocation(&mut self, id: &str) {
-        let index = self.write(Table::Allocations);
-        if let Some(one) = self.allocations.get_mut(id) {
-            one.modify_index = index;
+    /// The client says how the allocation is. One that has failed is looked at, if it may be tried
+    /// again; so is one that was unknown (`nomad/node_endpoint.go`, `UpdateAlloc`).
+    pub(super) fn set_status(&mut self, id: &str, status: ClientStatus, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        let before = one.client_status;
+        one.client_status = status;
+        status.description().clone_into(&mut one.client_description);
+        one.modified_at = now;
+        let (job, node, over, purged) =
+            (one.child.clone(), one.node.clone(), !one.takes_room(), one.purged);
+        if !purged {
+            let rows = vec![Row::Allocation(id.to_owned()), Row::Beside(node.clone())];
+            let index = self.commit("AllocationUpdated", rows);
+            self.look_after(id, &job, before, index, now);
+        }
+        if over {
+            self.start_next(id, now);
+            self.unblock(&node, now);
+            self.drain_may_be_done(&node, now);
         }
     }
 
-    /// What the servers take the allocation for from now on.
-    pub(super) fn set_status(&mut self, id: &str, status: ClientStatus, now: Millis) {
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        one.client_status = status;
-        one.modified_at = now;
-        let (child, over) = (one.child.clone(), !one.takes_room());
-        self.touch_allocation(id);
-        self.settle(&child);
-        if over {
-            self.unblock(now);
+    /// Makes the evaluation that a client's update calls for, if it does.
+    fn look_after(
+        &mut self,
+        id: &str,
+        job: &JobKey,
+        before: ClientStatus,
+        index: u64,
+        now: Millis,
+    ) {
+        let (Some(one), Some(child)) = (self.allocations.get(id), self.children.get(job)) else {
+            return;
+        };
+        let group = child.definition.wants.group(&one.group);
+        let again = group.is_some_and(|group| one.may_be_rescheduled(group, now));
+        let failed = one.client_status == ClientStatus::Failed && before != ClientStatus::Failed;
+        let why = if before == ClientStatus::Unknown {
+            Trigger::Reconnect
+        } else if failed && again && !child.stop && one.followup.is_none() && !one.stopping {
+            Trigger::AllocFailure
+        } else {
+            return;
+        };
+        let evaluation = self.new_evaluation(job, why, now);
+        self.commit_at(index, "AllocationUpdated", vec![Row::Evaluation(evaluation)]);
+    }
+
+    /// A replacement does not begin before the one that it replaces is over.
+    fn start_next(&mut self, id: &str, now: Millis) {
+        let next = self.allocations.get(id).and_then(|one| one.next.clone());
+        if let Some(next) = next {
+            self.at(now, Due::Start(next));
         }
     }
 }

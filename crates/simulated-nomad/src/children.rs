@@ -5,11 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::evaluations::EvaluationStatus;
 use super::jobs::{JobKey, JobSpec};
 use super::jobspec::Definition;
 use super::model::{Millis, Nomad};
-use super::tables::Table;
 
 /// A child: a job of its own, copied from its parent when it was dispatched. A job that is not
 /// parameterized is kept as one without a parent.
@@ -32,11 +30,13 @@ pub struct Child {
     pub create_index: u64,
     pub modify_index: u64,
     pub job_modify_index: u64,
-    /// Its status as it was when its row changed last.
-    pub(super) settled: Option<JobStatus>,
+    /// Grows with every stop.
+    pub version: u64,
+    pub(super) status: JobStatus,
+    /// How many of each group found no node when that was looked at last.
+    pub queued: BTreeMap<String, u64>,
     /// Oldest first; as many as the scheduler ever made.
     pub(super) allocations: Vec<String>,
-    pub(super) evaluations: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,13 @@ pub enum JobStatus {
     Pending,
     Running,
     Dead,
+}
+
+impl Child {
+    #[must_use]
+    pub fn status(&self) -> JobStatus {
+        self.status
+    }
 }
 
 impl JobStatus {
@@ -57,6 +64,14 @@ impl JobStatus {
     }
 }
 
+/// How many children of a parent have each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChildrenCounts {
+    pub pending: u64,
+    pub running: u64,
+    pub dead: u64,
+}
+
 impl Nomad {
     /// The child of that parent which carries the token.
     pub(super) fn carrier(&self, parent: &JobKey, token: &str) -> Option<(&JobKey, &Child)> {
@@ -64,41 +79,62 @@ impl Nomad {
         Some((key, self.children.get(key)?))
     }
 
-    /// Running once it is placed; dead once it is stopped, whatever its task still does, or when
-    /// all its allocations are over and nothing is left to evaluate
-    /// (`nomad/state/state_store.go`, `getJobStatus`).
+    /// As it was after the last write that concerned the job.
     #[must_use]
     pub fn status(&self, key: &JobKey) -> Option<JobStatus> {
-        let child = self.children.get(key)?;
-        if child.stop {
-            return Some(JobStatus::Dead);
-        }
-        if self.allocations_of(key).any(|one| !one.is_terminal()) {
-            return Some(JobStatus::Running);
-        }
-        let mut open = self.evaluations_of(key).filter(|one| {
-            matches!(one.status, EvaluationStatus::Pending | EvaluationStatus::Blocked)
-        });
-        let waits = open.next().is_some() || child.allocations.is_empty();
-        Some(if waits { JobStatus::Pending } else { JobStatus::Dead })
+        self.children.get(key).map(|child| child.status)
     }
 
-    /// Says that the child's row has changed.
-    pub(super) fn touch(&mut self, key: &JobKey) {
-        let status = self.status(key);
-        let index = self.write(Table::Jobs);
-        if let Some(child) = self.children.get_mut(key) {
-            child.modify_index = index;
-            child.settled = status;
+    /// Running while an allocation is neither over nor told to stop; pending while something is
+    /// left to evaluate, even where the job is stopped ([V]: an evaluation that waits for
+    /// `lost_after` keeps it so); else dead (`nomad/state/state_store.go`, `getJobStatus`).
+    pub(super) fn status_from_rows(&self, key: &JobKey) -> JobStatus {
+        let stopped = self.children.get(key).is_some_and(|child| child.stop);
+        if stopped && !self.knobs.lasting_stops {
+            return JobStatus::Dead;
         }
+        let mut allocations = self.allocations_of(key).peekable();
+        let placed = allocations.peek().is_some();
+        if allocations.any(|one| !one.is_terminal()) {
+            return JobStatus::Running;
+        }
+        let mut evaluations = self.evaluations_of(key).peekable();
+        let looked_at = evaluations.peek().is_some();
+        if evaluations.any(|one| !one.status.is_terminal()) {
+            return JobStatus::Pending;
+        }
+        if placed || looked_at { JobStatus::Dead } else { JobStatus::Pending }
     }
 
-    /// Something about the child's allocations or evaluations has changed, and with that perhaps
-    /// its status; its row changes only then.
-    pub(super) fn settle(&mut self, key: &JobKey) {
-        let settled = self.children.get(key).map(|child| child.settled);
-        if settled.is_some_and(|settled| settled != self.status(key)) {
-            self.touch(key);
+    /// Children of that parent, by their status (`JobSummary.Children`).
+    #[must_use]
+    pub fn children_counts(&self, parent: &JobKey) -> ChildrenCounts {
+        self.counts.get(parent).copied().unwrap_or_default()
+    }
+
+    /// A child changed its status, or came or went. The dead are counted for ever (GH-24669).
+    pub(super) fn count_child(
+        &mut self,
+        parent: &JobKey,
+        before: Option<JobStatus>,
+        after: Option<JobStatus>,
+    ) {
+        if parent.id.is_empty() || !self.jobs.contains_key(parent) || before == after {
+            return;
+        }
+        let counts = self.counts.entry(parent.clone()).or_default();
+        match before {
+            Some(JobStatus::Pending) => counts.pending = counts.pending.saturating_sub(1),
+            Some(JobStatus::Running) => counts.running = counts.running.saturating_sub(1),
+            // One that lives again was dead, and is not any more.
+            Some(JobStatus::Dead) if after.is_some() => counts.dead = counts.dead.saturating_sub(1),
+            _ => {}
+        }
+        match after {
+            Some(JobStatus::Pending) => counts.pending += 1,
+            Some(JobStatus::Running) => counts.running += 1,
+            Some(JobStatus::Dead) => counts.dead += 1,
+            None => {}
         }
     }
 }

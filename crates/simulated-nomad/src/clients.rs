@@ -13,6 +13,9 @@ impl Nomad {
     /// The allocation's task is started, or cannot be.
     pub(super) fn start(&mut self, id: &str, now: Millis) {
         let fails = self.rng.random_bool(self.knobs.start_failure.clamp(0.0, 1.0));
+        if self.waits_for_previous(id) {
+            return;
+        }
         let Some(one) = self.allocations.get_mut(id) else { return };
         let waits = one.client_status == ClientStatus::Pending && one.poststop.is_none();
         if one.stopping || one.lives || !waits {
@@ -73,9 +76,18 @@ impl Nomad {
         let purged = one.purged;
         self.set_status(id, status, now);
         if purged && status.is_terminal() && !runs {
-            self.allocations.remove(id);
-            self.unblock(now);
+            let node = self.allocations.remove(id).map(|one| one.node).unwrap_or_default();
+            self.unblock(&node, now);
         }
+    }
+
+    /// A replacement on the same node begins when the one before it is over; it is told then.
+    fn waits_for_previous(&self, id: &str) -> bool {
+        let one = self.allocations.get(id);
+        let previous = one.and_then(|one| self.allocations.get(one.previous.as_ref()?));
+        previous.is_some_and(|previous| {
+            previous.takes_room() && one.is_some_and(|one| one.node == previous.node)
+        })
     }
 
     /// The task's process has ended by itself, with this exit code (137 where a signal ended it).
@@ -163,8 +175,8 @@ impl Nomad {
             self.set_status(id, ClientStatus::Complete, now);
         }
         if self.allocations.get(id).is_some_and(|one| one.purged) {
-            self.allocations.remove(id);
-            self.unblock(now);
+            let node = self.allocations.remove(id).map(|one| one.node).unwrap_or_default();
+            self.unblock(&node, now);
         }
     }
 }

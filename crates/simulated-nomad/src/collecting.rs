@@ -2,10 +2,14 @@
 //!
 //! Read next: `queries.rs`.
 
-use super::children::JobStatus;
+use std::collections::BTreeSet;
+
+use super::changes::Subject;
+use super::children::{Child, JobStatus};
 use super::happenings::What;
 use super::jobs::JobKey;
 use super::model::{Due, Millis, Nomad};
+use super::nodes::NodeStatus;
 use super::tables::Table;
 
 impl Nomad {
@@ -31,6 +35,12 @@ impl Nomad {
     }
 
     fn collect(&mut self, now: Millis, threshold: Millis) {
+        self.collect_jobs(now, threshold);
+        self.collect_evaluations(now, threshold);
+        self.collect_nodes();
+    }
+
+    fn collect_jobs(&mut self, now: Millis, threshold: Millis) {
         let old: Vec<JobKey> = self
             .children
             .iter()
@@ -45,39 +55,94 @@ impl Nomad {
                 })
             })
             .collect();
+        // A parameterized job goes only when it is stopped.
+        let stopped: Vec<JobKey> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.stop && job.definition.submit_time + threshold <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        if old.is_empty() && stopped.is_empty() {
+            return;
+        }
+        let index = self.bump();
+        let mut subjects = Vec::new();
         for key in old {
             self.note(now, What::Collected { job: key.id.clone() });
-            self.forget(&key);
+            let ids: Vec<String> = self.evaluations_of(&key).map(|one| one.id.clone()).collect();
+            ids.iter().for_each(|id| self.forget_evaluation(id));
+            self.write_too(Table::Evaluations, index);
+            if let Some(child) = self.forget(&key, index) {
+                subjects.push(Subject::Child { key, child: Box::new(child), deleted: true });
+            }
+        }
+        for key in stopped {
+            self.note(now, What::Collected { job: key.id.clone() });
+            self.versions.remove(&key);
+            self.counts.remove(&key);
+            self.write_too(Table::Jobs, index);
+            if let Some(job) = self.jobs.remove(&key) {
+                subjects.push(Subject::Registered { key, job: Box::new(job), deleted: true });
+            }
+        }
+        self.tell(index, "JobBatchDeregistered", subjects);
+    }
+
+    /// Those of jobs that are not there any more.
+    fn collect_evaluations(&mut self, now: Millis, threshold: Millis) {
+        let old: Vec<String> = self
+            .evaluations
+            .values()
+            .filter(|one| !self.children.contains_key(&one.job) && one.status.is_terminal())
+            .filter(|one| one.modified_at + threshold <= now)
+            .map(|one| one.id.clone())
+            .collect();
+        if !old.is_empty() {
+            self.write(Table::Evaluations);
+        }
+        old.iter().for_each(|id| self.forget_evaluation(id));
+    }
+
+    /// Nodes that are down, and of which no allocation is left.
+    fn collect_nodes(&mut self) {
+        let used: BTreeSet<String> =
+            self.allocations.values().map(|one| one.node.clone()).collect();
+        let idle = |id: &String| !used.contains(id);
+        let down = self.nodes.values().filter(|node| node.status == NodeStatus::Down);
+        // One that is only silent comes back under its name.
+        let old: Vec<String> = down
+            .filter(|node| !node.is_silent())
+            .map(|node| node.id.clone())
+            .filter(idle)
+            .collect();
+        for id in old {
+            self.nodes.remove(&id);
+            self.write(Table::Nodes);
         }
     }
 
-    /// Drops the child's records; allocations stay only as long as their processes do.
-    pub(super) fn forget(&mut self, key: &JobKey) {
-        let Some(child) = self.children.remove(key) else { return };
+    /// Drops the records of a job and its allocations; allocations stay only as long as their
+    /// processes do.
+    pub(super) fn forget(&mut self, key: &JobKey, index: u64) -> Option<Child> {
+        let child = self.children.remove(key)?;
         self.versions.remove(key);
-        if let Some(token) = child.token {
-            let parent = JobKey { namespace: key.namespace.clone(), id: child.parent };
+        let parent = JobKey { namespace: key.namespace.clone(), id: child.parent.clone() };
+        self.count_child(&parent, Some(child.status), None);
+        if let Some(token) = child.token.clone() {
             self.tokens.remove(&(parent, token));
         }
-        let had_evaluations = !child.evaluations.is_empty();
-        let had_allocations = !child.allocations.is_empty();
-        for id in child.evaluations {
-            self.evaluations.remove(&id);
-        }
-        for id in child.allocations {
-            match self.allocations.get_mut(&id) {
+        for id in &child.allocations {
+            match self.allocations.get_mut(id) {
                 Some(one) if one.lives => one.purged = true,
                 _ => {
-                    self.allocations.remove(&id);
+                    self.allocations.remove(id);
                 }
             }
         }
-        let index = self.write(Table::Jobs);
-        if had_evaluations {
-            self.write_too(Table::Evaluations, index);
-        }
-        if had_allocations {
+        self.write_too(Table::Jobs, index);
+        if !child.allocations.is_empty() {
             self.write_too(Table::Allocations, index);
         }
+        Some(child)
     }
 }

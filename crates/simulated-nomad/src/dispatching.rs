@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use rand::Rng;
 
+use super::changes::Row;
 use super::children::{Child, JobStatus};
+use super::evaluations::Trigger;
 use super::happenings::What;
 use super::jobs::{JobKey, PayloadRule, Registered};
 use super::model::{Millis, Nomad};
-use super::tables::Table;
 
 /// `job_max_priority`.
 const MAX_PRIORITY: i64 = 100;
@@ -94,7 +95,7 @@ impl Nomad {
         meta.extend(call.meta);
         let id = self.new_child_id(parent, &call.id_prefix, now);
         let key = JobKey { namespace: parent.namespace.clone(), id };
-        let index = self.write(Table::Jobs);
+        let index = self.bump();
         self.note(
             now,
             What::Dispatched {
@@ -115,15 +116,20 @@ impl Nomad {
             create_index: index,
             modify_index: index,
             job_modify_index: index,
-            settled: Some(JobStatus::Pending),
+            version: 0,
+            status: JobStatus::Pending,
+            queued: BTreeMap::new(),
             allocations: Vec::new(),
-            evaluations: Vec::new(),
         };
         if let Some(token) = child.token.clone() {
             self.tokens.insert((parent.clone(), token), key.clone());
         }
         self.children.insert(key.clone(), child);
-        let evaluation = self.new_evaluation_in(index, &key, "job-register", now);
+        self.count_child(parent, None, Some(JobStatus::Pending));
+        self.commit_at(index, "JobRegistered", vec![Row::Job(key.clone())]);
+        let evaluation = self.new_evaluation(&key, Trigger::JobRegister, now);
+        let row = Row::Evaluation(evaluation.clone());
+        self.commit_at(index, "JobRegistered", vec![row]);
         self.schedule_collection(now);
         Ok(Dispatched { child: key.id, evaluation, create_index: index, index })
     }

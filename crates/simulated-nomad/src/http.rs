@@ -102,10 +102,18 @@ impl Server {
         nomad.acl_settings(config.acl.enabled, config.acl.lifetimes()?);
         let keys = keyring(&config, nomad.draw_id()).map_err(|why| format!("keyring: {why}"))?;
         nomad.write(Table::Keys);
+        keys.id().clone_into(&mut nomad.signing_key);
         nomad.configure_scheduler(SchedulerConfiguration::default(), now());
         // As quick as a real agent in dev mode; what takes time is done by real processes.
-        nomad.knobs = Knobs { scheduling: (1, 5), starting: (0, 0), ..Knobs::default() };
-        nomad.knobs.real_clients = true;
+        nomad.knobs = Knobs {
+            scheduling: (1, 5),
+            starting: (0, 0),
+            real_clients: true,
+            tells: true,
+            lasting_stops: true,
+            disconnect_replaces: false,
+            ..Knobs::default()
+        };
         let (node, machine) = (nomad.draw_id(), machine::node(&config));
         let site = machine::site(&config, &node, &machine, environment);
         if config.is_client() && standing == Standing::Leader {

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::children::Child;
+use super::changes::{Row, Subject};
+use super::children::{Child, JobStatus};
+use super::evaluations::Trigger;
 use super::happenings::What;
 use super::jobspec::{self, Definition, Read};
 use super::model::{Millis, Nomad, SECOND};
 use super::tables::Table;
+use super::wants::Wants;
 
 /// How many versions of a job are kept (`job_tracked_versions`).
 const TRACKED_VERSIONS: usize = 6;
@@ -124,16 +127,22 @@ impl Nomad {
         let Read { spec } = read;
         if self.is_as_before(&key, &job) {
             // No new version; an ordinary job is looked at all the same.
-            let ordinary = self.children.contains_key(&key);
-            return ordinary.then(|| self.new_evaluation(&key, "job-register", now));
+            if !self.children.contains_key(&key) {
+                return None;
+            }
+            let evaluation = self.new_evaluation(&key, Trigger::JobRegister, now);
+            self.commit("JobRegistered", vec![Row::Evaluation(evaluation.clone())]);
+            return Some(evaluation);
         }
         let stop = job["Stop"] == true;
         let repeats = job["Periodic"]["Enabled"] == true;
-        let index = self.write(Table::Jobs);
+        let index = self.bump();
         let versions = self.versions.entry(key.clone()).or_default();
         let version = versions.first().map_or(0, |newest| newest.version + 1);
-        let definition =
-            Arc::new(Definition { job, version, submit_time: now, job_modify_index: index });
+        let wants = Wants::read(&job);
+        let submit_time = now;
+        let definition = Definition { job, version, submit_time, job_modify_index: index, wants };
+        let definition = Arc::new(definition);
         versions.insert(0, definition.clone());
         versions.truncate(TRACKED_VERSIONS);
         self.note(now, What::Registered { job: key.id.clone() });
@@ -142,7 +151,7 @@ impl Nomad {
         }
         let create_index = self.jobs.get(&key).map_or(index, |known| known.create_index);
         self.jobs.insert(
-            key,
+            key.clone(),
             Registered {
                 spec,
                 definition,
@@ -152,6 +161,7 @@ impl Nomad {
                 job_modify_index: index,
             },
         );
+        self.commit_at(index, "JobRegistered", vec![Row::Job(key)]);
         None
     }
 
@@ -189,19 +199,24 @@ impl Nomad {
             payload: None,
             priority: None,
             spec,
-            definition,
             stop: false,
             submit_time: now,
             create_index: known.as_ref().map_or(index, |known| known.create_index),
             modify_index: index,
             job_modify_index: index,
-            settled: None,
-            allocations: known.as_ref().map_or_else(Vec::new, |known| known.allocations.clone()),
-            evaluations: known.map_or_else(Vec::new, |known| known.evaluations),
+            version: definition.version,
+            definition,
+            status: JobStatus::Pending,
+            queued: BTreeMap::new(),
+            allocations: known.map_or_else(Vec::new, |known| known.allocations),
         };
         self.children.insert(key.clone(), child);
         self.schedule_collection(now);
-        self.new_evaluation_in(index, &key, "job-register", now)
+        self.commit_at(index, "JobRegistered", vec![Row::Job(key.clone())]);
+        let evaluation = self.new_evaluation(&key, Trigger::JobRegister, now);
+        let row = Row::Evaluation(evaluation.clone());
+        self.commit_at(index, "JobRegistered", vec![row]);
+        evaluation
     }
 
     /// The parameterized job as it is now.
@@ -222,16 +237,24 @@ impl Nomad {
     }
 
     /// Stops a registered job, or forgets it. Its children live on, by design (GH-2263).
-    pub(super) fn stop_registered(&mut self, key: &JobKey, purge: bool, now: Millis) {
-        let index = self.write(Table::Jobs);
+    pub(super) fn stop_registered(&mut self, key: &JobKey, purge: bool, now: Millis) -> u64 {
+        let index = self.bump();
         if purge {
-            self.jobs.remove(key);
             self.versions.remove(key);
+            self.counts.remove(key);
+            if let Some(job) = self.jobs.remove(key) {
+                self.write_too(Table::Jobs, index);
+                let (key, job) = (key.clone(), Box::new(job));
+                let subject = Subject::Registered { key, job, deleted: true };
+                self.tell(index, "JobDeregistered", vec![subject]);
+            }
         } else if let Some(job) = self.jobs.get_mut(key) {
             job.stop = true;
             job.modify_index = index;
             job.job_modify_index = index;
+            self.commit_at(index, "JobDeregistered", vec![Row::Job(key.clone())]);
         }
         self.note(now, What::Stopped { job: key.id.clone(), purge });
+        index
     }
 }

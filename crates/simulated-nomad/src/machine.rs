@@ -40,6 +40,7 @@ pub(crate) fn node(config: &Config) -> NodeSpec {
         meta: text(&client.meta),
         drivers,
         host_volumes: client.host_volume.keys().cloned().collect(),
+        ..NodeSpec::default()
     }
 }
 
@@ -68,6 +69,12 @@ pub(crate) fn site(
 /// Where nothing is claimed; only bookkeeping depends on it.
 const MHZ_OF_A_CORE: u64 = 2_000;
 const DISK_MB: u64 = 100_000;
+
+/// What tasks may ask to be told by.
+const SIGNALS: &str = "SIGABRT,SIGALRM,SIGBUS,SIGCHLD,SIGCONT,SIGFPE,SIGHUP,SIGILL,SIGINT,SIGIO,\
+                       SIGIOT,SIGKILL,SIGNULL,SIGPIPE,SIGPROF,SIGPWR,SIGQUIT,SIGSEGV,SIGSTKFLT,\
+                       SIGSTOP,SIGSYS,SIGTERM,SIGTRAP,SIGTSTP,SIGTTIN,SIGTTOU,SIGURG,SIGUSR1,\
+                       SIGUSR2,SIGWINCH,SIGXCPU,SIGXFSZ";
 
 /// `-dev` offers `raw_exec` by itself; lists of drivers in the options narrow that.
 fn drivers(config: &Config, options: &BTreeMap<String, String>) -> BTreeSet<String> {
@@ -99,6 +106,7 @@ fn attributes(config: &Config, cores: u64, cpu: u64, memory: u64) -> BTreeMap<St
         ("nomad.revision", String::new()),
         ("nomad.version", VERSION.to_owned()),
         ("os.name", os),
+        ("os.signals", SIGNALS.to_owned()),
         ("os.version", os_version),
         ("unique.hostname", host),
         ("unique.network.ip-address", config.bind_addr.clone()),

@@ -11,7 +11,8 @@ use rand::{Rng, rngs::StdRng};
 
 use super::acl::Acl;
 use super::allocations::Allocation;
-use super::children::Child;
+use super::changes::Frame;
+use super::children::{Child, ChildrenCounts};
 use super::evaluations::Evaluation;
 use super::happenings::{Happening, What};
 use super::jobs::{JobKey, Registered};
@@ -56,6 +57,14 @@ pub struct Knobs {
     /// Somebody runs the tasks, and says by [`Nomad::client_update`] how they are. Off: the model
     /// plays the clients too.
     pub real_clients: bool,
+    /// Every write is kept until somebody takes it, to be told ([`Nomad::take_frames`]).
+    pub tells: bool,
+    /// A stopped job is dead only when its evaluations are over, and what of it is unknown stays
+    /// so until its node is back: as it is. Off: it is dead at once.
+    pub lasting_stops: bool,
+    /// What is unknown is replaced where its disconnect block says so, even where its group is
+    /// never rescheduled: so did versions before 1.11.2 (GH-27053).
+    pub disconnect_replaces: bool,
 }
 
 impl Default for Knobs {
@@ -71,6 +80,9 @@ impl Default for Knobs {
             phantom: 0.2,
             dispatch_disabled: false,
             real_clients: false,
+            tells: false,
+            lasting_stops: false,
+            disconnect_replaces: true,
         }
     }
 }
@@ -98,8 +110,7 @@ pub(super) enum Due {
     Kill(String),
     /// Its poststop task is done.
     Poststop(String),
-    /// An unknown allocation is lost from now on.
-    Expire(String),
+    /// A heartbeat of the node is missed.
     NodeDown(String),
     DrainOver(String),
     Collect,
@@ -131,6 +142,12 @@ pub struct Nomad {
     pub(super) scheduler: SchedulerConfiguration,
     /// Evaluations that wait for the broker.
     pub(super) parked: Vec<String>,
+    /// Oldest first; also of jobs that are not there any more.
+    pub(super) evaluations_by_job: BTreeMap<JobKey, Vec<String>>,
+    pub(super) counts: BTreeMap<JobKey, ChildrenCounts>,
+    pub(super) frames: Vec<Frame>,
+    /// Which key signs what allocations say of themselves.
+    pub(super) signing_key: String,
     pub(super) due: BTreeSet<(Millis, Due)>,
     pub(super) started: Vec<Started>,
     pub(super) signalled: Vec<String>,
@@ -160,6 +177,10 @@ impl Nomad {
             node_pools: named(NodePool::built_in(), |one| &one.name),
             scheduler: SchedulerConfiguration::default(),
             parked: Vec::new(),
+            evaluations_by_job: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            frames: Vec::new(),
+            signing_key: String::new(),
             due: BTreeSet::new(),
             started: Vec::new(),
             signalled: Vec::new(),
@@ -180,8 +201,7 @@ impl Nomad {
                 Due::Start(allocation) => self.start(&allocation, at),
                 Due::Kill(allocation) => self.kill(&allocation, at),
                 Due::Poststop(allocation) => self.poststop_done(&allocation, at),
-                Due::Expire(allocation) => self.expire(&allocation, at),
-                Due::NodeDown(node) => self.node_is_down(&node, at),
+                Due::NodeDown(node) => self.heartbeat_missed(&node, at),
                 Due::DrainOver(node) => self.drain_is_over(&node, at),
                 Due::Collect => self.collect_old(at),
                 Due::Unlock(key) => self.lock_is_due(&key, at),
@@ -220,6 +240,11 @@ impl Nomad {
     #[must_use]
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    #[must_use]
+    pub fn signing_key(&self) -> &str {
+        &self.signing_key
     }
 
     pub(super) fn bump(&mut self) -> u64 {

@@ -1,6 +1,6 @@
-//! Nodes: they go silent, count as down, come back, and drain.
+//! Nodes: they join, go silent, count as down or disconnected, and come back.
 //!
-//! Read next: `allocations.rs`.
+//! Drains and eligibility are in `draining.rs`. Read next: `allocations.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,12 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::allocations::ClientStatus;
+use super::changes::Row;
+use super::draining::Drain;
+use super::evaluations::{EvaluationStatus, Trigger};
 use super::happenings::What;
 use super::jobs::JobKey;
 use super::model::{Due, Millis, Nomad};
-use super::tables::Table;
 
 /// What a client says of its node when it registers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,10 +29,11 @@ pub struct NodeSpec {
     pub cores: u64,
     pub memory_mb: u64,
     pub disk_mb: u64,
-    /// `attr.kernel.name` and the like.
+    /// By their whole names: `attr.cpu.arch`.
     pub attributes: BTreeMap<String, String>,
     pub meta: BTreeMap<String, String>,
     pub drivers: BTreeSet<String>,
+    pub devices: BTreeSet<String>,
     pub host_volumes: BTreeSet<String>,
 }
 
@@ -43,12 +46,13 @@ impl Default for NodeSpec {
             class: String::new(),
             http_address: String::new(),
             cpu_mhz: 0,
-            cores: 1,
             memory_mb: 0,
-            disk_mb: 1_000_000,
+            disk_mb: 100_000,
+            cores: 8,
             attributes: BTreeMap::new(),
             meta: BTreeMap::new(),
             drivers: BTreeSet::new(),
+            devices: BTreeSet::new(),
             host_volumes: BTreeSet::new(),
         }
     }
@@ -66,6 +70,24 @@ impl NodeSpec {
             ..Self::default()
         }
     }
+
+    /// Equal for nodes that no constraint tells apart, but for what is unique to one
+    /// (`nomad/structs/node_class.go`).
+    #[must_use]
+    pub fn computed_class(&self) -> String {
+        use std::hash::{Hash as _, Hasher as _};
+        let shared = |all: &BTreeMap<String, String>| {
+            let mut all = all.clone();
+            all.retain(|name, _| !name.contains("unique."));
+            all
+        };
+        // Its keys are fixed, so it is the same in every run of one build.
+        let mut hasher = std::hash::DefaultHasher::new();
+        (&self.datacenter, &self.pool, &self.class).hash(&mut hasher);
+        (shared(&self.attributes), shared(&self.meta)).hash(&mut hasher);
+        (&self.drivers, &self.devices).hash(&mut hasher);
+        format!("v1:{}", hasher.finish().max(1_000_000_000))
+    }
 }
 
 /// Why a node is silent.
@@ -77,48 +99,89 @@ pub enum Outage {
     CutOff,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeStatus {
+    Initializing,
+    Ready,
+    Down,
+    /// Silent, and something on it is waited for.
+    Disconnected,
+}
+
+impl NodeStatus {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Initializing => "initializing",
+            Self::Ready => "ready",
+            Self::Down => "down",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// Something that happened to a node (`Node.Events`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEvent {
+    pub at: Millis,
+    pub subsystem: &'static str,
+    pub message: String,
+    pub create_index: u64,
+}
+
+/// How many of them are kept.
+const KEPT_EVENTS: usize = 10;
+
 #[derive(Clone, Debug)]
 pub struct Node {
     pub id: String,
     pub spec: NodeSpec,
     pub outage: Option<Outage>,
-    /// The servers have given it up.
-    pub down: bool,
-    pub draining: bool,
+    pub status: NodeStatus,
+    pub eligible: bool,
+    pub drain: Option<Drain>,
+    pub events: Vec<NodeEvent>,
     pub create_index: u64,
     pub modify_index: u64,
-    /// When its status changed last.
     pub updated_at: Millis,
 }
 
 impl Node {
+    /// One that has just joined.
+    #[must_use]
+    pub fn new(id: &str, spec: NodeSpec) -> Self {
+        Self {
+            id: id.to_owned(),
+            spec,
+            outage: None,
+            status: NodeStatus::Initializing,
+            eligible: true,
+            drain: None,
+            events: Vec::new(),
+            create_index: 0,
+            modify_index: 0,
+            updated_at: 0,
+        }
+    }
+
     pub(super) fn is_silent(&self) -> bool {
         self.outage.is_some()
     }
 
     /// Ready and eligible, as far as the servers know: a silent node still gets work.
     pub(super) fn takes_work(&self) -> bool {
-        !self.down && !self.draining
+        self.status == NodeStatus::Ready && self.eligible && self.drain.is_none()
     }
 }
 
 impl Nomad {
+    /// A client joins, and is ready.
     pub fn add_node(&mut self, id: &str, spec: NodeSpec, now: Millis) {
-        // It registers before it is ready.
-        let index = self.write(Table::Nodes);
-        let node = Node {
-            id: id.to_owned(),
-            spec,
-            outage: None,
-            down: false,
-            draining: false,
-            create_index: index,
-            modify_index: index,
-            updated_at: now,
-        };
-        self.nodes.insert(id.to_owned(), node);
+        self.nodes.insert(id.to_owned(), Node::new(id, spec));
+        self.node_event(id, "Cluster", "Node registered", now);
+        self.commit("NodeRegistration", vec![Row::Node(id.to_owned())]);
         self.node_note(id, "joined", now);
-        self.unblock(now);
+        self.set_node_status(id, NodeStatus::Ready, now);
     }
 
     /// One node by its id.
@@ -131,7 +194,8 @@ impl Nomad {
         self.nodes.values()
     }
 
-    /// The node falls silent; its missed heartbeat makes it `down` some time later.
+    /// The node falls silent; its missed heartbeat makes it `down` or `disconnected` some time
+    /// later.
     pub fn silence(&mut self, id: &str, outage: Outage, now: Millis) {
         let Some(node) = self.nodes.get_mut(id).filter(|node| node.outage.is_none()) else {
             return;
@@ -148,75 +212,94 @@ impl Nomad {
         self.at(at, Due::NodeDown(id.to_owned()));
     }
 
-    /// The servers give the node up: its allocations are lost and replaced, or unknown where the
-    /// job's `disconnect` block says to wait. Pending ones are always replaced
-    /// (`nomad/heartbeat.go`, `scheduler/reconciler`; GH-27028).
-    pub(super) fn node_is_down(&mut self, id: &str, now: Millis) {
-        let Some(node) = self.nodes.get_mut(id).filter(|node| node.is_silent() && !node.down)
-        else {
-            return;
-        };
-        node.down = true;
-        self.node_note(id, "is down", now);
-        for (allocation, child) in self.open_on(id) {
-            let disconnect = self.children.get(&child).and_then(|child| child.spec.disconnect);
-            let running = self
-                .allocations
-                .get(&allocation)
-                .is_some_and(|one| one.client_status == ClientStatus::Running && !one.stopping);
-            match disconnect.filter(|_| running) {
-                Some(disconnect) => {
-                    self.set_status(&allocation, ClientStatus::Unknown, now);
-                    self.at(now + disconnect.lost_after, Due::Expire(allocation.clone()));
-                    if disconnect.replace {
-                        self.replace(&allocation, &child, now);
-                    }
-                }
-                None => self.lose(&allocation, &child, now),
+    /// A heartbeat is missed. The node is `disconnected` as long as something that runs on it is
+    /// waited for, and `down` after that (`nomad/heartbeat.go`, `disconnectState`).
+    pub(super) fn heartbeat_missed(&mut self, id: &str, now: Millis) {
+        let silent = |node: &&Node| node.is_silent() && node.status != NodeStatus::Down;
+        let Some(node) = self.nodes.get(id).filter(silent) else { return };
+        let waited_for = self.allocations.values().any(|one| {
+            let over = now - one.unknown_since.unwrap_or(now);
+            one.node == id
+                && !one.is_terminal()
+                && one.disconnect.is_some_and(|it| over < it.lost_after)
+                && matches!(one.client_status, ClientStatus::Running | ClientStatus::Unknown)
+        });
+        let first = node.status == NodeStatus::Ready;
+        let status = if waited_for { NodeStatus::Disconnected } else { NodeStatus::Down };
+        if first {
+            self.node_event(id, "Cluster", "Node heartbeat missed", now);
+            let what = if waited_for { "is disconnected" } else { "is down" };
+            self.node_note(id, what, now);
+        }
+        self.set_node_status(id, status, now);
+        if waited_for {
+            let at = now + self.draw(self.knobs.heartbeat).max(1);
+            self.at(at, Due::NodeDown(id.to_owned()));
+        }
+    }
+
+    /// What the servers take the node for from now on, and who has to be looked at for it
+    /// (`nomad/node_endpoint.go`, `nodeStatusTransitionRequiresEval`).
+    pub(super) fn set_node_status(&mut self, id: &str, status: NodeStatus, now: Millis) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let before = std::mem::replace(&mut node.status, status);
+        node.updated_at = now;
+        self.commit("NodeStreamEvent", vec![Row::Node(id.to_owned())]);
+        let gone = matches!(status, NodeStatus::Down | NodeStatus::Disconnected);
+        let came = status == NodeStatus::Ready
+            && matches!(before, NodeStatus::Initializing | NodeStatus::Down);
+        let answers = before == NodeStatus::Disconnected && status != NodeStatus::Disconnected;
+        if (gone && before != status) || came || answers {
+            self.look_at_jobs_on(id, Trigger::NodeUpdate, now);
+        }
+        if status == NodeStatus::Ready {
+            self.unblock(id, now);
+        }
+    }
+
+    /// An evaluation for each job that has something on the node which its client has not seen the
+    /// end of. Says their ids, and the index; None: there is nothing on the node at all.
+    pub(super) fn look_at_jobs_on(
+        &mut self,
+        node: &str,
+        why: Trigger,
+        now: Millis,
+    ) -> Option<(Vec<String>, u64)> {
+        let on_it: Vec<_> = self.allocations().filter(|one| one.node == node).collect();
+        if on_it.is_empty() {
+            return None;
+        }
+        let open = on_it.iter().filter(|one| !one.client_status.is_terminal());
+        let jobs: BTreeSet<JobKey> = open.map(|one| one.child.clone()).collect();
+        let mut evaluations = Vec::new();
+        for job in jobs {
+            let id = self.new_evaluation(&job, why, now);
+            if let Some(one) = self.evaluations.get_mut(&id) {
+                one.node = Some(node.to_owned());
             }
+            evaluations.push(id);
         }
-    }
-
-    /// The wait of `lost_after` is over: lost, and replaced regardless of `replace` (GH-27028).
-    pub(super) fn expire(&mut self, allocation: &str, now: Millis) {
-        let unknown = self.allocations.get(allocation);
-        if let Some(one) = unknown.filter(|one| one.client_status == ClientStatus::Unknown) {
-            let child = one.child.clone();
-            self.lose(allocation, &child, now);
-        }
-    }
-
-    fn lose(&mut self, allocation: &str, child: &JobKey, now: Millis) {
-        let wanted = self.allocations.get(allocation).is_some_and(|one| !one.stopping);
-        if let Some(one) = self.allocations.get_mut(allocation) {
-            one.stopping = true;
-            "alloc is lost since its node is down".clone_into(&mut one.client_description);
-        }
-        self.set_status(allocation, ClientStatus::Lost, now);
-        if wanted {
-            self.replace(allocation, child, now);
-        }
-    }
-
-    fn replace(&mut self, allocation: &str, child: &JobKey, now: Millis) {
-        let latest = self.children.get(child).and_then(|child| child.allocations.last());
-        if latest.map(String::as_str) != Some(allocation) {
-            return;
-        }
-        if let Some(one) = self.allocations.get_mut(allocation) {
-            one.replace = true;
-        }
-        self.new_evaluation(child, "node-update", now);
+        let rows = evaluations.iter().cloned().map(Row::Evaluation).collect();
+        let index = self.commit("EvaluationUpdated", rows);
+        Some((evaluations, index))
     }
 
     /// The node is back, and its client tells and hears what has happened meanwhile.
     pub fn restore(&mut self, id: &str, now: Millis) {
         let Some(node) = self.nodes.get_mut(id) else { return };
-        if node.outage.take().is_none() {
-            return;
-        }
-        node.down = false;
+        let Some(outage) = node.outage.take() else { return };
+        let status = node.status;
         self.node_note(id, "is back", now);
+        let begins_anew = outage == Outage::PowerLoss && status != NodeStatus::Ready;
+        if begins_anew {
+            // Its client was started again: it registers before it is ready.
+            self.node_event(id, "Cluster", "Node re-registered", now);
+            self.commit("NodeRegistration", vec![Row::Node(id.to_owned())]);
+            self.set_node_status(id, NodeStatus::Initializing, now);
+        }
+        if status != NodeStatus::Ready {
+            self.set_node_status(id, NodeStatus::Ready, now);
+        }
         let on_it: Vec<String> = self
             .allocations
             .values()
@@ -226,30 +309,28 @@ impl Nomad {
         for allocation in on_it {
             self.reconnect(&allocation, now);
         }
-        self.unblock(now);
+        self.unblock(id, now);
     }
 
     fn reconnect(&mut self, id: &str, now: Millis) {
         let Some(one) = self.allocations.get(id) else { return };
         let was = one.client_status;
-        let replaced = self
-            .children
-            .get(&one.child)
-            .is_some_and(|child| child.allocations.last().map(String::as_str) != Some(id));
+        let replaced = one.next.is_some();
+        let (untold, lives) = (one.untold, one.lives);
         if one.purged || one.stopping {
             // Lost or stopped while it could not be told: it is told now.
-            if one.lives {
+            if lives {
+                self.set_status(id, ClientStatus::Running, now);
                 self.begin_kill(id, now);
-            } else if !was.is_terminal() {
+            } else if !matches!(was, ClientStatus::Complete | ClientStatus::Failed) {
                 self.set_status(id, ClientStatus::Complete, now);
             }
             return;
         }
-        let (untold, lives) = (one.untold, one.lives);
         match (untold, lives) {
             (Some(code), _) if !was.is_terminal() => self.task_ended(id, code, now),
             (None, true) if was == ClientStatus::Unknown => {
-                self.set_status(id, ClientStatus::Running, now);
+                self.is_known_again(id, now);
                 if replaced {
                     self.keep_one_of_two(id, now);
                 }
@@ -264,58 +345,66 @@ impl Nomad {
         }
     }
 
+    /// The allocation was unknown and runs: nobody waits for its loss any more ([V]).
+    fn is_known_again(&mut self, id: &str, now: Millis) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        one.unknown_since = None;
+        one.replace = false;
+        let followup = one.followup.take();
+        self.set_status(id, ClientStatus::Running, now);
+        let waits = |id: &String| {
+            self.evaluations.get(id).is_some_and(|one| one.status == EvaluationStatus::Pending)
+        };
+        if let Some(followup) = followup.filter(waits) {
+            let why = "allocs reconnected".to_owned();
+            let canceled = self.cancel_evaluation(&followup, why, now);
+            canceled.map(|row| self.commit("EvaluationUpdated", vec![row]));
+        }
+    }
+
     /// One of a reconnected allocation and its replacement is stopped; which is up to
     /// `disconnect.reconcile`, so it is drawn.
     fn keep_one_of_two(&mut self, id: &str, now: Millis) {
-        let Some(one) = self.allocations.get(id) else { return };
-        let other = self.children.get(&one.child).and_then(|child| child.allocations.last());
-        let other = other.cloned().unwrap_or_default();
-        let loser = if self.rng.random_bool(0.5) { id.to_owned() } else { other };
-        self.tell_to_stop(&loser, now);
-    }
-
-    /// Drains the node: no new work, and whatever still runs at the deadline is stopped and not
-    /// replaced ([V]; since 1.11.0, GH-26961).
-    pub fn drain(&mut self, id: &str, deadline: Millis, now: Millis) {
-        let Some(node) = self.nodes.get_mut(id) else { return };
-        node.draining = true;
-        self.node_note(id, "drains", now);
-        self.at(now + deadline, Due::DrainOver(id.to_owned()));
-    }
-
-    pub(super) fn drain_is_over(&mut self, id: &str, now: Millis) {
-        if self.nodes.get(id).is_none_or(|node| !node.draining) {
+        let Some(one) = self.allocations.get_mut(id) else { return };
+        let Some(other) = one.next.clone() else { return };
+        let loser = if self.rng.random_bool(0.5) { id.to_owned() } else { other.clone() };
+        if loser == other
+            && let Some(one) = self.allocations.get_mut(id)
+        {
+            one.next = None;
+        }
+        let Some(one) = self.allocations.get_mut(&loser).filter(|one| !one.is_terminal()) else {
             return;
-        }
-        for (allocation, _) in self.open_on(id) {
-            if let Some(one) = self.allocations.get_mut(&allocation) {
-                "alloc is being migrated".clone_into(&mut one.client_description);
-            }
-            self.tell_to_stop(&allocation, now);
-        }
+        };
+        one.stopping = true;
+        one.modified_at = now;
+        "alloc not needed as disconnected client reconnected"
+            .clone_into(&mut one.desired_description);
+        self.commit("PlanResult", vec![Row::Planned(loser.clone())]);
+        self.told_to_stop(&loser, now);
     }
 
-    /// The node takes work again.
-    pub fn enable(&mut self, id: &str, now: Millis) {
+    pub(super) fn node_event(
+        &mut self,
+        id: &str,
+        subsystem: &'static str,
+        message: &str,
+        now: Millis,
+    ) {
+        let create_index = self.index + 1;
         let Some(node) = self.nodes.get_mut(id) else { return };
-        node.draining = false;
-        self.node_note(id, "is eligible", now);
-        self.unblock(now);
-    }
-
-    fn open_on(&self, node: &str) -> Vec<(String, JobKey)> {
-        self.allocations
-            .values()
-            .filter(|one| one.node == node && !one.client_status.is_terminal())
-            .map(|one| (one.id.clone(), one.child.clone()))
-            .collect()
-    }
-
-    fn node_note(&mut self, id: &str, what: &'static str, now: Millis) {
-        let index = self.write(Table::Nodes);
-        if let Some(node) = self.nodes.get_mut(id) {
-            (node.modify_index, node.updated_at) = (index, now);
+        node.events.push(NodeEvent {
+            at: now,
+            subsystem,
+            message: message.to_owned(),
+            create_index,
+        });
+        if node.events.len() > KEPT_EVENTS {
+            node.events.remove(0);
         }
+    }
+
+    pub(super) fn node_note(&mut self, id: &str, what: &'static str, now: Millis) {
         self.note(now, What::Node { node: id.to_owned(), what });
     }
 }

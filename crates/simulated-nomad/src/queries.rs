@@ -4,7 +4,6 @@
 
 use super::allocations::Allocation;
 use super::children::{Child, JobStatus};
-use super::evaluations::Evaluation;
 use super::jobs::JobKey;
 use super::model::Nomad;
 
@@ -74,12 +73,6 @@ impl Nomad {
             placed.chain([one.child.modify_index])
         });
         (newest.max().unwrap_or(self.index), found)
-    }
-
-    /// `GET /v1/job/:child/evaluations`, oldest first.
-    pub fn evaluations_of(&self, key: &JobKey) -> impl Iterator<Item = &Evaluation> {
-        let ids = self.children.get(key).into_iter().flat_map(|child| &child.evaluations);
-        ids.filter_map(|id| self.evaluations.get(id))
     }
 
     /// Whether the child takes up room: its job is not dead, or one of its allocations is not over.

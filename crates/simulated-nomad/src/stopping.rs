@@ -1,75 +1,112 @@
 //! `DELETE /v1/job/:id`, and stopping one allocation.
 //!
-//! Read next: `collecting.rs`.
+//! Neither stops anything by itself: each makes an evaluation, which does. Read next:
+//! `scheduling.rs`.
 
-use super::allocations::ClientStatus;
+use super::allocations::{ClientStatus, Migration};
+use super::changes::{Row, Subject};
+use super::evaluations::Trigger;
 use super::happenings::What;
 use super::jobs::JobKey;
 use super::model::{Millis, Nomad};
 
+/// A job was stopped or purged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// None: a parameterized job, which has none.
+    pub evaluation: Option<String>,
+    pub index: u64,
+}
+
 impl Nomad {
-    /// Stops a job, or purges it. A child is dead at once, its task up to `kill_timeout` later
-    /// ([V]); an unknown job is no error (`nomad/job_endpoint.go`, `Job.Deregister`). Says whether
-    /// there was one.
-    pub fn stop(&mut self, key: &JobKey, purge: bool, now: Millis) -> bool {
+    /// Stops a job, or purges it; an unknown job is no error (`nomad/job_endpoint.go`,
+    /// `Job.Deregister`): None.
+    pub fn stop(&mut self, key: &JobKey, purge: bool, now: Millis) -> Option<Stopped> {
         if self.jobs.contains_key(key) {
-            self.stop_registered(key, purge, now);
-            return true;
+            let index = self.stop_registered(key, purge, now);
+            return Some(Stopped { evaluation: None, index });
         }
-        let Some(child) = self.children.get_mut(key) else { return false };
-        child.stop = true;
-        child.submit_time = now;
-        let ids = child.allocations.clone();
-        self.cancel_evaluations(key, now);
-        for id in &ids {
-            self.tell_to_stop(id, now);
+        if !self.children.contains_key(key) {
+            return None;
         }
-        self.touch(key);
+        let index = self.bump();
         self.note(now, What::Stopped { job: key.id.clone(), purge });
         self.schedule_collection(now);
         if purge {
-            // The records go at once, the processes do not (GH-28394).
-            for id in ids {
-                if let Some(one) = self.allocations.get_mut(&id) {
-                    one.purged = true;
-                }
-            }
-            self.forget(key);
+            self.purge(key, index, now);
+        } else if let Some(child) = self.children.get_mut(key) {
+            child.stop = true;
+            child.submit_time = now;
+            child.version += 1;
+            child.job_modify_index = index;
+            self.commit_at(index, "JobDeregistered", vec![Row::Job(key.clone())]);
         }
-        true
+        let evaluation = self.new_evaluation(key, Trigger::JobDeregister, now);
+        let row = Row::Evaluation(evaluation.clone());
+        self.commit_at(index, "JobDeregistered", vec![row]);
+        if !self.knobs.lasting_stops {
+            self.let_go(key, now);
+        }
+        Some(Stopped { evaluation: Some(evaluation), index })
     }
 
-    /// `nomad alloc stop`: ignores `reschedule { attempts = 0 }`, so that the child gets a second
-    /// allocation ([V]). One that is stopped already makes an evaluation all the same: its id, and
-    /// the index.
+    /// The records of the job and its allocations go at once, the processes do not (GH-28394), and
+    /// its evaluations stay.
+    fn purge(&mut self, key: &JobKey, index: u64, now: Millis) {
+        let ids = self.children.get(key).map(|child| child.allocations.clone()).unwrap_or_default();
+        for id in ids {
+            let Some(one) = self.allocations.get_mut(&id) else { continue };
+            one.purged = true;
+            let told = one.stopping;
+            one.stopping = true;
+            if !told {
+                self.told_to_stop(&id, now);
+            }
+        }
+        if let Some(child) = self.forget(key, index) {
+            let (key, child) = (key.clone(), Box::new(child));
+            let subject = Subject::Child { key, child, deleted: true };
+            self.tell(index, "JobDeregistered", vec![subject]);
+        }
+    }
+
+    /// What of a stopped job is on a node that does not answer is given up at once.
+    fn let_go(&mut self, key: &JobKey, now: Millis) {
+        let ids = self.children.get(key).map(|child| child.allocations.clone()).unwrap_or_default();
+        for id in ids {
+            let silent = |node: &String| self.nodes.get(node).is_none_or(|it| it.is_silent());
+            let gone = self
+                .allocations
+                .get(&id)
+                .is_some_and(|one| one.client_status == ClientStatus::Unknown && silent(&one.node));
+            if gone {
+                if let Some(one) = self.allocations.get_mut(&id) {
+                    one.stopping = true;
+                }
+                self.set_status(&id, ClientStatus::Lost, now);
+            }
+        }
+    }
+
+    /// `PUT /v1/allocation/:id/stop`: ignores `reschedule { attempts = 0 }`, so that the job gets a
+    /// second allocation ([V]). One that is stopped already makes an evaluation all the same: its
+    /// id, and the index.
     pub fn stop_allocation(&mut self, id: &str, now: Millis) -> Option<(String, u64)> {
         let one = self.allocations.get_mut(id).filter(|one| !one.purged)?;
-        let child = one.child.clone();
-        if !one.is_terminal() {
-            one.replace = true;
-            self.tell_to_stop(id, now);
-        }
-        let evaluation = self.new_evaluation(&child, "alloc-stop", now);
-        Some((evaluation, self.index))
+        one.migrate = Some(Migration::Stop);
+        let job = one.child.clone();
+        let evaluation = self.new_evaluation(&job, Trigger::AllocStop, now);
+        let rows = vec![Row::Planned(id.to_owned()), Row::Evaluation(evaluation.clone())];
+        let index = self.commit("AllocationUpdateDesiredStatus", rows);
+        Some((evaluation, index))
     }
 
-    pub(super) fn tell_to_stop(&mut self, id: &str, now: Millis) {
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        if one.stopping || one.client_status.is_terminal() {
-            return;
-        }
-        one.stopping = true;
-        let child = one.child.clone();
-        self.touch_allocation(id);
+    /// Its client hears that the allocation is to end.
+    pub(super) fn told_to_stop(&mut self, id: &str, now: Millis) {
         let Some(one) = self.allocations.get(id) else { return };
         let silent = self.nodes.get(&one.node).is_none_or(|node| node.is_silent());
-        // A node that is down has nobody to tell: the servers let go of it.
-        let unknown = one.client_status == ClientStatus::Unknown;
-        if unknown && silent {
-            self.set_status(id, ClientStatus::Lost, now);
-        } else if !silent {
+        if !one.client_status.is_terminal() && !silent {
             self.begin_kill(id, now);
         }
-        self.settle(&child);
     }
 }

@@ -100,7 +100,10 @@ fn without_room_a_child_is_blocked_until_there_is_some() {
     let second = dispatch(&mut nomad, "b", 10 * SECOND);
     nomad.tick(20 * SECOND);
     assert_eq!(nomad.status(&second), Some(JobStatus::Pending));
-    let why = nomad.evaluations_of(&second).find_map(|one| one.failure.clone()).unwrap();
+    let why = nomad
+        .evaluations_of(&second)
+        .find_map(|one| one.failures.values().next().cloned())
+        .unwrap();
     assert_eq!((why.nodes_evaluated, why.nodes_exhausted), (1, 1));
     assert_eq!(why.dimension_exhausted.get("cpu"), Some(&1));
     nomad.task_exited(&tasks[0], 0, 30 * SECOND);
@@ -118,11 +121,12 @@ fn a_stop_makes_the_job_dead_before_its_task() {
     nomad.stop(&child, false, 10 * SECOND);
     assert_eq!(nomad.status(&child), Some(JobStatus::Dead));
     assert!(nomad.is_alive(&child));
+    nomad.tick(11 * SECOND);
     assert_eq!(nomad.take_signalled().len(), 1);
-    nomad.tick(15 * SECOND);
+    nomad.tick(16 * SECOND);
     assert_eq!(nomad.take_killed().len(), 1);
     assert_eq!(statuses(&nomad, &child), [ClientStatus::Pending], "while its poststop runs");
-    nomad.tick(18 * SECOND);
+    nomad.tick(20 * SECOND);
     assert_eq!(statuses(&nomad, &child), [ClientStatus::Complete]);
     assert!(!nomad.is_alive(&child));
 }

@@ -3,17 +3,16 @@
 //! What of one lies on its client is in `client.rs`.
 
 use axum::http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::{Admitted, Call, Reply, Written};
 use super::paging::page;
 use super::reading::Found;
 use super::refusal::Refusal;
-use super::{rights, shapes};
+use super::{allocation_shapes, rights};
 use crate::acl::Capability;
 use crate::allocations::Allocation;
 use crate::http::View;
-use crate::model::Millis;
 use crate::tables::Table;
 
 /// `/v1/allocation/:id…`
@@ -42,9 +41,9 @@ pub(super) async fn list(call: Call) -> Reply {
         let from = options.next_token.split_once('.');
         let from = from.and_then(|(index, id)| Some((index.parse::<u64>().ok()?, id)));
         let rows = found.into_iter().map(|one| ((one.create_index, one.id.as_str()), one));
-        let json = |one: &&Allocation| Some(whole(view, one));
+        let json = |one: &&Allocation| Some(allocation_shapes::whole(view, one));
         let (page, next) = page(rows, from.as_ref(), options.reverse, options, json)?;
-        let list = page.into_iter().map(|one| stub(view, one)).collect();
+        let list = page.into_iter().map(|one| allocation_shapes::stub(view, one)).collect();
         let next_token = next.map(|(index, id)| format!("{index}.{id}"));
         Ok(Found { next_token, ..Found::list(view.nomad.table(Table::Allocations), list) })
     })
@@ -63,7 +62,7 @@ async fn one(call: Call, id: &str) -> Reply {
         if let Some(one) = one {
             may(admitted, one, Capability::ReadJob)?;
         }
-        let found = one.map(|one| (one.modify_index, whole(view, one)));
+        let found = one.map(|one| (one.modify_index, allocation_shapes::whole(view, one)));
         Ok(Found::one(found, view.nomad.table(Table::Allocations), "alloc not found"))
     })
     .await
@@ -88,49 +87,6 @@ pub(super) fn may(
 ) -> Result<(), Refusal> {
     let may = admitted.caller.may(&one.child.namespace, &[capability]);
     may.then_some(()).ok_or_else(rights::denied)
-}
-
-/// An allocation in a list.
-pub(super) fn stub(view: &View<'_>, one: &Allocation) -> Value {
-    let child = view.nomad.child(&one.child);
-    let group = child.map_or("", |it| it.definition.group());
-    json!({
-        "ID": one.id, "Name": format!("{}.{group}[0]", one.child.id), "TaskGroup": group,
-        "Namespace": one.child.namespace, "JobID": one.child.id, "JobVersion": 0,
-        "JobType": child.map(|it| it.definition.job["Type"].clone()), "EvalID": "",
-        "NodeID": one.node, "NodeName": view.nomad.node(&one.node).map_or("", |node| &node.spec.name),
-        "ClientStatus": one.client_status.as_str(), "ClientDescription": one.client_description,
-        "DesiredStatus": if one.stopping { "stop" } else { "run" }, "DesiredDescription": "",
-        "DesiredTransition": {
-            "Migrate": null, "MigrateDisablePlacement": null, "Reschedule": null,
-            "ForceReschedule": null, "NoShutdownDelay": null,
-        },
-        "DeploymentStatus": null, "FollowupEvalID": "", "NextAllocation": "",
-        "PreemptedAllocations": null, "PreemptedByAllocation": "", "RescheduleTracker": null,
-        "TaskStates": task_states(one),
-        "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
-        "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
-    })
-}
-
-/// `GET /v1/allocation/:id`: with its job as it was placed.
-fn whole(view: &View<'_>, one: &Allocation) -> Value {
-    let mut whole = stub(view, one);
-    whole["Job"] = shapes::job(view, &one.child).unwrap_or_default();
-    whole
-}
-
-/// Go writes times as nanoseconds since 1970.
-fn nanos(at: Millis) -> i64 {
-    at * 1_000_000
-}
-
-/// The states of its tasks; null where its client has said nothing yet.
-fn task_states(one: &Allocation) -> Value {
-    if one.tasks.is_empty() {
-        return Value::Null;
-    }
-    serde_json::to_value(&one.tasks).unwrap_or_default()
 }
 
 /// The namespace and the id of an allocation that is known.

@@ -59,20 +59,8 @@ pub(super) async fn allocations(call: Call, id: &str) -> Reply {
         let key = key(admitted, id);
         let found: Vec<_> = view.nomad.allocations_of(&key).collect();
         let rows: Vec<u64> = found.iter().map(|one| one.modify_index).collect();
-        let list = found.into_iter().map(|one| super::allocations::stub(view, one)).collect();
+        let list = found.into_iter().map(|one| super::allocation_shapes::stub(view, one)).collect();
         let table = view.nomad.table(Table::Allocations);
-        Ok(Found::list(table, list).watching(rows))
-    })
-    .await
-}
-
-pub(super) async fn evaluations(call: Call, id: &str) -> Reply {
-    call.read(|view, admitted, _| {
-        let key = key(admitted, id);
-        let found: Vec<_> = view.nomad.evaluations_of(&key).collect();
-        let rows: Vec<u64> = found.iter().map(|one| one.modify_index).collect();
-        let list = found.into_iter().map(|one| shapes::evaluation(view, one)).collect();
-        let table = view.nomad.table(Table::Evaluations);
         Ok(Found::list(table, list).watching(rows))
     })
     .await
@@ -81,10 +69,13 @@ pub(super) async fn evaluations(call: Call, id: &str) -> Reply {
 pub(super) fn deregister(call: &Call, id: &str) -> Reply {
     let purge = call.query.flag("purge")?.unwrap_or(false);
     call.write(|view, admitted, now| {
-        let known = view.nomad.stop(&key(admitted, id), purge, now);
-        let index = if known { view.nomad.index() } else { 0 };
+        let stopped = view.nomad.stop(&key(admitted, id), purge, now);
+        let index = stopped.as_ref().map_or(0, |stopped| stopped.index);
+        let evaluation = stopped.and_then(|stopped| stopped.evaluation);
+        let evaluation_index = if evaluation.is_some() { index } else { 0 };
         let body = json!({
-            "EvalID": "", "EvalCreateIndex": 0, "JobModifyIndex": index, "Index": index,
+            "EvalID": evaluation.unwrap_or_default(), "EvalCreateIndex": evaluation_index,
+            "JobModifyIndex": index, "Index": index,
             "VolumeEvalID": "", "VolumeEvalIndex": 0,
             "KnownLeader": false, "LastContact": 0, "NextToken": "",
         });

@@ -14,7 +14,7 @@ use crate::allocations::ClientStatus;
 use crate::children::JobStatus;
 use crate::evaluations::EvaluationStatus;
 use crate::http::View;
-use crate::nodes::Node;
+use crate::nodes::{Node, NodeStatus};
 
 /// What Prometheus reads.
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores";
@@ -66,7 +66,10 @@ fn all(view: &View<'_>, host: &str) -> Vec<Gauge> {
         ("broker.total_ready", ready),
         ("broker.total_unacked", 0),
         ("broker.total_waiting", 0),
-        ("heartbeat.active", count(nomad.nodes().filter(|node| !node.down).count())),
+        (
+            "heartbeat.active",
+            count(nomad.nodes().filter(|node| node.status == NodeStatus::Ready).count()),
+        ),
         ("job_status.dead", of(JobStatus::Dead)),
         ("job_status.pending", of(JobStatus::Pending)),
         ("job_status.running", of(JobStatus::Running)),
@@ -92,8 +95,8 @@ fn of_client(view: &View<'_>, node: &Node, host: &str) -> Vec<Gauge> {
     let with = |status| on_it.iter().filter(|one| one.client_status == status).count();
     let over = on_it.iter().filter(|one| one.client_status.is_terminal()).count();
     let running = on_it.iter().filter(|one| !one.client_status.is_terminal());
-    let (cpu, memory) =
-        running.fold((0, 0), |(cpu, memory), one| (cpu + one.cpu_mhz, memory + one.memory_mb));
+    let (cpu, memory) = running
+        .fold((0, 0), |(cpu, memory), one| (cpu + one.needs.cpu_mhz, memory + one.needs.memory_mb));
     let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     let labels = vec![
         ("datacenter", node.spec.datacenter.clone()),
@@ -101,7 +104,7 @@ fn of_client(view: &View<'_>, node: &Node, host: &str) -> Vec<Gauge> {
         ("node_class", "none".to_owned()),
         ("node_id", node.id.clone()),
         ("node_pool", node.spec.pool.clone()),
-        ("node_status", if node.down { "down" } else { "ready" }.to_owned()),
+        ("node_status", node.status.as_str().to_owned()),
     ];
     [
         ("allocated.cpu", cpu),

@@ -6,11 +6,13 @@
 
 mod acl;
 mod agent;
+mod allocation_shapes;
 mod allocations;
 mod call;
 mod client;
 mod compression;
 mod dispatch;
+mod evaluations;
 mod filter;
 mod gojson;
 mod job_parts;

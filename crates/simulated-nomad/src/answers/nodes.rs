@@ -1,16 +1,22 @@
-//! `GET /v1/nodes` and `GET /v1/node/:id`.
+//! Nodes: the list, one of them, its drain and eligibility, and what runs on it.
 //!
-//! Read next: `../nodes.rs`.
+//! Read next: `../nodes.rs`, `../draining.rs`.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::call::{Call, Reply};
+use super::allocation_shapes;
+use super::call::{Call, Reply, Written};
 use super::reading::Found;
 use super::refusal::Refusal;
 use crate::VERSION;
+use crate::draining::{Drain, NodeChange};
 use crate::model::Millis;
-use crate::nodes::Node;
+use crate::nodes::{Node, NodeEvent};
 use crate::tables::Table;
+
+/// In a millisecond.
+const NANOS: i64 = 1_000_000;
 
 pub(super) async fn list(call: Call) -> Reply {
     call.read(|view, _, options| {
@@ -40,16 +46,17 @@ fn stub(node: &Node) -> Map<String, Value> {
     let stub = json!({
         "ID": node.id, "Name": spec.name, "Address": address, "Datacenter": spec.datacenter,
         "NodePool": spec.pool, "NodeClass": spec.class, "Version": VERSION,
-        "Status": if node.down { "down" } else { "ready" }, "StatusDescription": "",
-        "Drain": node.draining,
-        "SchedulingEligibility": if node.draining { "ineligible" } else { "eligible" },
+        "Status": node.status.as_str(), "StatusDescription": "",
+        "Drain": node.drain.is_some(),
+        "SchedulingEligibility": if node.eligible { "eligible" } else { "ineligible" },
         "Drivers": drivers(node), "HostVolumes": volumes(node), "LastDrain": null,
         "CreateIndex": node.create_index, "ModifyIndex": node.modify_index,
     });
     stub.as_object().cloned().unwrap_or_default()
 }
 
-fn whole(node: &Node) -> Value {
+/// All of it, as one that is read or told of shows it.
+pub(super) fn whole(node: &Node) -> Value {
     let spec = &node.spec;
     let attributes: Map<String, Value> = spec
         .attributes
@@ -60,9 +67,9 @@ fn whole(node: &Node) -> Value {
     all.remove("Address");
     all.remove("Version");
     let more = json!({
-        "Attributes": attributes, "DrainStrategy": null, "HTTPAddr": spec.http_address,
+        "Attributes": attributes, "DrainStrategy": node.drain.map(strategy), "HTTPAddr": spec.http_address,
         "Meta": spec.meta, "Links": {}, "SecretID": "", "TLSEnabled": false,
-        "StatusUpdatedAt": node.updated_at / 1_000, "Events": [],
+        "StatusUpdatedAt": node.updated_at / 1_000, "Events": node.events.iter().map(event).collect::<Vec<_>>(),
         "NodeResources": {
             "Cpu": {"CpuShares": spec.cpu_mhz, "TotalCpuCores": spec.cores},
             "Memory": {"MemoryMB": spec.memory_mb}, "Disk": {"DiskMB": spec.disk_mb},
@@ -74,6 +81,114 @@ fn whole(node: &Node) -> Value {
     });
     all.extend(more.as_object().cloned().unwrap_or_default());
     Value::Object(all)
+}
+
+fn strategy(drain: Drain) -> Value {
+    let force_at = drain.force_at.map_or("0001-01-01T00:00:00Z".to_owned(), date);
+    json!({
+        "Deadline": deadline(drain.deadline), "IgnoreSystemJobs": drain.ignore_system_jobs,
+        "ForceDeadline": force_at, "StartedAt": date(drain.started_at),
+    })
+}
+
+fn deadline(deadline: Millis) -> i64 {
+    if deadline < 0 { -1 } else { deadline * NANOS }
+}
+
+fn event(event: &NodeEvent) -> Value {
+    json!({
+        "Message": event.message, "Subsystem": event.subsystem, "Timestamp": date(event.at),
+        "CreateIndex": event.create_index, "Details": null,
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Eligibility {
+    #[serde(rename = "NodeID")]
+    node: String,
+    eligibility: String,
+}
+
+/// `PUT /v1/node/:id/eligibility`.
+pub(super) fn eligibility(call: &Call, id: &str) -> Reply {
+    let asked: Eligibility = body(call)?;
+    let id = if asked.node.is_empty() { id.to_owned() } else { asked.node };
+    call.write(|view, _, now| {
+        if !matches!(asked.eligibility.as_str(), "eligible" | "ineligible") {
+            let why = format!("invalid scheduling eligibility {:?}", asked.eligibility);
+            return Err(Refusal::new(500, why));
+        }
+        let eligible = asked.eligibility == "eligible";
+        let change = view.nomad.set_eligibility(&id, eligible, now).ok_or_else(absent)?;
+        let body = json!({
+            "EvalCreateIndex": 0, "EvalIDs": null, "Index": change.index, "NodeModifyIndex": 0,
+        });
+        Ok(Written::new(change.index, body))
+    })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct DrainRequest {
+    drain_spec: Option<DrainSpec>,
+    mark_eligible: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct DrainSpec {
+    /// Nanoseconds.
+    deadline: i64,
+    ignore_system_jobs: bool,
+}
+
+/// `PUT /v1/node/:id/drain`.
+pub(super) fn drain(call: &Call, id: &str) -> Reply {
+    let asked: DrainRequest = body(call)?;
+    let spec = asked.drain_spec.map(|spec| {
+        let deadline = if spec.deadline < 0 { -1 } else { spec.deadline / NANOS };
+        (deadline, spec.ignore_system_jobs)
+    });
+    call.write(|view, _, now| {
+        let change = view.nomad.set_drain(id, spec, asked.mark_eligible, now);
+        changed(&change.ok_or_else(absent)?)
+    })
+}
+
+/// `PUT /v1/node/:id/purge`.
+pub(super) fn purge(call: &Call, id: &str) -> Reply {
+    call.write(|view, _, now| {
+        let change = view.nomad.purge_node(id, now);
+        changed(&change.ok_or_else(|| Refusal::new(404, "node not found"))?)
+    })
+}
+
+fn changed(change: &NodeChange) -> Result<Written, Refusal> {
+    let evaluations = Some(&change.evaluations).filter(|all| !all.is_empty());
+    let body = json!({
+        "EvalCreateIndex": change.evaluation_index, "EvalIDs": evaluations,
+        "Index": change.index, "NodeModifyIndex": change.index,
+    });
+    Ok(Written::new(change.index, body))
+}
+
+/// `GET /v1/node/:id/allocations`.
+pub(super) async fn allocations(call: &Call, id: &str) -> Reply {
+    call.read(|view, _, _| {
+        let found = view.nomad.allocations().filter(|one| one.node == id);
+        let list = found.map(|one| allocation_shapes::stub(view, one)).collect();
+        Ok(Found::list(view.nomad.table(Table::Allocations), list))
+    })
+    .await
+}
+
+fn absent() -> Refusal {
+    Refusal::new(500, "node not found")
+}
+
+fn body<T: serde::de::DeserializeOwned>(call: &Call) -> Result<T, Refusal> {
+    serde_json::from_slice(&call.body).map_err(|error| Refusal::new(400, error.to_string()))
 }
 
 /// What a node runs tasks with, and docker as a driver that is looked for and not there.

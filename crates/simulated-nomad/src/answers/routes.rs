@@ -10,8 +10,8 @@ use axum::response::{Html, IntoResponse as _, Response};
 use super::call::{Call, Reply, Written};
 use super::refusal::Refusal;
 use super::{
-    acl, agent, allocations, client, dispatch, job_parts, jobs, keys, metrics, namespaces, nodes,
-    operator, own, registering, statuses, stream, variables,
+    acl, agent, allocations, client, dispatch, evaluations, job_parts, jobs, keys, metrics,
+    namespaces, nodes, operator, own, registering, statuses, stream, variables,
 };
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
@@ -26,6 +26,16 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     }
     if let Some(rest) = path.strip_prefix("/v1/var/") {
         return variables::answer(call, Some(rest)).await;
+    }
+    if let Some(rest) = path.strip_prefix("/v1/node/") {
+        return node(call, rest).await;
+    }
+    if let Some(id) = path.strip_prefix("/v1/evaluation/") {
+        return match (method, id.strip_suffix("/allocations")) {
+            (Method::GET, Some(id)) => evaluations::allocations(call, id).await,
+            (Method::GET, None) => evaluations::one(call, id).await,
+            _ => Err(Refusal::method()),
+        };
     }
     if let Some(rest) = path.strip_prefix("/v1/acl/") {
         return acl::answer(call, rest).await;
@@ -108,6 +118,10 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
             Method::PUT | Method::POST => operator::configure(&call),
             _ => Err(Refusal::method()),
         },
+        "/v1/evaluations" => match method {
+            Method::GET => evaluations::list(call).await,
+            _ => Err(Refusal::method()),
+        },
         "/v1/jobs/parse" => match method {
             Method::PUT | Method::POST => registering::parse(&call),
             _ => Err(Refusal::method()),
@@ -159,7 +173,13 @@ async fn job(call: Call, rest: &str) -> Reply {
     }
     if let Some(id) = rest.strip_suffix("/evaluations") {
         return match method {
-            Method::GET => jobs::evaluations(call, id).await,
+            Method::GET => evaluations::of_job(call, id).await,
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/evaluate") {
+        return match method {
+            Method::PUT | Method::POST => evaluations::by_hand(&call, id),
             _ => Err(Refusal::method()),
         };
     }
@@ -203,6 +223,20 @@ async fn job(call: Call, rest: &str) -> Reply {
         Method::GET => jobs::one(call, rest).await,
         Method::PUT | Method::POST => registering::register(&call, Some(rest)),
         Method::DELETE => jobs::deregister(&call, rest),
+        _ => Err(Refusal::method()),
+    }
+}
+
+/// Below `/v1/node/`: an id, and perhaps what of it.
+async fn node(call: Call, rest: &str) -> Reply {
+    let write = matches!(call.method, Method::PUT | Method::POST);
+    let read = call.method == Method::GET;
+    match rest.split_once('/') {
+        None if read => nodes::one(&call, rest).await,
+        Some((id, "allocations")) if read => nodes::allocations(&call, id).await,
+        Some((id, "eligibility")) if write => nodes::eligibility(&call, id),
+        Some((id, "drain")) if write => nodes::drain(&call, id),
+        Some((id, "purge")) if write => nodes::purge(&call, id),
         _ => Err(Refusal::method()),
     }
 }

@@ -4,9 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use crate::allocations::Allocation;
-use crate::children::JobStatus;
-use crate::evaluations::{Evaluation, EvaluationStatus};
+use crate::children::Child;
 use crate::http::View;
 use crate::jobs::{JobKey, Registered};
 use crate::model::Millis;
@@ -25,19 +23,21 @@ pub(super) fn modify_index(view: &View<'_>, key: &JobKey) -> Option<u64> {
 /// `GET /v1/job/:id`, of a registered job or of a child.
 pub(super) fn job(view: &View<'_>, key: &JobKey) -> Option<Value> {
     if let Some(registered) = view.nomad.job(key) {
-        return Some(parent(key, registered));
+        return Some(self::registered(key, registered));
     }
-    let child = view.nomad.child(key)?;
+    view.nomad.child(key).map(|found| child(key, found))
+}
+
+/// A child, or a job that runs as it is.
+pub(super) fn child(key: &JobKey, child: &Child) -> Value {
     let mut job = child.definition.job.as_object().cloned().unwrap_or_default();
     let payload = child.payload.as_ref().map(|payload| STANDARD.encode(payload));
     let dispatched = !child.parent.is_empty();
     let own = json!({
         "ID": key.id, "Namespace": key.namespace, "ParentID": child.parent,
-        "Status": view.nomad.status(key).map(JobStatus::as_str), "Stop": child.stop,
-        "Dispatched": dispatched,
+        "Status": child.status().as_str(), "Stop": child.stop, "Dispatched": dispatched,
         "DispatchIdempotencyToken": child.token.clone().unwrap_or_default(),
-        "Payload": payload, "Meta": child.meta,
-        "Version": if dispatched { 0 } else { child.definition.version },
+        "Payload": payload, "Meta": child.meta, "Version": child.version,
         "SubmitTime": nanos(child.submit_time), "CreateIndex": child.create_index,
         "ModifyIndex": child.modify_index, "JobModifyIndex": child.job_modify_index,
     });
@@ -48,10 +48,11 @@ pub(super) fn job(view: &View<'_>, key: &JobKey) -> Option<Value> {
     if dispatched {
         extend(&mut job, json!({"Name": key.id}));
     }
-    Some(Value::Object(job))
+    Value::Object(job)
 }
 
-fn parent(key: &JobKey, registered: &Registered) -> Value {
+/// A job that is dispatched.
+pub(super) fn registered(key: &JobKey, registered: &Registered) -> Value {
     let definition = &registered.definition;
     let mut job = definition.job.as_object().cloned().unwrap_or_default();
     let own = json!({
@@ -72,29 +73,14 @@ fn extend(job: &mut Map<String, Value>, own: Value) {
     }
 }
 
-/// The allocation's task group.
-pub(super) fn group<'a>(view: &'a View<'_>, one: &Allocation) -> &'a str {
-    view.nomad.child(&one.child).map_or("", |it| it.definition.group())
-}
-
-pub(super) fn evaluation(view: &View<'_>, one: &Evaluation) -> Value {
-    let group = view.nomad.child(&one.job).map_or("", |it| it.definition.group());
-    let failed = one.failure.as_ref().map(|failure| {
-        json!({group: {
-            "NodesEvaluated": failure.nodes_evaluated, "NodesFiltered": failure.nodes_filtered,
-            "NodesExhausted": failure.nodes_exhausted, "NodesInPool": failure.nodes_in_pool,
-            "NodePool": "default", "NodesAvailable": {"dc1": failure.nodes_in_pool},
-            "ConstraintFiltered": failure.constraint_filtered,
-            "DimensionExhausted": failure.dimension_exhausted, "QuotaExhausted": null,
-        }})
+/// `Resources`, of which only these are asked for.
+pub(super) fn resources(asked: &[(&str, u64)]) -> Value {
+    let mut all = json!({
+        "CPU": 0, "Cores": 0, "Devices": null, "DiskMB": 0, "IOPS": 0, "MemoryMB": 0,
+        "MemoryMaxMB": 0, "NUMA": null, "Networks": null, "SecretsMB": 0,
     });
-    let waits = one.status == EvaluationStatus::Blocked;
-    json!({
-        "ID": one.id, "Namespace": one.job.namespace, "JobID": one.job.id,
-        "Status": one.status.as_str(), "TriggeredBy": one.triggered_by,
-        "StatusDescription": if waits { "created to place remaining allocations" } else { "" },
-        "BlockedEval": one.blocked_eval.clone().unwrap_or_default(), "FailedTGAllocs": failed,
-        "CreateTime": nanos(one.created_at), "ModifyTime": nanos(one.modified_at),
-        "CreateIndex": one.create_index, "ModifyIndex": one.modify_index,
-    })
+    for (name, value) in asked {
+        all[*name] = json!(value);
+    }
+    all
 }

@@ -108,9 +108,9 @@ fn status(view: &View<'_>, key: &JobKey) -> Option<Value> {
         .allocations_of(key)
         .map(|one| {
             json!({
-                "ID": one.id, "Group": shapes::group(view, one), "NodeID": one.node,
-                "ClientStatus": one.client_status.as_str(), "JobVersion": whole["Version"],
-                "DeploymentStatus": {"Canary": false, "Healthy": null}, "FollowupEvalID": "",
+                "ID": one.id, "Group": one.group, "NodeID": one.node,
+                "ClientStatus": one.client_status.as_str(), "JobVersion": one.job_version,
+                "DeploymentStatus": {"Canary": false, "Healthy": null}, "FollowupEvalID": one.followup.clone().unwrap_or_default(),
                 "HasPausedTask": false,
             })
         })

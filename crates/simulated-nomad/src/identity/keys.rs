@@ -75,6 +75,10 @@ impl Keyring {
         }]})
     }
 
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     pub fn holds(&self, id: &str) -> bool {
         self.id == id
     }

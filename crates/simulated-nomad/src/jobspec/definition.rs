@@ -13,6 +13,7 @@ use super::submitted::submitted;
 use super::typing;
 use crate::jobs::{JobKey, JobSpec, PayloadRule};
 use crate::model::Millis;
+use crate::wants::Wants;
 
 /// One version of a job.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Definition {
     pub version: u64,
     pub submit_time: Millis,
     pub job_modify_index: u64,
+    /// What of it matters to the scheduler.
+    pub wants: Wants,
 }
 
 impl Definition {
@@ -60,7 +63,8 @@ fn asked_of_spec(key: &JobKey, spec: &JobSpec) -> Value {
     json!({
         "ID": key.id, "Name": key.id, "Namespace": key.namespace, "Type": "batch",
         "ParameterizedJob": parameterized, "Constraints": constraints, "Meta": meta,
-        "TaskGroups": [{"Name": "group", "Disconnect": disconnect, "Tasks": [{
+        "TaskGroups": [{"Name": "group", "Disconnect": disconnect,
+          "ReschedulePolicy": {"Attempts": 0, "Unlimited": false}, "Tasks": [{
             "Name": "task", "Driver": spec.driver, "KillTimeout": spec.kill_timeout * 1_000_000,
             "Resources": {"CPU": spec.cpu_mhz, "MemoryMB": spec.memory_mb},
         }]}],
