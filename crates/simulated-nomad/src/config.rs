@@ -11,7 +11,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::acl::{Lifetimes, lengths};
+use crate::acl::Lifetimes;
+use crate::durations;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -85,7 +86,7 @@ impl Acl {
     /// # Errors
     /// A length of time is none.
     pub fn lifetimes(&self) -> Result<Lifetimes, String> {
-        let read = |text: &Option<String>| text.as_deref().map_or(Ok(0), lengths::parse);
+        let read = |text: &Option<String>| text.as_deref().map_or(Ok(0), durations::parse);
         Ok(Lifetimes {
             least: read(&self.token_min_expiration_ttl)?,
             most: read(&self.token_max_expiration_ttl)?,

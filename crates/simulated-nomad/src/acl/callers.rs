@@ -4,7 +4,7 @@
 //! known here (`answers/calls.rs`). Workloads' signed tokens are told apart here only by their form.
 //! Read next: `grants.rs`, `tables.rs`.
 
-use super::capabilities::{Capability, OnVariables};
+use super::capabilities::{Capability, OnNodePool, OnVariables};
 use super::grants::Grants;
 use super::policies::Claim;
 
@@ -97,6 +97,11 @@ impl Caller {
             return matches!(capability, OnVariables::Read | OnVariables::List);
         }
         grants.on_variable(namespace, path, capability).unwrap_or(false)
+    }
+
+    #[must_use]
+    pub fn may_on_node_pool(&self, pool: &str, capability: OnNodePool) -> bool {
+        self.granted(|grants| grants.on_node_pool(pool, capability))
     }
 
     #[must_use]

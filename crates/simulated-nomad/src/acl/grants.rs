@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::capabilities::{Capability, OnVariables, Word};
+use super::capabilities::{Capability, OnNodePool, OnVariables, Word};
 use super::rules::Rules;
 
 /// Rights that are added up from policies. The default allows nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grants {
     namespaces: BTreeMap<String, BTreeSet<Capability>>,
+    node_pools: BTreeMap<String, BTreeSet<OnNodePool>>,
     /// By namespace and path.
     variables: BTreeMap<(String, String), BTreeSet<OnVariables>>,
     agent: Option<Word>,
@@ -34,6 +35,10 @@ impl Grants {
                     let key = (namespace.name.clone(), path.path.clone());
                     grants.variables.entry(key).or_default().extend(&path.capabilities);
                 }
+            }
+            for pool in &rules.node_pools {
+                let known = grants.node_pools.entry(pool.name.clone()).or_default();
+                known.extend(&pool.capabilities);
             }
             for (mine, more) in [
                 (&mut grants.agent, rules.agent),
@@ -68,6 +73,14 @@ impl Grants {
         self.in_namespace(namespace).is_some_and(some)
     }
 
+    #[must_use]
+    pub fn on_node_pool(&self, pool: &str, capability: OnNodePool) -> bool {
+        let has = |all: &BTreeSet<OnNodePool>| {
+            !all.contains(&OnNodePool::Deny) && all.contains(&capability)
+        };
+        nearest(&self.node_pools, pool).is_some_and(has)
+    }
+
     /// None: no policy names the path, not even by a glob.
     #[must_use]
     pub fn on_variable(
@@ -82,11 +95,10 @@ impl Grants {
         if let Some(all) = self.variable_itself(namespace, path) {
             return Some(has(all));
         }
-        let globs = self.variables.iter().map(|((namespace, path), all)| {
-            // A namespace's name and a path cannot hold it, so no glob of the one reaches the other
-            // unless it is at its end.
-            (format!("{namespace}\0{path}"), all)
-        });
+        let globs = self
+            .variables
+            .iter()
+            .map(|((namespace, path), all)| (format!("{namespace}\0{path}"), all));
         let globs: Vec<(String, &BTreeSet<OnVariables>)> =
             globs.filter(|(name, _)| name.contains('*')).collect();
         let name = format!("{namespace}\0{path}");
@@ -135,14 +147,17 @@ impl Grants {
     }
 
     fn in_namespace(&self, namespace: &str) -> Option<&BTreeSet<Capability>> {
-        if !namespace.contains('*')
-            && let Some(all) = self.namespaces.get(namespace)
-        {
-            return Some(all);
-        }
-        let globs = self.namespaces.iter().filter(|(name, _)| name.contains('*'));
-        closest(globs.map(|(glob, all)| (glob.as_str(), all)), namespace)
+        nearest(&self.namespaces, namespace)
     }
+}
+
+/// What is said of that name, else of the closest glob.
+fn nearest<'a, All>(all: &'a BTreeMap<String, All>, name: &str) -> Option<&'a All> {
+    if let Some(own) = all.get(name).filter(|_| !name.contains('*')) {
+        return Some(own);
+    }
+    let globs = all.iter().filter(|(name, _)| name.contains('*'));
+    closest(globs.map(|(glob, all)| (glob.as_str(), all)), name)
 }
 
 fn granted(all: &BTreeSet<Capability>) -> bool {
@@ -228,6 +243,14 @@ mod tests {
         assert!(!both.may("ci", Capability::ReadJob));
         assert!(!both.may("*", Capability::ReadJob));
         assert!(!both.may_read_nodes());
+    }
+
+    #[test]
+    fn node_pools_have_rights_of_their_own() {
+        let grants = grants(&["node_pool \"gpu-*\" { policy = \"read\" }"]);
+        assert!(grants.on_node_pool("gpu-a", OnNodePool::Read));
+        assert!(!grants.on_node_pool("gpu-a", OnNodePool::Write));
+        assert!(!grants.on_node_pool("default", OnNodePool::Read));
     }
 
     #[test]

@@ -9,24 +9,13 @@ pub mod callers;
 pub mod capabilities;
 pub mod grants;
 mod hcl;
-pub(crate) mod lengths;
 pub mod policies;
 pub mod rules;
 pub mod tables;
 pub mod tokens;
 
 pub use callers::{BadToken, Caller};
-pub use capabilities::{Capability, OnVariables};
+pub use capabilities::{Capability, OnNodePool, OnVariables};
 pub use policies::{Attached, Claim, Policy, PolicyRequest};
 pub use tables::{Acl, Refusal};
 pub use tokens::{Lifetimes, Token, TokenKind, TokenRequest};
-
-/// Several complaints as one text.
-fn several(wrong: &[String]) -> String {
-    let count = match wrong.len() {
-        1 => "1 error".to_owned(),
-        more => format!("{more} errors"),
-    };
-    let all: Vec<String> = wrong.iter().map(|one| format!("\t* {one}\n")).collect();
-    format!("{count} occurred:\n{}\n", all.concat())
-}

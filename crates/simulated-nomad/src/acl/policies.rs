@@ -3,7 +3,7 @@
 //! Read next: `rules.rs` (what they say), `tables.rs` (where they are kept).
 
 use super::rules::Rules;
-use super::several;
+use crate::namespaces::all_errors;
 
 /// What is asked to be kept.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +75,7 @@ impl PolicyRequest {
         }
         match rules {
             Ok(rules) if wrong.is_empty() => Ok(rules),
-            _ => Err(several(&wrong)),
+            _ => Err(all_errors(&wrong)),
         }
     }
 }

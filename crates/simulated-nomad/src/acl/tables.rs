@@ -330,7 +330,7 @@ mod tests {
         let asked = |ttl: i64| TokenRequest {
             kind: "client".into(),
             policies: vec!["p".into()],
-            ttl: ttl * super::super::lengths::SECOND,
+            ttl: ttl * crate::durations::SECOND,
             ..TokenRequest::default()
         };
         let token = nomad.acl_put_token(asked(60), 1_000).unwrap();

@@ -3,9 +3,9 @@
 //! Lengths of time are nanoseconds as in Nomad, moments are milliseconds as in the model.
 //! Read next: `tables.rs` (where they are kept), `callers.rs` (who asks with one).
 
-use super::lengths::{self, MILLISECOND};
-use super::several;
+use crate::durations::{self, MILLI};
 use crate::model::Millis;
+use crate::namespaces::all_errors;
 
 /// What is asked to be made or changed.
 #[derive(Clone, Debug, Default)]
@@ -71,12 +71,12 @@ pub struct Lifetimes {
 impl Lifetimes {
     /// nomad/config.go: a minute.
     fn least(self) -> i64 {
-        if self.least == 0 { 60 * lengths::SECOND } else { self.least }
+        if self.least == 0 { 60 * durations::SECOND } else { self.least }
     }
 
     /// A day.
     fn most(self) -> i64 {
-        if self.most == 0 { 24 * 3_600 * lengths::SECOND } else { self.most }
+        if self.most == 0 { 24 * 3_600 * durations::SECOND } else { self.most }
     }
 }
 
@@ -85,7 +85,7 @@ const LONGEST_NAME: usize = 256;
 impl TokenRequest {
     /// When it expires, if it is made now.
     pub(super) fn end(&self, now: Millis) -> Option<Millis> {
-        self.expires.or_else(|| (self.ttl != 0).then(|| now + self.ttl / MILLISECOND))
+        self.expires.or_else(|| (self.ttl != 0).then(|| now + self.ttl / MILLI))
     }
 
     /// # Errors
@@ -131,27 +131,27 @@ impl TokenRequest {
                 }
             }
         }
-        kind.filter(|_| wrong.is_empty()).ok_or_else(|| several(&wrong))
+        kind.filter(|_| wrong.is_empty()).ok_or_else(|| all_errors(&wrong))
     }
 
     fn check_end(&self, lifetimes: Lifetimes, now: Millis, wrong: &mut Vec<String>) {
         if self.ttl < 0 {
-            let ttl = lengths::show(self.ttl);
+            let ttl = durations::go_text(self.ttl);
             wrong.push(format!("token expiration TTL '{ttl}' should not be negative"));
         }
         let Some(end) = self.end(now) else { return };
         if end < now {
             wrong.push("expiration time cannot be before create time".to_owned());
         }
-        let left = if self.expires.is_none() { self.ttl } else { (end - now) * MILLISECOND };
-        let shown = lengths::show(left);
+        let left = if self.expires.is_none() { self.ttl } else { (end - now) * MILLI };
+        let shown = durations::go_text(left);
         if left > lifetimes.most() {
-            let most = lengths::show(lifetimes.most());
+            let most = durations::go_text(lifetimes.most());
             wrong.push(format!(
                 "expiration time cannot be more than {most} in the future (was {shown})"
             ));
         } else if left < lifetimes.least() {
-            let least = lengths::show(lifetimes.least());
+            let least = durations::go_text(lifetimes.least());
             wrong.push(format!(
                 "expiration time cannot be less than {least} in the future (was {shown})"
             ));

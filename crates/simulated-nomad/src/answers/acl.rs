@@ -16,8 +16,8 @@ use super::refusal::Refusal;
 use super::rights::{self, denied};
 use crate::acl::{
     self, Acl, Attached, BadToken, Caller, Policy, PolicyRequest, Token, TokenKind, TokenRequest,
-    lengths,
 };
+use crate::durations;
 use crate::model::Millis;
 use crate::tables::Table;
 
@@ -101,7 +101,7 @@ fn token_json(token: &Token) -> Value {
     let mut json = token_stub(token);
     json["SecretID"] = json!(token.secret);
     json["ExpirationTTL"] =
-        json!(if token.ttl == 0 { String::new() } else { lengths::show(token.ttl) });
+        json!(if token.ttl == 0 { String::new() } else { durations::go_text(token.ttl) });
     json
 }
 
@@ -332,7 +332,7 @@ fn put_token(call: &Call, accessor: &str) -> Reply {
     let asked: PutToken = body(call)?;
     let invalid = |why: String| Refusal::new(400, why);
     let ttl = match &asked.ttl {
-        Value::String(text) if !text.is_empty() => lengths::parse(text).map_err(invalid)?,
+        Value::String(text) if !text.is_empty() => durations::parse(text).map_err(invalid)?,
         other => other.as_i64().unwrap_or(0),
     };
     let moment = |text: &String| text.parse::<jiff::Timestamp>().map(|at| at.as_millisecond());

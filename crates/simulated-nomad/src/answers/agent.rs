@@ -54,6 +54,7 @@ pub(super) fn health(call: &Call) -> Reply {
 }
 
 pub(super) fn members(call: &Call) -> Reply {
+    call.server.view(|view, now| call.admit(view, &Stated::default(), now))?;
     let config = call.server.config();
     Ok(call.json(&json!({
         "ServerName": config.name, "ServerRegion": config.region, "ServerDC": config.datacenter,

@@ -60,7 +60,9 @@ async fn one(call: Call, id: &str) -> Reply {
         }
         let one = view.nomad.allocation(id);
         if let Some(one) = one {
-            may(admitted, one, Capability::ReadJob)?;
+            // Whoever may not see it is told that it is not there, in other words than of what is not.
+            may(admitted, one, &[Capability::ReadJob])
+                .map_err(|_| Refusal::new(500, format!("Unknown allocation {id:?}")))?;
         }
         let found = one.map(|one| (one.modify_index, allocation_shapes::whole(view, one)));
         Ok(Found::one(found, view.nomad.table(Table::Allocations), "alloc not found"))
@@ -72,20 +74,20 @@ fn stop(call: &Call, id: &str) -> Reply {
     call.write(|view, admitted, now| {
         let absent = || Refusal::new(404, "allocation not found");
         let one = view.nomad.allocation(id).ok_or_else(absent)?;
-        may(admitted, one, Capability::AllocLifecycle)?;
+        may(admitted, one, &[Capability::AllocLifecycle])?;
         let (evaluation, index) = view.nomad.stop_allocation(id, now).ok_or_else(absent)?;
         Ok(Written::new(index, json!({"EvalID": evaluation, "Index": index})))
     })
 }
 
 /// # Errors
-/// Without the right in the allocation's own namespace.
+/// Without one of the rights in the allocation's own namespace.
 pub(super) fn may(
     admitted: &Admitted,
     one: &Allocation,
-    capability: Capability,
+    any_of: &[Capability],
 ) -> Result<(), Refusal> {
-    let may = admitted.caller.may(&one.child.namespace, &[capability]);
+    let may = admitted.caller.may(&one.child.namespace, any_of);
     may.then_some(()).ok_or_else(rights::denied)
 }
 

@@ -69,14 +69,14 @@ async fn routed(call: &Call, rest: &str) -> Reply {
 fn reach(
     call: &Call,
     id: &str,
-    capability: Capability,
+    any_of: &[Capability],
 ) -> Result<(Client, Folder, Vec<String>), Refusal> {
     if id.is_empty() {
         return Err(Refusal::new(400, "must provide a valid alloc id"));
     }
     call.server.view(|view, now| {
         let admitted = call.admit(view, &Stated::default(), now)?;
-        may(&admitted, find(view, id)?, capability)
+        may(&admitted, find(view, id)?, any_of)
     })?;
     let unknown = || Refusal::new(404, format!("Unknown allocation {id:?}"));
     let client = call.server.client().ok_or_else(unknown)?;
@@ -85,12 +85,11 @@ fn reach(
 }
 
 fn folder(call: &Call, what: &str, id: &str) -> Reply {
-    let capability = if what == "logs" { Capability::ReadLogs } else { Capability::ReadFs };
     let path = call.query.get("path").unwrap_or("/").to_owned();
     if what == "logs" {
         return logs(call, id);
     }
-    let (_, folder, _) = reach(call, id, capability)?;
+    let (_, folder, _) = reach(call, id, &[Capability::ReadFs])?;
     let number = |name| call.query.said(name).and_then(|text| text.parse().ok());
     let shown = |found: Result<Value, String>| match found {
         Ok(value) => Ok(call.json(&value)),
@@ -138,7 +137,7 @@ fn logs(call: &Call, id: &str) -> Reply {
     if !["stdout", "stderr"].contains(&stream.as_str()) {
         return Err(Refusal::new(400, "must provide log type (stdout/stderr)"));
     }
-    let (_, folder, tasks) = reach(call, id, Capability::ReadLogs)?;
+    let (_, folder, tasks) = reach(call, id, &[Capability::ReadLogs, Capability::ReadFs])?;
     if !tasks.contains(&task) {
         return Err(Refusal::new(400, format!("unknown task name {task:?}")));
     }
@@ -215,7 +214,7 @@ fn frame(name: Option<&str>, piece: &[u8], offset: u64) -> Bytes {
 }
 
 async fn restart(call: &Call, id: &str) -> Reply {
-    let (client, _, _) = reach(call, id, Capability::AllocLifecycle)?;
+    let (client, _, _) = reach(call, id, &[Capability::AllocLifecycle])?;
     let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let task = asked["TaskName"].as_str().unwrap_or_default();
     client.restart(id, task).await.map_err(|why| Refusal::new(500, why))?;
@@ -223,7 +222,7 @@ async fn restart(call: &Call, id: &str) -> Reply {
 }
 
 async fn signal(call: &Call, id: &str) -> Reply {
-    let (client, _, _) = reach(call, id, Capability::AllocLifecycle)?;
+    let (client, _, _) = reach(call, id, &[Capability::AllocLifecycle])?;
     let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let text = |name: &str| asked[name].as_str().unwrap_or_default().to_owned();
     let (task, signal) = (text("Task"), text("Signal"));

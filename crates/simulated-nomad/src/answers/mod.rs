@@ -19,6 +19,7 @@ mod job_parts;
 mod jobs;
 mod keys;
 mod leadership;
+mod listening;
 mod metrics;
 mod namespaces;
 mod nodes;

@@ -11,6 +11,7 @@ use super::call::{Call, Reply, Written};
 use super::gojson;
 use super::reading::Found;
 use super::refusal::Refusal;
+use crate::acl::OnNodePool;
 use crate::namespaces::Namespace;
 use crate::node_pools::{IDENTITY_TTL, NodePool};
 use crate::tables::Table;
@@ -56,15 +57,21 @@ pub(super) fn delete(call: &Call, name: &str) -> Reply {
 }
 
 pub(super) async fn pools(call: Call) -> Reply {
-    call.read(|view, _, options| {
-        let found = view.nomad.node_pools().filter(|one| one.name.starts_with(&options.prefix));
+    call.read(|view, admitted, options| {
+        let found = view.nomad.node_pools().filter(|one| {
+            one.name.starts_with(&options.prefix)
+                && admitted.caller.may_on_node_pool(&one.name, OnNodePool::Read)
+        });
         Ok(Found::list(view.nomad.table(Table::NodePools), found.map(pool).collect()))
     })
     .await
 }
 
 pub(super) async fn one_pool(call: Call, name: &str) -> Reply {
-    call.read(|view, _, _| {
+    call.read(|view, admitted, _| {
+        if !admitted.caller.may_on_node_pool(name, OnNodePool::Read) {
+            return Err(super::rights::denied());
+        }
         let found = view.nomad.node_pool(name).map(|one| (one.modify_index, pool(one)));
         Ok(Found::one(found, view.nomad.table(Table::NodePools), "node pool not found"))
     })

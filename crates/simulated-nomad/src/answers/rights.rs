@@ -120,6 +120,7 @@ fn need(call: &Call) -> (Need, CheckedBy) {
     let read = call.method == Method::GET || call.method == Method::HEAD;
     let agent = match (first, rest) {
         ("agent", "health") => return (Need::Open, CheckedBy::Agent),
+        ("agent", "members") => Need::ReadNodes,
         ("agent", _) if read => Need::ReadAgent,
         ("agent", _) => Need::WriteAgent,
         ("jobs", "parse") => Need::InNamespace(&[ParseJob, SubmitJob]),
@@ -154,7 +155,8 @@ fn by_server(call: &Call, first: &str, rest: &str, read: bool) -> Need {
         // By the allocation's own namespace.
         ("allocation", _) => Need::Known,
         ("nodes", _) => Need::ReadNodes,
-        ("node", "pools") if read => Need::Known,
+        // By the pool's name.
+        ("node", _) if read && rest.starts_with("pool") => Need::Known,
         ("node", _) if rest.starts_with("pool") && !read => Need::Management,
         ("node", _) if read => Need::ReadNodes,
         ("node", _) => Need::WriteNodes,

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::sync::{broadcast, mpsc};
 
 use super::call::Call;
+use super::listening::{Right, Wish, silence};
 use crate::stream::Told;
 use crate::wire::UntilClosed;
 
@@ -23,17 +24,17 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 /// Lines that may wait for a slow reader.
 const WAITING: usize = 64;
 
-pub(super) fn events(call: &Call) -> Response {
-    let topic = |text: &str| text.split(':').next().map(str::to_owned);
-    let topics: Vec<String> = call.query.all("topic").filter_map(topic).collect();
-    let namespace = call.query.said("namespace").unwrap_or("default").to_owned();
+pub(super) fn events(call: Call) -> Response {
+    let wish = Wish::of(&call);
     let (lines, body) = mpsc::channel(WAITING);
     let told = call.server.listen();
     if call.query.said("region").is_some_and(|region| call.is_elsewhere(region)) {
         // Nothing is ever heard from there, and nothing said of it.
         tokio::spawn(async move { lines.closed().await });
+    } else if let Some(right) = Right::of(&call, wish.clone()) {
+        tokio::spawn(tell(call, right, told, wish, lines));
     } else {
-        tokio::spawn(tell(told, namespace, topics, lines));
+        tokio::spawn(async move { tokio::time::timeout(silence(), lines.closed()).await });
     }
     let heads = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
     let mut response = (heads, Body::new(Lines(body))).into_response();
@@ -43,14 +44,17 @@ pub(super) fn events(call: &Call) -> Response {
 }
 
 async fn tell(
+    call: Call,
+    mut right: Right,
     mut told: broadcast::Receiver<Arc<Told>>,
-    namespace: String,
-    topics: Vec<String>,
+    wish: Wish,
     lines: mpsc::Sender<Bytes>,
 ) {
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    let mut changed = call.server.changes();
+    let Wish { namespace, topics } = wish;
     let wants = |one: &Told| {
-        one.namespace == namespace
+        (namespace == "*" || one.namespace == namespace)
             && (topics.is_empty() || topics.iter().any(|it| it == "*" || it == one.topic))
     };
     loop {
@@ -62,6 +66,12 @@ async fn tell(
                 // Too far behind, or the server is no more: whoever listens lists everything anew.
                 Err(_) => return,
             },
+            Ok(()) = changed.changed() => {
+                if call.server.view(|view, now| right.holds(&call, view.nomad, now)) {
+                    continue;
+                }
+                return;
+            }
             () = lines.closed() => return,
         };
         if lines.send(line.into()).await.is_err() {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::gojson::{self, Shape, Struct};
 use super::refusal::Refusal;
-use crate::acl::lengths::{self, MILLISECOND};
+use crate::durations::{self, MILLI};
 use crate::model::Millis;
 use crate::variables::{Items, LockWish, Variable, VariableKey};
 
@@ -45,7 +45,7 @@ pub(super) fn read(body: &[u8]) -> Result<Body, Refusal> {
     let text = |value: &Value| value.as_str().filter(|it| !it.is_empty()).map(str::to_owned);
     let length = |value: &Value| match value.as_str().unwrap_or_default() {
         "" => Ok(None),
-        said => lengths::parse(said).map(|it| Some(it / MILLISECOND)).map_err(wrong),
+        said => durations::parse(said).map(|it| Some(it / MILLI)).map_err(wrong),
     };
     let items = read["Items"].as_object().into_iter().flatten();
     Ok(Body {
@@ -98,7 +98,7 @@ pub(super) fn show(key: &VariableKey, variable: Option<&Variable>, shown: Shown)
 }
 
 fn length(millis: Millis) -> String {
-    lengths::show(millis * MILLISECOND)
+    durations::go_text(millis * MILLI)
 }
 
 #[cfg(test)]
