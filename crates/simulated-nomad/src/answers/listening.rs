@@ -1,17 +1,19 @@
 //! Who may listen to which events. A listener who may not is not told so: the stream is open, silent,
 //! and ended after a while.
 //!
-//! While one listens, it is looked again whenever a token or a policy changes; that a token expires
-//! changes nothing. Rules: nomad/stream/event_broker.go, the record (`acl-streams`), [V].
+//! It is asked before every line, so a listener whose token expires, is deleted, or loses its policy
+//! hears nothing from then on. Rules: nomad/stream/event_broker.go, the record (`acl-streams`), [V].
 //! Read next: `stream.rs`, `rights.rs`.
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
 use super::call::Call;
 use super::rights;
 use crate::acl::{Caller, Capability};
-use crate::model::{Millis, Nomad};
-use crate::tables::Table;
+use crate::model::Nomad;
 
 /// Between these a stream is ended that has no right to any event [V].
 const SILENCE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(40));
@@ -34,7 +36,14 @@ impl Wish {
         }
     }
 
-    /// Whether all of it may be heard.
+    /// Whether all of it may be heard by whoever asks, now.
+    pub fn may_be_heard(&self, call: &Call) -> bool {
+        call.server.view(|view, now| {
+            let caller = rights::caller(call, view.nomad, now);
+            caller.is_ok_and(|caller| self.allowed(&caller, view.nomad))
+        })
+    }
+
     fn allowed(&self, caller: &Caller, nomad: &Nomad) -> bool {
         if caller.is_management() {
             return true;
@@ -58,43 +67,12 @@ impl Wish {
     }
 }
 
-/// Looks after the right to listen.
-#[derive(Debug)]
-pub(super) struct Right {
-    wish: Wish,
-    /// The tables that it hangs on, as they were when it was looked at.
-    seen: (u64, u64),
-}
-
-impl Right {
-    /// None: there is none.
-    pub fn of(call: &Call, wish: Wish) -> Option<Self> {
-        call.server.view(|view, now| {
-            let caller = rights::caller(call, view.nomad, now).ok()?;
-            let seen = tables(view.nomad);
-            wish.allowed(&caller, view.nomad).then_some(Self { wish, seen })
-        })
-    }
-
-    /// Whether it still is one.
-    pub fn holds(&mut self, call: &Call, nomad: &Nomad, now: Millis) -> bool {
-        let seen = tables(nomad);
-        if seen == self.seen {
-            return true;
-        }
-        self.seen = seen;
-        rights::caller(call, nomad, now).is_ok_and(|caller| self.wish.allowed(&caller, nomad))
-    }
-}
-
-fn tables(nomad: &Nomad) -> (u64, u64) {
-    (nomad.table(Table::Tokens), nomad.table(Table::Policies))
-}
-
-/// How long a listener without a right hears nothing.
-pub(super) fn silence() -> Duration {
+/// Says nothing to a listener without the right, and then no more than that.
+pub(super) async fn be_silent(lines: &mpsc::Sender<Bytes>) {
     let (least, most) = SILENCE;
-    least + (most - least).mul_f64(rand::random())
+    let long = least + (most - least).mul_f64(rand::random());
+    // Ends early when the listener goes.
+    let _ = tokio::time::timeout(long, lines.closed()).await;
 }
 
 #[cfg(test)]

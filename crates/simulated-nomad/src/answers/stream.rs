@@ -15,7 +15,7 @@ use serde_json::json;
 use tokio::sync::{broadcast, mpsc};
 
 use super::call::Call;
-use super::listening::{Right, Wish, silence};
+use super::listening::{Wish, be_silent};
 use crate::stream::Told;
 use crate::wire::UntilClosed;
 
@@ -31,10 +31,8 @@ pub(super) fn events(call: Call) -> Response {
     if call.query.said("region").is_some_and(|region| call.is_elsewhere(region)) {
         // Nothing is ever heard from there, and nothing said of it.
         tokio::spawn(async move { lines.closed().await });
-    } else if let Some(right) = Right::of(&call, wish.clone()) {
-        tokio::spawn(tell(call, right, told, wish, lines));
     } else {
-        tokio::spawn(async move { tokio::time::timeout(silence(), lines.closed()).await });
+        tokio::spawn(tell(call, told, wish, lines));
     }
     let heads = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")];
     let mut response = (heads, Body::new(Lines(body))).into_response();
@@ -45,17 +43,14 @@ pub(super) fn events(call: Call) -> Response {
 
 async fn tell(
     call: Call,
-    mut right: Right,
     mut told: broadcast::Receiver<Arc<Told>>,
     wish: Wish,
     lines: mpsc::Sender<Bytes>,
 ) {
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
-    let mut changed = call.server.changes();
-    let Wish { namespace, topics } = wish;
     let wants = |one: &Told| {
-        (namespace == "*" || one.namespace == namespace)
-            && (topics.is_empty() || topics.iter().any(|it| it == "*" || it == one.topic))
+        (wish.namespace == "*" || one.namespace == wish.namespace)
+            && (wish.topics.is_empty() || wish.topics.iter().any(|it| it == "*" || it == one.topic))
     };
     loop {
         let line = tokio::select! {
@@ -66,14 +61,11 @@ async fn tell(
                 // Too far behind, or the server is no more: whoever listens lists everything anew.
                 Err(_) => return,
             },
-            Ok(()) = changed.changed() => {
-                if call.server.view(|view, now| right.holds(&call, view.nomad, now)) {
-                    continue;
-                }
-                return;
-            }
             () = lines.closed() => return,
         };
+        if !wish.may_be_heard(&call) {
+            return be_silent(&lines).await;
+        }
         if lines.send(line.into()).await.is_err() {
             return;
         }
