@@ -140,9 +140,8 @@ impl Nomad {
             }
         }
         self.write_too(Table::Jobs, index);
-        if !child.allocations.is_empty() {
-            self.write_too(Table::Allocations, index);
-        }
+        // Whether it had any or not ([V]).
+        self.write_too(Table::Allocations, index);
         Some(child)
     }
 }

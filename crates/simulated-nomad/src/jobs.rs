@@ -244,6 +244,7 @@ impl Nomad {
             self.counts.remove(key);
             if let Some(job) = self.jobs.remove(key) {
                 self.write_too(Table::Jobs, index);
+                self.write_too(Table::Allocations, index);
                 let (key, job) = (key.clone(), Box::new(job));
                 let subject = Subject::Registered { key, job, deleted: true };
                 self.tell(index, "JobDeregistered", vec![subject]);

@@ -22,6 +22,7 @@ mod leadership;
 mod listening;
 mod metrics;
 mod namespaces;
+mod node_resources;
 mod nodes;
 mod operator;
 mod options;

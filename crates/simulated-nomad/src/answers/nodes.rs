@@ -5,10 +5,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::allocation_shapes;
 use super::call::{Call, Reply, Written};
 use super::reading::Found;
 use super::refusal::Refusal;
+use super::{allocation_shapes, node_resources};
 use crate::VERSION;
 use crate::draining::{Drain, NodeChange};
 use crate::model::Millis;
@@ -70,14 +70,11 @@ pub(super) fn whole(node: &Node) -> Value {
         "Attributes": attributes, "DrainStrategy": node.drain.map(strategy), "HTTPAddr": spec.http_address,
         "Meta": spec.meta, "Links": {}, "SecretID": "", "TLSEnabled": false,
         "StatusUpdatedAt": node.updated_at / 1_000, "Events": node.events.iter().map(event).collect::<Vec<_>>(),
-        "NodeResources": {
-            "Cpu": {"CpuShares": spec.cpu_mhz, "TotalCpuCores": spec.cores},
-            "Memory": {"MemoryMB": spec.memory_mb}, "Disk": {"DiskMB": spec.disk_mb},
-        },
-        "Resources": {
-            "CPU": spec.cpu_mhz, "MemoryMB": spec.memory_mb, "DiskMB": spec.disk_mb,
-            "Cores": spec.cores,
-        },
+        "NodeResources": node_resources::has(spec), "ReservedResources": node_resources::reserved(),
+        "Resources": node_resources::had(spec), "Reserved": null,
+        "CSIControllerPlugins": null, "CSINodePlugins": null, "CgroupParent": "",
+        "HostNetworks": null, "LastAllocUpdateIndex": 0, "LastMissedHeartbeatIndex": 0,
+        "NodeMaxAllocs": 0,
     });
     all.extend(more.as_object().cloned().unwrap_or_default());
     Value::Object(all)

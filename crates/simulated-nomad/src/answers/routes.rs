@@ -27,7 +27,15 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     if let Some(rest) = path.strip_prefix("/v1/var/") {
         return variables::answer(call, Some(rest)).await;
     }
-    if let Some(rest) = path.strip_prefix("/v1/node/") {
+    if let Some(name) = path.strip_prefix("/v1/node/pool/") {
+        return match method {
+            Method::GET => namespaces::one_pool(call, name).await,
+            Method::PUT | Method::POST => namespaces::set_pool(&call, Some(name)),
+            Method::DELETE => namespaces::delete_pool(&call, name),
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(rest) = path.strip_prefix("/v1/node/").filter(|rest| *rest != "pools") {
         return node(call, rest).await;
     }
     if let Some(id) = path.strip_prefix("/v1/evaluation/") {
@@ -40,27 +48,11 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
     if let Some(rest) = path.strip_prefix("/v1/acl/") {
         return acl::answer(call, rest).await;
     }
-    if let Some(id) =
-        path.strip_prefix("/v1/node/").filter(|id| !id.contains('/') && *id != "pools")
-    {
-        return match method {
-            Method::GET => nodes::one(&call, id).await,
-            _ => Err(Refusal::method()),
-        };
-    }
     if let Some(name) = path.strip_prefix("/v1/namespace/") {
         return match method {
             Method::GET => namespaces::one(call, name).await,
             Method::PUT | Method::POST => namespaces::set(&call, Some(name)),
             Method::DELETE => namespaces::delete(&call, name),
-            _ => Err(Refusal::method()),
-        };
-    }
-    if let Some(name) = path.strip_prefix("/v1/node/pool/") {
-        return match method {
-            Method::GET => namespaces::one_pool(call, name).await,
-            Method::PUT | Method::POST => namespaces::set_pool(&call, Some(name)),
-            Method::DELETE => namespaces::delete_pool(&call, name),
             _ => Err(Refusal::method()),
         };
     }
