@@ -111,6 +111,8 @@ pub struct Allocation {
     pub metrics: PlacementFailure,
     pub task_failed: bool,
     pub task_events: Vec<TaskEvent>,
+    /// `DesiredTransition.NoShutdownDelay`.
+    pub without_delay: bool,
     /// As a real client has told last.
     pub tasks: TaskStates,
     pub created_at: Millis,
@@ -173,6 +175,26 @@ impl Nomad {
         self.allocations.get(id).filter(|one| !one.purged)
     }
 
+    /// Its tasks are to end without their shutdown delays, whenever they are told to.
+    pub fn skip_shutdown_delay(&mut self, id: &str) {
+        if let Some(one) = self.allocations.get_mut(id) {
+            one.without_delay = true;
+        }
+    }
+
+    /// The same for all of a job that is about to be stopped.
+    pub fn skip_shutdown_delays(&mut self, key: &JobKey) {
+        let ids = self.children.get(key).map(|child| child.allocations.clone()).unwrap_or_default();
+        ids.iter().for_each(|id| self.skip_shutdown_delay(id));
+    }
+
+    /// Whether the tasks of the allocation end without their shutdown delays; also of one whose
+    /// records are purged.
+    #[must_use]
+    pub fn skips_shutdown_delay(&self, id: &str) -> bool {
+        self.allocations.get(id).is_some_and(|one| one.without_delay)
+    }
+
     /// Whether the task's process is there, whatever the servers know.
     #[must_use]
     pub fn process_lives(&self, allocation: &str) -> bool {
@@ -182,6 +204,18 @@ impl Nomad {
     /// The client says how the allocation is. One that has failed is looked at, if it may be tried
     /// again; so is one that was unknown (`nomad/node_endpoint.go`, `UpdateAlloc`).
     pub(super) fn set_status(&mut self, id: &str, status: ClientStatus, now: Millis) {
+        let index = self.bump();
+        self.set_status_at(index, id, status, now);
+    }
+
+    /// The same, as a part of a write.
+    pub(super) fn set_status_at(
+        &mut self,
+        index: u64,
+        id: &str,
+        status: ClientStatus,
+        now: Millis,
+    ) {
         let Some(one) = self.allocations.get_mut(id) else { return };
         let before = one.client_status;
         one.client_status = status;
@@ -191,7 +225,7 @@ impl Nomad {
             (one.child.clone(), one.node.clone(), !one.takes_room(), one.purged);
         if !purged {
             let rows = vec![Row::Allocation(id.to_owned()), Row::Beside(node.clone())];
-            let index = self.commit("AllocationUpdated", rows);
+            self.commit_at(index, "AllocationUpdated", rows);
             self.look_after(id, &job, before, index, now);
         }
         if over {

@@ -59,22 +59,34 @@ impl Nomad {
             payload: found.payload.clone(),
             definition: found.definition.clone(),
             parent: found.parent.clone(),
+            group: one.group.clone(),
+            number: one.number,
         });
     }
 
-    /// What a real client says of an allocation.
-    pub fn client_update(&mut self, id: &str, tasks: TaskStates, now: Millis) {
-        let (status, description) = client_status(&tasks);
+    /// What a real client says of some of its allocations, in one write.
+    pub fn client_updates(
+        &mut self,
+        updates: impl IntoIterator<Item = (String, TaskStates)>,
+        now: Millis,
+    ) {
+        let index = self.bump();
+        for (id, tasks) in updates {
+            self.client_update(index, &id, tasks, now);
+        }
+    }
+
+    fn client_update(&mut self, index: u64, id: &str, tasks: TaskStates, now: Millis) {
+        let status = client_status(&tasks);
         let Some(one) = self.allocations.get_mut(id) else { return };
         one.lives = !status.is_terminal();
         one.task_failed = status == ClientStatus::Failed;
         // A poststop task may still run after the others have failed.
         let runs = tasks.values().any(|task| task.state != Life::Dead);
         one.poststop = (status.is_terminal() && runs).then_some(status);
-        description.clone_into(&mut one.client_description);
         one.tasks = tasks;
         let purged = one.purged;
-        self.set_status(id, status, now);
+        self.set_status_at(index, id, status, now);
         if purged && status.is_terminal() && !runs {
             let node = self.allocations.remove(id).map(|one| one.node).unwrap_or_default();
             self.unblock(&node, now);

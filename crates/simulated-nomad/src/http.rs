@@ -205,18 +205,18 @@ impl Server {
         for started in state.nomad.take_started() {
             client.start(Assignment {
                 allocation: started.allocation,
-                index: 0,
+                index: started.number,
                 namespace: started.child.namespace,
                 job_id: started.child.id,
                 parent: started.parent,
-                group: started.definition.group().to_owned(),
+                group: started.group,
                 meta: started.meta,
                 payload: started.payload,
                 job: started.definition.job.clone(),
             });
         }
         for id in state.nomad.take_signalled() {
-            client.stop(&id, false);
+            client.stop(&id, state.nomad.skips_shutdown_delay(&id));
         }
         client.keep_only(|id| state.nomad.allocation(id).is_some());
     }
@@ -229,9 +229,8 @@ impl Server {
     /// What a client says of its allocations.
     pub(super) fn hear(&self, updates: Vec<Update>) {
         self.with(|nomad, now| {
-            for update in updates {
-                nomad.client_update(&update.allocation, update.tasks, now);
-            }
+            let updates = updates.into_iter().map(|update| (update.allocation, update.tasks));
+            nomad.client_updates(updates, now);
         });
     }
 

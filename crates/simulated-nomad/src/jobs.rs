@@ -253,6 +253,10 @@ impl Nomad {
             job.stop = true;
             job.modify_index = index;
             job.job_modify_index = index;
+            job.definition = Arc::new(job.definition.stopped(index, now));
+            let versions = self.versions.entry(key.clone()).or_default();
+            versions.insert(0, job.definition.clone());
+            versions.truncate(TRACKED_VERSIONS);
             self.commit_at(index, "JobDeregistered", vec![Row::Job(key.clone())]);
         }
         self.note(now, What::Stopped { job: key.id.clone(), purge });

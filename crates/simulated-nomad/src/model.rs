@@ -54,7 +54,7 @@ pub struct Knobs {
     pub phantom: f64,
     /// `RejectJobRegistration`: the operator's load-shedding.
     pub dispatch_disabled: bool,
-    /// Somebody runs the tasks, and says by [`Nomad::client_update`] how they are. Off: the model
+    /// Somebody runs the tasks, and says by [`Nomad::client_updates`] how they are. Off: the model
     /// plays the clients too.
     pub real_clients: bool,
     /// Every write is kept until somebody takes it, to be told ([`Nomad::take_frames`]).
@@ -99,6 +99,9 @@ pub struct Started {
     pub definition: Arc<Definition>,
     /// Empty: it is no child.
     pub parent: String,
+    pub group: String,
+    /// Which of its group.
+    pub number: u64,
 }
 
 /// What is to happen by itself at some time.

@@ -1,6 +1,6 @@
 //! The state of each task of an allocation, and what it makes of the allocation as a whole.
 //!
-//! Pure: clients keep it, servers are told it (`Nomad::client_update`), answers show it. Read next:
+//! Pure: clients keep it, servers are told it (`Nomad::client_updates`), answers show it. Read next:
 //! `task_events.rs`. (Nomad `client/allocrunner/taskrunner/task_runner.go`, `alloc_runner.go`.)
 
 use std::collections::BTreeMap;
@@ -65,16 +65,16 @@ impl TaskState {
 }
 
 /// What a client says of an allocation as a whole.
-pub(crate) fn client_status(states: &TaskStates) -> (ClientStatus, &'static str) {
+pub(crate) fn client_status(states: &TaskStates) -> ClientStatus {
     let any = |life| states.values().any(|one| one.state == life);
     if states.values().any(|one| one.state == Life::Dead && one.failed) {
-        (ClientStatus::Failed, "Failed tasks")
+        ClientStatus::Failed
     } else if any(Life::Running) {
-        (ClientStatus::Running, "Tasks are running")
+        ClientStatus::Running
     } else if any(Life::Pending) {
-        (ClientStatus::Pending, "No tasks have started")
+        ClientStatus::Pending
     } else {
-        (ClientStatus::Complete, "All tasks have completed")
+        ClientStatus::Complete
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
         let mut states = TaskStates::new();
         states.insert("main".to_owned(), TaskState::default());
         states.insert("after".to_owned(), TaskState::default());
-        let status = |states: &TaskStates| client_status(states).0.as_str();
+        let status = |states: &TaskStates| client_status(states).as_str();
         let main = |life: Life, states: &mut TaskStates| {
             if let Some(one) = states.get_mut("main") {
                 one.becomes(life, at);

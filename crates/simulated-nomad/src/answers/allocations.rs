@@ -71,10 +71,14 @@ async fn one(call: Call, id: &str) -> Reply {
 }
 
 fn stop(call: &Call, id: &str) -> Reply {
+    let without_delay = call.query.flag("no_shutdown_delay")?.unwrap_or(false);
     call.write(|view, admitted, now| {
         let absent = || Refusal::new(404, "allocation not found");
         let one = view.nomad.allocation(id).ok_or_else(absent)?;
         may(admitted, one, &[Capability::AllocLifecycle])?;
+        if without_delay {
+            view.nomad.skip_shutdown_delay(id);
+        }
         let (evaluation, index) = view.nomad.stop_allocation(id, now).ok_or_else(absent)?;
         Ok(Written::new(index, json!({"EvalID": evaluation, "Index": index})))
     })

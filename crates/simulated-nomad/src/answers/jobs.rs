@@ -5,6 +5,7 @@ use serde_json::json;
 use super::call::{Admitted, Call, Reply, Written};
 use super::paging::page;
 use super::reading::Found;
+use super::refusal::Refusal;
 use super::{shapes, summaries};
 use crate::acl::Capability;
 use crate::jobs::JobKey;
@@ -68,13 +69,20 @@ pub(super) async fn allocations(call: Call, id: &str) -> Reply {
 
 pub(super) fn deregister(call: &Call, id: &str) -> Reply {
     let purge = call.query.flag("purge")?.unwrap_or(false);
+    let priority = call.query.number("eval_priority")?;
+    if priority.is_some_and(|priority| !(1..=100).contains(&priority)) {
+        return Err(Refusal::new(400, "Eval priority must be between 1 and 100 inclusively"));
+    }
+    let without_delay = call.query.flag("no_shutdown_delay")?.unwrap_or(false);
     call.write(|view, admitted, now| {
+        if without_delay {
+            view.nomad.skip_shutdown_delays(&key(admitted, id));
+        }
         let stopped = view.nomad.stop(&key(admitted, id), purge, now);
         let index = stopped.as_ref().map_or(0, |stopped| stopped.index);
         let evaluation = stopped.and_then(|stopped| stopped.evaluation);
-        let evaluation_index = if evaluation.is_some() { index } else { 0 };
         let body = json!({
-            "EvalID": evaluation.unwrap_or_default(), "EvalCreateIndex": evaluation_index,
+            "EvalID": evaluation.unwrap_or_default(), "EvalCreateIndex": index,
             "JobModifyIndex": index, "Index": index,
             "VolumeEvalID": "", "VolumeEvalIndex": 0,
             "KnownLeader": false, "LastContact": 0, "NextToken": "",

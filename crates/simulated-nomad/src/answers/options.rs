@@ -54,6 +54,22 @@ impl Query {
         };
         parse_bool(text).map(Some).ok_or_else(|| Refusal::new(500, wrong()))
     }
+
+    /// A whole number; None where nothing is said.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let Some(text) = self.said(name) else { return Ok(None) };
+        let wrong = |_| {
+            let why = format!(
+                "Failed to parse value of {name:?} ({text}) as a int: strconv.Atoi: parsing \
+                 {text:?}: invalid syntax"
+            );
+            Refusal::new(500, why)
+        };
+        text.parse().map(Some).map_err(wrong)
+    }
 }
 
 /// As `strconv.ParseBool`.

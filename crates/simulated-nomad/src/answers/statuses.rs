@@ -3,6 +3,8 @@
 //!
 //! Read next: `paging.rs`, `summaries.rs`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::call::{Admitted, Call, Reply};
@@ -87,10 +89,22 @@ fn asked_for<'a>(
         }
     };
     let dispatched = |key: &JobKey| nomad.child(key).is_some_and(|child| !child.parent.is_empty());
+    let hidden = hidden(view);
     all.into_iter()
+        .filter(|key| !hidden.contains(key))
         .filter(|key| with_children || !dispatched(key))
         .filter_map(|key| Some((shapes::modify_index(view, key)?, key)))
         .collect()
+}
+
+/// Jobs that changed last at the same index, as those do whose allocations one client told of at
+/// once: only one of them is found here (GH-28132, until 2.0.4).
+fn hidden<'a>(view: &'a View<'_>) -> BTreeSet<&'a JobKey> {
+    let nomad = &*view.nomad;
+    let registered = nomad.registered().map(|(key, job)| (job.modify_index, key));
+    let children = nomad.children().map(|(key, child)| (child.modify_index, key));
+    let mut shown: BTreeMap<u64, &JobKey> = BTreeMap::new();
+    registered.chain(children).filter_map(|(index, key)| shown.insert(index, key)).collect()
 }
 
 /// Of the job, its allocations and its children: the newest is the answer's.

@@ -28,6 +28,14 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// The version that a stop makes of it.
+    pub(crate) fn stopped(&self, index: u64, now: Millis) -> Self {
+        let mut job = self.job.clone();
+        job["Stop"] = json!(true);
+        let (version, wants) = (self.version + 1, self.wants.clone());
+        Self { job, version, submit_time: now, job_modify_index: index, wants }
+    }
+
     /// What the task group is called that children are counted by.
     #[must_use]
     pub fn group(&self) -> &str {
