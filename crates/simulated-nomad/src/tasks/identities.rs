@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::folder::{self, Folder};
+use super::rendering::Change;
 use crate::http::Server;
 use crate::identity::{ChangeMode, Claims, IdentitySpec, Workload};
 use crate::model::Millis;
@@ -16,6 +17,14 @@ pub(super) struct Identities {
     workload: Workload,
     folder: Folder,
     shown: Vec<Shown>,
+}
+
+/// An identity of a task is another one.
+pub(super) struct Renewed {
+    pub name: String,
+    pub mode: ChangeMode,
+    /// Those of the environment, as they are now.
+    pub variables: Vec<(String, String)>,
 }
 
 struct Shown {
@@ -59,7 +68,7 @@ impl Identities {
     }
 
     /// Goes on for ever; `tell` hears of every change.
-    pub async fn renew(mut self, tell: impl Fn(ChangeMode)) {
+    pub async fn renew(mut self, tell: impl Fn(Renewed)) {
         let mut due: Vec<(tokio::time::Instant, usize)> = Vec::new();
         let now = tokio::time::Instant::now();
         let after = |ttl: Millis| Duration::from_millis(u64::try_from(ttl / 2).unwrap_or(1).max(1));
@@ -69,14 +78,15 @@ impl Identities {
         while let Some(&(at, number)) = due.iter().min() {
             tokio::time::sleep_until(at).await;
             due.retain(|(_, other)| *other != number);
-            let one = &mut self.shown[number];
+            let spec = self.shown[number].spec.clone();
             // One that cannot be renewed now is tried again at the same distance.
-            if let Ok(jwt) = sign(&self.server, &self.workload, &one.spec) {
-                one.jwt = jwt;
-                let _ = one.write(&self.folder, &self.workload.task);
-                tell(one.spec.change_mode());
+            if let Ok(jwt) = sign(&self.server, &self.workload, &spec) {
+                self.shown[number].jwt = jwt;
+                let _ = self.shown[number].write(&self.folder, &self.workload.task);
+                let (name, mode) = (spec.name().to_owned(), spec.change_mode());
+                tell(Renewed { name, mode, variables: self.variables() });
             }
-            due.extend(one.spec.ttl().map(|ttl| (at + after(ttl), number)));
+            due.extend(spec.ttl().map(|ttl| (at + after(ttl), number)));
         }
         std::future::pending().await
     }
@@ -86,6 +96,16 @@ impl Identities {
 fn sign(server: &Server, workload: &Workload, spec: &IdentitySpec) -> Result<String, String> {
     let claims = server.with(|nomad, now| Claims::of(workload, spec, nomad.draw_id(), now));
     server.keys().sign(&claims).map_err(|error| format!("cannot sign an identity: {error}"))
+}
+
+impl From<ChangeMode> for Change {
+    fn from(mode: ChangeMode) -> Self {
+        match mode {
+            ChangeMode::Nothing => Self::Nothing,
+            ChangeMode::Restart => Self::Restart,
+            ChangeMode::Signal(signal) => Self::Signal(signal),
+        }
+    }
 }
 
 impl Shown {

@@ -157,17 +157,15 @@ impl Life {
                     return Outcome::Killed(true);
                 }
                 request = self.requests.recv() => request,
-                change = changed(&self.shared, &self.task, &environment, &mut self.ready) => {
+                changed = changed(&self.shared, &self.task, &environment, &mut self.ready) => {
+                    let (change, why) = changed;
                     match change {
                         Change::Nothing => {}
                         Change::Signal(signal) => {
                             self.shared.record(&self.task.name, TaskEvent::signaling(&signal));
                             process.signal(&signal);
                         }
-                        Change::Restart => {
-                            let why = "Template with change_mode restart re-rendered";
-                            return self.restart(&mut process, why).await;
-                        }
+                        Change::Restart => return self.restart(&mut process, &why).await,
                     }
                     continue;
                 }
@@ -265,16 +263,33 @@ impl Life {
     }
 }
 
-/// Until a template of a running task is another one.
+/// Until a template or an identity of a running task is another one; and what to say of it.
 async fn changed(
     shared: &Shared,
     task: &Task,
     environment: &Environment,
     ready: &mut Ready,
-) -> Change {
-    match ready.templates.as_mut().filter(|made| made.changes) {
-        Some(made) => rendering::changed(shared, task, environment, made).await,
-        None => std::future::pending().await,
+) -> (Change, String) {
+    let Ready { templates, renewed, identities, .. } = ready;
+    let rendered = async {
+        match templates.as_mut().filter(|made| made.changes) {
+            Some(made) => rendering::changed(shared, task, environment, made).await,
+            None => std::future::pending().await,
+        }
+    };
+    let signed = async {
+        match renewed.as_mut() {
+            Some(renewed) => renewed.recv().await,
+            None => None,
+        }
+    };
+    tokio::select! {
+        change = rendered => (change, "Template with change_mode restart re-rendered".to_owned()),
+        Some(one) = signed => {
+            identities.extend(one.variables);
+            (one.mode.into(), format!("Identity[{}]: new token acquired", one.name))
+        }
+        else => std::future::pending().await,
     }
 }
 

@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 
+use tokio::sync::mpsc;
+
 use super::allocation::Shared;
 use super::api_socket::ApiSocket;
 use super::environment::Environment;
 use super::group::Task;
-use super::identities::Identities;
+use super::identities::{Identities, Renewed};
 use super::rendering::{self, Made, Trouble};
 use super::supervise::in_go;
 use super::{artifact, folder};
 use crate::identity::Workload;
-use crate::jobs::JobKey;
 use crate::task_events::TaskEvent;
 use crate::task_restarts::Ending;
 
@@ -29,7 +30,9 @@ pub(super) struct Ready {
     artifacts: usize,
     pub templates: Option<Made>,
     /// What identities put into the environment.
-    identities: BTreeMap<String, String>,
+    pub identities: BTreeMap<String, String>,
+    /// Hears of identities that are other ones.
+    pub renewed: Option<mpsc::UnboundedReceiver<Renewed>>,
 }
 
 impl Ready {
@@ -93,20 +96,23 @@ pub(super) fn introduce(shared: &Shared, task: &Task, ready: &mut Ready) -> Resu
         return Ok(());
     }
     let (server, folder, assignment) = (shared.server(), &shared.folder, &shared.assignment);
-    let child = JobKey::new(&assignment.namespace, &assignment.job_id);
+    // A child claims to be its parent.
+    let job = Some(&assignment.parent).filter(|parent| !parent.is_empty());
     let workload = Workload {
         region: shared.site().region.clone(),
         namespace: assignment.namespace.clone(),
-        job: server.with(|nomad, _| nomad.claimed_job(&child)),
+        job: job.unwrap_or(&assignment.job_id).clone(),
         group: shared.group.name.clone(),
         task: task.name.clone(),
         allocation: assignment.allocation.clone(),
     };
     let identities = Identities::new(server, folder, workload, task.identities())?;
     ready.identities.extend(identities.variables());
-    // Whoever wants a signal or a restart at each new one is told so in time by its task.
-    let renewing = shared.over.clone().run_until_cancelled_owned(identities.renew(|_| ()));
-    tokio::spawn(renewing);
+    let (tell, renewed) = mpsc::unbounded_channel();
+    // Nobody hears of it when the task is over; its files are renewed all the same.
+    let renewing = identities.renew(move |one| drop(tell.send(one)));
+    tokio::spawn(shared.over.clone().run_until_cancelled_owned(renewing));
+    ready.renewed = Some(renewed);
     let secrets = folder.secrets(&task.name);
     let socket = ApiSocket::open(server, &secrets, task.runs_as_the_agent());
     ready.socket = Some(socket.map_err(|error| format!("cannot open its API socket: {error}"))?);

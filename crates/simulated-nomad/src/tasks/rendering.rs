@@ -44,7 +44,7 @@ pub(super) struct Made {
     pub changes: bool,
 }
 
-/// What becomes of the task when a template is another one.
+/// What becomes of the task when a template or an identity is another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Change {
     Nothing,
