@@ -38,6 +38,7 @@ pub mod namespaces;
 pub mod node_pools;
 pub mod nodes;
 pub mod placing;
+mod planning;
 mod queries;
 mod reconciling;
 pub mod scheduler_configuration;

@@ -56,6 +56,11 @@ fn holds(filter: &str, one: &Value) -> bool {
 /// `GET /v1/evaluation/:id`.
 pub(super) async fn one(call: Call, id: &str) -> Reply {
     call.read(|view, admitted, _| {
+        if id.len() != 36 {
+            let why = "failed to lookup eval: eval lookup failed: index error: UUID must be 36 \
+                       characters";
+            return Err(Refusal::new(500, why));
+        }
         let found = view.nomad.evaluation(id);
         let found = found.filter(|one| admitted.lists(&one.job.namespace, Capability::ReadJob));
         let found = found.map(|one| (one.modify_index, shape(one)));

@@ -29,6 +29,7 @@ mod options;
 mod own;
 mod paging;
 mod pieces;
+mod planning;
 mod reading;
 mod refusal;
 mod registering;

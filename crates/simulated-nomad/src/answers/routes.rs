@@ -11,7 +11,7 @@ use super::call::{Call, Reply, Written};
 use super::refusal::Refusal;
 use super::{
     acl, agent, allocations, client, dispatch, evaluations, job_parts, jobs, keys, metrics,
-    namespaces, nodes, operator, own, registering, statuses, stream, variables,
+    namespaces, nodes, operator, own, planning, registering, statuses, stream, variables,
 };
 
 pub(super) async fn answer(call: Call, query: &str) -> Reply {
@@ -172,6 +172,12 @@ async fn job(call: Call, rest: &str) -> Reply {
     if let Some(id) = rest.strip_suffix("/evaluate") {
         return match method {
             Method::PUT | Method::POST => evaluations::by_hand(&call, id),
+            _ => Err(Refusal::method()),
+        };
+    }
+    if let Some(id) = rest.strip_suffix("/plan") {
+        return match method {
+            Method::PUT | Method::POST => planning::plan(&call, id),
             _ => Err(Refusal::method()),
         };
     }

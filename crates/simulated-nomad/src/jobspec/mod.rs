@@ -7,7 +7,6 @@
 
 mod canonical;
 mod definition;
-#[cfg(test)]
 mod diff;
 mod hcl;
 mod kept;
@@ -21,10 +20,11 @@ mod validation;
 pub(crate) use canonical::canonicalize;
 pub use definition::Definition;
 pub(crate) use definition::of_spec;
+pub(crate) use diff::diff;
 pub(crate) use hcl::parse;
 pub use reading::{Read, read};
 pub(crate) use shape::Shape;
-pub(crate) use shapes::{PARSE, REGISTER, VALIDATE};
+pub(crate) use shapes::{PARSE, PLAN, REGISTER, VALIDATE};
 pub(crate) use submitted::{Submitted, submitted};
 pub(crate) use typing::asked;
 pub(crate) use validation::Problems;

@@ -27,15 +27,16 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// `runner-raw-exec.json` was made by a real Nomad.
+/// The JSON was made by a real Nomad 1.11.3, of the text beside it: a jobspec as we once shipped it.
 #[test]
-fn the_runners_jobspec_is_read_as_nomad_reads_it() {
-    let file = root().join("src/demo/runner_job/runner-raw-exec.json");
-    let recorded: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+fn a_runners_jobspec_is_read_as_nomad_read_it() {
+    let text = include_str!("../../../tests/jobspecs/runner-raw-exec.nomad.hcl");
+    let recorded = include_str!("../../../tests/jobspecs/runner-raw-exec.json");
     let variables = "job = \"@job@\"\nnamespace = \"@namespace@\"\narch = \"@arch@\"\n\
                      runner_archive = \"@archive@\"\nrunner_checksum = \"@checksum@\"\n\
                      memory = 987654321\ncpu = 50\ndisk = 101\nrun_as_root = true\n";
-    let read = without_nulls(parsed("runner-raw-exec.nomad.hcl", variables).into());
+    let read = without_nulls(parse(text, variables).unwrap().into());
+    let recorded: Value = serde_json::from_str(recorded).unwrap();
     assert_eq!(read, recorded);
 }
 

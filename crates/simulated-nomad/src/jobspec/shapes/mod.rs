@@ -11,5 +11,5 @@ mod task;
 
 pub use group::GROUP;
 pub use job::JOB;
-pub use requests::{PARSE, REGISTER, VALIDATE};
+pub use requests::{PARSE, PLAN, REGISTER, VALIDATE};
 pub use task::{IDENTITY, RESOURCES, TASK, VAULT};

@@ -32,6 +32,19 @@ pub static VALIDATE: Shape = Shape {
     ],
 };
 
+pub static PLAN: Shape = Shape {
+    name: "JobPlanRequest",
+    label: None,
+    fields: &[
+        one("Job", "", &JOB),
+        truth("Diff", "").plain(),
+        truth("PolicyOverride", "").plain(),
+        text("Region", "").plain(),
+        text("Namespace", "").plain(),
+        text("SecretID", "").plain(),
+    ],
+};
+
 pub static PARSE: Shape = Shape {
     name: "JobsParseRequest",
     label: None,
