@@ -56,7 +56,8 @@ pub(super) fn admit(
     namespace: &str,
     now: Millis,
 ) -> Result<Caller, Refusal> {
-    let (need, checked) = need(call);
+    let purge = call.query.flag("purge").ok().flatten().unwrap_or(false);
+    let (need, checked) = need(&call.method, &call.path, purge);
     if need == Need::Open {
         return Ok(Caller::Anyone);
     }
@@ -114,10 +115,11 @@ fn refuse(bad: &BadToken, checked: CheckedBy) -> Refusal {
     }
 }
 
-fn need(call: &Call) -> (Need, CheckedBy) {
-    let path = call.path.strip_prefix("/v1").unwrap_or(&call.path).trim_start_matches('/');
+/// `purge`: of a job that is to be stopped.
+fn need(method: &Method, path: &str, purge: bool) -> (Need, CheckedBy) {
+    let path = path.strip_prefix("/v1").unwrap_or(path).trim_start_matches('/');
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
-    let read = call.method == Method::GET || call.method == Method::HEAD;
+    let read = method == Method::GET || method == Method::HEAD;
     let agent = match (first, rest) {
         ("agent", "health") => return (Need::Open, CheckedBy::Agent),
         ("agent", "members") => Need::ReadNodes,
@@ -129,12 +131,17 @@ fn need(call: &Call) -> (Need, CheckedBy) {
             return (Need::Known, CheckedBy::Client);
         }
         ("client", "stats") => return (Need::ReadNodes, CheckedBy::Client),
-        _ => return (by_server(call, first, rest, read), CheckedBy::Server),
+        ("job", _) => {
+            let any_of =
+                if method == Method::DELETE { end_of_job(purge) } else { of_job(rest, read) };
+            return (Need::InNamespace(any_of), CheckedBy::Server);
+        }
+        _ => return (by_server(first, rest, read), CheckedBy::Server),
     };
     (agent, CheckedBy::Agent)
 }
 
-fn by_server(call: &Call, first: &str, rest: &str, read: bool) -> Need {
+fn by_server(first: &str, rest: &str, read: bool) -> Need {
     match (first, rest) {
         ("status" | "regions" | "metrics" | ".well-known", _) => Need::Open,
         ("acl", "bootstrap" | "login") => Need::Open,
@@ -146,7 +153,6 @@ fn by_server(call: &Call, first: &str, rest: &str, read: bool) -> Need {
         ("jobs", "") if read => Need::InNamespace(&[ListJobs]),
         ("jobs", "") => Need::InNamespace(&[RegisterJob, SubmitJob]),
         ("jobs", "statuses") => Need::InNamespace(&[ReadJob]),
-        ("job", _) => Need::InNamespace(of_job(call, rest)),
         ("validate", "job") => Need::InNamespace(&[ReadJob]),
         ("allocations" | "evaluations" | "deployments" | "services", "") if read => {
             Need::InNamespace(&[ReadJob])
@@ -170,18 +176,17 @@ fn by_server(call: &Call, first: &str, rest: &str, read: bool) -> Need {
     }
 }
 
+fn end_of_job(purge: bool) -> &'static [Capability] {
+    if purge { &[PurgeJob, SubmitJob] } else { &[DeregisterJob, PurgeJob, SubmitJob] }
+}
+
 /// Below `/v1/job/`: the id may hold slashes, so what of it is asked for is at the end.
-fn of_job(call: &Call, rest: &str) -> &'static [Capability] {
+fn of_job(rest: &str, read: bool) -> &'static [Capability] {
     let ends = |end: &str| rest.ends_with(end);
-    let read = call.method == Method::GET || call.method == Method::HEAD;
-    if call.method == Method::DELETE {
-        let purge = call.query.flag("purge").ok().flatten().unwrap_or(false);
-        return if purge { &[PurgeJob, SubmitJob] } else { &[DeregisterJob, PurgeJob, SubmitJob] };
-    }
     match read {
         true if ends("/scale") => &[ReadJob, ReadJobScaling],
         true => &[ReadJob],
-        false if ends("/dispatch") => &[DispatchJob],
+        false if ends("/dispatch") || ends("/dispatch/payload") => &[DispatchJob],
         false if ends("/plan") => &[PlanJob, SubmitJob],
         false if ends("/evaluate") => &[EvaluateJob, ReadJob],
         false if ends("/revert") => &[RevertJob, SubmitJob],
@@ -214,5 +219,29 @@ mod tests {
         assert_eq!(of(&[("authorization", "Basic a")]), "");
         assert_eq!(of(&[("x-nomad-token", ""), ("authorization", "Bearer a")]), "a");
         assert_eq!(of(&[("x-nomad-token", "b"), ("authorization", "Bearer a")]), "b");
+    }
+
+    #[test]
+    fn calls_need_what_they_should() {
+        let of = |method: Method, path: &str| need(&method, path, false);
+        for (method, path, expected) in [
+            (Method::GET, "/v1/job/gha/dispatch-1-2", Need::InNamespace(&[ReadJob])),
+            (Method::PUT, "/v1/job/a/b/dispatch", Need::InNamespace(&[DispatchJob])),
+            (Method::POST, "/v1/job/a/plan", Need::InNamespace(&[PlanJob, SubmitJob])),
+            (Method::GET, "/v1/node/pools", Need::Known),
+            (Method::PUT, "/v1/node/x/drain", Need::WriteNodes),
+            (Method::GET, "/v1/operator/scheduler/configuration", Need::ReadOperator),
+            (Method::PUT, "/v1/acl/policy/x", Need::Management),
+            (Method::GET, "/v1/acl/tokens", Need::Management),
+            (Method::PUT, "/v1/namespace/ci", Need::Management),
+            (Method::PUT, "/v1/system/gc", Need::Management),
+            (Method::GET, "/v1/what/is/new", Need::Management),
+            (Method::GET, "/.well-known/jwks.json", Need::Open),
+        ] {
+            assert_eq!(of(method, path), (expected, CheckedBy::Server), "{path}");
+        }
+        assert_eq!(of(Method::GET, "/v1/agent/self"), (Need::ReadAgent, CheckedBy::Agent));
+        let purge = need(&Method::DELETE, "/v1/job/a", true).0;
+        assert_eq!(purge, Need::InNamespace(&[PurgeJob, SubmitJob]));
     }
 }
