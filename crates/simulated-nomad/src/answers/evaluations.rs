@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::call::{Call, Reply, Written};
+use super::paging::page;
 use super::reading::Found;
 use super::refusal::Refusal;
 use super::{allocation_shapes, shapes};
@@ -33,24 +34,52 @@ pub(super) async fn of_job(call: Call, id: &str) -> Reply {
     .await
 }
 
-/// `GET /v1/evaluations`.
+/// `GET /v1/evaluations`: in the order in which they were made.
 pub(super) async fn list(call: Call) -> Reply {
+    let (job, status) = (call.query.said("job"), call.query.said("status"));
     call.read(|view, admitted, options| {
-        let found = view
-            .nomad
-            .evaluations()
-            .filter(|one| admitted.lists(&one.job.namespace, Capability::ReadJob));
-        let found = found.filter(|one| one.id.starts_with(&options.prefix)).map(shape);
-        let list = found.filter(|one| holds(&options.filter, one)).collect();
-        Ok(Found::list(view.nomad.table(Table::Evaluations), list))
+        let seen = |one: &&Evaluation| {
+            admitted.lists(&one.job.namespace, Capability::ReadJob)
+                && one.id.starts_with(&options.prefix)
+                && job.is_none_or(|job| one.job.id == job)
+                && status.is_none_or(|status| one.status.as_str() == status)
+        };
+        let mut rows: Vec<((u64, &str), &Evaluation)> = { view.nomad.evaluations().filter(seen) }
+            .map(|one| ((one.create_index, one.id.as_str()), one))
+            .collect();
+        rows.sort_by_key(|(key, _)| *key);
+        if options.reverse {
+            rows.reverse();
+        }
+        let from = options.next_token.split_once('.');
+        let from = from.and_then(|(index, id)| Some((index.parse::<u64>().ok()?, id)));
+        let whole = |one: &&Evaluation| Some(with_everything(shape(one)));
+        let (page, next) = page(rows.into_iter(), from.as_ref(), options.reverse, options, whole)?;
+        let list = page.into_iter().map(shape).collect();
+        let next_token = next.map(|(index, id)| format!("{index}.{id}"));
+        Ok(Found { next_token, ..Found::list(view.nomad.table(Table::Evaluations), list) })
     })
     .await
 }
 
-/// `<field> == "<text>"`, or nothing.
-fn holds(filter: &str, one: &Value) -> bool {
-    let Some((field, text)) = filter.split_once(" == ") else { return filter.is_empty() };
-    one[field.trim()].as_str() == Some(text.trim().trim_matches('"'))
+/// With the fields that are left out where they say nothing: a filter may name them.
+fn with_everything(mut shape: Value) -> Value {
+    let texts =
+        ["BlockedEval", "DeploymentID", "NextEval", "NodeID", "PreviousEval", "StatusDescription"];
+    let nulls = [
+        "ClassEligibility",
+        "FailedTGAllocs",
+        "PlanAnnotations",
+        "QueuedAllocations",
+        "RelatedEvals",
+    ];
+    let absent = texts.into_iter().map(|name| (name, json!("")));
+    for (name, nothing) in absent.chain(nulls.into_iter().map(|name| (name, Value::Null))) {
+        if shape[name].is_null() {
+            shape[name] = nothing;
+        }
+    }
+    shape
 }
 
 /// `GET /v1/evaluation/:id`.
