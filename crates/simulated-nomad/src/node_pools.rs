@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use super::children::JobStatus;
 use super::dispatching::Refused;
 use super::model::Nomad;
 use super::namespaces::{all_errors, is_name};
@@ -96,9 +97,26 @@ impl Nomad {
 
     /// # Errors
     /// Where it must stay, or is not there.
-    pub fn delete_node_pool(&mut self, name: &str) -> Result<u64, Refused> {
+    pub fn delete_node_pool(&mut self, name: &str, region: &str) -> Result<u64, Refused> {
         if NodePool::is_built_in(name) {
             return Err(Refused::new(format!("node pool {name:?} cannot be deleted")));
+        }
+        let jobs = self.children.iter().any(|(key, child)| {
+            let alive = self.status(key).is_some_and(|status| status != JobStatus::Dead);
+            alive && child.definition.job["NodePool"] == name
+        });
+        let registered = self.jobs.values();
+        let jobs =
+            jobs || { registered }.any(|job| !job.stop && job.definition.job["NodePool"] == name);
+        let mut wrong = Vec::new();
+        if self.nodes.values().any(|node| node.spec.pool == name) {
+            wrong.push(format!("node pool {name:?} has nodes in regions: [{region}]"));
+        }
+        if jobs {
+            wrong.push(format!("node pool {name:?} has non-terminal jobs in regions: [{region}]"));
+        }
+        if !wrong.is_empty() {
+            return Err(Refused::new(all_errors(&wrong)));
         }
         if self.node_pools.remove(name).is_none() {
             return Err(Refused::new(format!("node pool {name:?} not found")));

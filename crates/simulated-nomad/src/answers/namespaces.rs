@@ -91,7 +91,7 @@ pub(super) fn set_pool(call: &Call, name: Option<&str>) -> Reply {
 
 pub(super) fn delete_pool(call: &Call, name: &str) -> Reply {
     call.write(|view, _, _| {
-        let index = view.nomad.delete_node_pool(name)?;
+        let index = view.nomad.delete_node_pool(name, &call.server.config().region)?;
         Ok(Written { index: Some(index), body: None })
     })
 }
