@@ -22,4 +22,5 @@ mod outbound;
 pub mod reconcile;
 pub mod simulated;
 pub mod store;
+mod strangers_text;
 pub mod webhook;

@@ -11,6 +11,8 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
+use crate::strangers_text::harmless_up_to;
+
 /// Of a whole call to a forge, connecting and reading included.
 const FORGE_TIMEOUT: Duration = Duration::from_secs(10);
 const FORGE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,7 +66,7 @@ pub(crate) fn forge_message(body: &[u8]) -> String {
         Ok(wire) => wire.message,
         Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
     };
-    text.chars().take(TEXT_LIMIT).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    harmless_up_to(&text, TEXT_LIMIT)
 }
 
 /// As [`cause`], for a call of [`forge_client`].

@@ -1,4 +1,5 @@
-//! Routes and who may use them. Off loopback everything but health needs the token.
+//! The routes of the private door. Who may use them is judged by `who.rs`; health and metrics ask
+//! nobody.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,27 +10,31 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::explaining::{self, Explainer};
 use super::json::{JobJson, RunnerJson};
 use super::operate;
+use super::who::{Guard, Refused};
 use crate::engine::Asking;
 use crate::ledger::JobId;
 use crate::store::{Reader, Store};
+use crate::webhook::listener::LocalAddress;
 
 /// How many rows a list shows.
 const LIMIT: usize = 1000;
 /// How long the engine may take to answer. It writes before it answers, so a store that
 /// cannot be written keeps it from answering at all.
 const ENGINE_ANSWERS: Duration = Duration::from_secs(4);
+/// What a request may send, and how long that may take to arrive.
+const BODY_BYTES: usize = 64 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 pub struct Admin {
     pub asking: Asking,
     pub store: Store,
     pub reader: Reader,
-    pub token: Option<SecretString>,
+    pub guard: Guard,
     pub explainer: Explainer,
 }
 
@@ -37,15 +42,16 @@ pub(super) struct Shared {
     pub asking: Asking,
     store: Store,
     pub reader: Mutex<Reader>,
-    token: Option<SecretString>,
+    guard: Guard,
     pub explainer: Explainer,
 }
 
 pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { asking, store, reader, token, explainer } = admin;
-    let shared = Arc::new(Shared { asking, store, reader: Mutex::new(reader), token, explainer });
+    let Admin { asking, store, reader, guard: who, explainer } = admin;
+    let shared =
+        Arc::new(Shared { asking, store, reader: Mutex::new(reader), guard: who, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
@@ -77,31 +83,49 @@ async fn not_yet() -> Response {
     problem(StatusCode::NOT_IMPLEMENTED, "not yet: this version does not have it")
 }
 
-const BEARER: &[u8] = b"Bearer ";
-
+/// Judges who asks, and reads what little a body may hold within its limits.
 async fn guard(State(shared): Door, request: Request, next: Next) -> Response {
-    let Some(token) = &shared.token else { return next.run(request).await };
-    let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let given = given.and_then(|value| value.split_at_checked(BEARER.len()));
-    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(BEARER));
-    let given = given.map(|(_, given)| given);
-    if given.is_some_and(|given| same(given, token.expose_secret().as_bytes())) {
-        return next.run(request).await;
+    let local = request.extensions().get::<LocalAddress>().map(|local| local.0.ip());
+    match shared.guard.judge(request.method(), request.headers(), local) {
+        Ok(()) => {}
+        Err(why) => return refused(why),
     }
-    let mut refused = problem(
-        StatusCode::UNAUTHORIZED,
-        "this door wants Authorization: Bearer with the token of [admin] token_file",
-    );
-    refused
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
-    refused
+    let (head, body) = request.into_parts();
+    let whole = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_BYTES)).await;
+    match whole {
+        Ok(Ok(body)) => next.run(Request::from_parts(head, body.into())).await,
+        Ok(Err(_)) => problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body did not arrive whole, or is longer than anything that this door takes",
+        ),
+        Err(_) => problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"),
+    }
 }
 
-/// Compares in a time that does not tell how much agrees.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len()
-        && one.iter().zip(other).fold(0u8, |differs, (a, b)| differs | (a ^ b)) == 0
+fn refused(why: Refused) -> Response {
+    let (status, words) = match why {
+        Refused::Host => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "this door is not known by that host name; use the address it listens on, or add the name \
+             to [admin] hosts",
+        ),
+        Refused::Origin => (StatusCode::FORBIDDEN, "requests from another page are refused"),
+        Refused::ContentType => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "a POST needs Content-Type: application/json")
+        }
+        Refused::Token => (
+            StatusCode::UNAUTHORIZED,
+            "this door needs Authorization: Bearer with the admin token; `roustabout admin-token` \
+             says where it is",
+        ),
+    };
+    let mut refused = problem(status, words);
+    if why == Refused::Token {
+        refused
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+    }
+    refused
 }
 
 /// 200 while webhooks can be kept. GitHub or Nomad away is no reason for a proxy to refuse

@@ -7,6 +7,8 @@ mod door;
 mod explaining;
 mod json;
 mod operate;
+pub mod token;
+mod who;
 
 pub use client::{Client, ClientError};
 pub(crate) use client::{http, root_cause};
@@ -14,3 +16,4 @@ pub use door::{Admin, router};
 pub use explaining::Explainer;
 pub use json::DeliveryJson;
 pub use operate::pause_time;
+pub use who::Guard;

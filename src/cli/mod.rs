@@ -1,6 +1,7 @@
 //! The command line: one file a command. Each gets its settings, does its one thing and says
 //! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
 
+mod admin_token;
 mod check;
 pub(crate) mod connections;
 mod daemon;
@@ -53,6 +54,8 @@ enum Command {
     Resume(operate::Resume),
     /// Look at a job again now, whatever backoff says.
     Retry(operate::Retry),
+    /// Where the private door's token is, and with --show the token.
+    AdminToken(admin_token::Options),
     /// Manage webhooks on repositories (not yet).
     Hooks(NotYet),
     /// Minutes by repository and month (not yet).
@@ -140,6 +143,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Pause(options) => operate::pause(config, options).await,
         Command::Resume(options) => operate::resume(config, options).await,
         Command::Retry(options) => operate::retry(config, options).await,
+        Command::AdminToken(options) => admin_token::run(config, options),
         Command::Hooks(_) => not_yet("hooks"),
         Command::Report(_) => not_yet("report"),
         Command::SimulatedRunner(everything) => {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use secrecy::SecretString;
 
-use super::secrets::{self, Found};
+use super::secrets;
 use super::section::Section;
 use super::webhook::address;
 
@@ -12,23 +12,17 @@ use super::webhook::address;
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// Asked of everyone, for all but health and metrics. There wherever `listen` is not loopback.
+    /// Asked of everyone, for all but health and metrics. `None`: the daemon makes one.
     pub token: Option<SecretString>,
+    /// Names under which browsers may reach the door, besides loopback and `listen`.
+    pub hosts: Vec<String>,
 }
 
 pub(super) fn read(section: &Section) -> Option<Admin> {
     let listen = section.parsed("listen", address);
     let token = secrets::find_token(section, "token", Some("admin-token"));
-    if let (Found::Absent, Some(listen)) = (&token, listen)
-        && !listen.ip().is_loopback()
-    {
-        section.report(
-            "token",
-            format!("missing, and others can reach {listen}"),
-            "give token or token_file here, the systemd credential admin-token, or listen on 127.0.0.1",
-        );
-    }
-    Some(Admin { listen: listen?, token: token.secret() })
+    let hosts = section.list("hosts");
+    Some(Admin { listen: listen?, token: token.secret(), hosts: hosts? })
 }
 
 #[cfg(test)]
@@ -36,14 +30,12 @@ mod tests {
     use crate::config::testing::{errors, loaded};
 
     #[test]
-    fn off_loopback_a_token_is_required() {
-        assert_eq!(
-            errors("[admin]\nlisten = \"0.0.0.0:9090\"\n"),
-            "f.toml: admin.token: missing, and others can reach 0.0.0.0:9090; give token or token_file here, the systemd credential admin-token, or listen on 127.0.0.1"
-        );
-        for good in ["listen = \"0.0.0.0:9090\"\ntoken = \"abc\"", "listen = \"[::1]:9090\""] {
-            loaded(&format!("[admin]\n{good}\n"));
-        }
+    fn a_token_and_names_can_be_given_and_need_not_be() {
+        assert!(loaded("").settings.admin.token.is_none());
+        let admin =
+            loaded("[admin]\ntoken = \"abc\"\nhosts = [\"ci.example.org\"]\n").settings.admin;
+        assert!(admin.token.is_some());
+        assert_eq!(admin.hosts, ["ci.example.org"]);
     }
 
     #[test]

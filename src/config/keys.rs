@@ -91,6 +91,7 @@ const KEYS: &[Key] = &[
     default("admin.listen", Text("127.0.0.1:9090")),
     open("admin.token", r#""a-long-random-text""#),
     open("admin.token_file", r#""/etc/roustabout/admin-token""#),
+    default("admin.hosts", List(&[])),
     default("store.url", Text("sqlite://roustabout.db")),
     default("store.retention", Text("90d")),
     default("github.kind", Text("github")),

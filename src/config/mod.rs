@@ -95,17 +95,38 @@ pub fn load(path: Option<&Path>, env: &Environment) -> Result<Loaded, ConfigErro
     Ok(loaded)
 }
 
-/// Its `[admin]` alone, for who asks the daemon: the rest, and its secrets, may be another user's.
-pub fn load_admin(path: Option<&Path>, env: &Environment) -> Result<Admin, ConfigErrors> {
+/// What systemd sets `$STATE_DIRECTORY` to for our unit (`StateDirectory=roustabout`). A shell does
+/// not have that variable.
+pub const SERVICE_STATE: &str = "/var/lib/roustabout";
+
+/// What a command needs to ask the daemon.
+#[derive(Debug, Clone)]
+pub struct AdminAlone {
+    pub admin: Admin,
+    /// Where the database may be, beside which the daemon keeps the token that it made: as the
+    /// config says, then as the service has it.
+    pub databases: Vec<PathBuf>,
+}
+
+/// `[admin]` and where the store is, for who asks the daemon: the rest, and its secrets, may be
+/// another user's.
+pub fn load_admin(path: Option<&Path>, env: &Environment) -> Result<AdminAlone, ConfigErrors> {
     let (file, text) = found(path, env)?;
     let name = file.display().to_string();
     let (tree, errors) = layers::merge(&text, &name, env)?;
     let context = Context::new(&name, &text, env, errors);
-    let admin = admin::read(&Section::root(&context, &tree).section("admin"));
+    let root = Section::root(&context, &tree);
+    let admin = admin::read(&root.section("admin"));
+    let databases = store::read(&root.section("store")).map(|store| {
+        let of_service = Path::new(SERVICE_STATE).join(&store.path);
+        [store.path, of_service].into()
+    });
     let mut errors = context.errors.into_inner();
     errors.retain(|error| error.key.split('.').next() == Some("admin"));
     match admin {
-        Some(admin) if errors.is_empty() => Ok(admin),
+        Some(admin) if errors.is_empty() => {
+            Ok(AdminAlone { admin, databases: databases.unwrap_or_default() })
+        }
         _ => Err(ConfigErrors::new(errors)),
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::forge::Forge;
 use super::stage::Stage;
+use crate::admin;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Kept {
@@ -75,9 +76,12 @@ impl Kept {
                 (gitea.last_job().context("no job was queued")?, More::Push(push))
             }
         };
+        let token_file = admin::token::beside(&folder.join("roustabout.db"));
+        let token_file = quoted(&token_file.display().to_string());
+        let door = format!("--address {admin} --token-file {token_file}");
         let ask = vec![
-            format!("{program} explain {job} --address {admin}"),
-            format!("{program} status --watch --address {admin}"),
+            format!("{program} explain {job} {door}"),
+            format!("{program} status --watch {door}"),
         ];
         Ok(Self {
             door: daemon.door.clone(),

@@ -184,7 +184,7 @@ impl Stage {
         let door = format!("http://{door}/webhook");
         let api = Url::parse(&format!("http://{}", running.admin))?;
         let address = running.admin.to_string();
-        let api = admin::Client::new(api, None)?;
+        let api = admin::Client::new(api, Some(running.made_token().clone()))?;
         self.daemon = Some(Daemon { door: door.clone(), admin: address, api, running });
         self.forge.as_mut().context("there is no forge yet")?.hook(&door, secret).await?;
         Ok(notes)

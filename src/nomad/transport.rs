@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::token::Token;
 use crate::outbound;
+use crate::strangers_text::harmless_up_to;
 
 /// Time for an ordinary call, connecting and reading included.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,8 +96,7 @@ impl Answer {
         while let Some(rest) = text.strip_prefix("rpc error: ") {
             text = rest;
         }
-        let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-        line.take(TEXT_LIMIT).collect()
+        harmless_up_to(text, TEXT_LIMIT)
     }
 }
 

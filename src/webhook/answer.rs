@@ -32,10 +32,19 @@ pub(super) enum Answer {
     /// The body did not come in this time.
     TooSlow(Duration),
     CutOff,
-    Unsigned,
+    Unsigned(Unsigned),
     Unreadable(String),
     /// Not kept: GitHub counts the delivery as failed.
     Unavailable(String),
+}
+
+/// What is wrong with a signature: for the log, never for the sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unsigned {
+    Missing,
+    Malformed,
+    /// Of another secret, or another body.
+    Wrong,
 }
 
 /// Seconds until a refused sender may come again.
@@ -78,8 +87,8 @@ impl Answer {
             }
             Answer::CutOff => (StatusCode::BAD_REQUEST, "cut off", Some("the body was cut off")),
             // One and the same for no, malformed and wrong: nothing to learn from it.
-            Answer::Unsigned => {
-                (StatusCode::UNAUTHORIZED, "unauthorized", Some("the signature does not hold"))
+            Answer::Unsigned(_) => {
+                (StatusCode::UNAUTHORIZED, "unauthorized", Some("invalid signature"))
             }
             Answer::Unreadable(why) => (StatusCode::BAD_REQUEST, "unreadable", Some(why.as_str())),
             Answer::Unavailable(why) => {
@@ -96,7 +105,10 @@ impl Answer {
             Answer::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
-            Answer::TooSlow(_) | Answer::CutOff => {
+            // What is left of the body is not read.
+            Answer::TooSlow(_)
+            | Answer::CutOff
+            | Answer::Unsigned(Unsigned::Missing | Unsigned::Malformed) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

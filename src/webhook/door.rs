@@ -2,6 +2,7 @@
 //! what is to be kept; answers. Nothing is parsed or stored before the signature holds.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,14 +11,16 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
 use tracing::{debug, info, warn};
 
-use super::answer::Answer;
+use super::answer::{Answer, Unsigned};
 use super::body::{self, Bodies, InFlight};
 use super::hand::Hand;
 use super::payload::{self, NotAnEvent, WorkflowJob};
-use super::signature::Secrets;
+use super::quota::{Quota, Tell};
+use super::signature::{Given, Secrets};
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
 use crate::store::{Delivery, Kept, Unparsed};
+use crate::strangers_text::harmless_up_to;
 
 /// Unreadable bodies are kept up to this many bytes.
 const UNPARSED_BYTES: usize = 64 * 1024;
@@ -25,8 +28,9 @@ const UNPARSED_BYTES: usize = 64 * 1024;
 const LONGEST_DELIVERY_ID: usize = 128;
 /// Characters of the reason why a body could not be read.
 const LONGEST_REASON: usize = 300;
+/// Bytes of a header in a log line.
+const LONGEST_IN_LOG: usize = 64;
 
-#[derive(Clone)]
 pub struct Door {
     pub secrets: Secrets,
     pub rules: Arc<Rules>,
@@ -34,6 +38,7 @@ pub struct Door {
     pub bodies: Bodies,
     /// The same for all that share one memory: the door before a reload and the one after it.
     pub in_flight: InFlight,
+    pub refusals: Quota,
 }
 
 #[derive(Clone)]
@@ -61,7 +66,7 @@ async fn take(
     }
     let delivery = delivery_id(&headers);
     let answer = judge(&shared, &method, &headers, body, delivery.as_ref()).await;
-    log(&answer, &headers, delivery.as_ref());
+    log(&answer, &headers, delivery.as_ref(), &shared.door.refusals);
     answer.respond(delivery.as_ref())
 }
 
@@ -84,14 +89,20 @@ async fn judge(
         return Answer::TooLarge(door.bodies.each);
     }
     let Some(encoding) = Encoding::of(headers) else { return Answer::WrongType };
+    // Gitea says everything three times, as Gogs, as GitHub, and as itself.
+    let given = match headers.get("x-hub-signature-256") {
+        None => return Answer::Unsigned(Unsigned::Missing),
+        Some(header) => match Given::read(header.as_bytes()) {
+            None => return Answer::Unsigned(Unsigned::Malformed),
+            Some(given) => given,
+        },
+    };
     let (raw, _share) = match body::read(body, announced, &door.bodies, &door.in_flight).await {
         Ok(read) => read,
         Err(answer) => return answer,
     };
-    // Gitea says everything three times, as Gogs, as GitHub, and as itself.
-    let signature = headers.get("x-hub-signature-256").map(|value| value.as_bytes());
-    if !door.secrets.signed(signature, &raw) {
-        return Answer::Unsigned;
+    if !door.secrets.signed(&given, &raw) {
+        return Answer::Unsigned(Unsigned::Wrong);
     }
     match understand(headers, encoding, &raw, id) {
         Ok(Understood::Ping) => Answer::Pong,
@@ -245,9 +256,11 @@ fn delivery_id(headers: &HeaderMap) -> Option<DeliveryId> {
     (id.len() <= LONGEST_DELIVERY_ID).then(|| DeliveryId::from(id))
 }
 
-fn log(answer: &Answer, headers: &HeaderMap, delivery: Option<&DeliveryId>) {
-    let delivery = delivery.map(|id| id.as_str());
-    let event = text(headers, "x-github-event");
+/// What comes without a good signature may be anybody's: its headers are clipped, and only some of
+/// its lines are told.
+fn log(answer: &Answer, headers: &HeaderMap, delivery: Option<&DeliveryId>, refusals: &Quota) {
+    let delivery = delivery.map(|id| harmless_up_to(id.as_str(), LONGEST_IN_LOG));
+    let event = text(headers, "x-github-event").map(|event| harmless_up_to(event, LONGEST_IN_LOG));
     match answer {
         Answer::Accepted => debug!(delivery, event, "webhook kept"),
         Answer::Duplicate => info!(delivery, event, "webhook seen before"),
@@ -255,7 +268,20 @@ fn log(answer: &Answer, headers: &HeaderMap, delivery: Option<&DeliveryId>) {
         Answer::Ignored(reason) => debug!(delivery, event, reason, "webhook ignored"),
         Answer::Unavailable(reason) => warn!(delivery, event, reason, "webhook not kept"),
         Answer::Unreadable(reason) => warn!(delivery, event, reason, "webhook unreadable"),
-        Answer::Unsigned => warn!(event, "webhook refused: its signature does not hold"),
+        Answer::Unsigned(why) => {
+            let Tell::Yes { kept_back } = refusals.take(Instant::now()) else { return };
+            if kept_back > 0 {
+                warn!(kept_back, "more webhooks were refused than the log shows");
+            }
+            let why = match why {
+                Unsigned::Missing => "it has no X-Hub-Signature-256; set the webhook's secret",
+                Unsigned::Malformed => "its X-Hub-Signature-256 is not sha256= and 64 hex digits",
+                Unsigned::Wrong => {
+                    "invalid signature; the webhook's secret differs from [webhook] secret"
+                }
+            };
+            warn!(delivery, event, why, "webhook refused");
+        }
         refused => debug!(?refused, "request refused"),
     }
 }

@@ -1,13 +1,14 @@
 //! Accepts connections for a door, and keeps off those that are slow or too many: a head has
-//! 10 s, an idle connection 60 s, beyond `max_connections` the answer is 503. (axum's own
+//! 10 s, also to begin on a new connection, an idle one 60 s; beyond `max_connections` the one that
+//! has been idle for longest gives way, and where none is idle the answer is 503. (axum's own
 //! `serve` has no time-outs.) Bodies are timed where they are read.
 //!
 //! What is served can be exchanged while connections are open: it is looked up for every request.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
+
+use super::open::Open;
+use super::phase::{Doing, Phase};
 
 /// How many connections a door has, and how long each thing may take on one.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +58,10 @@ impl Default for Limits {
     }
 }
 
+/// The local address of the connection on which a request came: an extension of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalAddress(pub SocketAddr);
+
 /// What a door serves, and within which limits. A new router answers the next request of every
 /// connection, new limits hold for connections that come after.
 #[derive(Clone)]
@@ -77,8 +85,7 @@ pub async fn serve(
     served: watch::Receiver<Served>,
     stop: CancellationToken,
 ) {
-    // Each connection holds a clone: how many there may be can change, so no semaphore.
-    let open = Arc::new(());
+    let open = Open::default();
     let refusals = Arc::new(Semaphore::new(REFUSING));
     let tasks = TaskTracker::new();
     loop {
@@ -89,10 +96,14 @@ pub async fn serve(
         match accepted {
             Ok((stream, _)) => {
                 let limits = served.borrow().limits;
-                if Arc::strong_count(&open) <= limits.connections {
-                    let (served, stop, place) = (served.clone(), stop.clone(), open.clone());
+                if open.count() < limits.connections || open.end_one() {
+                    let place = open.enter();
+                    let (served, stop) = (served.clone(), stop.clone());
                     tasks.spawn(async move {
-                        connection(stream, served, limits, stop).await;
+                        let given_away = place.given_away.clone();
+                        let served = connection(stream, served, limits, stop, place.phase.clone());
+                        // Cut where it is: nothing of a request has come on it.
+                        given_away.run_until_cancelled(served).await;
                         drop(place);
                     });
                 } else if let Ok(permit) = refusals.clone().try_acquire_owned() {
@@ -118,15 +129,19 @@ async fn connection(
     served: watch::Receiver<Served>,
     limits: Limits,
     stop: CancellationToken,
+    phase: Arc<Phase>,
 ) {
     // Answers are small and wait for nobody.
     let _ = stream.set_nodelay(true);
-    let phase = Arc::new(Phase::default());
+    let local = stream.local_addr().ok().map(LocalAddress);
     let io = TokioIo::new(Timed::new(stream, limits, phase.clone()));
     let stopping = stop.clone();
     let service =
-        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            phase.set(SERVING);
+        hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            phase.is(Doing::Serving);
+            if let Some(local) = local {
+                request.extensions_mut().insert(local);
+            }
             let (phase, stopping) = (phase.clone(), stopping.clone());
             let router = served.borrow().router.clone();
             async move {
@@ -138,7 +153,7 @@ async fn connection(
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
-                phase.set(IDLING);
+                phase.is(Doing::Idling);
                 response
             }
         });
@@ -184,33 +199,12 @@ async fn refuse(mut stream: TcpStream, linger: Duration) {
     let _ = tokio::time::timeout(linger, told).await;
 }
 
-/// What a connection is doing, as far as time-outs are concerned.
-#[derive(Default)]
-struct Phase(AtomicU8);
-
-/// Nothing of the next head has come.
-const IDLING: u8 = 0;
-/// Part of a head has come.
-const READING_HEAD: u8 = 1;
-/// A request is being judged; its body is timed where it is read.
-const SERVING: u8 = 2;
-
-impl Phase {
-    fn set(&self, phase: u8) {
-        self.0.store(phase, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> u8 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// A stream whose reads end in time, and whose end waits a moment for the other side.
 struct Timed {
     stream: TcpStream,
     phase: Arc<Phase>,
     /// The phase that the deadline was set for.
-    timed: u8,
+    timed: Doing,
     deadline: Pin<Box<Sleep>>,
     /// There while the other side takes nothing of what is written.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -223,8 +217,9 @@ impl Timed {
         Self {
             stream,
             phase,
-            timed: IDLING,
-            deadline: Box::pin(tokio::time::sleep(limits.idle)),
+            timed: Doing::Idling,
+            // A new connection is opened to say something.
+            deadline: Box::pin(tokio::time::sleep(limits.head.min(limits.idle))),
             stalled: None,
             lingering: false,
             limits,
@@ -232,13 +227,14 @@ impl Timed {
     }
 
     fn keep_time(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let phase = self.phase.get();
+        let phase = self.phase.now();
         if phase != self.timed {
             self.timed = phase;
-            let time = if phase == READING_HEAD { self.limits.head } else { self.limits.idle };
+            let time =
+                if phase == Doing::ReadingHead { self.limits.head } else { self.limits.idle };
             self.deadline.as_mut().reset(Instant::now() + time);
         }
-        if phase != SERVING && self.deadline.as_mut().poll(context).is_ready() {
+        if phase != Doing::Serving && self.deadline.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the request's head did not come in time",
@@ -266,8 +262,8 @@ impl AsyncRead for Timed {
                 Poll::Pending
             }
             ready => {
-                if buffer.filled().len() > before && this.phase.get() == IDLING {
-                    this.phase.set(READING_HEAD);
+                if buffer.filled().len() > before && this.phase.now() == Doing::Idling {
+                    this.phase.is(Doing::ReadingHead);
                 }
                 // A head that trickles in is late although each read succeeds.
                 this.keep_time(context)?;

@@ -9,10 +9,14 @@ mod body;
 mod door;
 mod hand;
 pub mod listener;
+mod open;
 mod payload;
+mod phase;
+mod quota;
 pub mod signature;
 
 pub use body::{Bodies, InFlight};
 pub use door::{Door, router};
 pub use hand::{Hand, Handed};
 pub use payload::{NotAnEvent, read_workflow_job};
+pub use quota::Quota;

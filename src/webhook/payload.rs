@@ -9,6 +9,10 @@ use serde::Deserialize;
 use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, Time, Visibility,
 };
+use crate::strangers_text::harmless;
+
+/// More labels than any job has.
+const MOST_LABELS: usize = 100;
 
 /// A signed body that is not the event it says it is.
 #[derive(Debug, thiserror::Error)]
@@ -105,25 +109,28 @@ fn status(action: &str, status: Option<&str>) -> Option<JobStatus> {
 
 fn report(job: WireJob, status: JobStatus, actor: Option<String>) -> JobReport {
     let said = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let told = |text: Option<String>| said(text).map(|text| harmless(&text));
     JobReport {
         id: JobId(job.id),
         run: RunId(job.run_id),
         run_attempt: job.run_attempt.unwrap_or(1),
-        name: job.name.unwrap_or_default(),
-        workflow: said(job.workflow_name),
-        head_branch: said(job.head_branch),
+        name: told(job.name).unwrap_or_default(),
+        workflow: told(job.workflow_name),
+        head_branch: told(job.head_branch),
         labels: job
             .labels
             .unwrap_or_default()
             .into_iter()
             .flatten()
             .filter(|l| !l.is_empty())
+            .take(MOST_LABELS)
+            .map(|label| harmless(&label))
             .collect(),
         status,
-        conclusion: said(job.conclusion),
-        runner_name: said(job.runner_name),
+        conclusion: told(job.conclusion),
+        runner_name: told(job.runner_name),
         url: said(job.html_url),
-        actor,
+        actor: told(actor),
         created_at: job
             .created_at
             .and_then(|at| at.parse::<jiff::Timestamp>().ok())

@@ -157,9 +157,8 @@ async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
     runner_job::register(&world.nomad, "broken", &archive).await.unwrap();
     // Somebody repaired it and does not want to wait for the next try.
     for job in &broken {
-        let admin = world.daemon.admin;
-        let url = format!("http://127.0.0.1:{admin}/api/v1/jobs/{job}/retry");
-        let answer = reqwest::Client::new().post(url).send().await.unwrap();
+        let retry = world.daemon.at_private_door("POST", &format!("/api/v1/jobs/{job}/retry"));
+        let answer = retry.json(&serde_json::json!({})).send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
     }
     until_logged(world, "pool broken works again").await;

@@ -290,10 +290,13 @@ async fn status_finds_the_daemon_by_address_variable_or_config() {
     let daemon = door().await;
     let address = format!("http://127.0.0.1:{}", daemon.admin);
     let bare = format!("127.0.0.1:{}", daemon.admin);
+    let token = daemon.folder.path().join("admin-token");
     for address in [&address, &bare] {
-        assert_eq!(run(call(&["status", "--address", address])).await.code, 0);
+        let mut by_option = call(&["status", "--address", address]);
+        by_option.env("ROUSTABOUT_ADMIN_TOKEN_FILE", &token);
+        assert_eq!(run(by_option).await.code, 0);
         let mut by_variable = call(&["status"]);
-        by_variable.env("ROUSTABOUT_ADDR", address);
+        by_variable.env("ROUSTABOUT_ADDR", address).env("ROUSTABOUT_ADMIN_TOKEN_FILE", &token);
         assert_eq!(run(by_variable).await.code, 0);
     }
     let nonsense = run(call(&["status", "--address", "http://:x"])).await;
@@ -304,7 +307,11 @@ async fn status_finds_the_daemon_by_address_variable_or_config() {
 #[tokio::test]
 async fn who_asks_the_daemon_needs_none_of_its_secrets() {
     let daemon = door().await;
-    let listen = format!("[admin]\nlisten = \"127.0.0.1:{}\"\n", daemon.admin);
+    let listen = format!(
+        "[store]\nurl = \"sqlite://{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n",
+        daemon.database().display(),
+        daemon.admin
+    );
     // As under systemd: the secrets are the service's credentials.
     let others = "[github]\nsweep_interval = 5\n";
     let path = file(&daemon, "bare.toml", &format!("{listen}{others}"));
@@ -332,18 +339,24 @@ struct Asked {
     body: Value,
 }
 
+/// `None`: with the token that the daemon made.
 async fn ask(daemon: &Daemon, method: &str, path: &str, token: Option<&str>) -> Asked {
     let url = format!("http://127.0.0.1:{}{path}", daemon.admin);
-    let mut request = reqwest::Client::new().request(method.parse().unwrap(), url);
-    if let Some(token) = token {
-        request = request.header("authorization", token);
+    let mut request = match token {
+        None => daemon.at_private_door(method, path),
+        Some(token) => reqwest::Client::new()
+            .request(method.parse().unwrap(), url)
+            .header("authorization", token),
+    };
+    if method == "POST" {
+        request = request.json(&json!({}));
     }
     let answer = request.send().await.unwrap();
     Asked { status: answer.status().as_u16(), body: answer.json().await.unwrap_or_default() }
 }
 
 #[tokio::test]
-async fn off_loopback_the_token_is_asked_for_by_all_but_health_and_readiness() {
+async fn the_token_is_asked_for_by_all_but_health_and_readiness() {
     let mut daemon = Daemon::prepare(NOBODY_THERE);
     let any = format!("ROUSTABOUT__ADMIN__LISTEN=0.0.0.0:{}", daemon.admin);
     let token = format!("ROUSTABOUT__ADMIN__TOKEN_FILE={}", file(&daemon, "token", "abc-123\n"));
@@ -352,21 +365,69 @@ async fn off_loopback_the_token_is_asked_for_by_all_but_health_and_readiness() {
         assert_eq!(ask(&daemon, "GET", path, None).await.status, 200, "{path}");
     }
     for path in ["/api/v1/status", "/api/v1/jobs", "/api/v1/jobs/7", "/api/v1/runners", "/events"] {
-        for wrong in [None, Some("Bearer abc"), Some("Bearer abc-1234"), Some("abc-123"), Some("")]
-        {
-            assert_eq!(ask(&daemon, "GET", path, wrong).await.status, 401, "{path} {wrong:?}");
+        for wrong in ["Bearer abc", "Bearer abc-1234", "abc-123", ""] {
+            let asked = ask(&daemon, "GET", path, Some(wrong)).await;
+            assert_eq!(asked.status, 401, "{path} {wrong:?}");
         }
     }
     for right in ["Bearer abc-123", "bearer abc-123"] {
         assert_eq!(ask(&daemon, "GET", "/api/v1/status", Some(right)).await.status, 200);
     }
     let mut command = call_for(&daemon, &["status"]);
-    assert_eq!(run(call_for(&daemon, &["status"])).await.code, 1, "it has no token");
+    assert_eq!(run(call_for(&daemon, &["status"])).await.code, 1, "it has another token");
     for pair in [&any, &token] {
         let (name, value) = pair.split_once('=').unwrap();
         command.env(name, value);
     }
     assert_eq!(run(command).await.code, 0);
+}
+
+/// Loopback is no exception: jobs on raw_exec and every page in the operator's browser reach it.
+#[tokio::test]
+async fn on_loopback_the_daemon_makes_a_token_that_its_commands_find() {
+    let daemon = door().await;
+    let file = daemon.folder.path().join("admin-token");
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(ask(&daemon, "GET", "/api/v1/status", Some("")).await.status, 401);
+    let paused = ask(&daemon, "POST", "/api/v1/pools/x64/pause", Some("")).await;
+    assert_eq!(paused.status, 401);
+    let pools = daemon.api("/api/v1/pools").await;
+    assert_eq!(pools[0]["paused"], false);
+    assert_eq!(run(call_for(&daemon, &["status"])).await.code, 0);
+    let place = run(call_for(&daemon, &["admin-token"])).await;
+    assert_eq!(place.out.trim(), file.display().to_string());
+    let token = std::fs::read_to_string(&file).unwrap();
+    assert!(!place.out.contains(token.trim()));
+    assert_eq!(run(call_for(&daemon, &["admin-token", "--show"])).await.out, token);
+    let asked = run(call_for(&daemon, &["admin-token", "--json"])).await;
+    assert_eq!(serde_json::from_str::<Value>(&asked.out).unwrap(), json!({"place": file}));
+    let address = format!("http://127.0.0.1:{}", daemon.admin);
+    let file = file.display().to_string();
+    let mut without_config = call(&["status", "--address", &address, "--token-file", &file]);
+    without_config.current_dir("/");
+    assert_eq!(run(without_config).await.code, 0);
+}
+
+#[tokio::test]
+async fn another_page_in_the_operators_browser_gets_nothing() {
+    let daemon = door().await;
+    let pause = || daemon.at_private_door("POST", "/api/v1/pools/x64/pause");
+    for (name, value, status) in [
+        ("host", "evil.example.org", 421),
+        ("origin", "http://evil.example.org", 403),
+        ("sec-fetch-site", "cross-site", 403),
+        ("content-type", "text/plain", 415),
+    ] {
+        let request = pause().header(name, value);
+        let request =
+            if name == "content-type" { request.body("{}") } else { request.json(&json!({})) };
+        assert_eq!(request.send().await.unwrap().status(), status, "{name}");
+    }
+    let read = daemon.at_private_door("GET", "/api/v1/jobs").header("host", "evil.example.org");
+    assert_eq!(read.send().await.unwrap().status(), 421, "a name that was pointed here");
+    assert_eq!(daemon.api("/api/v1/pools").await[0]["paused"], false);
+    assert!(pause().json(&json!({})).send().await.unwrap().status().is_success());
 }
 
 #[tokio::test]

@@ -21,8 +21,9 @@ async fn call(daemon: &Daemon, arguments: &[&str]) -> (i32, String, String) {
 }
 
 async fn post(daemon: &Daemon, path: &str, body: &str) -> (u16, Value) {
-    let url = format!("http://127.0.0.1:{}{path}", daemon.admin);
-    let answer = reqwest::Client::new().post(url).body(body.to_owned()).send().await.unwrap();
+    let request = daemon.at_private_door("POST", path);
+    let request = request.header("content-type", "application/json").body(body.to_owned());
+    let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 

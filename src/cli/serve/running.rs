@@ -2,10 +2,12 @@
 //! another config, and ends in order. Also what `demo` runs.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +21,7 @@ use crate::engine::{self, Engine, Setup};
 use crate::forge::Forges;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
-use crate::webhook::{self, Bodies, Door, InFlight, signature::Secrets};
+use crate::webhook::{self, Bodies, Door, InFlight, Quota, signature::Secrets};
 
 /// Connections to the private door.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -33,6 +35,8 @@ pub struct Running {
     /// What each door serves. Without a public door there is nothing to exchange.
     served_public: Option<watch::Sender<Served>>,
     served_private: watch::Sender<Served>,
+    /// What the private door asks for where the config gives no token.
+    made_token: SecretString,
     stop: CancellationToken,
     doors: Vec<tokio::task::JoinHandle<()>>,
     grace: Duration,
@@ -47,6 +51,7 @@ impl Running {
     pub async fn start_on(settings: Arc<Settings>, sockets: Sockets) -> anyhow::Result<Self> {
         let store = Store::open(&settings.store.path)?;
         let setup = setup(&settings)?;
+        let made_token = made_token(&settings.store.path)?;
         // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
         let private = match sockets.private.is_empty() {
             true => vec![bind(settings.admin.listen, "[admin] listen").await?],
@@ -66,7 +71,7 @@ impl Running {
         let admin = private[0].local_addr()?;
         let door = public.first().map(TcpListener::local_addr).transpose()?;
         let (served_private, private_door) =
-            watch::channel(served_private(&setup, &engine, &store)?);
+            watch::channel(served_private(&setup, &engine, &store, &made_token)?);
         let stop = CancellationToken::new();
         let mut doors = Vec::new();
         for listener in private {
@@ -95,17 +100,23 @@ impl Running {
             in_flight,
             served_public,
             served_private,
+            made_token,
             stop,
             doors,
             grace: settings.shutdown_grace,
         })
     }
 
+    /// The token that the private door asks for, as long as the config gives none.
+    pub fn made_token(&self) -> &SecretString {
+        &self.made_token
+    }
+
     /// Goes on by other settings, which differ only where a running daemon can follow
     /// (`changes`). No connection is closed, and no webhook refused.
     pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
         let setup = setup(&settings)?;
-        let private = served_private(&setup, &self.engine, &self.store)?;
+        let private = served_private(&setup, &self.engine, &self.store, &self.made_token)?;
         // First the ledger: what the door promises by the new rules, it must know.
         self.engine.reload(setup.clone()).await.map_err(|why| anyhow!(why))?;
         let public = served_public(&setup, &self.engine, &self.in_flight);
@@ -146,12 +157,28 @@ fn setup(settings: &Arc<Settings>) -> anyhow::Result<Setup> {
     Ok(Setup { settings: settings.clone(), forges, nomad })
 }
 
-fn served_private(setup: &Setup, engine: &Engine, store: &Store) -> anyhow::Result<Served> {
+/// Made even where the config gives one: a reload may take that away.
+fn made_token(database: &Path) -> anyhow::Result<SecretString> {
+    let file = admin::token::beside(database);
+    admin::token::read_or_make(&file)
+        .with_context(|| format!("cannot use the admin token in {}", file.display()))
+}
+
+fn served_private(
+    setup: &Setup,
+    engine: &Engine,
+    store: &Store,
+    made_token: &SecretString,
+) -> anyhow::Result<Served> {
+    let settings = &setup.settings.admin;
     let router = admin::router(admin::Admin {
         asking: engine.asking(),
         store: store.clone(),
         reader: store.reader()?,
-        token: setup.settings.admin.token.clone(),
+        guard: admin::Guard {
+            token: settings.token.clone().unwrap_or_else(|| made_token.clone()),
+            hosts: settings.hosts.clone(),
+        },
         explainer: admin::Explainer {
             forges: setup.forges.clone(),
             nomad: setup.nomad.clone(),
@@ -178,6 +205,7 @@ fn served_public(setup: &Setup, engine: &Engine, in_flight: &InFlight) -> Option
         hand: engine.hand.clone(),
         bodies: Bodies::up_to(webhook.max_body),
         in_flight: in_flight.clone(),
+        refusals: Quota::default(),
     };
     let usual = Limits::default();
     let limits = Limits {

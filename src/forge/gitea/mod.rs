@@ -28,6 +28,7 @@ use crate::ledger::observation::Registered;
 use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
 };
+use crate::strangers_text::harmless;
 
 /// A registration token has no end, but somebody may reset it: it is asked for anew so long after
 /// the last runner that it was minted for could have used it.
@@ -200,13 +201,13 @@ impl Gitea {
             id: JobId(job.id),
             run: RunId(job.run_id),
             run_attempt: job.run_attempt,
-            name: job.name,
+            name: harmless(&job.name),
             workflow: None,
-            head_branch: job.head_branch,
-            labels: job.labels,
+            head_branch: job.head_branch.as_deref().map(harmless),
+            labels: job.labels.iter().map(|label| harmless(label)).collect(),
             status,
-            conclusion: job.conclusion,
-            runner_name: job.runner_name.or_else(called),
+            conclusion: job.conclusion.as_deref().map(harmless),
+            runner_name: job.runner_name.or_else(called).as_deref().map(harmless),
             url: job.html_url,
             created_at: job.created_at.map(Time::from),
             actor: None,

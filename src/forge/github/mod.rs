@@ -26,6 +26,7 @@ use crate::ledger::observation::Registered;
 use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
 };
+use crate::strangers_text::harmless;
 
 /// A job that waits is younger than its run's own state for about this long.
 const SETTLED: Duration = Duration::from_secs(120);
@@ -156,7 +157,7 @@ impl GitHub {
                         && u64::from(run.run_attempt) == report.run_attempt =>
                 {
                     let how = run.conclusion.as_deref().unwrap_or("completed");
-                    format!("its run is over: {how}")
+                    format!("its run is over: {}", harmless(how))
                 }
                 Some(_) => continue,
             };
@@ -285,13 +286,13 @@ fn report(job: github::WorkflowJob) -> JobReport {
         id: JobId(job.id),
         run: RunId(job.run_id),
         run_attempt: job.run_attempt.into(),
-        name: job.name,
-        workflow: job.workflow_name,
-        head_branch: job.head_branch,
-        labels: job.labels,
+        name: harmless(&job.name),
+        workflow: job.workflow_name.as_deref().map(harmless),
+        head_branch: job.head_branch.as_deref().map(harmless),
+        labels: job.labels.iter().map(|label| harmless(label)).collect(),
         status,
-        conclusion: job.conclusion,
-        runner_name: job.runner_name,
+        conclusion: job.conclusion.as_deref().map(harmless),
+        runner_name: job.runner_name.as_deref().map(harmless),
         url: job.html_url,
         created_at: job.created_at.map(Time::from),
         actor: None,

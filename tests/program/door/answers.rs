@@ -58,7 +58,7 @@ async fn a_ping_is_answered_with_pong() {
 async fn an_unknown_action_or_status_is_202_and_changes_nothing() {
     let daemon = door().await;
     for (number, (action, status)) in
-        [("frozen", "queued"), ("queued", "requested"), ("", ""), ("waiting", "pending")]
+        [("frozen", "queued"), ("queued", "hibernating"), ("", ""), ("waiting", "frozen")]
             .into_iter()
             .enumerate()
     {
@@ -254,6 +254,38 @@ async fn no_malformed_and_wrong_signatures_get_one_and_the_same_401_and_store_no
     assert_eq!(bodies.len(), 1, "nothing to learn from the answer");
     assert_eq!(rows(&daemon, "deliveries") + rows(&daemon, "unparsed"), 0);
     assert!(!daemon.log().contains(&right[7..]), "the right signature is not told");
+}
+
+/// Else three strangers with 21 MB each would be as much memory as the daemon has.
+#[tokio::test]
+async fn without_a_well_formed_signature_nothing_of_the_body_is_read() {
+    let daemon = door().await;
+    let large = Request::job("one", &queued(7)).with("content-length", "22020096");
+    for request in [
+        large.clone().without("x-hub-signature-256"),
+        large.with("x-hub-signature-256", "sha256=00"),
+    ] {
+        let mut raw = Raw::open(daemon.door).await;
+        raw.say(request.bare_head()).await;
+        let reply = raw.reply().await;
+        assert_eq!(reply.outcome(), (401, "unauthorized".into()));
+        assert_eq!(reply.header("connection"), Some("close"));
+    }
+    assert_accepts(daemon.door).await;
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_log() {
+    let daemon = door().await;
+    for number in 0..40 {
+        let event = format!("{number}{}", "x".repeat(60_000));
+        let request = Request::hook(&event, "one", "{}").without("x-hub-signature-256");
+        assert_eq!(request.send(daemon.door).await.status, 401);
+    }
+    let log = daemon.log();
+    assert!(daemon.count_of("webhook refused") <= 10, "{log}");
+    assert!(log.len() < 20_000, "{} bytes of log", log.len());
+    assert!(log.contains("set the webhook's secret"), "{log}");
 }
 
 #[tokio::test]

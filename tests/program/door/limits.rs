@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roustabout::webhook::listener::{self, Limits, Served};
-use roustabout::webhook::{Bodies, Door, InFlight, signature::Secrets};
+use roustabout::webhook::{Bodies, Door, InFlight, Quota, signature::Secrets};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,7 @@ async fn door_here(limits: Limits, bodies: Bodies) -> Here {
         hand: roustabout::webhook::Hand { engine, store },
         bodies,
         in_flight: InFlight::default(),
+        refusals: Quota::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -144,10 +145,9 @@ async fn an_idle_connection_is_closed_and_each_answer_starts_its_time_anew() {
 async fn an_idle_connection_keeps_for_longer_than_a_head_may_take() {
     let door = door_here(Limits { head: SHORT, ..patient() }, usual_bodies()).await;
     let mut raw = Raw::open(door.port).await;
-    // Idle, for longer than a head may take.
-    tokio::time::sleep(3 * SHORT).await;
     raw.say(Request::job("one", &queued(7)).bytes()).await;
     assert_eq!(raw.reply().await.status, 202);
+    // The point: it says nothing for longer than a head may take.
     tokio::time::sleep(3 * SHORT).await;
     raw.say(Request::job("two", &queued(7)).bytes()).await;
     assert_eq!(raw.reply().await.status, 202);
@@ -175,13 +175,38 @@ async fn who_asks_and_never_reads_the_answers_is_not_read_either_and_cut_off() {
 }
 
 #[tokio::test]
-async fn more_connections_than_allowed_are_told_503_and_come_in_when_there_is_room() {
+async fn a_new_connection_on_which_nothing_comes_is_closed_in_the_time_of_a_head() {
+    let door = door_here(Limits { head: SHORT, ..patient() }, usual_bodies()).await;
+    Raw::open(door.port).await.end().await;
+    assert_accepts(door.port).await;
+}
+
+#[tokio::test]
+async fn where_all_connections_are_idle_the_longest_idle_gives_way_to_a_newcomer() {
     let daemon = door_with("max_connections = 3").await;
     let mut held = Vec::new();
     for number in 0..3 {
         let mut raw = Raw::open(daemon.door).await;
         raw.say(Request::job(&number.to_string(), &queued(7)).bytes()).await;
         assert_eq!(raw.reply().await.status, 202);
+        held.push(raw);
+    }
+    assert_accepts(daemon.door).await;
+    held.remove(0).end().await;
+    let mut last = held.pop().unwrap();
+    last.say(Request::job("again", &queued(7)).bytes()).await;
+    assert_eq!(last.reply().await.status, 202, "one that was used later is left alone");
+}
+
+#[tokio::test]
+async fn more_connections_at_work_than_allowed_are_told_503_and_come_in_when_there_is_room() {
+    let daemon = door_with("max_connections = 3").await;
+    let mut held = Vec::new();
+    for number in 0..3 {
+        let mut raw = Raw::open(daemon.door).await;
+        let request = Request::job(&number.to_string(), &queued(7)).with("expect", "100-continue");
+        raw.say(request.head()).await;
+        assert_eq!(raw.reply().await.status, 100, "its body is waited for");
         held.push(raw);
     }
     let refused = Request::job("four", &queued(7)).send(daemon.door).await;

@@ -1,0 +1,48 @@
+//! `admin-token`: where the token of the private door is, for whoever wants to use the door without
+//! this program.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+
+use super::Failed;
+use super::daemon::made_token;
+use crate::config::{self, Environment};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Print the token itself.
+    #[arg(long)]
+    show: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
+    let alone = config::load_admin(config.as_deref(), &Environment::of_process())
+        .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?;
+    let (place, token) = match (&alone.admin.token, made_token(&alone)) {
+        (Some(token), _) => ("the config ([admin] token or token_file)".to_owned(), token.clone()),
+        (None, Some((file, Ok(token)))) => (file.display().to_string(), token),
+        (None, Some((file, Err(error)))) => {
+            return Err(anyhow::anyhow!("cannot read {}: {error}", file.display()).into());
+        }
+        (None, None) => {
+            let why = "there is no admin token yet: the daemon makes it at its first start, beside \
+                       its database";
+            return Err(anyhow::anyhow!(why).into());
+        }
+    };
+    let shown = options.show.then(|| token.expose_secret().to_owned());
+    if options.json {
+        let mut facts = serde_json::json!({ "place": place });
+        if let Some(token) = shown {
+            facts["token"] = token.into();
+        }
+        return Ok(writeln!(std::io::stdout(), "{facts}").context("cannot write")?);
+    }
+    Ok(writeln!(std::io::stdout(), "{}", shown.unwrap_or(place)).context("cannot write")?)
+}
