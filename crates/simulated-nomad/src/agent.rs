@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::http::Server;
+use crate::http::{Doors, Server, Setting};
 use crate::tasks::Workplace;
 
 /// What ends an agent.
@@ -39,11 +39,15 @@ async fn run(arguments: &[String], until: Until) -> Result<(), String> {
     if !config.is_server() && !config.is_client() {
         return Err("Must specify either server, client or dev mode for the agent.".to_owned());
     }
-    let listener = listen(&config.bind_addr, config.ports.http).await?;
+    let http = listen(&config.bind_addr, config.ports.http).await?;
+    let rpc = match config.is_server() {
+        true => Some(listen(&config.bind_addr, config.ports.rpc).await?),
+        false => None,
+    };
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let workplace = Workplace { root: config.data_dir.join("alloc"), program };
-    let server =
-        Server::open(listener, config, workplace, std::env::vars().collect(), rand::random())?;
+    let setting = Setting { config, workplace, environment: std::env::vars().collect() };
+    let server = Server::open(Doors { http, rpc }, setting).await?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|error| error.to_string())?;
     let mut ended = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     println!("==> Nomad agent started! (a stand-in, not HashiCorp's)");

@@ -4,7 +4,7 @@
 
 use rand::Rng;
 
-use super::allocations::{ClientStatus, TaskEvent};
+use super::allocations::{Allocation, ClientStatus, TaskEvent};
 use super::happenings::What;
 use super::model::{Due, Millis, Nomad, Started};
 use super::task_states::{Life, TaskStates, client_status};
@@ -49,10 +49,26 @@ impl Nomad {
 
     /// Tells whoever runs the tasks that this one is to be run.
     fn hand_over(&mut self, id: &str) {
-        let Some(one) = self.allocations.get(id) else { return };
-        let Some(found) = self.children.get(&one.child) else { return };
-        self.started.push(Started {
-            allocation: id.to_owned(),
+        let started = self.allocations.get(id).and_then(|one| self.what_to_run(one));
+        self.started.extend(started);
+    }
+
+    /// What the client of a node was told to run, and has not ended as far as the servers know.
+    pub fn handed_over(&self, node: &str) -> impl Iterator<Item = Started> {
+        let on_it = self.allocations.values().filter(move |one| one.node == node && one.lives);
+        on_it.filter_map(|one| self.what_to_run(one))
+    }
+
+    /// Allocations of a node that was given up, which the servers still count on.
+    pub fn unknown_on(&self, node: &str) -> impl Iterator<Item = &Allocation> {
+        let on_it = self.allocations.values().filter(move |one| one.node == node);
+        on_it.filter(|one| one.client_status == ClientStatus::Unknown)
+    }
+
+    fn what_to_run(&self, one: &Allocation) -> Option<Started> {
+        let found = self.children.get(&one.child)?;
+        Some(Started {
+            allocation: one.id.clone(),
             child: one.child.clone(),
             node: one.node.clone(),
             meta: found.meta.clone(),
@@ -61,7 +77,7 @@ impl Nomad {
             parent: found.parent.clone(),
             group: one.group.clone(),
             number: one.number,
-        });
+        })
     }
 
     /// What a real client says of some of its allocations, in one write.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::acl::Lifetimes;
 use crate::durations;
+use crate::link::downstream::Heartbeats;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -141,6 +143,21 @@ pub(crate) struct Tls {
     pub cert_file: PathBuf,
     pub key_file: PathBuf,
     pub verify_https_client: bool,
+}
+
+impl ServerPart {
+    /// Nomad's own are ten seconds each.
+    ///
+    /// # Errors
+    /// A length of time is none.
+    pub fn heartbeats(&self) -> Result<Heartbeats, String> {
+        let read = |text: &Option<String>| -> Result<Duration, String> {
+            let said = text.as_deref().filter(|it| !it.is_empty());
+            let nanos = durations::parse(said.unwrap_or("10s"))?;
+            Ok(Duration::from_nanos(u64::try_from(nanos).unwrap_or_default()))
+        };
+        Ok(Heartbeats { ttl: read(&self.min_heartbeat_ttl)?, grace: read(&self.heartbeat_grace)? })
+    }
 }
 
 impl Config {

@@ -18,16 +18,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answers::{self, Door};
+use super::clock::{self, Clock};
 use super::config::Config;
 use super::connections::Entrance;
 use super::identity::{Keyring, Sight};
+use super::journal::{Entry, Journal};
+use super::link::clients::Clients;
+use super::link::downstream::{self, Heartbeats};
+use super::link::upstream::Upstream;
 use super::machine;
 use super::model::{Knobs, Millis, Nomad};
+use super::nodes::NodeSpec;
 use super::scheduler_configuration::SchedulerConfiguration;
 use super::standing::Standing;
 use super::stream::{Seen, Told};
 use super::tables::Table;
-use super::tasks::{Assignment, Client, Items, Update, VariableAsked, Workplace};
+use super::tasks::{Client, Items, VariableAsked, Workplace};
 use super::wire;
 
 /// How long a listener may be behind with what happens, in changes, before its stream is ended.
@@ -37,7 +43,7 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 /// After a failed accept: let some connections be closed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The stand-in for Nomad, listening: one server, one client, one node. Clones are the same server.
+/// An agent of the stand-in, listening. Clones are the same one.
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<Shared>,
@@ -47,6 +53,7 @@ struct Shared {
     address: SocketAddr,
     config: Config,
     standing: Standing,
+    heartbeats: Heartbeats,
     keys: Keyring,
     state: Mutex<State>,
     /// The model's index.
@@ -56,11 +63,31 @@ struct Shared {
     connections: TaskTracker,
     /// Set once, right after this.
     client: OnceLock<Client>,
+    upstream: Option<Upstream>,
 }
 
-struct State {
-    nomad: Nomad,
+pub(super) struct State {
+    pub nomad: Nomad,
     seen: Seen,
+    pub clients: Clients,
+    pub clock: Clock,
+    /// None: nothing is kept.
+    journal: Option<Journal>,
+}
+
+/// Where an agent listens.
+pub(crate) struct Doors {
+    pub http: TcpListener,
+    /// For clients in other processes.
+    pub rpc: Option<TcpListener>,
+}
+
+/// What an agent is started with.
+pub(crate) struct Setting {
+    pub config: Config,
+    pub workplace: Workplace,
+    /// What tasks inherit.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What requests are answered from.
@@ -69,77 +96,96 @@ pub(super) struct View<'a> {
 }
 
 impl Server {
-    /// Serves on the listener, on the current tokio runtime, until [`Server::shutdown`]: as an agent
-    /// in dev mode with much room.
+    /// Starts as the configuration says, on the current tokio runtime, until [`Server::shutdown`].
     ///
     /// # Errors
-    /// When the listener has no address, or no key can be made.
-    pub fn start(listener: TcpListener, workplace: Workplace, seed: u64) -> std::io::Result<Self> {
-        let mut config = Config::default();
-        config.client.cpu_total_compute = Some(64_000);
-        config.client.memory_total_mb = Some(131_072);
-        config.limits.http_max_conns_per_client = Some(0);
-        // A program with a stand-in inside keeps its environment for itself.
-        let inherited = std::env::vars().filter(|(name, _)| name == "PATH").collect();
-        Self::open(listener, config, workplace, inherited, seed).map_err(std::io::Error::other)
-    }
-
-    /// The same, as the configuration says; `environment` is what tasks inherit.
-    ///
-    /// # Errors
-    /// As there, and where the configuration names files that cannot be used.
-    pub(crate) fn open(
-        listener: TcpListener,
-        config: Config,
-        workplace: Workplace,
-        environment: BTreeMap<String, String>,
-        seed: u64,
-    ) -> Result<Self, String> {
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
+    /// In words: files that the configuration names, or the state of before, cannot be used.
+    pub(crate) async fn open(doors: Doors, setting: Setting) -> Result<Self, String> {
+        let Setting { config, workplace, environment } = setting;
         let entrance = Entrance::new(&config)?;
         let standing = Standing::of(&config);
+        let folder = &config.data_dir;
+        let kept = match standing {
+            Standing::Leader if !config.dev => Some(
+                Journal::open(&folder.join("server"), rand::random())
+                    .map_err(|why| format!("the server's state in {}: {why}", folder.display()))?,
+            ),
+            _ => None,
+        };
+        let (journal, seed, lines) = match kept {
+            Some(kept) => (Some(kept.journal), kept.seed, kept.lines),
+            None => (None, rand::random(), Vec::new()),
+        };
+        let begin = lines.first().map_or_else(clock::now, |line| line.at);
         let mut nomad = Nomad::new(StdRng::seed_from_u64(seed));
         nomad.acl_settings(config.acl.enabled, config.acl.lifetimes()?);
         let keys = keyring(&config, nomad.draw_id()).map_err(|why| format!("keyring: {why}"))?;
         nomad.write(Table::Keys);
         keys.id().clone_into(&mut nomad.signing_key);
-        nomad.configure_scheduler(SchedulerConfiguration::default(), now());
-        // As quick as a real agent in dev mode; what takes time is done by real processes.
-        nomad.knobs = Knobs {
-            scheduling: (1, 5),
-            starting: (0, 0),
-            real_clients: true,
-            tells: true,
-            lasting_stops: true,
-            disconnect_replaces: false,
-            ..Knobs::default()
-        };
-        let (node, machine) = (nomad.draw_id(), machine::node(&config));
+        nomad.configure_scheduler(SchedulerConfiguration::default(), begin);
+        let heartbeats = config.server.heartbeats()?;
+        nomad.knobs = knobs(heartbeats);
+        let (machine, node) = (machine::node(&config), machine::id(&config, nomad.draw_id())?);
         let site = machine::site(&config, &node, &machine, environment);
-        if config.is_client() && standing == Standing::Leader {
-            nomad.add_node(&node, machine, now());
-        }
+        let upstream = match &standing {
+            Standing::Client { servers } => Some(Upstream::new(servers.clone())),
+            _ => None,
+        };
+        let address = doors.http.local_addr().map_err(|error| error.to_string())?;
         let server = Self {
             shared: Arc::new(Shared {
                 address,
                 config,
                 standing,
+                heartbeats,
                 keys,
                 changed: watch::Sender::new(nomad.index()),
                 told: broadcast::Sender::new(BACKLOG),
-                state: Mutex::new(State { nomad, seen: Seen::default() }),
+                state: Mutex::new(State {
+                    nomad,
+                    seen: Seen::default(),
+                    clients: Clients::default(),
+                    clock: Clock::default(),
+                    journal,
+                }),
                 stop: CancellationToken::new(),
                 connections: TaskTracker::new(),
                 client: OnceLock::new(),
+                upstream,
             }),
         };
-        let client = Client::new(workplace, site, server.clone());
-        server.spawn(client.clone().tell());
-        // It is new, so nobody has set it.
-        let _ = server.shared.client.set(client);
-        server.spawn(entrance.accept(server.clone(), listener));
+        server.restore(lines).await;
+        server.begin(Client::new(workplace, site, server.clone()), node, machine);
+        if let Some(rpc) = doors.rpc {
+            server.spawn(downstream::accept(server.clone(), rpc));
+        }
+        server.spawn(entrance.accept(server.clone(), doors.http));
         server.spawn(server.clone().pass_time());
         Ok(server)
+    }
+
+    /// The client of this agent, where it is to have one, and the nodes of others.
+    fn begin(&self, client: Client, node: String, machine: NodeSpec) {
+        let leads = *self.standing() == Standing::Leader;
+        let own = self.config().is_client().then_some(node);
+        if leads {
+            self.expect_nodes(own.as_deref());
+        }
+        let Some(node) = own else { return };
+        self.spawn(client.clone().tell());
+        // It is new, so nobody has set it.
+        let _ = self.shared.client.set(client.clone());
+        if leads {
+            self.own_node_joins(&node, machine, &client);
+        } else if self.upstream().is_some() {
+            client.restore();
+            let server = self.clone();
+            self.spawn(async move {
+                if let Some(upstream) = server.upstream() {
+                    upstream.follow(&client, &node, &machine).await;
+                }
+            });
+        }
     }
 
     /// Looks at the model or changes it; what follows from that is set going before this returns.
@@ -153,9 +199,10 @@ impl Server {
         format!("http://{}", self.shared.address)
     }
 
-    /// Ends every process, cuts all connections and waits until all that is done.
+    /// Cuts all connections and waits until that is done. In dev mode every process is ended before
+    /// that; otherwise tasks live on, and the next agent finds them.
     pub async fn shutdown(&self) {
-        if let Some(client) = self.client() {
+        if let Some(client) = self.client().filter(|_| self.config().dev) {
             client.leave(END_WITHIN).await;
         }
         self.shared.stop.cancel();
@@ -171,20 +218,38 @@ impl Server {
         &self.shared.config
     }
 
-    /// How many allocations have processes.
-    #[must_use]
-    pub fn busy(&self) -> usize {
-        self.client().map_or(0, Client::busy)
+    /// Looks at the state. What changes it besides time is [`Server::change`]'s.
+    pub(super) fn view<R>(&self, act: impl FnOnce(&mut View<'_>, Millis) -> R) -> R {
+        self.locked(None::<fn() -> Entry>, act)
     }
 
-    pub(super) fn view<R>(&self, act: impl FnOnce(&mut View<'_>, Millis) -> R) -> R {
-        let now = now();
+    /// Changes the state, in such a way that it is changed again after a restart: `entry` says how.
+    pub(super) fn change<R>(
+        &self,
+        entry: impl FnOnce() -> Entry,
+        act: impl FnOnce(&mut View<'_>, Millis) -> R,
+    ) -> R {
+        self.locked(Some(entry), act)
+    }
+
+    fn locked<R>(
+        &self,
+        entry: Option<impl FnOnce() -> Entry>,
+        act: impl FnOnce(&mut View<'_>, Millis) -> R,
+    ) -> R {
         let mut guard = self.lock();
         let state = &mut *guard;
+        let now = state.clock.read();
         state.nomad.tick(now);
+        if let (Some(entry), Some(journal), false) =
+            (entry, &mut state.journal, state.clock.stands())
+            && let Err(why) = journal.add(now, entry())
+        {
+            eprintln!("[ERROR] server: a write will be lost at the next start: {why}");
+        }
         let result = act(&mut View { nomad: &mut state.nomad }, now);
         state.nomad.tick(now);
-        self.order(state);
+        state.clients.pass_on(&mut state.nomad);
         let nomad = &state.nomad;
         for told in state.seen.changes(nomad) {
             // Fails only when nobody listens.
@@ -199,44 +264,25 @@ impl Server {
         result
     }
 
-    /// Tells the client what it is to run and to end.
-    fn order(&self, state: &mut State) {
-        let Some(client) = self.client() else { return };
-        for started in state.nomad.take_started() {
-            client.start(Assignment {
-                allocation: started.allocation,
-                index: started.number,
-                namespace: started.child.namespace,
-                job_id: started.child.id,
-                parent: started.parent,
-                group: started.group,
-                meta: started.meta,
-                payload: started.payload,
-                job: started.definition.job.clone(),
-            });
-        }
-        for id in state.nomad.take_signalled() {
-            client.stop(&id, state.nomad.skips_shutdown_delay(&id));
-        }
-        client.keep_only(|id| state.nomad.allocation(id).is_some());
-    }
-
-    /// None only while the server is being made.
+    /// None: this agent runs no tasks.
     pub(super) fn client(&self) -> Option<&Client> {
         self.shared.client.get()
     }
 
-    /// What a client says of its allocations.
-    pub(super) fn hear(&self, updates: Vec<Update>) {
-        self.with(|nomad, now| {
-            let updates = updates.into_iter().map(|update| (update.allocation, update.tasks));
-            nomad.client_updates(updates, now);
-        });
+    /// The servers of a client that is none itself.
+    pub(super) fn upstream(&self) -> Option<&Upstream> {
+        self.shared.upstream.as_ref()
+    }
+
+    pub(super) fn heartbeats(&self) -> Heartbeats {
+        self.shared.heartbeats
     }
 
     /// A Variable for a task's template; None: there is none, or the task may not read it.
-    #[expect(clippy::unused_async, reason = "the servers may be in another process")]
     pub(super) async fn variable(&self, asked: VariableAsked) -> Result<Option<Items>, String> {
+        if let Some(upstream) = self.upstream() {
+            return upstream.variable(asked).await;
+        }
         let VariableAsked { namespace, path, allocation, task } = asked;
         let seen = self.with(|nomad, _| {
             let workload = nomad.workload(&self.config().region, &allocation, &task)?;
@@ -274,7 +320,7 @@ impl Server {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Whoever panicked inside has said so; the others may go on.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -318,6 +364,18 @@ fn keyring(config: &Config, new: String) -> std::io::Result<Keyring> {
     Keyring::kept_in(&config.data_dir.join("server/keystore"), new)
 }
 
-fn now() -> Millis {
-    jiff::Timestamp::now().as_millisecond()
+/// As quick as a real agent in dev mode; what takes time is done by real clients.
+fn knobs(heartbeats: Heartbeats) -> Knobs {
+    let millis = |length: Duration| Millis::try_from(length.as_millis()).unwrap_or(Millis::MAX);
+    let (ttl, grace) = (millis(heartbeats.ttl), millis(heartbeats.grace));
+    Knobs {
+        scheduling: (1, 5),
+        starting: (0, 0),
+        heartbeat: (grace, grace + ttl),
+        real_clients: true,
+        tells: true,
+        lasting_stops: true,
+        disconnect_replaces: false,
+        ..Knobs::default()
+    }
 }

@@ -66,6 +66,28 @@ pub(crate) fn site(
     Site { environment, region, datacenter, facts }
 }
 
+/// The node's id: the one that the client has kept, else this, which it keeps from now on. In dev mode
+/// there is nothing to keep.
+///
+/// # Errors
+/// In words, where that file cannot be read or written.
+pub(crate) fn id(config: &Config, new: String) -> Result<String, String> {
+    let folder = config.data_dir.join("client");
+    if config.dev || !config.is_client() {
+        return Ok(new);
+    }
+    let file = folder.join("client-id");
+    let keep = || match std::fs::read_to_string(&file) {
+        Ok(kept) if kept.len() == new.len() => Ok(kept),
+        _ => {
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(&file, &new)?;
+            Ok(new.clone())
+        }
+    };
+    keep().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+}
+
 /// Where nothing is claimed; only bookkeeping depends on it.
 const MHZ_OF_A_CORE: u64 = 2_000;
 const DISK_MB: u64 = 100_000;

@@ -269,12 +269,17 @@ impl Nomad {
 
     /// In the form of a UUID, as ids of allocations and evaluations are.
     pub(super) fn draw_id(&mut self) -> String {
-        let hex = format!("{:032x}", self.rng.random::<u128>());
-        let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
-        format!("{a}-{b}-{c}-{d}-{e}")
+        in_form_of_uuid(self.rng.random())
     }
 }
 
 fn named<T, const N: usize>(all: [T; N], name: fn(&T) -> &String) -> BTreeMap<String, T> {
     all.into_iter().map(|one| (name(&one).clone(), one)).collect()
+}
+
+/// As ids are written.
+pub(super) fn in_form_of_uuid(bits: u128) -> String {
+    let hex = format!("{bits:032x}");
+    let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    format!("{a}-{b}-{c}-{d}-{e}")
 }

@@ -184,6 +184,18 @@ impl Nomad {
         self.set_node_status(id, NodeStatus::Ready, now);
     }
 
+    /// A client registers its node, for the first time or again.
+    /// `anew`: it was started since it was heard last.
+    pub fn register_node(&mut self, id: &str, spec: NodeSpec, anew: bool, now: Millis) {
+        match self.nodes.get_mut(id) {
+            None => self.add_node(id, spec, now),
+            Some(node) => {
+                node.spec = spec;
+                self.node_is_back(id, anew, now);
+            }
+        }
+    }
+
     /// One node by its id.
     #[must_use]
     pub fn node(&self, id: &str) -> Option<&Node> {
@@ -286,12 +298,18 @@ impl Nomad {
 
     /// The node is back, and its client tells and hears what has happened meanwhile.
     pub fn restore(&mut self, id: &str, now: Millis) {
+        let outage = self.nodes.get(id).and_then(|node| node.outage);
+        self.node_is_back(id, outage == Some(Outage::PowerLoss), now);
+    }
+
+    fn node_is_back(&mut self, id: &str, anew: bool, now: Millis) {
         let Some(node) = self.nodes.get_mut(id) else { return };
-        let Some(outage) = node.outage.take() else { return };
+        if node.outage.take().is_none() {
+            return;
+        }
         let status = node.status;
         self.node_note(id, "is back", now);
-        let begins_anew = outage == Outage::PowerLoss && status != NodeStatus::Ready;
-        if begins_anew {
+        if anew && status != NodeStatus::Ready {
             // Its client was started again: it registers before it is ready.
             self.node_event(id, "Cluster", "Node re-registered", now);
             self.commit("NodeRegistration", vec![Row::Node(id.to_owned())]);

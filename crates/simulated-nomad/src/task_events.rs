@@ -50,6 +50,7 @@ pub enum EventKind {
     WaitingForDelay,
     #[serde(rename = "Skipping shutdown delay")]
     SkippingDelay,
+    Reconnected,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,11 @@ impl TaskEvent {
 
     pub(crate) fn received() -> Self {
         Self::new(EventKind::Received, "Task received by client")
+    }
+
+    /// Its node was given up for a while.
+    pub(crate) fn reconnected() -> Self {
+        Self::new(EventKind::Reconnected, "Client reconnected")
     }
 
     pub(crate) fn setup() -> Self {

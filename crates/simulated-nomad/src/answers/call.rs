@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::rights;
 use crate::acl::{Caller, Capability};
 use crate::http::{Server, View};
+use crate::journal::{Entry, Request};
 use crate::model::Millis;
 
 pub(crate) type Reply = Result<Response, Refusal>;
@@ -26,6 +27,8 @@ pub(crate) struct Call {
     pub escaped: String,
     /// Without its escapes.
     pub path: String,
+    /// As it came.
+    pub asked: String,
     pub query: Query,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -80,8 +83,9 @@ impl Call {
         headers: HeaderMap,
         body: Bytes,
     ) -> Option<Self> {
-        let (escaped, path, query) = (path.to_owned(), unescaped(path)?, Query::read(query));
-        Some(Self { server, method, escaped, path, query, headers, body })
+        let (escaped, path) = (path.to_owned(), unescaped(path)?);
+        let (asked, query) = (query.to_owned(), Query::read(query));
+        Some(Self { server, method, escaped, path, asked, query, headers, body })
     }
 
     /// Whether the request may go on, for whom, and in which namespace.
@@ -130,10 +134,13 @@ impl Call {
         stated: &Stated,
         act: impl FnOnce(&mut View<'_>, &Admitted, Millis) -> Result<Written, Refusal>,
     ) -> Reply {
-        let written = self.server.view(|view, now| {
-            let admitted = self.admit(view, stated, now)?;
-            act(view, &admitted, now)
-        })?;
+        let written = self.server.change(
+            || self.entry(),
+            |view, now| {
+                let admitted = self.admit(view, stated, now)?;
+                act(view, &admitted, now)
+            },
+        )?;
         let mut response = match written.body {
             Some(body) => self.json(&body),
             None => ().into_response(),
@@ -142,6 +149,12 @@ impl Call {
             response.headers_mut().insert("x-nomad-index", HeaderValue::from(index));
         }
         Ok(response)
+    }
+
+    /// For the journal of a server that keeps its state.
+    pub fn entry(&self) -> Entry {
+        let (path, query) = (&self.escaped, &self.asked);
+        Entry::Call(Request::new(&self.method, path, query, &self.headers, &self.body))
     }
 
     /// JSON, indented where that is asked for.

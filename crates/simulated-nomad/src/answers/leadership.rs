@@ -12,26 +12,42 @@ use axum::http::{HeaderValue, Method, header};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::call::Call;
+use super::call::{Call, Reply};
+use super::client;
+use super::forwarding::forward;
 use super::options::parse_bool;
 use super::refusal::Refusal;
+use crate::link::upstream::Upstream;
 use crate::standing::Standing;
 
 /// How long a server waits for a leader before it says that there is none.
 const WAIT_FOR_LEADER: Duration = Duration::from_secs(5);
 const NO_LEADER: &str = "No cluster leader";
 
-/// Comes back where this agent is the one to answer.
-///
-/// # Errors
-/// Nobody can.
-pub(super) async fn reach(call: &Call) -> Result<(), Refusal> {
-    match call.server.standing() {
-        Standing::Leader => Ok(()),
-        Standing::Leaderless => without_leader(call).await,
-        Standing::Client { .. } if is_local(&call.path) => Ok(()),
-        Standing::Client { servers } => without_servers(call, servers).await,
+/// The answer of another agent, or that there is none; None where this one is to answer.
+pub(super) async fn elsewhere(call: &Call) -> Option<Reply> {
+    match (call.server.standing(), call.server.upstream()) {
+        (Standing::Leader, _) => at_a_client(call).await,
+        (Standing::Leaderless, _) => without_leader(call).await.err().map(Err),
+        (Standing::Client { .. }, _) if is_local(&call.path) => None,
+        (Standing::Client { .. }, Some(upstream)) => Some(at_a_server(call, upstream).await),
+        (Standing::Client { .. }, None) => std::future::pending().await,
     }
+}
+
+/// What lies at a client in another process is asked of its agent.
+async fn at_a_client(call: &Call) -> Option<Reply> {
+    let (id, capability) = client::asked(call.path.strip_prefix("/v1/client/")?)?;
+    let address = call.server.client_elsewhere(id)?;
+    let reply = match (client::may_reach(call, id, capability), address) {
+        (Err(refusal), _) => Err(refusal),
+        (Ok(()), Some(address)) => forward(call, &address).await,
+        (Ok(()), None) => Err(Refusal::new(404, "No path to node")),
+    };
+    Some(reply.map_err(|mut refusal| {
+        refusal.headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        refusal
+    }))
 }
 
 /// What every agent knows by itself.
@@ -65,10 +81,10 @@ fn may_be_stale(call: &Call) -> bool {
     call.method == Method::GET && call.query.get("stale").is_some_and(said)
 }
 
-async fn without_servers(call: &Call, servers: &[String]) -> Result<(), Refusal> {
+async fn at_a_server(call: &Call, upstream: &Upstream) -> Reply {
     if call.path == "/v1/event/stream" {
         let mut why = "no servers".to_owned();
-        for server in servers {
+        for server in upstream.servers() {
             if let Err(error) = TcpStream::connect(server).await {
                 why = format!("dial tcp {server}: connect: {}", in_gos_words(&error));
             }
@@ -77,7 +93,7 @@ async fn without_servers(call: &Call, servers: &[String]) -> Result<(), Refusal>
         refusal.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         return Err(refusal);
     }
-    std::future::pending().await
+    forward(call, &upstream.http().await).await
 }
 
 fn in_gos_words(error: &io::Error) -> String {

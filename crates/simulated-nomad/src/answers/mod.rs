@@ -14,6 +14,7 @@ mod compression;
 mod dispatch;
 mod evaluations;
 mod filter;
+mod forwarding;
 mod gojson;
 mod job_parts;
 mod jobs;
@@ -46,6 +47,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 
 use super::http::Server;
+use super::journal;
 use super::wire::Request;
 use call::Call;
 use refusal::Refusal;
@@ -57,6 +59,15 @@ pub(super) enum Door {
     Agent,
     /// A task's socket, where nothing is said to nobody.
     Task,
+}
+
+/// Does a write of before once more; nobody waits for its answer.
+pub(super) async fn again(server: Server, request: &journal::Request) {
+    let Some((method, headers, body)) = request.parts() else { return };
+    let target = (request.path.as_str(), request.query.as_str());
+    if let Some(call) = Call::new(server, method, target, headers, body) {
+        let _ = routes::answer(call, &request.query).await;
+    }
 }
 
 /// Answers one request.
@@ -73,9 +84,9 @@ pub(super) async fn answer(server: Server, door: Door, request: Request) -> Resp
         Door::Agent => Ok(()),
     };
     let reply = match admitted {
-        Ok(()) => match leadership::reach(&call).await {
-            Ok(()) => routes::answer(call, &query).await,
-            Err(refusal) => Err(refusal),
+        Ok(()) => match leadership::elsewhere(&call).await {
+            Some(reply) => reply,
+            None => routes::answer(call, &query).await,
         },
         Err(refusal) => Err(refusal),
     };

@@ -169,17 +169,20 @@ fn changing(
     capability: OnVariables,
     act: impl FnOnce(&mut View<'_>, &VariableKey, Millis) -> Result<(Outcome, Wanted), Refusal>,
 ) -> Reply {
-    let answered = call.server.view(|view, now| {
-        let admitted = call.admit(view, &Stated::default(), now)?;
-        // What the body says goes before the query ([V]).
-        let key = VariableKey::new(&namespace.unwrap_or(admitted.namespace.clone()), path);
-        if !may(&admitted, &key, capability) {
-            return Err(denied());
-        }
-        let (outcome, wanted) = act(view, &key, now)?;
-        let reads = may(&admitted, &key, OnVariables::Read);
-        Ok(after(call, &key, outcome, wanted, reads))
-    });
+    let answered = call.server.change(
+        || call.entry(),
+        |view, now| {
+            let admitted = call.admit(view, &Stated::default(), now)?;
+            // What the body says goes before the query ([V]).
+            let key = VariableKey::new(&namespace.unwrap_or(admitted.namespace.clone()), path);
+            if !may(&admitted, &key, capability) {
+                return Err(denied());
+            }
+            let (outcome, wanted) = act(view, &key, now)?;
+            let reads = may(&admitted, &key, OnVariables::Read);
+            Ok(after(call, &key, outcome, wanted, reads))
+        },
+    );
     answered.map_err(|mut refusal: Refusal| {
         refusal.headers.insert("x-nomad-index", HeaderValue::from(0));
         refusal

@@ -19,6 +19,7 @@ use super::servers::Update;
 use super::supervise;
 use super::workplace::{Site, Workplace};
 use crate::http::Server;
+use crate::task_events::TaskEvent;
 use crate::task_states::{Life as State, TaskStates};
 
 /// What has changed is gathered so long before the servers are told (`allocSyncIntv`).
@@ -168,6 +169,23 @@ impl Client {
         self.inner.running.close();
         let _ = tokio::time::timeout(within, self.inner.running.wait()).await;
         self.inner.tell();
+    }
+
+    /// The servers did not know for a while how an allocation was; its tasks are told that.
+    pub fn reconnects(&self, id: &str) {
+        let shared = self.inner.runs().get(id).map(|run| run.shared.clone());
+        let Some(shared) = shared else { return };
+        for (task, state) in shared.states() {
+            if state.state == State::Running {
+                shared.record(&task, TaskEvent::reconnected());
+            }
+        }
+    }
+
+    /// The ids of all that it has.
+    #[must_use]
+    pub fn allocations(&self) -> Vec<String> {
+        self.inner.runs().keys().cloned().collect()
     }
 
     /// How many allocations have tasks that are not over.

@@ -9,7 +9,7 @@ use super::folder::{self, Folder};
 use super::rendering::Change;
 use crate::http::Server;
 use crate::identity::{ChangeMode, Claims, IdentitySpec, Workload};
-use crate::model::Millis;
+use crate::model::{Millis, in_form_of_uuid};
 
 /// The identities that a task asks for.
 pub(super) struct Identities {
@@ -94,7 +94,9 @@ impl Identities {
 
 /// As the servers do when they place an allocation, and when its client asks for another one.
 fn sign(server: &Server, workload: &Workload, spec: &IdentitySpec) -> Result<String, String> {
-    let claims = server.with(|nomad, now| Claims::of(workload, spec, nomad.draw_id(), now));
+    // Not drawn by the model, whose draws are repeated when its journal is read again.
+    let id = in_form_of_uuid(rand::random());
+    let claims = server.with(|_, now| Claims::of(workload, spec, id, now));
     server.keys().sign(&claims).map_err(|error| format!("cannot sign an identity: {error}"))
 }
 
