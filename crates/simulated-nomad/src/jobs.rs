@@ -11,7 +11,7 @@ use super::changes::{Row, Subject};
 use super::children::{Child, JobStatus};
 use super::evaluations::Trigger;
 use super::happenings::What;
-use super::jobspec::{self, Definition, Read};
+use super::jobspec::{self, Definition};
 use super::model::{Millis, Nomad, SECOND};
 use super::tables::Table;
 use super::wants::Wants;
@@ -111,7 +111,7 @@ impl Nomad {
     /// Registers a job that is only known by its spec: see [`Nomad::register_job`].
     pub fn register(&mut self, key: JobKey, spec: JobSpec, now: Millis) {
         let job = jobspec::of_spec(&key, &spec);
-        self.register_job(key, Read { spec }, job, now);
+        self.register_job(key, spec, job, now);
     }
 
     /// Registers a job, or a new version of it; a stopped one lives again. Its children keep the
@@ -120,11 +120,10 @@ impl Nomad {
     pub fn register_job(
         &mut self,
         key: JobKey,
-        read: Read,
+        spec: JobSpec,
         job: Value,
         now: Millis,
     ) -> Option<String> {
-        let Read { spec } = read;
         if self.is_as_before(&key, &job) {
             // No new version; an ordinary job is looked at all the same.
             if !self.children.contains_key(&key) {

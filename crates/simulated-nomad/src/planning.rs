@@ -7,8 +7,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use super::evaluations::Evaluation;
-use super::jobs::JobKey;
-use super::jobspec::Read;
+use super::jobs::{JobKey, JobSpec};
 use super::model::{Millis, Nomad};
 
 /// What the scheduler would do.
@@ -26,7 +25,7 @@ impl Nomad {
     pub fn plan(
         &mut self,
         key: &JobKey,
-        mut read: Read,
+        mut spec: JobSpec,
         mut job: Value,
         now: Millis,
     ) -> Option<Planned> {
@@ -34,10 +33,10 @@ impl Nomad {
         // Its ids must not come again.
         copy.rng = StdRng::seed_from_u64(self.rng.random());
         copy.jobs.remove(key);
-        read.spec.payload = None;
+        spec.payload = None;
         job["ParameterizedJob"] = Value::Null;
         job["Periodic"] = Value::Null;
-        let id = copy.register_job(key.clone(), read, job, now)?;
+        let id = copy.register_job(key.clone(), spec, job, now)?;
         copy.evaluate(&id, now);
         let evaluation = copy.evaluation(&id)?.clone();
         let blocked = evaluation.blocked_eval.as_ref().and_then(|id| copy.evaluation(id)).cloned();
@@ -48,7 +47,6 @@ impl Nomad {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::JobSpec;
     use crate::jobspec;
     use crate::nodes::NodeSpec;
 

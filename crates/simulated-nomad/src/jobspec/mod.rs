@@ -22,7 +22,7 @@ pub use definition::Definition;
 pub(crate) use definition::of_spec;
 pub(crate) use diff::diff;
 pub(crate) use hcl::parse;
-pub use reading::{Read, read};
+pub(crate) use reading::read;
 pub(crate) use shape::Shape;
 pub(crate) use shapes::{PARSE, PLAN, REGISTER, VALIDATE};
 pub(crate) use submitted::{Submitted, submitted};
