@@ -39,6 +39,9 @@ fn scenarios(file: &Path) -> BTreeMap<String, Value> {
 
 #[test]
 fn the_stand_in_answers_as_recorded() {
+    if !playing::is_possible() {
+        return;
+    }
     let recorded = scenarios(&here("recorded-1.11.3.json"));
     let wanted: Option<Vec<String>> =
         std::env::var("SCENARIOS").ok().map(|text| text.split(',').map(str::to_owned).collect());
