@@ -6,17 +6,15 @@
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::acl_bodies::{Bootstrap, Login, PutPolicy, PutToken};
 use super::call::{Admitted, Call, Reply, Written};
 use super::reading::Found;
 use super::refusal::Refusal;
 use super::rights::{self, denied};
-use crate::acl::{
-    self, Acl, Attached, BadToken, Caller, Policy, PolicyRequest, Token, TokenKind, TokenRequest,
-};
+use crate::acl::{self, Acl, Attached, BadToken, Caller, Policy, Token, TokenKind};
 use crate::durations;
 use crate::model::Millis;
 use crate::tables::Table;
@@ -58,10 +56,6 @@ impl From<acl::Refusal> for Refusal {
 /// There are no ACLs.
 fn enabled(acl: &Acl) -> Result<(), Refusal> {
     if acl.enabled { Ok(()) } else { Err(Refusal::new(400, "ACL support disabled")) }
-}
-
-fn body<'a, Body: Deserialize<'a>>(call: &'a Call) -> Result<Body, Refusal> {
-    serde_json::from_slice(&call.body).map_err(|error| Refusal::new(400, error.to_string()))
 }
 
 /// What of a token or a policy says whether it has changed.
@@ -115,14 +109,9 @@ fn pseudo(accessor: &str, name: &str, policies: Option<&str>) -> Value {
     })
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct Bootstrap {
-    bootstrap_secret: Option<String>,
-}
-
 fn bootstrap(call: &Call) -> Reply {
-    let asked = if call.body.is_empty() { Bootstrap::default() } else { body(call)? };
+    let asked =
+        if call.body.is_empty() { Bootstrap::default() } else { Bootstrap::read(&call.body)? };
     call.write(|view, _, now| {
         enabled(view.nomad.acl())?;
         let token = view.nomad.acl_bootstrap(asked.bootstrap_secret.as_deref(), now)?;
@@ -130,16 +119,9 @@ fn bootstrap(call: &Call) -> Reply {
     })
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Login {
-    #[serde(rename = "AuthMethodName")]
-    method: String,
-}
-
 /// There is no auth method, so that none is found.
 fn login(call: &Call) -> Reply {
-    let asked: Login = body(call)?;
+    let asked = Login::read(&call.body)?;
     call.write(|view, _, _| {
         enabled(view.nomad.acl())?;
         Err(Refusal::new(400, format!("auth-method {:?} not found", asked.method)))
@@ -230,42 +212,14 @@ async fn policy(call: Call, name: &str) -> Reply {
     .await
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct PutPolicy {
-    name: String,
-    description: String,
-    rules: String,
-    #[serde(rename = "JobACL")]
-    attached: Option<PutAttached>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct PutAttached {
-    namespace: String,
-    #[serde(rename = "JobID")]
-    job: String,
-    group: String,
-    task: String,
-}
-
 fn put_policy(call: &Call, name: &str) -> Reply {
-    let asked: PutPolicy = body(call)?;
+    let asked = PutPolicy::read(&call.body)?;
     if asked.name != name {
         return Err(Refusal::new(400, "ACL policy name does not match request path"));
     }
     call.write(|view, _, _| {
         enabled(view.nomad.acl())?;
-        let attached = asked.attached.map(|PutAttached { namespace, job, group, task }| Attached {
-            namespace,
-            job,
-            group,
-            task,
-        });
-        let PutPolicy { name, description, rules, .. } = asked;
-        let index =
-            view.nomad.acl_put_policy(PolicyRequest { name, description, rules, attached })?;
+        let index = view.nomad.acl_put_policy(asked.into())?;
         Ok(Written { index: Some(index), body: None })
     })
 }
@@ -313,46 +267,14 @@ fn may_see(admitted: &Admitted, token: &str) -> bool {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct PutToken {
-    #[serde(rename = "AccessorID")]
-    accessor: String,
-    name: String,
-    #[serde(rename = "Type")]
-    kind: String,
-    policies: Option<Vec<String>>,
-    global: bool,
-    #[serde(rename = "ExpirationTTL")]
-    ttl: Value,
-    expiration_time: Option<String>,
-}
-
 fn put_token(call: &Call, accessor: &str) -> Reply {
-    let asked: PutToken = body(call)?;
-    let invalid = |why: String| Refusal::new(400, why);
-    let ttl = match &asked.ttl {
-        Value::String(text) if !text.is_empty() => durations::parse(text).map_err(invalid)?,
-        other => other.as_i64().unwrap_or(0),
-    };
-    let moment = |text: &String| text.parse::<jiff::Timestamp>().map(|at| at.as_millisecond());
-    let expires = asked.expiration_time.as_ref().map(moment).transpose();
-    let expires = expires.map_err(|error| invalid(error.to_string()))?;
+    let asked = PutToken::read(&call.body)?.request()?;
     if !accessor.is_empty() && asked.accessor != accessor {
         return Err(Refusal::new(400, "ACL token accessor ID does not match request path"));
     }
     call.write(|view, _, now| {
         enabled(view.nomad.acl())?;
-        let request = TokenRequest {
-            accessor: asked.accessor,
-            name: asked.name,
-            kind: asked.kind,
-            policies: asked.policies.unwrap_or_default(),
-            global: asked.global,
-            ttl,
-            expires,
-        };
-        let token = view.nomad.acl_put_token(request, now)?;
+        let token = view.nomad.acl_put_token(asked, now)?;
         Ok(Written::new(token.modify_index, token_json(&token)))
     })
 }

@@ -16,6 +16,8 @@ pub(crate) enum Shape {
     Bool,
     /// Text in base64.
     Bytes,
+    /// Whatever it is.
+    Any,
     Map(&'static Shape),
     List(&'static Shape),
     Struct(&'static Struct),
@@ -69,6 +71,7 @@ fn read(value: &Value, shape: &Shape, place: &Place) -> Result<Value, String> {
     };
     match (shape, value) {
         (_, Value::Null) => Ok(Value::Null),
+        (Shape::Any, any) => Ok(any.clone()),
         (Shape::Text, Value::String(_)) | (Shape::Bool, Value::Bool(_)) => Ok(value.clone()),
         (Shape::Int, Value::Number(number)) if number.is_i64() => Ok(value.clone()),
         (Shape::Int, Value::Number(number)) => Err(wrong(&format!("number {number}"))),
@@ -116,6 +119,7 @@ fn name(shape: &Shape) -> String {
         Shape::Int => "int".to_owned(),
         Shape::Bool => "bool".to_owned(),
         Shape::Bytes => "[]uint8".to_owned(),
+        Shape::Any => "interface {}".to_owned(),
         Shape::Map(inner) => format!("map[string]{}", name(inner)),
         Shape::List(inner) => format!("[]{}", name(inner)),
         Shape::Struct(inner) => inner.name.to_owned(),

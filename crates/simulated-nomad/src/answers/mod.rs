@@ -5,6 +5,7 @@
 //! are), `reading.rs` (indexes and waiting); how things look in JSON is in `shapes.rs`.
 
 mod acl;
+mod acl_bodies;
 mod agent;
 mod allocation_shapes;
 mod allocations;
