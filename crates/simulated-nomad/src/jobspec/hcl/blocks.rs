@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::diagnostics::Diagnostic;
 use super::values::{self, Scope};
-use super::{constraints, lengths, normal};
+use super::{constraints, normal};
+use crate::durations;
 use crate::jobspec::shape::{Field, Kind, Shape};
 use crate::jobspec::shapes::{JOB, TASK, VAULT};
 use crate::jobspec::typing::fill;
@@ -295,7 +296,7 @@ fn converted(scope: &Scope<'_>, field: &Field, expression: &Expression) -> Read<
             _ => Err(wrong("bool required")),
         },
         Kind::Length => match &value {
-            hcl::Value::String(text) => lengths::nanos(text).map(Value::from).map_err(|why| {
+            hcl::Value::String(text) => durations::parse(text).map(Value::from).map_err(|why| {
                 let at = scope.source.range(expression.span());
                 let detail = format!("Unsuitable duration value: {why}");
                 vec![Diagnostic::new(at, "Unsuitable value type", detail)]

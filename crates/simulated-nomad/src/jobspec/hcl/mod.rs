@@ -9,7 +9,6 @@ mod blocks;
 mod constraints;
 mod diagnostics;
 mod functions;
-mod lengths;
 mod normal;
 #[cfg(test)]
 mod shipped;
