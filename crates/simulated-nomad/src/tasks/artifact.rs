@@ -111,25 +111,29 @@ impl Getting<'_> {
     }
 
     fn check(&self, bytes: &[u8], file: &Path) -> Result<(), String> {
-        let Some(wanted) = self.option("checksum") else { return Ok(()) };
-        let (kind, wanted) = match wanted.split_once(':') {
-            Some((kind, wanted)) => (kind.to_owned(), wanted.to_ascii_lowercase()),
-            None if wanted.len() == 128 => ("sha512".to_owned(), wanted.to_ascii_lowercase()),
-            None => ("sha256".to_owned(), wanted.to_ascii_lowercase()),
-        };
-        let (found, name) = match kind.as_str() {
-            "sha256" => (hex::encode(Sha256::digest(bytes)), "*sha256.Digest"),
-            "sha512" => (hex::encode(Sha512::digest(bytes)), "*sha512.Digest"),
-            _ => return Err(format!("unsupported checksum type: {kind}")),
-        };
-        if found == wanted {
-            return Ok(());
+        match self.option("checksum") {
+            Some(wanted) => hold_to(&wanted, bytes, file),
+            None => Ok(()),
         }
-        Err(format!(
-            "Checksums did not match for {}.\nExpected: {wanted}\nGot: {found}\n{name}",
-            file.display()
-        ))
     }
+}
+
+/// `wanted`: `sha256:…`, `sha512:…`, or the digits alone.
+fn hold_to(wanted: &str, bytes: &[u8], file: &Path) -> Result<(), String> {
+    let (kind, digits) = wanted
+        .split_once(':')
+        .unwrap_or((if wanted.len() == 128 { "sha512" } else { "sha256" }, wanted));
+    let (found, name) = match kind {
+        "sha256" => (hex::encode(Sha256::digest(bytes)), "*sha256.Digest"),
+        "sha512" => (hex::encode(Sha512::digest(bytes)), "*sha512.Digest"),
+        _ => return Err(format!("unsupported checksum type: {kind}")),
+    };
+    let digits = digits.to_ascii_lowercase();
+    if found == digits {
+        return Ok(());
+    }
+    let file = file.display();
+    Err(format!("Checksums did not match for {file}.\nExpected: {digits}\nGot: {found}\n{name}"))
 }
 
 fn store(file: &Path, bytes: &[u8]) -> Result<(), String> {
@@ -161,4 +165,23 @@ fn unreachable(url: &Url, error: &reqwest::Error) -> String {
         cause = one.source();
     }
     format!("Get \"{url}\": {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_held_to_its_checksum() {
+        let found = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let hold_to = |wanted: &str| hold_to(wanted, b"abc", Path::new("/x"));
+        assert_eq!(hold_to(found), Ok(()));
+        assert_eq!(hold_to(&format!("sha256:{}", found.to_uppercase())), Ok(()));
+        let why = hold_to("sha256:00").unwrap_err();
+        assert_eq!(
+            why,
+            format!("Checksums did not match for /x.\nExpected: 00\nGot: {found}\n*sha256.Digest")
+        );
+        assert!(hold_to("crc32:00").is_err());
+    }
 }

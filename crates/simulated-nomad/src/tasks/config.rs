@@ -62,3 +62,34 @@ impl Command {
 fn refusal(what: &str) -> String {
     format!("2 errors occurred:\n\t* failed to parse config: \n\t* {what}\n\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_command_is_filled_in_and_what_is_wrong_with_it_is_said() {
+        let variables = BTreeMap::from([("NOMAD_TASK_DIR".to_owned(), "/t".to_owned())]);
+        let environment = Environment { variables, node: BTreeMap::new() };
+        let read = |config| Command::read(&config, &environment);
+        let command = read(json!({"command": "${NOMAD_TASK_DIR}/run", "args": ["$HOME", "a b"]}));
+        let command = command.unwrap();
+        assert_eq!(command.command, "/t/run");
+        assert_eq!(command.arguments, ["$HOME", "a b"]);
+        let wrong = [
+            (json!({}), "Root value must be object"),
+            (json!(null), "Root value must be object"),
+            (json!({"command": "x", "nonsense": 1}), "No argument or block type is named"),
+            (json!({"args": []}), "The argument \"command\" is required"),
+            (json!({"command": "${nowhere.x}"}), "There is no variable named \"nowhere\""),
+        ];
+        for (config, why) in wrong {
+            let found = read(config).unwrap_err();
+            assert!(found.contains(why), "{found}");
+        }
+    }
+}

@@ -240,3 +240,27 @@ fn in_quotes(text: &str) -> String {
     }
     quoted + "\""
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_quoted_as_go_does() {
+        assert_eq!(in_quotes("a \"b\" \\ \n\u{1}ä"), r#""a \"b\" \\ \n\x01ä""#);
+    }
+
+    #[test]
+    fn signals_go_by_both_names() {
+        assert_eq!(named("SIGUSR1"), Some(Signal::USR1));
+        assert_eq!(named("TERM"), Some(Signal::TERM));
+        assert_eq!(named("SIGNOPE"), None);
+    }
+
+    #[test]
+    fn an_unknown_user_is_refused() {
+        let why = find_user("nobody-of-that-name").unwrap_err();
+        assert!(why.ends_with("user: unknown user nobody-of-that-name"), "{why}");
+        assert_eq!(find_user("root"), Ok(User { uid: 0, gid: 0 }));
+    }
+}
