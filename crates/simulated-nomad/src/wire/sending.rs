@@ -219,6 +219,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nobody_waits_for_a_peer_that_has_gone() {
+        let (mut here, there) = duplex(1 << 10);
+        let server = tokio::spawn(serve(there, |_: Request| std::future::pending()));
+        here.write_all(b"GET /v1/jobs?index=9 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        drop(here);
+        server.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn what_is_no_request_is_hung_up_on() {
         let back = exchange("NONSENSE\r\n\r\n").await;
         assert!(back.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{back}");
