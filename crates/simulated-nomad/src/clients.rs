@@ -62,7 +62,7 @@ impl Nomad {
     /// Allocations of a node that was given up, which the servers still count on.
     pub fn unknown_on(&self, node: &str) -> impl Iterator<Item = &Allocation> {
         let on_it = self.allocations.values().filter(move |one| one.node == node);
-        on_it.filter(|one| one.client_status == ClientStatus::Unknown)
+        on_it.filter(|one| one.client_status == ClientStatus::Unknown && !one.stopping)
     }
 
     fn what_to_run(&self, one: &Allocation) -> Option<Started> {
@@ -95,6 +95,7 @@ impl Nomad {
     fn client_update(&mut self, index: u64, id: &str, tasks: TaskStates, now: Millis) {
         let status = client_status(&tasks);
         let Some(one) = self.allocations.get_mut(id) else { return };
+        let back = one.client_status == ClientStatus::Unknown && !one.stopping;
         one.lives = !status.is_terminal();
         one.task_failed = status == ClientStatus::Failed;
         // A poststop task may still run after the others have failed.
@@ -103,6 +104,9 @@ impl Nomad {
         one.tasks = tasks;
         let purged = one.purged;
         self.set_status_at(index, id, status, now);
+        if back && status == ClientStatus::Running {
+            self.is_known_again(id, now);
+        }
         if purged && status.is_terminal() && !runs {
             let node = self.allocations.remove(id).map(|one| one.node).unwrap_or_default();
             self.unblock(&node, now);

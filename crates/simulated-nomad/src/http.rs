@@ -371,7 +371,8 @@ fn knobs(heartbeats: Heartbeats) -> Knobs {
     Knobs {
         scheduling: (1, 5),
         starting: (0, 0),
-        heartbeat: (grace, grace + ttl),
+        // A client is told its time with up to as much again added (`nomad/heartbeat.go`).
+        heartbeat: (ttl + grace, ttl + ttl + grace),
         real_clients: true,
         tells: true,
         lasting_stops: true,

@@ -333,8 +333,11 @@ impl Nomad {
     fn reconnect(&mut self, id: &str, now: Millis) {
         let Some(one) = self.allocations.get(id) else { return };
         let was = one.client_status;
-        let replaced = one.next.is_some();
         let (untold, lives) = (one.untold, one.lives);
+        if lives && self.knobs.real_clients {
+            // Its client says itself how it is.
+            return;
+        }
         if one.purged || one.stopping {
             // Lost or stopped while it could not be told: it is told now.
             if lives {
@@ -348,10 +351,8 @@ impl Nomad {
         match (untold, lives) {
             (Some(code), _) if !was.is_terminal() => self.task_ended(id, code, now),
             (None, true) if was == ClientStatus::Unknown => {
+                self.set_status(id, ClientStatus::Running, now);
                 self.is_known_again(id, now);
-                if replaced {
-                    self.keep_one_of_two(id, now);
-                }
             }
             (None, false) if was == ClientStatus::Pending => {
                 let at = now + self.draw(self.knobs.starting);
@@ -364,12 +365,12 @@ impl Nomad {
     }
 
     /// The allocation was unknown and runs: nobody waits for its loss any more ([V]).
-    fn is_known_again(&mut self, id: &str, now: Millis) {
+    pub(super) fn is_known_again(&mut self, id: &str, now: Millis) {
         let Some(one) = self.allocations.get_mut(id) else { return };
         one.unknown_since = None;
         one.replace = false;
         let followup = one.followup.take();
-        self.set_status(id, ClientStatus::Running, now);
+        let replaced = one.next.is_some();
         let waits = |id: &String| {
             self.evaluations.get(id).is_some_and(|one| one.status == EvaluationStatus::Pending)
         };
@@ -377,6 +378,9 @@ impl Nomad {
             let why = "allocs reconnected".to_owned();
             let canceled = self.cancel_evaluation(&followup, why, now);
             canceled.map(|row| self.commit("EvaluationUpdated", vec![row]));
+        }
+        if replaced {
+            self.keep_one_of_two(id, now);
         }
     }
 
