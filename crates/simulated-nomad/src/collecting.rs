@@ -133,7 +133,8 @@ impl Nomad {
         }
         for id in &child.allocations {
             match self.allocations.get_mut(id) {
-                Some(one) if one.lives => one.purged = true,
+                // A real client finds out by itself.
+                Some(one) if one.lives && !self.knobs.real_clients => one.purged = true,
                 _ => {
                     self.allocations.remove(id);
                 }

@@ -165,3 +165,37 @@ impl Nomad {
         self.commit("NodeDrain", vec![Row::Node(id.to_owned())]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::model::{MINUTE, SECOND};
+    use crate::nodes::NodeSpec;
+
+    #[test]
+    fn a_drain_ends_when_nothing_is_left_and_the_node_stays_ineligible() {
+        let mut nomad = Nomad::new(StdRng::seed_from_u64(1));
+        nomad.add_node("one", NodeSpec::with_room_for(1), 0);
+        nomad.set_drain("one", Some((MINUTE, false)), false, SECOND);
+        let node = nomad.node("one").unwrap();
+        assert_eq!((node.drain, node.eligible), (None, false), "it is empty");
+        nomad.set_eligibility("one", true, 2 * SECOND);
+        nomad.set_eligibility("one", true, 3 * SECOND);
+        let node = nomad.node("one").unwrap();
+        assert!(node.eligible && node.takes_work());
+        let told: Vec<&str> = node.events.iter().map(|event| event.message.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "Node registered",
+                "Node drain strategy set",
+                "Node drain complete",
+                "Node marked as eligible for scheduling",
+            ]
+        );
+        assert_eq!(nomad.set_eligibility("two", true, 0), None);
+    }
+}

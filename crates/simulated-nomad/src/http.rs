@@ -31,7 +31,7 @@ use super::model::{Knobs, Millis, Nomad};
 use super::nodes::NodeSpec;
 use super::scheduler_configuration::SchedulerConfiguration;
 use super::standing::Standing;
-use super::stream::{Seen, Told};
+use super::stream::{Buffer, Told};
 use super::tables::Table;
 use super::tasks::{Client, Items, VariableAsked, Workplace};
 use super::wire;
@@ -68,7 +68,7 @@ struct Shared {
 
 pub(super) struct State {
     pub nomad: Nomad,
-    seen: Seen,
+    buffer: Buffer,
     pub clients: Clients,
     pub clock: Clock,
     /// None: nothing is kept.
@@ -143,7 +143,7 @@ impl Server {
                 told: broadcast::Sender::new(BACKLOG),
                 state: Mutex::new(State {
                     nomad,
-                    seen: Seen::default(),
+                    buffer: Buffer::default(),
                     clients: Clients::default(),
                     clock: Clock::default(),
                     journal,
@@ -250,12 +250,15 @@ impl Server {
         let result = act(&mut View { nomad: &mut state.nomad }, now);
         state.nomad.tick(now);
         state.clients.pass_on(&mut state.nomad);
-        let nomad = &state.nomad;
-        for told in state.seen.changes(nomad) {
+        let frames = state.nomad.take_frames();
+        let view = View { nomad: &mut state.nomad };
+        for told in frames.into_iter().filter_map(|frame| answers::told(&view, frame)) {
+            let told = Arc::new(told);
+            state.buffer.add(told.clone());
             // Fails only when nobody listens.
-            let _ = self.shared.told.send(Arc::new(told));
+            let _ = self.shared.told.send(told);
         }
-        let index = nomad.index();
+        let index = state.nomad.index();
         self.shared.changed.send_if_modified(|known| {
             let grown = index > *known;
             *known = index;
@@ -295,8 +298,11 @@ impl Server {
         self.shared.changed.subscribe()
     }
 
-    pub(super) fn listen(&self) -> broadcast::Receiver<Arc<Told>> {
-        self.shared.told.subscribe()
+    /// What was told since that index, and whatever will be.
+    pub(super) fn listen(&self, index: u64) -> (Vec<Arc<Told>>, broadcast::Receiver<Arc<Told>>) {
+        // Under the lock, so that nothing is told in between.
+        let state = self.lock();
+        (state.buffer.since(index), self.shared.told.subscribe())
     }
 
     /// What identities are signed with.
@@ -369,7 +375,7 @@ fn knobs(heartbeats: Heartbeats) -> Knobs {
     let millis = |length: Duration| Millis::try_from(length.as_millis()).unwrap_or(Millis::MAX);
     let (ttl, grace) = (millis(heartbeats.ttl), millis(heartbeats.grace));
     Knobs {
-        scheduling: (1, 5),
+        scheduling: (10, 20),
         starting: (0, 0),
         // A client is told its time with up to as much again added (`nomad/heartbeat.go`).
         heartbeat: (ttl + grace, ttl + ttl + grace),

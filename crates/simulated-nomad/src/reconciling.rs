@@ -260,3 +260,119 @@ impl Allocation {
         u64::try_from(done).is_ok_and(|done| done < rule.attempts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::children::JobStatus;
+    use crate::evaluations::EvaluationStatus;
+    use crate::jobs::JobSpec;
+    use crate::model::{MINUTE, SECOND};
+    use crate::nodes::{NodeSpec, Outage};
+
+    fn cluster() -> Nomad {
+        let mut nomad = Nomad::new(StdRng::seed_from_u64(1));
+        nomad.knobs.lasting_stops = true;
+        nomad.knobs.disconnect_replaces = false;
+        nomad.add_node("one", NodeSpec::with_room_for(4), 0);
+        nomad
+    }
+
+    /// Registers a batch job of one group with these fields.
+    fn register(nomad: &mut Nomad, group: Value) -> JobKey {
+        let key = JobKey::new("default", "job");
+        let mut whole = json!({"Name": "g", "Tasks": [{"Name": "t", "Driver": "raw_exec"}]});
+        let fields = group.as_object().unwrap().clone();
+        whole.as_object_mut().unwrap().extend(fields);
+        let job = json!({"ID": "job", "Type": "batch", "TaskGroups": [whole]});
+        let spec = JobSpec { payload: None, ..JobSpec::default() };
+        nomad.register_job(key.clone(), spec, job, 0);
+        key
+    }
+
+    fn looks(nomad: &Nomad, job: &JobKey) -> Vec<(&'static str, EvaluationStatus)> {
+        nomad.evaluations_of(job).map(|one| (one.triggered_by.as_str(), one.status)).collect()
+    }
+
+    fn run(nomad: &mut Nomad, until: Millis) -> Vec<String> {
+        nomad.tick(until);
+        nomad.take_started().into_iter().map(|started| started.allocation).collect()
+    }
+
+    #[test]
+    fn distinct_hosts_leave_one_of_two_waiting() {
+        let mut nomad = cluster();
+        let hosts = json!([{"Operand": "distinct_hosts", "RTarget": "true"}]);
+        let job = register(&mut nomad, json!({"Count": 2, "Constraints": hosts}));
+        assert_eq!(run(&mut nomad, 10 * SECOND).len(), 1);
+        let failed = nomad.evaluations_of(&job).find_map(|one| one.failures.get("g").cloned());
+        let failed = failed.unwrap();
+        assert_eq!(failed.constraint_filtered.get("distinct_hosts"), Some(&1));
+        assert_eq!(nomad.child(&job).unwrap().queued["g"], 1);
+        nomad.add_node("two", NodeSpec::with_room_for(4), 10 * SECOND);
+        assert_eq!(run(&mut nomad, 20 * SECOND).len(), 1);
+        assert_eq!(nomad.child(&job).unwrap().queued["g"], 0);
+    }
+
+    #[test]
+    fn what_has_failed_is_tried_again_at_its_time_and_not_too_often() {
+        let mut nomad = cluster();
+        let policy = json!({"Attempts": 1, "Interval": 3_600_000_000_000_i64,
+            "Delay": 30_000_000_000_i64, "DelayFunction": "constant"});
+        let job = register(&mut nomad, json!({"ReschedulePolicy": policy}));
+        let first = run(&mut nomad, 10 * SECOND);
+        nomad.task_exited(&first[0], 1, 10 * SECOND);
+        assert!(run(&mut nomad, 20 * SECOND).is_empty());
+        assert_eq!(nomad.status(&job), Some(JobStatus::Pending));
+        let waits = ("alloc-reschedule", EvaluationStatus::Pending);
+        assert_eq!(looks(&nomad, &job).last(), Some(&waits));
+        let second = run(&mut nomad, MINUTE);
+        assert_eq!(second.len(), 1);
+        assert_eq!(nomad.allocation(&first[0]).unwrap().next.as_ref(), second.first());
+        nomad.task_exited(&second[0], 1, MINUTE);
+        assert!(run(&mut nomad, 5 * MINUTE).is_empty());
+        assert_eq!(nomad.status(&job), Some(JobStatus::Dead));
+    }
+
+    #[test]
+    fn a_stopped_job_that_is_waited_for_stays_pending() {
+        let mut nomad = cluster();
+        let patient = json!({"LostAfter": 120_000_000_000_i64, "Replace": false});
+        let job = register(&mut nomad, json!({"Disconnect": patient}));
+        let first = run(&mut nomad, 10 * SECOND);
+        nomad.silence("one", Outage::CutOff, 10 * SECOND);
+        nomad.tick(MINUTE);
+        assert_eq!(nomad.node("one").unwrap().status, NodeStatus::Disconnected);
+        nomad.stop(&job, false, MINUTE);
+        nomad.tick(MINUTE + 10 * SECOND);
+        let one = nomad.allocation(&first[0]).unwrap();
+        assert_eq!((one.client_status, one.stopping), (ClientStatus::Unknown, true));
+        assert_eq!(nomad.status(&job), Some(JobStatus::Pending));
+        nomad.tick(5 * MINUTE);
+        assert_eq!(nomad.status(&job), Some(JobStatus::Dead));
+    }
+
+    #[test]
+    fn what_is_known_again_is_not_waited_for() {
+        let mut nomad = cluster();
+        let patient = json!({"LostAfter": 120_000_000_000_i64, "Replace": true});
+        let never = json!({"Attempts": 0, "Unlimited": false});
+        let group = json!({"Disconnect": patient, "ReschedulePolicy": never});
+        let job = register(&mut nomad, group);
+        nomad.add_node("two", NodeSpec::with_room_for(4), 0);
+        let first = run(&mut nomad, 10 * SECOND);
+        let node = nomad.allocation(&first[0]).unwrap().node.clone();
+        nomad.silence(&node, Outage::CutOff, 10 * SECOND);
+        assert!(run(&mut nomad, MINUTE).is_empty(), "a group that is never rescheduled waits");
+        nomad.restore(&node, MINUTE);
+        nomad.tick(2 * MINUTE);
+        let waited = ("max-disconnect-timeout", EvaluationStatus::Canceled);
+        assert!(looks(&nomad, &job).contains(&waited), "{:?}", looks(&nomad, &job));
+        let one = nomad.allocation(&first[0]).unwrap();
+        assert_eq!((one.client_status, one.followup.as_ref()), (ClientStatus::Running, None));
+    }
+}

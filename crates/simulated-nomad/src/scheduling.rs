@@ -26,6 +26,8 @@ struct Outcome {
     failures: BTreeMap<String, PlacementFailure>,
     queued: BTreeMap<String, u64>,
     desired: BTreeMap<String, Desired>,
+    /// What was looked at.
+    snapshot: u64,
 }
 
 impl Nomad {
@@ -38,13 +40,14 @@ impl Nomad {
         {
             return;
         }
-        evaluation.snapshot_index = snapshot;
         evaluation.queued_again = false;
         let job = evaluation.job.clone();
-        let Some(child) = self.children.get(&job) else { return self.close(id, None, now) };
+        let mut outcome = Outcome { snapshot, ..Outcome::default() };
+        let Some(child) = self.children.get(&job) else {
+            return self.close(id, None, snapshot, now);
+        };
         let (definition, stopped) = (child.definition.clone(), child.stop);
         let wants = &definition.wants;
-        let mut outcome = Outcome::default();
         let mut decisions = Decisions::default();
         for group in &wants.groups {
             let of_group = if stopped {
@@ -58,7 +61,7 @@ impl Nomad {
         }
         self.carry_out(id, &job, wants, decisions, &mut outcome, now);
         if outcome.failures.is_empty() {
-            return self.close(id, Some(outcome), now);
+            return self.close(id, Some(outcome), snapshot, now);
         }
         if let Some(why) = outcome.failures.values().next().map(in_short) {
             self.note(now, What::Blocked { child: job.id.clone(), why });
@@ -221,11 +224,12 @@ impl Nomad {
         if evaluation.status == EvaluationStatus::Blocked {
             evaluation.failures = outcome.failures;
             evaluation.classes = classes;
+            evaluation.snapshot_index = outcome.snapshot;
             evaluation.modified_at = now;
             self.commit("EvaluationUpdated", vec![Row::Evaluation(id.to_owned())]);
             return;
         }
-        let snapshot = evaluation.snapshot_index;
+        let snapshot = outcome.snapshot;
         let blocked = self.add_evaluation(job, Trigger::QueuedAllocs, now);
         let others = self.blocked_of(job);
         if let Some(one) = self.evaluations.get_mut(&blocked) {
@@ -240,7 +244,7 @@ impl Nomad {
         if let Some(evaluation) = self.evaluations.get_mut(id) {
             evaluation.blocked_eval = Some(blocked);
         }
-        self.close(id, Some(outcome), now);
+        self.close(id, Some(outcome), snapshot, now);
         let why = format!("existing blocked evaluation exists for job \"{}\"", job.id);
         for other in others {
             let canceled = self.cancel_evaluation(&other, why.clone(), now);
@@ -249,13 +253,13 @@ impl Nomad {
     }
 
     /// The evaluation is over. Where nothing is left to place, those that waited for room are too.
-    fn close(&mut self, id: &str, outcome: Option<Outcome>, now: Millis) {
+    fn close(&mut self, id: &str, outcome: Option<Outcome>, snapshot: u64, now: Millis) {
         let Some(one) = self.evaluations.get_mut(id) else { return };
+        one.snapshot_index = snapshot;
         one.status = EvaluationStatus::Complete;
         one.status_description.clear();
         one.modified_at = now;
         one.classes.clear();
-        one.wait_until = None;
         let job = one.job.clone();
         let placed_all = outcome.as_ref().is_none_or(|outcome| outcome.failures.is_empty());
         match outcome {

@@ -1,164 +1,180 @@
-//! The event stream: what has changed between two looks at the model, in Nomad's words.
+//! The event stream: what is kept of the last writes, where a listener begins, and what it hears.
 //!
-//! (Nomad `nomad/state/events.go`; which events come when is [V].) Nothing happens twice, and what
-//! came and went between two looks is told by its end.
+//! The events are shaped before they come here, and sent on elsewhere. (Nomad
+//! `nomad/stream/event_buffer.go`, `subscription.go`.) Read next: `changes.rs`,
+//! `answers/stream.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
-use super::allocations::ClientStatus;
-use super::children::JobStatus;
-use super::jobs::JobKey;
-use super::model::Nomad;
+use serde_json::{Value, json};
+
+/// Frames that are kept (`server.event_buffer_size`). The buffer's head is one more ([V]).
+const KEPT: usize = 100 + 1;
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
-    pub index: u64,
-    /// `Job` or `Allocation`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Event {
     pub topic: &'static str,
     pub kind: &'static str,
-    pub namespace: String,
-    /// The job, or the allocation.
     pub key: String,
-    /// The job.
-    pub job: String,
-    /// It is about the end of the job's record.
-    pub purged: bool,
+    /// Empty: it is in none.
+    pub namespace: String,
+    pub filter_keys: Option<Vec<String>>,
+    pub payload: Value,
 }
 
-/// What was told so far.
+/// The events of one write that are told together.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Told {
+    pub index: u64,
+    pub events: Vec<Event>,
+}
+
+/// The last frames.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    index: u64,
-    children: BTreeMap<JobKey, Look>,
+pub(super) struct Buffer {
+    frames: VecDeque<Arc<Told>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Look {
-    status: Option<JobStatus>,
-    stop: bool,
-    allocations: BTreeMap<String, (ClientStatus, bool)>,
-}
-
-impl Look {
-    fn at(nomad: &Nomad, key: &JobKey, stop: bool) -> Self {
-        let all = nomad.allocations_of(key);
-        let all = all.map(|one| (one.id.clone(), (one.client_status, one.stopping)));
-        Self { status: nomad.status(key), stop, allocations: all.collect() }
-    }
-}
-
-impl Seen {
-    pub fn changes(&mut self, nomad: &Nomad) -> Vec<Told> {
-        let index = nomad.index();
-        if index == self.index {
-            return Vec::new();
+impl Buffer {
+    pub fn add(&mut self, told: Arc<Told>) {
+        self.frames.push_back(told);
+        if self.frames.len() > KEPT {
+            self.frames.pop_front();
         }
-        let mut all = Vec::new();
-        for (key, child) in nomad.children() {
-            let known = self.children.get(key);
-            let placed = nomad.allocations_of(key).map(|one| one.modify_index).max();
-            let changed = placed.unwrap_or(0).max(child.modify_index);
-            if known.is_some() && changed <= self.index {
-                continue;
-            }
-            let look = Look::at(nomad, key, child.stop);
-            all.extend(told(key, known, &look, index));
-            self.children.insert(key.clone(), look);
+    }
+
+    /// Those from that index on; all where none is asked for. Where that one is lost it begins with
+    /// the next, and nothing says so; where it is still to come, with the newest.
+    pub fn since(&self, index: u64) -> Vec<Arc<Told>> {
+        if index == 0 {
+            return self.frames.iter().cloned().collect();
         }
-        self.children.retain(|key, _| {
-            let there = nomad.child(key).is_some();
-            if !there {
-                all.push(Told { purged: true, ..of_job(key, "JobDeregistered", index) });
+        let newest = self.frames.len().saturating_sub(1);
+        let first = self.frames.iter().position(|told| told.index >= index);
+        self.frames.iter().skip(first.unwrap_or(newest)).cloned().collect()
+    }
+}
+
+/// What a listener wants to hear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Keys by topic; `*` is any of both.
+    topics: BTreeMap<String, Vec<String>>,
+    /// `*`: all.
+    namespace: String,
+}
+
+impl Wanted {
+    /// `topics`: as they stand in the query, `Topic` or `Topic:key`.
+    ///
+    /// # Errors
+    /// In Nomad's own words.
+    pub fn read<'a>(
+        topics: impl Iterator<Item = &'a str>,
+        namespace: &str,
+    ) -> Result<Self, String> {
+        let mut wanted = Self { topics: BTreeMap::new(), namespace: namespace.to_owned() };
+        for text in topics {
+            let mut parts = text.split(':');
+            let (topic, key) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("*"));
+            if parts.next().is_some() {
+                return Err(format!(
+                    "Invalid topic query: error parsing topics: Invalid key value pair for topic, \
+                     topic: {text}"
+                ));
             }
-            there
-        });
-        self.index = index;
-        all
+            wanted.topics.entry(topic.to_owned()).or_default().push(key.to_owned());
+        }
+        if wanted.topics.is_empty() {
+            wanted.topics.insert("*".to_owned(), vec!["*".to_owned()]);
+        }
+        Ok(wanted)
     }
-}
 
-fn told(key: &JobKey, known: Option<&Look>, look: &Look, index: u64) -> Vec<Told> {
-    let mut all = Vec::new();
-    let Some(known) = known else { return vec![of_job(key, "JobRegistered", index)] };
-    if look.stop && !known.stop {
-        all.push(of_job(key, "JobDeregistered", index));
+    fn has(&self, event: &Event) -> bool {
+        let here = self.namespace == "*"
+            || event.namespace.is_empty()
+            || event.namespace == self.namespace;
+        here && self.keys(event.topic).any(|key| {
+            let filter = event.filter_keys.iter().flatten();
+            key == "*" || key == &event.key || filter.into_iter().any(|own| key == own)
+        })
     }
-    for (id, now) in &look.allocations {
-        let kind = match known.allocations.get(id) {
-            None => "PlanResult",
-            Some(before) if before.0 != now.0 => "AllocationUpdated",
-            Some(before) if before.1 != now.1 => "PlanResult",
-            Some(_) => continue,
-        };
-        all.push(Told { topic: "Allocation", key: id.clone(), ..of_job(key, kind, index) });
-    }
-    if look.status != known.status && !look.stop {
-        let placed = look.allocations.len() > known.allocations.len();
-        let kind = if placed { "PlanResult" } else { "AllocationUpdated" };
-        all.push(of_job(key, kind, index));
-    }
-    all
-}
 
-fn of_job(key: &JobKey, kind: &'static str, index: u64) -> Told {
-    Told {
-        index,
-        topic: "Job",
-        kind,
-        namespace: key.namespace.clone(),
-        key: key.id.clone(),
-        job: key.id.clone(),
-        purged: false,
+    fn keys(&self, topic: &str) -> impl Iterator<Item = &String> {
+        [topic, "*"].into_iter().filter_map(|topic| self.topics.get(topic)).flatten()
+    }
+
+    /// The line that tells the listener of it; None where nothing in it is for it.
+    pub fn line(&self, told: &Told) -> Option<String> {
+        let events: Vec<Value> = told
+            .events
+            .iter()
+            .filter(|event| self.has(event))
+            .map(|event| {
+                json!({
+                    "Topic": event.topic, "Type": event.kind, "Key": event.key,
+                    "Namespace": event.namespace, "FilterKeys": event.filter_keys,
+                    "Index": told.index, "Payload": event.payload,
+                })
+            })
+            .collect();
+        let line = || format!("{}\n", json!({"Index": told.index, "Events": events}));
+        (!events.is_empty()).then(line)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
-
     use super::*;
-    use crate::dispatching::DispatchCall;
-    use crate::jobs::JobSpec;
-    use crate::model::SECOND;
-    use crate::nodes::NodeSpec;
+
+    fn told(index: u64) -> Arc<Told> {
+        let event = |topic, key: &str, namespace: &str, filter: Option<&[&str]>| Event {
+            topic,
+            kind: "PlanResult",
+            key: key.to_owned(),
+            namespace: namespace.to_owned(),
+            filter_keys: filter.map(|keys| keys.iter().map(|&key| key.to_owned()).collect()),
+            payload: json!({}),
+        };
+        Arc::new(Told {
+            index,
+            events: vec![
+                event("Job", "a", "default", None),
+                event("Allocation", "b", "default", Some(&["a", ""])),
+                event("Node", "n", "", None),
+            ],
+        })
+    }
+
+    fn heard(topics: &[&str], namespace: &str) -> Vec<String> {
+        let wanted = Wanted::read(topics.iter().copied(), namespace).unwrap();
+        let line = wanted.line(&told(1)).map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        let events = line.map(|line| line["Events"].as_array().cloned().unwrap_or_default());
+        let key = |event: &Value| event["Key"].as_str().unwrap().to_owned();
+        events.unwrap_or_default().iter().map(key).collect()
+    }
 
     #[test]
-    fn a_child_is_told_from_its_dispatch_to_its_purge() {
-        let mut nomad = Nomad::new(StdRng::seed_from_u64(1));
-        nomad.add_node("one", NodeSpec::with_room_for(1), 0);
-        let parent = JobKey::new("default", "runner");
-        nomad.register(parent.clone(), JobSpec::default(), 0);
-        let mut seen = Seen::default();
-        let mut kinds = Vec::new();
-        let mut look = |nomad: &Nomad| {
-            kinds.extend(seen.changes(nomad).into_iter().map(|told| (told.topic, told.kind)));
-        };
-        look(&nomad);
-        let child = nomad.dispatch(&parent, DispatchCall::default(), 0).unwrap().child;
-        look(&nomad);
-        for now in [SECOND, 10 * SECOND] {
-            nomad.tick(now);
-            look(&nomad);
-        }
-        let started = nomad.take_started();
-        nomad.task_exited(&started[0].allocation, 0, 11 * SECOND);
-        look(&nomad);
-        look(&nomad);
-        nomad.stop(&JobKey::new("default", &child), true, 12 * SECOND);
-        look(&nomad);
-        assert_eq!(
-            kinds,
-            [
-                ("Job", "JobRegistered"),
-                ("Allocation", "PlanResult"),
-                ("Job", "PlanResult"),
-                ("Allocation", "AllocationUpdated"),
-                ("Allocation", "AllocationUpdated"),
-                ("Job", "AllocationUpdated"),
-                ("Job", "JobDeregistered"),
-            ]
-        );
+    fn a_listener_hears_its_topics_keys_and_namespace() {
+        assert_eq!(heard(&[], "default"), ["a", "b", "n"]);
+        assert_eq!(heard(&["*"], "*"), ["a", "b", "n"]);
+        assert_eq!(heard(&["Job"], "default"), ["a"]);
+        assert_eq!(heard(&["Job:a", "Node"], "default"), ["a", "n"]);
+        assert_eq!(heard(&["Allocation:a"], "default"), ["b"], "by its filter keys");
+        assert_eq!(heard(&["Job:b"], "default"), [""; 0]);
+        assert_eq!(heard(&["*"], "other"), ["n"], "which is in no namespace");
+        assert!(Wanted::read(["Job:a:b"].into_iter(), "default").is_err());
+    }
+
+    #[test]
+    fn the_buffer_begins_where_it_can() {
+        let mut buffer = Buffer::default();
+        (1..=150).for_each(|index| buffer.add(told(index)));
+        let first = |index| buffer.since(index).first().map(|told| told.index);
+        assert_eq!((first(0), first(1), first(120)), (Some(50), Some(50), Some(120)));
+        assert_eq!((first(1_000), buffer.since(0).len()), (Some(150), 101));
     }
 }

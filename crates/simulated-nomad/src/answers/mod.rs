@@ -14,6 +14,7 @@ mod client;
 mod compression;
 mod dispatch;
 mod evaluations;
+mod events;
 mod filter;
 mod forwarding;
 mod gojson;
@@ -52,6 +53,8 @@ use super::journal;
 use super::wire::Request;
 use call::Call;
 use refusal::Refusal;
+
+pub(super) use events::told;
 
 /// Where a request comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

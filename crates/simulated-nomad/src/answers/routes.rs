@@ -124,7 +124,7 @@ pub(super) async fn answer(call: Call, query: &str) -> Reply {
         },
         "/v1/vars" => variables::answer(call, None).await,
         "/v1/event/stream" => match method {
-            Method::GET => Ok(stream::events(call)),
+            Method::GET => stream::events(call),
             _ => Err(Refusal::method()),
         },
         "/v1/system/gc" => match method {

@@ -33,11 +33,12 @@ pub(super) fn child(key: &JobKey, child: &Child) -> Value {
     let mut job = child.definition.job.as_object().cloned().unwrap_or_default();
     let payload = child.payload.as_ref().map(|payload| STANDARD.encode(payload));
     let dispatched = !child.parent.is_empty();
+    let meta = Some(&child.meta).filter(|meta| !meta.is_empty());
     let own = json!({
         "ID": key.id, "Namespace": key.namespace, "ParentID": child.parent,
         "Status": child.status().as_str(), "Stop": child.stop, "Dispatched": dispatched,
         "DispatchIdempotencyToken": child.token.clone().unwrap_or_default(),
-        "Payload": payload, "Meta": child.meta, "Version": child.version,
+        "Payload": payload, "Meta": meta, "Version": child.version,
         "SubmitTime": nanos(child.submit_time), "CreateIndex": child.create_index,
         "ModifyIndex": child.modify_index, "JobModifyIndex": child.job_modify_index,
     });

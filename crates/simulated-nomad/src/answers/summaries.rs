@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use super::shapes;
 use crate::allocations::ClientStatus;
 use crate::children::JobStatus;
-use crate::evaluations::EvaluationStatus;
 use crate::http::View;
 use crate::jobs::JobKey;
 
@@ -50,8 +49,7 @@ pub(super) fn stub(view: &View<'_>, key: &JobKey, with_meta: bool) -> Option<Val
 /// `GET /v1/job/:id/summary`.
 pub(super) fn summary(view: &View<'_>, key: &JobKey) -> Value {
     let nomad = &*view.nomad;
-    let children: Vec<JobStatus> = children(view, key).collect();
-    let of_status = |status| children.iter().filter(|one| **one == status).count();
+    let children = nomad.children_counts(key);
     let (definition, create_index) = match (nomad.job(key), nomad.child(key)) {
         (Some(job), _) => (&job.definition, job.create_index),
         (None, Some(child)) => (&child.definition, child.create_index),
@@ -64,12 +62,11 @@ pub(super) fn summary(view: &View<'_>, key: &JobKey) -> Value {
     let groups = definition.job["TaskGroups"].as_array().cloned().unwrap_or_default();
     let groups = groups.iter().filter_map(|group| group["Name"].as_str());
     let groups: Map<String, Value> =
-        groups.map(|name| (name.to_owned(), of_group(view, key))).collect();
+        groups.map(|name| (name.to_owned(), of_group(view, key, name))).collect();
     json!({
         "JobID": key.id, "Namespace": key.namespace, "Summary": groups,
         "Children": {
-            "Pending": of_status(JobStatus::Pending), "Running": of_status(JobStatus::Running),
-            "Dead": of_status(JobStatus::Dead),
+            "Pending": children.pending, "Running": children.running, "Dead": children.dead,
         },
         "CreateIndex": create_index, "ModifyIndex": modify_index.max(create_index),
     })
@@ -81,13 +78,14 @@ pub(super) fn children(view: &View<'_>, key: &JobKey) -> impl Iterator<Item = Jo
     keys.filter_map(|(child, _)| view.nomad.status(child))
 }
 
-fn of_group(view: &View<'_>, key: &JobKey) -> Value {
-    let count =
-        |status| view.nomad.allocations_of(key).filter(|one| one.client_status == status).count();
-    // What waits is counted by the evaluation that found no place for it.
-    let queued = view.nomad.evaluations_of(key).any(|one| one.status == EvaluationStatus::Blocked);
+fn of_group(view: &View<'_>, key: &JobKey, group: &str) -> Value {
+    let count = |status| {
+        let all = view.nomad.allocations_of(key).filter(|one| one.group == group);
+        all.filter(|one| one.client_status == status).count()
+    };
+    let queued = view.nomad.child(key).and_then(|child| child.queued.get(group));
     json!({
-        "Queued": u8::from(queued),
+        "Queued": queued.copied().unwrap_or(0),
         "Starting": count(ClientStatus::Pending), "Running": count(ClientStatus::Running),
         "Complete": count(ClientStatus::Complete), "Failed": count(ClientStatus::Failed),
         "Lost": count(ClientStatus::Lost), "Unknown": count(ClientStatus::Unknown),
