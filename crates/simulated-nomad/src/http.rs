@@ -21,19 +21,19 @@ use super::answers::{self, Door};
 use super::clock::{self, Clock};
 use super::config::Config;
 use super::connections::Entrance;
-use super::identity::{Keyring, Sight};
+use super::identity::{Claims, Keyring, Sight};
 use super::journal::{Entry, Journal};
 use super::link::clients::Clients;
 use super::link::downstream::{self, Heartbeats};
 use super::link::upstream::Upstream;
 use super::machine;
-use super::model::{Knobs, Millis, Nomad};
+use super::model::{Knobs, Millis, Nomad, in_form_of_uuid};
 use super::nodes::NodeSpec;
 use super::scheduler_configuration::SchedulerConfiguration;
 use super::standing::Standing;
 use super::stream::{Buffer, Told};
 use super::tables::Table;
-use super::tasks::{Client, Items, VariableAsked, Workplace};
+use super::tasks::{Client, IdentityAsked, Items, VariableAsked, Workplace};
 use super::wire;
 
 /// How long a listener may be behind with what happens, in changes, before its stream is ended.
@@ -279,6 +279,23 @@ impl Server {
 
     pub(super) fn heartbeats(&self) -> Heartbeats {
         self.shared.heartbeats
+    }
+
+    /// An identity of a task, as the servers sign it when they place an allocation, and when its
+    /// client asks for another one.
+    pub(super) async fn identity(&self, asked: IdentityAsked) -> Result<String, String> {
+        if let Some(upstream) = self.upstream() {
+            return upstream.identity(asked).await;
+        }
+        // Not drawn by the model, whose draws are repeated when its journal is read again.
+        let id = in_form_of_uuid(rand::random());
+        let claims = self.with(|nomad, now| {
+            let region = &self.config().region;
+            let workload = nomad.workload(region, &asked.allocation, &asked.task)?;
+            Some(Claims::of(&workload, &asked.spec, id, now))
+        });
+        let claims = claims.ok_or("allocation not found")?;
+        self.keys().sign(&claims).map_err(|error| format!("cannot sign an identity: {error}"))
     }
 
     /// A Variable for a task's template; None: there is none, or the task may not read it.

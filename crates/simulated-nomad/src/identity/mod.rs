@@ -11,7 +11,7 @@ mod proof;
 mod reading;
 mod spec;
 
-pub(crate) use claims::{Claims, Workload};
+pub(crate) use claims::Claims;
 pub(crate) use keys::Keyring;
 pub(crate) use reading::Sight;
 pub(crate) use spec::{ChangeMode, IdentitySpec};

@@ -94,7 +94,8 @@ fn in_time(claims: &Claims, now: i64) -> Result<(), NotProven> {
 mod tests {
     use serde_json::json;
 
-    use super::super::{IdentitySpec, Workload};
+    use super::super::IdentitySpec;
+    use super::super::claims::Workload;
     use super::*;
 
     fn workload() -> Workload {

@@ -3,7 +3,7 @@
 //! Every task has one of the name `default`, whether it says so or not; only what is asked for with
 //! `env` and `file` is shown to the task.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::Millis;
 
@@ -13,7 +13,7 @@ const DEFAULT_AUDIENCE: &str = "nomadproject.io";
 /// Nanoseconds, as Go writes a length of time, in a millisecond.
 const NANOS: i64 = 1_000_000;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct IdentitySpec {
     name: Option<String>,

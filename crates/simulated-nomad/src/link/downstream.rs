@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{FromClient, FromServer, Heard, say};
+use super::{Answer, Asked, FromClient, FromServer, Heard, say};
 use crate::http::Server;
 
 /// After a failed accept: let some connections be closed.
@@ -53,8 +53,12 @@ async fn serve(server: Server, stream: TcpStream) {
                     server.hear(updates);
                     continue;
                 }
-                Ok(Some(FromClient::Variable { number, asked })) => {
-                    FromServer::Variable { number, found: server.variable(asked).await }
+                Ok(Some(FromClient::Asks { number, what })) => {
+                    let answer = match what {
+                        Asked::Variable(asked) => Answer::Variable(server.variable(asked).await),
+                        Asked::Identity(asked) => Answer::Identity(server.identity(asked).await),
+                    };
+                    FromServer::Answers { number, answer }
                 }
                 Ok(Some(FromClient::Alive)) => continue,
                 Ok(Some(FromClient::Node { .. }) | None) | Err(_) => break,

@@ -18,7 +18,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::nodes::NodeSpec;
-use crate::tasks::{Assignment, Items, Update, VariableAsked};
+use crate::tasks::{Assignment, IdentityAsked, Items, Update, VariableAsked};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FromClient {
@@ -33,10 +33,17 @@ pub(crate) enum FromClient {
     Updates(Vec<Update>),
     Alive,
     /// Answered with the same number.
-    Variable {
+    Asks {
         number: u64,
-        asked: VariableAsked,
+        what: Asked,
     },
+}
+
+/// What a client wants to know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Asked {
+    Variable(VariableAsked),
+    Identity(IdentityAsked),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,10 +70,16 @@ pub(crate) enum FromServer {
     Forget {
         allocation: String,
     },
-    Variable {
+    Answers {
         number: u64,
-        found: Result<Option<Items>, String>,
+        answer: Answer,
     },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Variable(Result<Option<Items>, String>),
+    Identity(Result<String, String>),
 }
 
 async fn say(to: &mut OwnedWriteHalf, what: &impl Serialize) -> io::Result<()> {

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{FromClient, FromServer, Heard, say};
+use super::{Answer, Asked, FromClient, FromServer, Heard, say};
 use crate::nodes::NodeSpec;
-use crate::tasks::{Client, Items, Update, VariableAsked};
+use crate::tasks::{Client, IdentityAsked, Items, Update, VariableAsked};
 
 /// Between two tries to reach a server.
 const TRY_AGAIN: Duration = Duration::from_millis(250);
 
-type Answer = Result<Option<Items>, String>;
+const MISUNDERSTOOD: &str = "the server has answered something else";
 
 /// The servers, as a client sees them.
 #[derive(Debug)]
@@ -68,7 +68,23 @@ impl Upstream {
 
     /// # Errors
     /// No server is reached, or what it says.
-    pub async fn variable(&self, asked: VariableAsked) -> Answer {
+    pub async fn variable(&self, asked: VariableAsked) -> Result<Option<Items>, String> {
+        match self.ask(Asked::Variable(asked)).await? {
+            Answer::Variable(found) => found,
+            Answer::Identity(_) => Err(MISUNDERSTOOD.to_owned()),
+        }
+    }
+
+    /// # Errors
+    /// No server is reached, or what it says.
+    pub async fn identity(&self, asked: IdentityAsked) -> Result<String, String> {
+        match self.ask(Asked::Identity(asked)).await? {
+            Answer::Identity(signed) => signed,
+            Answer::Variable(_) => Err(MISUNDERSTOOD.to_owned()),
+        }
+    }
+
+    async fn ask(&self, what: Asked) -> Result<Answer, String> {
         let (answer, answered) = oneshot::channel();
         {
             let mut state = self.state();
@@ -76,9 +92,9 @@ impl Upstream {
             state.asked += 1;
             let number = state.asked;
             state.waiting.insert(number, answer);
-            let _ = out.send(FromClient::Variable { number, asked });
+            let _ = out.send(FromClient::Asks { number, what });
         }
-        answered.await.unwrap_or_else(|_| Err("the server is gone".to_owned()))
+        answered.await.map_err(|_| "the server is gone".to_owned())
     }
 
     /// Follows one server after the other, for ever.
@@ -138,9 +154,9 @@ impl Upstream {
 
     fn obey(&self, client: &Client, told: FromServer) {
         match told {
-            FromServer::Variable { number, found } => {
+            FromServer::Answers { number, answer } => {
                 if let Some(waiting) = self.state().waiting.remove(&number) {
-                    let _ = waiting.send(found);
+                    let _ = waiting.send(answer);
                 }
             }
             told => obey(client, told),
@@ -159,6 +175,6 @@ pub(crate) fn obey(client: &Client, told: FromServer) {
         FromServer::Stop { allocation, without_delay } => client.stop(&allocation, without_delay),
         FromServer::Reconnect { allocation } => client.reconnects(&allocation),
         FromServer::Forget { allocation } => client.keep_only(|known| known != allocation),
-        FromServer::Welcome { .. } | FromServer::Variable { .. } => {}
+        FromServer::Welcome { .. } | FromServer::Answers { .. } => {}
     }
 }

@@ -1,4 +1,4 @@
-//! A task's identities: made when it starts, put into its environment and its files, and renewed
+//! A task's identities: asked for when it starts, put into its environment and its files, and renewed
 //! before they end for as long as the allocation runs, also when the task itself is long over ([V]).
 //!
 //! Read next: `crate::identity`.
@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use super::folder::{self, Folder};
+use super::group::Task;
 use super::rendering::Change;
+use super::servers::IdentityAsked;
 use crate::http::Server;
-use crate::identity::{ChangeMode, Claims, IdentitySpec, Workload};
-use crate::model::{Millis, in_form_of_uuid};
+use crate::identity::{ChangeMode, IdentitySpec};
+use crate::model::Millis;
 
 /// The identities that a task asks for.
 pub(super) struct Identities {
     server: Server,
-    workload: Workload,
+    allocation: String,
+    task: String,
     folder: Folder,
     shown: Vec<Shown>,
 }
@@ -35,21 +38,26 @@ struct Shown {
 impl Identities {
     /// # Errors
     /// In words, when one cannot be signed or written.
-    pub fn new<'a>(
+    pub async fn new(
         server: &Server,
         folder: &Folder,
-        workload: Workload,
-        specs: impl Iterator<Item = &'a IdentitySpec>,
+        allocation: &str,
+        task: &Task,
     ) -> Result<Self, String> {
-        let asked = specs.filter(|spec| spec.env || spec.file);
-        let shown = asked.map(|spec| {
-            let jwt = sign(server, &workload, spec)?;
-            let one = Shown { spec: spec.clone(), jwt };
-            one.write(folder, &workload.task)?;
-            Ok(one)
-        });
-        let shown = shown.collect::<Result<_, String>>()?;
-        Ok(Self { server: server.clone(), workload, folder: folder.clone(), shown })
+        let (allocation, name) = (allocation.to_owned(), task.name.clone());
+        let (server, folder) = (server.clone(), folder.clone());
+        let mut all = Self { server, folder, allocation, task: name, shown: Vec::new() };
+        for spec in task.identities().filter(|spec| spec.env || spec.file) {
+            let one = Shown { jwt: all.signed(spec).await?, spec: spec.clone() };
+            one.write(&all.folder, &all.task)?;
+            all.shown.push(one);
+        }
+        Ok(all)
+    }
+
+    async fn signed(&self, spec: &IdentitySpec) -> Result<String, String> {
+        let (allocation, task) = (self.allocation.clone(), self.task.clone());
+        self.server.identity(IdentityAsked { allocation, task, spec: spec.clone() }).await
     }
 
     /// Name and value, for the environment. Where the default identity is shown its holder is told
@@ -59,7 +67,7 @@ impl Identities {
         for one in self.shown.iter().filter(|one| one.spec.env) {
             variables.push((one.spec.variable(), one.jwt.clone()));
             if one.spec.is_default() {
-                let socket = self.folder.secrets(&self.workload.task).join(super::api_socket::NAME);
+                let socket = self.folder.secrets(&self.task).join(super::api_socket::NAME);
                 let url = format!("unix://{}", socket.display());
                 variables.push(("NOMAD_UNIX_ADDR".to_owned(), url));
             }
@@ -80,9 +88,9 @@ impl Identities {
             due.retain(|(_, other)| *other != number);
             let spec = self.shown[number].spec.clone();
             // One that cannot be renewed now is tried again at the same distance.
-            if let Ok(jwt) = sign(&self.server, &self.workload, &spec) {
+            if let Ok(jwt) = self.signed(&spec).await {
                 self.shown[number].jwt = jwt;
-                let _ = self.shown[number].write(&self.folder, &self.workload.task);
+                let _ = self.shown[number].write(&self.folder, &self.task);
                 let (name, mode) = (spec.name().to_owned(), spec.change_mode());
                 tell(Renewed { name, mode, variables: self.variables() });
             }
@@ -90,14 +98,6 @@ impl Identities {
         }
         std::future::pending().await
     }
-}
-
-/// As the servers do when they place an allocation, and when its client asks for another one.
-fn sign(server: &Server, workload: &Workload, spec: &IdentitySpec) -> Result<String, String> {
-    // Not drawn by the model, whose draws are repeated when its journal is read again.
-    let id = in_form_of_uuid(rand::random());
-    let claims = server.with(|_, now| Claims::of(workload, spec, id, now));
-    server.keys().sign(&claims).map_err(|error| format!("cannot sign an identity: {error}"))
 }
 
 impl From<ChangeMode> for Change {

@@ -72,7 +72,7 @@ impl Life {
     /// `found`: its process, which an earlier agent has started.
     pub async fn run(mut self, mut found: Option<Process>) {
         if found.is_some()
-            && let Err(why) = introduce(&self.shared, &self.task, &mut self.ready)
+            && let Err(why) = introduce(&self.shared, &self.task, &mut self.ready).await
         {
             eprintln!("[WARN] client: task {} goes on without an identity: {why}", self.task.name);
         }

@@ -32,6 +32,6 @@ mod workplace;
 pub use assignment::Assignment;
 pub use client::Client;
 pub(crate) use folder::Folder;
-pub use servers::{Update, VariableAsked};
+pub use servers::{IdentityAsked, Update, VariableAsked};
 pub use template::Items;
 pub use workplace::{Site, Workplace};

@@ -16,7 +16,6 @@ use super::identities::{Identities, Renewed};
 use super::rendering::{self, Made, Trouble};
 use super::supervise::in_go;
 use super::{artifact, folder};
-use crate::identity::Workload;
 use crate::task_events::TaskEvent;
 use crate::task_restarts::Ending;
 
@@ -63,7 +62,7 @@ pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> 
         folder.make(&task.name).map_err(|error| hook(format!("task_dir: {}", in_go(&error))))?;
         ready.folder = true;
     }
-    introduce(shared, task, ready).map_err(|why| hook(format!("identity: {why}")))?;
+    introduce(shared, task, ready).await.map_err(|why| hook(format!("identity: {why}")))?;
     let environment = ready.environment(shared, task);
     if !ready.payload {
         payload(shared, task).map_err(|why| hook(format!("dispatch_payload: {why}")))?;
@@ -91,22 +90,17 @@ pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> 
 }
 
 /// Gives the task its identities, and the socket where it may use them.
-pub(super) fn introduce(shared: &Shared, task: &Task, ready: &mut Ready) -> Result<(), String> {
+pub(super) async fn introduce(
+    shared: &Shared,
+    task: &Task,
+    ready: &mut Ready,
+) -> Result<(), String> {
     if ready.introduced {
         return Ok(());
     }
-    let (server, folder, assignment) = (shared.server(), &shared.folder, &shared.assignment);
-    // A child claims to be its parent.
-    let job = Some(&assignment.parent).filter(|parent| !parent.is_empty());
-    let workload = Workload {
-        region: shared.site().region.clone(),
-        namespace: assignment.namespace.clone(),
-        job: job.unwrap_or(&assignment.job_id).clone(),
-        group: shared.group.name.clone(),
-        task: task.name.clone(),
-        allocation: assignment.allocation.clone(),
-    };
-    let identities = Identities::new(server, folder, workload, task.identities())?;
+    let (server, folder) = (shared.server(), &shared.folder);
+    let allocation = &shared.assignment.allocation;
+    let identities = Identities::new(server, folder, allocation, task).await?;
     ready.identities.extend(identities.variables());
     let (tell, renewed) = mpsc::unbounded_channel();
     // Nobody hears of it when the task is over; its files are renewed all the same.

@@ -1,10 +1,12 @@
 //! What a client says to the servers, and what it asks them for: plain data, so that they may be in
 //! this process or in another one.
 //!
-//! Read next: `client.rs`, who says it; `Server::hear` and `Server::variable`, which answer.
+//! Read next: `client.rs`, who says it; `Server::hear`, `Server::variable` and `Server::identity`,
+//! which answer.
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::IdentitySpec;
 use crate::task_states::TaskStates;
 
 /// How an allocation is by now.
@@ -21,4 +23,12 @@ pub struct VariableAsked {
     pub path: String,
     pub allocation: String,
     pub task: String,
+}
+
+/// An identity of a task, to be signed (anew).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IdentityAsked {
+    pub allocation: String,
+    pub task: String,
+    pub spec: IdentitySpec,
 }
