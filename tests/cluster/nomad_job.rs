@@ -11,6 +11,7 @@ use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, V
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use support::daemon::{GITHUB_TOKEN, SECRET, here};
+use support::only_nomad::OnlyNomad;
 use support::world::{LABELS, PARENT, Parts};
 use support::{free_port, until};
 
@@ -124,8 +125,16 @@ impl Inside {
         answer.unwrap().text().await.unwrap()
     }
 
-    /// Until Nomad's own check of `/readyz` passes, as it shows a service's health.
+    /// Until Nomad's own check of `/readyz` passes, as it shows a service's health; where no Nomad
+    /// checks, until what it would ask is answered so.
     async fn until_healthy(&self) {
+        if OnlyNomad::ItsChecks.nomad().is_none() {
+            let url = format!("http://127.0.0.1:{}/readyz", self.admin);
+            return until("it is ready", LIMIT, async || {
+                reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+            })
+            .await;
+        }
         let deadline = Instant::now() + LIMIT;
         loop {
             let allocation = self.allocation().await;

@@ -20,6 +20,8 @@ pub enum OnlyNomad {
     ItsCertificates,
     /// The shipped jobspecs and the variables of the environment, as `nomad job` reads them.
     ItsCommand,
+    /// The checks of services, which a client makes; the stand-in makes none.
+    ItsChecks,
 }
 
 impl OnlyNomad {
@@ -29,6 +31,7 @@ impl OnlyNomad {
             Self::Docker => "the runner jobspec for docker, on that driver",
             Self::ItsCertificates => "TLS with the certificates that `nomad tls` makes",
             Self::ItsCommand => "the shipped jobspecs through `nomad job`",
+            Self::ItsChecks => "the check of the daemon's service, as Nomad makes it,",
         }
     }
 
@@ -49,7 +52,7 @@ impl OnlyNomad {
         let driver = match self {
             Self::Exec => "exec",
             Self::Docker => "docker",
-            Self::ItsCertificates | Self::ItsCommand => return true,
+            Self::ItsCertificates | Self::ItsCommand | Self::ItsChecks => return true,
         };
         let mut node = Value::Null;
         let nodes = agent.address().join("/v1/nodes").unwrap();

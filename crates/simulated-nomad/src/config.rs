@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub region: String,
     pub datacenter: String,
     pub bind_addr: String,
+    /// The stand-in writes no log; that it is a level is looked at as everywhere.
+    pub log_level: String,
     pub data_dir: PathBuf,
     #[serde(deserialize_with = "block")]
     pub ports: Ports,
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub plugin: Value,
 }
 
+const LOG_LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF"];
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -49,6 +53,7 @@ impl Default for Config {
             region: "global".to_owned(),
             datacenter: "dc1".to_owned(),
             bind_addr: "127.0.0.1".to_owned(),
+            log_level: "INFO".to_owned(),
             data_dir: std::env::temp_dir().join(format!("simulated-nomad-{}", std::process::id())),
             ports: Ports::default(),
             acl: Acl::default(),
@@ -190,6 +195,12 @@ impl Config {
         let mut config: Self =
             serde_json::from_value(Value::Object(merged)).map_err(|error| error.to_string())?;
         config.dev = dev;
+        let level = config.log_level.to_uppercase();
+        if !LOG_LEVELS.contains(&level.as_str()) {
+            return Err(format!(
+                "Invalid log level: {level}. Valid log levels are: {LOG_LEVELS:?}"
+            ));
+        }
         Ok(config)
     }
 

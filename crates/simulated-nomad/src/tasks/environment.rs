@@ -74,7 +74,9 @@ impl Environment {
             ("NOMAD_DC", site.datacenter.clone()),
         ];
         let own = own.into_iter().filter(|(_, value)| !value.is_empty());
-        let variables = own.map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut variables: BTreeMap<String, String> =
+            own.map(|(name, value)| (name.to_owned(), value)).collect();
+        variables.extend(ports_of(group));
         let mut environment = Self { variables, node: site.facts.clone() };
         environment.fill_in_all(meta_of(assignment, group, task));
         environment.fill_in_all(task.env.clone().unwrap_or_default());
@@ -107,6 +109,24 @@ impl Environment {
     }
 }
 
+/// Where the ports that the group fixes are, on the network of the host: a node of ours has loopback
+/// alone.
+fn ports_of(group: &Group) -> impl Iterator<Item = (String, String)> {
+    const ADDRESS: &str = "127.0.0.1";
+    let networks = group.networks.iter().flatten();
+    networks.flat_map(|network| network.reserved_ports.iter().flatten()).flat_map(|port| {
+        [
+            ("IP", ADDRESS.to_owned()),
+            ("PORT", port.value.to_string()),
+            ("ADDR", format!("{ADDRESS}:{}", port.value)),
+        ]
+        .into_iter()
+        .flat_map(|(what, value)| {
+            ["", "HOST_"].map(|of| (format!("NOMAD_{of}{what}_{}", port.label), value.clone()))
+        })
+    })
+}
+
 /// The task's own meta goes above its group's, and that above the job's; each key also in capitals.
 fn meta_of(assignment: &Assignment, group: &Group, task: &Task) -> BTreeMap<String, String> {
     let mut meta: BTreeMap<String, String> =
@@ -135,6 +155,28 @@ fn clean(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_the_group_fixes_is_named_by_its_label() {
+        let group = serde_json::json!({
+            "Name": "g", "Networks": [{"ReservedPorts": [{"Label": "web", "Value": 8080}]}],
+        });
+        let group: Group = serde_json::from_value(group).unwrap();
+        let ports: BTreeMap<String, String> = ports_of(&group).collect();
+        let names: Vec<&str> = ports.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "NOMAD_ADDR_web",
+                "NOMAD_HOST_ADDR_web",
+                "NOMAD_HOST_IP_web",
+                "NOMAD_HOST_PORT_web",
+                "NOMAD_IP_web",
+                "NOMAD_PORT_web",
+            ]
+        );
+        assert_eq!(ports["NOMAD_ADDR_web"], "127.0.0.1:8080");
+    }
 
     #[test]
     fn names_are_cleaned_byte_by_byte() {

@@ -27,7 +27,26 @@ pub(super) struct Group {
     #[serde(default)]
     restart_policy: Option<RestartPolicy>,
     #[serde(default)]
+    pub networks: Option<Vec<Network>>,
+    #[serde(default)]
     pub tasks: Vec<Task>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Network {
+    /// Those that the job fixes; ports that Nomad chooses are given out nowhere here.
+    #[serde(default)]
+    pub reserved_ports: Option<Vec<Port>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Port {
+    #[serde(default)]
+    pub label: String,
+    #[serde(default)]
+    pub value: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]
