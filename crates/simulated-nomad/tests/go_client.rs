@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
-use std::io::Write as _;
+#[path = "conformance/not_run.rs"]
+mod not_run;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,9 +46,7 @@ fn build(folder: &Path) -> Option<PathBuf> {
 fn hashicorps_own_client_reads_it() {
     let folder = tempfile::tempdir().unwrap();
     let Some(reader) = build(folder.path()) else {
-        println!(
-            "NOT RUN: the stand-in read by HashiCorp's Go client needs Go (https://go.dev/dl)"
-        );
+        not_run::not_run("the stand-in by HashiCorp's Go client", "needs Go (https://go.dev/dl)");
         return;
     };
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -13,6 +13,7 @@
 
 mod comparing;
 mod declared;
+mod not_run;
 mod playing;
 
 use std::collections::BTreeMap;

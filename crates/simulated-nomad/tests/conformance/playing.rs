@@ -1,9 +1,9 @@
 //! Runs the recorder: which scenarios it has, and some of them on a Nomad or a stand-in.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::not_run::not_run;
 
 /// Scenarios that share an agent.
 pub struct Group {
@@ -18,19 +18,13 @@ fn recorder() -> Command {
     command
 }
 
-/// Whether what plays the scenarios is there. Where it is not, that is said as the daemon's tests say
-/// such things: past the test runner, and in the file in which `scripts/test` counts them.
+/// Whether what plays the scenarios is there; where it is not, that is said.
 pub fn is_possible() -> bool {
     if Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success())
     {
         return true;
     }
-    let line = "NOT RUN: the stand-in by the record of a real Nomad needs python3\n";
-    if let Some(file) = std::env::var_os("ROUSTABOUT_TEST_NOT_RUN") {
-        let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
-    }
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    not_run("the stand-in by the record of a real Nomad", "needs python3");
     false
 }
 
