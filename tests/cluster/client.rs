@@ -355,7 +355,10 @@ impl Cluster {
             let listed = nomad.child_by_token(place, waits.id.split("/dispatch").next(), "no-room");
             assert_eq!(listed.await.unwrap().unwrap().counts.queued, 1);
             nomad.stop(place, &child).await.unwrap();
-            assert_eq!(self.status(&child).await.status, JobStatus::Dead);
+            until("it is dead", LIMIT, async || {
+                self.status(&child).await.status == JobStatus::Dead
+            })
+            .await;
             until("nobody looks for room any more", LIMIT, async || {
                 let looks = nomad.evaluations(place, &child).await.unwrap();
                 looks.iter().all(|look| look.status != "blocked" && look.status != "pending")
