@@ -6,6 +6,7 @@
 //!     cargo test -p simulated-nomad --test conformance
 //!     SCENARIOS=dispatch,gc cargo test -p simulated-nomad --test conformance
 //!
+//! Where a real Nomad is found it plays them too, and is told how it differs (`found.rs`).
 //! How often an index or a time differs from another one is not compared (`comparing.rs`).
 //! Read next: `playing.rs`, `comparing.rs`, `README.md` (the record's format).
 
@@ -13,29 +14,18 @@
 
 mod comparing;
 mod declared;
+mod found;
 mod not_run;
 mod playing;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use comparing::Difference;
 use declared::Declared;
 use serde_json::Value;
 
-/// Scenarios that need no agent of their own are shared out among so many agents.
-const SHARES: usize = 4;
-
 fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(name)
-}
-
-fn scenarios(file: &Path) -> BTreeMap<String, Value> {
-    let text = std::fs::read_to_string(file).unwrap();
-    let whole: Value = serde_json::from_str(&text).unwrap();
-    let all = whole["scenarios"].as_array().unwrap().iter();
-    all.map(|one| (one["name"].as_str().unwrap().to_owned(), one.clone())).collect()
 }
 
 #[test]
@@ -43,7 +33,7 @@ fn the_stand_in_answers_as_recorded() {
     if !playing::is_possible() {
         return;
     }
-    let recorded = scenarios(&here("recorded-1.11.3.json"));
+    let recorded = playing::scenarios(&here("recorded-1.11.3.json"));
     let wanted: Option<Vec<String>> =
         std::env::var("SCENARIOS").ok().map(|text| text.split(',').map(str::to_owned).collect());
     let not_yet: Vec<String> = std::fs::read_to_string(here("not_yet.txt"))
@@ -55,23 +45,7 @@ fn the_stand_in_answers_as_recorded() {
         Some(wanted) => wanted.iter().any(|it| it == name),
         None => !not_yet.iter().any(|it| it == name),
     });
-    let folder = tempfile::tempdir().unwrap();
-    let binary = Path::new(env!("CARGO_BIN_EXE_simulated-nomad"));
-    // Mostly they wait, so all groups play at the same time.
-    let played: BTreeMap<String, Value> = thread::scope(|scope| {
-        let shares = groups.iter().flat_map(|group| playing::shares(group, SHARES));
-        let players: Vec<_> = shares
-            .enumerate()
-            .map(|(number, names)| {
-                let output = folder.path().join(format!("{number}.json"));
-                scope.spawn(move || {
-                    playing::play(binary, &names, &output);
-                    scenarios(&output)
-                })
-            })
-            .collect();
-        players.into_iter().flat_map(|player| player.join().unwrap()).collect()
-    });
+    let played = playing::all(Path::new(env!("CARGO_BIN_EXE_simulated-nomad")), &groups);
     if let Ok(keep) = std::env::var("KEEP_PLAYED") {
         let all = Value::Array(played.values().cloned().collect());
         std::fs::write(keep, serde_json::to_string_pretty(&all).unwrap()).unwrap();

@@ -1,9 +1,16 @@
 //! Runs the recorder: which scenarios it has, and some of them on a Nomad or a stand-in.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+
+use serde_json::Value;
 
 use crate::not_run::not_run;
+
+/// Scenarios that need no agent of their own are shared out among so many agents.
+const SHARES: usize = 4;
 
 /// Scenarios that share an agent.
 pub struct Group {
@@ -49,8 +56,35 @@ pub fn groups(chosen: impl Fn(&str) -> bool) -> Vec<Group> {
     groups
 }
 
+/// What a record holds, by the scenario's name.
+pub fn scenarios(file: &Path) -> BTreeMap<String, Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    let all = whole["scenarios"].as_array().unwrap().iter();
+    all.map(|one| (one["name"].as_str().unwrap().to_owned(), one.clone())).collect()
+}
+
+/// Plays the groups on agents of this program. Mostly they wait, so all play at the same time.
+pub fn all(binary: &Path, groups: &[Group]) -> BTreeMap<String, Value> {
+    let folder = tempfile::tempdir().unwrap();
+    thread::scope(|scope| {
+        let shares = groups.iter().flat_map(|group| shares(group, SHARES));
+        let players: Vec<_> = shares
+            .enumerate()
+            .map(|(number, names)| {
+                let output = folder.path().join(format!("{number}.json"));
+                scope.spawn(move || {
+                    play(binary, &names, &output);
+                    scenarios(&output)
+                })
+            })
+            .collect();
+        players.into_iter().flat_map(|player| player.join().unwrap()).collect()
+    })
+}
+
 /// Lists of scenarios, each to be played on agents of its own.
-pub fn shares(group: &Group, count: usize) -> Vec<Vec<String>> {
+fn shares(group: &Group, count: usize) -> Vec<Vec<String>> {
     // The others build on each other, as one makes the token of the next.
     if group.name != "plain" {
         return vec![group.scenarios.clone()];
@@ -64,7 +98,7 @@ pub fn shares(group: &Group, count: usize) -> Vec<Vec<String>> {
 }
 
 /// Plays them, and leaves what was answered in `output`.
-pub fn play(binary: &Path, scenarios: &[String], output: &Path) {
+fn play(binary: &Path, scenarios: &[String], output: &Path) {
     let played = recorder()
         .args(["--only", &scenarios.join(",")])
         .arg("--output")
