@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use crate::strangers_text::harmless_up_to;
 
@@ -26,9 +26,29 @@ pub(crate) fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
         .filter_map(|der| reqwest::Certificate::from_der(der.as_ref()).ok())
 }
 
-/// A client of a forge: it neither retries nor follows redirects by itself.
-pub(crate) fn forge_client() -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+/// Whether that is this machine. No proxy of the environment's is asked for it: that one would look for
+/// it at home, and get the token in clear.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+/// With the proxies of the environment, where the address is not this machine.
+pub(crate) fn builder_for(url: &Url) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder();
+    if is_loopback(url) { builder.no_proxy() } else { builder }
+}
+
+/// A client of the forge at `base`: it neither retries nor follows redirects by itself.
+pub(crate) fn forge_client(base: &Url) -> reqwest::Result<reqwest::Client> {
+    builder_for(base)
         .user_agent(concat!("roustabout/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(FORGE_CONNECT_TIMEOUT)
         .timeout(FORGE_TIMEOUT)
@@ -87,5 +107,27 @@ pub(crate) fn cause(error: &reqwest::Error) -> String {
         Some(inner) if error.is_connect() => format!("cannot connect: {inner}"),
         Some(inner) => inner.to_string(),
         None => "the request cannot be built".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for here in [
+            "http://127.0.0.1:4646",
+            "http://127.9.9.9",
+            "https://[::1]:4646",
+            "http://[::ffff:127.0.0.1]",
+            "http://LOCALHOST:1",
+            "http://nomad.localhost.",
+        ] {
+            assert!(is_loopback(&here.parse().unwrap()), "{here}");
+        }
+        for elsewhere in ["http://10.0.0.1", "http://localhost.example.org", "https://[fe80::1]"] {
+            assert!(!is_loopback(&elsewhere.parse().unwrap()), "{elsewhere}");
+        }
     }
 }

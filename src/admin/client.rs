@@ -114,14 +114,7 @@ fn said(text: &str) -> Option<String> {
 /// For one door at `url`. This machine is reached without the environment's proxy, and without
 /// an installed CA bundle.
 pub(crate) fn http(url: &Url) -> reqwest::Result<reqwest::Client> {
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    let builder = reqwest::Client::builder().tls_certs_merge(outbound::bundled_roots());
-    if loopback { builder.no_proxy() } else { builder }.build()
+    outbound::builder_for(url).tls_certs_merge(outbound::bundled_roots()).build()
 }
 
 /// reqwest names the address and buries the reason; the reason is what helps.

@@ -91,8 +91,10 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
     }
     let admin = &settings.admin;
     findings.push(match admin.listen.ip().is_loopback() {
-        true => Finding::ok("admin", format!("{} is for this machine alone", admin.listen)),
-        // Without a token the config does not load.
+        true => Finding::ok(
+            "admin",
+            format!("{} is reached from this machine alone, and asks for the token", admin.listen),
+        ),
         false => Finding::ok("admin", format!("{} asks for the token", admin.listen)),
     });
     findings

@@ -8,7 +8,8 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 
 use super::Failed;
-use super::daemon::made_token;
+use super::daemon::{made_token, unreadable};
+use crate::admin::token;
 use crate::config::{self, Environment};
 
 #[derive(clap::Args)]
@@ -28,12 +29,21 @@ pub fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
         (Some(token), _) => ("the config ([admin] token or token_file)".to_owned(), token.clone()),
         (None, Some((file, Ok(token)))) => (file.display().to_string(), token),
         (None, Some((file, Err(error)))) => {
-            return Err(anyhow::anyhow!("cannot read {}: {error}", file.display()).into());
+            return Err(unreadable(&file, &error));
         }
         (None, None) => {
-            let why = "there is no admin token yet: the daemon makes it at its first start, beside \
-                       its database";
-            return Err(anyhow::anyhow!(why).into());
+            let files: Vec<String> = alone
+                .databases
+                .iter()
+                .map(|database| token::beside(database).display().to_string())
+                .collect();
+            return Err(anyhow::anyhow!(
+                "no admin token found: looked for {}. The daemon makes it at its first start, beside its \
+                 database; if it runs with another STATE_DIRECTORY or working folder, set \
+                 STATE_DIRECTORY",
+                files.join(" and ")
+            )
+            .into());
         }
     };
     let shown = options.show.then(|| token.expose_secret().to_owned());

@@ -9,6 +9,7 @@ use url::Url;
 use super::Failed;
 use crate::admin::{self, Client};
 use crate::config::AdminAlone;
+use crate::outbound::is_loopback;
 
 #[derive(clap::Args)]
 pub struct Daemon {
@@ -25,10 +26,6 @@ impl Daemon {
     pub fn client(&self, config: Option<PathBuf>) -> Result<Client, Failed> {
         let environment = crate::config::Environment::of_process();
         let admin = crate::config::load_admin(config.as_deref(), &environment);
-        let token = match &self.token_file {
-            Some(file) => Some(read_token(file)?),
-            None => admin.as_ref().ok().map(token_of).transpose()?.flatten(),
-        };
         match &self.address {
             Some(address) => {
                 let url = if address.contains("://") {
@@ -42,46 +39,67 @@ impl Daemon {
                     ))
                 })?;
                 // With an address a config is not needed; where there is one it has the token.
+                let token = self.token(admin.as_ref().ok(), &url)?;
                 Ok(Client::new(url, token)?)
             }
             None => {
-                let AdminAlone { admin, .. } = admin
+                let alone = admin
                     .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?;
-                let mut listen = admin.listen;
+                let mut listen = alone.admin.listen;
                 if listen.ip().is_unspecified() {
                     listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
                 }
                 let url = Url::parse(&format!("http://{listen}"))
                     .context("[admin] listen makes no address")?;
+                let token = self.token(Some(&alone), &url)?;
                 Ok(Client::new(url, token)?)
             }
         }
     }
 }
 
-fn read_token(file: &Path) -> Result<SecretString, Failed> {
-    admin::token::read(file).map_err(|error| {
-        Failed::Because(anyhow::anyhow!(
-            "cannot read the admin token in {}: {error}",
-            file.display()
-        ))
-    })
+impl Daemon {
+    /// For the door at `url`. The token of the daemon on this machine goes to no other one by a slip of
+    /// the address.
+    fn token(&self, alone: Option<&AdminAlone>, url: &Url) -> Result<Option<SecretString>, Failed> {
+        if let Some(file) = &self.token_file {
+            return Ok(Some(read_token(file)?));
+        }
+        let Some(alone) = alone else { return Ok(None) };
+        let listen = alone.admin.listen;
+        let ours = is_loopback(url)
+            || (url.port_or_known_default() == Some(listen.port())
+                && url
+                    .host_str()
+                    .is_some_and(|host| host.trim_matches(['[', ']']).parse() == Ok(listen.ip())));
+        match (&alone.admin.token, ours) {
+            // Somebody gave it, for this or any door.
+            (Some(token), _) => Ok(Some(token.clone())),
+            (None, true) => token_of(alone),
+            (None, false) => Ok(None),
+        }
+    }
 }
 
-/// The config's token, else the one that the daemon made; none where it has not started yet.
+fn read_token(file: &Path) -> Result<SecretString, Failed> {
+    admin::token::read(file).map_err(|error| unreadable(file, &error))
+}
+
+/// The token that the daemon made; none where it has not started yet.
 fn token_of(alone: &AdminAlone) -> Result<Option<SecretString>, Failed> {
-    if alone.admin.token.is_some() {
-        return Ok(alone.admin.token.clone());
-    }
     match made_token(alone) {
         None => Ok(None),
         Some((_, Ok(token))) => Ok(Some(token)),
-        Some((file, Err(error))) => Err(Failed::Because(anyhow::anyhow!(
-            "cannot read the admin token in {}: {error}; run this as root or as the user of the \
-             daemon, or give --token-file",
-            file.display()
-        ))),
+        Some((file, Err(error))) => Err(unreadable(&file, &error)),
     }
+}
+
+pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Failed {
+    Failed::Because(anyhow::anyhow!(
+        "cannot read the admin token in {}: {error}; run this as root or as the user of the daemon, \
+         or give --token-file",
+        file.display()
+    ))
 }
 
 /// The file that the daemon made, and what is in it; `None` where there is none yet.

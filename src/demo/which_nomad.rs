@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use url::{Host, Url};
+use url::Url;
 
 use super::agent::find_binary;
 use crate::config::Environment;
+use crate::outbound::is_loopback;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum WhichNomad {
@@ -27,7 +28,7 @@ pub const HOW_TO_GET_ONE: &str = "for a real one put nomad on PATH or say where 
 pub fn said(text: &str) -> Result<Url, String> {
     let address = parse(text)
         .map_err(|error| format!("--nomad {text}: {error}; write it as http://127.0.0.1:4646"))?;
-    if is_here(&address) {
+    if is_loopback(&address) {
         return Ok(address);
     }
     Err(format!(
@@ -47,7 +48,7 @@ pub fn choose(
     let mut passed_over = None;
     if let Some(named) = env.get("NOMAD_ADDR") {
         match parse(named) {
-            Ok(address) if is_here(&address) => {
+            Ok(address) if is_loopback(&address) => {
                 return Ok((WhichNomad::Running { address, named_by: "NOMAD_ADDR" }, None));
             }
             _ => passed_over = Some(format!("NOMAD_ADDR {named} is not this machine: not used")),
@@ -64,15 +65,6 @@ pub fn choose(
 
 fn parse(text: &str) -> Result<Url, url::ParseError> {
     if text.contains("://") { text.parse() } else { format!("http://{text}").parse() }
-}
-
-fn is_here(address: &Url) -> bool {
-    match address.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ impl Client {
         let text = format!("Bearer {}", token.expose_secret());
         let mut authorization = HeaderValue::from_str(&text).map_err(|_| BuildError::Token)?;
         authorization.set_sensitive(true);
-        let http = outbound::forge_client().map_err(|e| BuildError::Http(e.to_string()))?;
+        let http = outbound::forge_client(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
         Ok(Client { inner: Arc::new(Inner { http, base: api_url, authorization }) })
     }
 

@@ -124,7 +124,7 @@ impl Client {
         if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
             return Err(BuildError::Address);
         }
-        let http = outbound::forge_client().map_err(|e| BuildError::Http(e.to_string()))?;
+        let http = outbound::forge_client(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
         let state = State { token, gate: Gate::default(), clock: None };
         Ok(Client { inner: Arc::new(Inner { http, base: api_url, state: Mutex::new(state) }) })
     }

@@ -153,6 +153,9 @@ pub(super) fn build(connection: &Connection) -> Result<Built, BuildError> {
             }
             let real = url.host_str().ok_or(BuildError::NoHost)?.to_owned();
             let port = url.port_or_known_default().ok_or(BuildError::NoHost)?;
+            if outbound::is_loopback(url) {
+                builder = builder.no_proxy();
+            }
             let mut base = url.clone();
             base.set_query(None);
             base.set_fragment(None);

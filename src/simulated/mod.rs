@@ -2,7 +2,7 @@
 //!
 //! Here is GitHub (`github`), Nomad (`nomad`) and the stand-in for actions/runner (`runner`). They
 //! know nothing of the daemon: they are asked and take commands, as the real ones are and do.
-//! Read next: `github/mod.rs`, `nomad/mod.rs`.
+//! Read next: `github/mod.rs`, `crates/simulated-nomad`.
 
 pub mod github;
 pub mod protocol;

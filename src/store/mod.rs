@@ -4,16 +4,19 @@
 //! connections of their own (`reader`). Nothing here decides; `schema` has the tables.
 
 mod inbox;
+mod lock;
 mod reader;
 mod schema;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 pub use inbox::{Delivery, Unparsed};
+pub use lock::Locked;
 pub use reader::{Happening, Reader};
 pub use schema::VERSION;
 
@@ -27,6 +30,14 @@ pub enum OpenError {
         "cannot open the store {path}: {source}; is the folder there and writable for this user?"
     )]
     Open { path: PathBuf, source: rusqlite::Error },
+    #[error(
+        "cannot open the store {path}: {source}; is the folder there and writable for this user?"
+    )]
+    File { path: PathBuf, source: std::io::Error },
+    #[error(
+        "another roustabout uses the store {path}; stop that one, or give this one another store.url"
+    )]
+    InUse { path: PathBuf },
     #[error(
         "the store {path} was written by a newer roustabout (schema {found}, this one knows {VERSION}); \
          run that version, or start with another store.url"
@@ -71,16 +82,27 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the database and brings its tables up to date.
+    /// Takes the database for this process alone; what is in it is not looked at yet.
+    pub fn lock(path: &Path) -> Result<Locked, OpenError> {
+        Locked::take(path)
+    }
+
+    /// The same, and opens it at once.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = schema::open(path)?;
+        Self::lock(path)?.open()
+    }
+
+    fn start(connection: rusqlite::Connection, path: PathBuf, lock: File) -> Self {
         let (ops, queue) = mpsc::unbounded_channel();
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer::run(connection, queue))
+            .spawn(move || {
+                writer::run(connection, queue);
+                drop(lock);
+            })
             // Without this thread there is no program to go on with.
             .unwrap_or_else(|error| panic!("cannot start the store's thread: {error}"));
-        Ok(Self { ops, path: Arc::new(path.to_owned()) })
+        Self { ops, path: Arc::new(path) }
     }
 
     /// A connection for reading; it sees what is committed.

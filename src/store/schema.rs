@@ -4,6 +4,7 @@
 //! WAL with `synchronous=FULL`: a commit that returned survives power loss (SQLite,
 //! "PRAGMA synchronous").
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -75,8 +76,25 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if found > VERSION {
         return Err(OpenError::Newer { path: path.to_owned(), found });
     }
+    if (1..VERSION).contains(&found) {
+        keep_copy(&connection, path, found).map_err(failed)?;
+    }
     migrate(&mut connection, found).map_err(failed)?;
     Ok(connection)
+}
+
+/// Of a database that an older program can still read; one that is there already stays.
+fn keep_copy(connection: &Connection, path: &Path, schema: i64) -> rusqlite::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".schema-{schema}"));
+    let copy = path.with_file_name(name);
+    if copy.exists() {
+        return Ok(());
+    }
+    connection.execute("VACUUM INTO ?1", [copy.to_string_lossy()])?;
+    // The folder is its owner's too; where this fails the copy is there all the same.
+    let _ = std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600));
+    Ok(())
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {

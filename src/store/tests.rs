@@ -131,3 +131,26 @@ fn a_newer_schema_is_refused_by_name() {
     other.pragma_update(None, "user_version", VERSION + 1).unwrap();
     assert!(matches!(Store::open(&path), Err(OpenError::Newer { .. })));
 }
+
+#[tokio::test]
+async fn one_daemon_a_database_and_the_files_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = Store::open(&path).unwrap();
+    store.probe().await.unwrap();
+    let second = Store::open(&path).err().unwrap().to_string();
+    assert!(second.contains("another roustabout uses the store"), "{second}");
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", file.file_name());
+    }
+    drop(store);
+    // The writing thread ends by itself.
+    while Store::open(&path).is_err() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}

@@ -444,6 +444,48 @@ async fn paths_that_are_not_built_answer_501_and_others_404_or_405() {
     assert_eq!(ask(&daemon, "GET", "/api/v1/jobs/seven", None).await.status, 400);
 }
 
+/// `HTTP_PROXY` of the environment would get Nomad's token in clear.
+#[tokio::test]
+async fn nothing_for_this_machine_goes_through_a_proxy_of_the_environment() {
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut daemon = Daemon::prepare(NOBODY_THERE);
+    daemon
+        .start_with(&[], |command| {
+            for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+                command.env(name, &address);
+            }
+        })
+        .await;
+    let nobody_came = async {
+        until("Nomad and GitHub were asked for", SOON, async || {
+            let ready = ask(&daemon, "GET", "/readyz", None).await;
+            ready.body["degraded"].as_array().is_some_and(|degraded| degraded.len() == 2)
+        })
+        .await;
+    };
+    tokio::select! {
+        _ = proxy.accept() => panic!("the proxy was asked"),
+        () = nobody_came => {}
+    }
+}
+
+#[tokio::test]
+async fn a_second_daemon_on_one_database_changes_and_binds_nothing() {
+    let daemon = door().await;
+    let other = Daemon::prepare(NOBODY_THERE);
+    other.configure(|config| {
+        config.replace(
+            &other.database().display().to_string(),
+            &daemon.database().display().to_string(),
+        )
+    });
+    let said = run(call(&["serve", "--config", &other.config().display().to_string()])).await;
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("another roustabout uses the store"), "{}", said.err);
+    assert_accepts(daemon.door).await;
+}
+
 #[tokio::test]
 async fn it_is_ready_while_github_and_nomad_are_away_and_says_that_they_are() {
     let daemon = door().await;

@@ -130,7 +130,7 @@ async fn a_job_that_waits_for_an_approval() {
     waiting["workflow_job"]["status"] = json!("waiting");
     send(&daemon, "one", &waiting, "waiting").await;
     let text = explain(&daemon, "7").await;
-    assert!(sentence(&text).contains("waits at GitHub for an approval"), "{text}");
+    assert!(sentence(&text).contains("waits at GitHub for its environment's approval"), "{text}");
 }
 
 // --- jobs that nothing was heard of ----------------------------------------------------------

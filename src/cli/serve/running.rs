@@ -49,7 +49,8 @@ impl Running {
 
     /// The same on sockets that another process has opened, where it has.
     pub async fn start_on(settings: Arc<Settings>, sockets: Sockets) -> anyhow::Result<Self> {
-        let store = Store::open(&settings.store.path)?;
+        // First of all, so that a second daemon by mistake changes and binds nothing.
+        let locked = Store::lock(&settings.store.path)?;
         let setup = setup(&settings)?;
         let made_token = made_token(&settings.store.path)?;
         // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
@@ -66,6 +67,8 @@ impl Running {
                 Vec::new()
             }
         };
+        // Last, for it may bring the tables up to date.
+        let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone())?;
         let in_flight = InFlight::default();
         let admin = private[0].local_addr()?;

@@ -1,7 +1,7 @@
 //! Who asks: from a token's secret to what it may do.
 //!
 //! Every call is answered for a [`Caller`]; which call needs what, and how it is refused, is not
-//! known here (`answers/calls.rs`). Workloads' signed tokens are told apart here only by their form.
+//! known here (`answers/call.rs`). Workloads' signed tokens are told apart here only by their form.
 //! Read next: `grants.rs`, `tables.rs`.
 
 use super::capabilities::{Capability, OnNodePool, OnVariables};

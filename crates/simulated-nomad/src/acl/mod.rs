@@ -2,7 +2,7 @@
 //!
 //! A token names policies (`tokens.rs`, `policies.rs`), whose rules (`rules.rs`, read by `hcl.rs`)
 //! add up to rights (`grants.rs`) of whoever asks (`callers.rs`). Which call needs what, and how it
-//! is refused, is the business of the answers (`answers/calls.rs`).
+//! is refused, is the business of the answers (`answers/call.rs`).
 //! Read next: `tables.rs`, then `callers.rs`.
 
 pub mod callers;

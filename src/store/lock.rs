@@ -1,0 +1,50 @@
+//! One daemon a database: a lock beside it, held as long as the store is open. The system lets go of it
+//! when its process ends, however that ends.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{OpenError, Store, schema};
+
+/// For its owner alone: names of jobs and repositories are in it.
+const MODE: u32 = 0o600;
+
+/// The database is ours alone; nothing of it has been read or changed.
+pub struct Locked {
+    path: PathBuf,
+    lock: File,
+}
+
+fn private(file: &Path) -> io::Result<File> {
+    File::options().read(true).append(true).create(true).mode(MODE).open(file)
+}
+
+impl Locked {
+    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::File { path: path.to_owned(), source };
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".lock");
+        let lock = private(&path.with_file_name(name)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Opens or makes the database and brings its tables up to date; of an older one a copy is kept.
+    pub fn open(self) -> Result<Store, OpenError> {
+        let failed = |source| OpenError::File { path: self.path.clone(), source };
+        // SQLite makes the files beside it with the same mode.
+        let file = private(&self.path).map_err(failed)?;
+        let mode = file.metadata().map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            file.set_permissions(std::fs::Permissions::from_mode(MODE)).map_err(failed)?;
+        }
+        drop(file);
+        let connection = schema::open(&self.path)?;
+        Ok(Store::start(connection, self.path, self.lock))
+    }
+}
