@@ -22,7 +22,9 @@ async fn never_more_than_two_and_the_repositories_take_turns() {
     let mut world = Proxied::prepared(plan).await;
     world.nomad_proxy.set_away(true);
     world.daemon.start().await;
-    let jobs = [world.queue(world.app, 3, 500), world.queue(world.lib, 3, 500)].concat();
+    // So long that each is known to run before it ends: after an end that nobody saw coming its
+    // repository has to wait for GitHub's answer, and the other one goes first.
+    let jobs = [world.queue(world.app, 3, 2_000), world.queue(world.lib, 3, 2_000)].concat();
     until("there is a token for either repository", LIMIT, async || {
         world.github_proxy.count("POST", "registration-token") == 2
     })
