@@ -124,7 +124,7 @@ mod tests {
         insta::assert_snapshot!(text(check(&loaded(""))), @r"
         ok    config  the config loads: 1 pool, 1 credential for GitHub
         ok    secret  no file with a secret can be read by everyone
-        ok    admin   127.0.0.1:9090 is for this machine alone
+        ok    admin   127.0.0.1:9090 is reached from this machine alone, and asks for the token
         3 ok, 0 warn, 0 fail
         ");
     }
