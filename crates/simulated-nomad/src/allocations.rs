@@ -205,30 +205,50 @@ impl Nomad {
     /// again; so is one that was unknown (`nomad/node_endpoint.go`, `UpdateAlloc`).
     pub(super) fn set_status(&mut self, id: &str, status: ClientStatus, now: Millis) {
         let index = self.bump();
-        self.set_status_at(index, id, status, now);
+        self.set_statuses_at(index, &[(id.to_owned(), status)], now);
     }
 
-    /// The same, as a part of a write.
-    pub(super) fn set_status_at(
+    /// The same of several in one write: they are told together, and so are the evaluations that
+    /// come of it.
+    pub(super) fn set_statuses_at(
         &mut self,
         index: u64,
-        id: &str,
-        status: ClientStatus,
+        told: &[(String, ClientStatus)],
         now: Millis,
     ) {
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        let before = one.client_status;
-        one.client_status = status;
-        status.description().clone_into(&mut one.client_description);
-        one.modified_at = now;
-        let (job, node, over, purged) =
-            (one.child.clone(), one.node.clone(), !one.takes_room(), one.purged);
-        if !purged {
-            let rows = vec![Row::Allocation(id.to_owned()), Row::Beside(node.clone())];
-            self.commit_at(index, "AllocationUpdated", rows);
-            self.look_after(id, &job, before, index, now);
+        let (mut rows, mut nodes) = (Vec::new(), Vec::new());
+        let (mut were, mut over) = (Vec::new(), Vec::new());
+        for (id, status) in told {
+            let Some(one) = self.allocations.get_mut(id) else { continue };
+            let before = std::mem::replace(&mut one.client_status, *status);
+            status.description().clone_into(&mut one.client_description);
+            one.modified_at = now;
+            if !one.takes_room() {
+                over.push((id, one.node.clone()));
+            }
+            if one.purged {
+                continue;
+            }
+            were.push((id, before));
+            rows.push(Row::Allocation(id.clone()));
+            let beside = Row::Beside(one.node.clone());
+            if !nodes.contains(&beside) {
+                nodes.push(beside);
+            }
         }
-        if over {
+        rows.append(&mut nodes);
+        if !rows.is_empty() {
+            self.commit_at(index, "AllocationUpdated", rows);
+        }
+        let looks: Vec<Row> = were
+            .into_iter()
+            .filter_map(|(id, before)| self.look_after(id, before, now))
+            .map(Row::Evaluation)
+            .collect();
+        if !looks.is_empty() {
+            self.commit_at(index, "AllocationUpdated", looks);
+        }
+        for (id, node) in over {
             self.start_next(id, now);
             self.unblock(&node, now);
             self.drain_may_be_done(&node, now);
@@ -236,17 +256,9 @@ impl Nomad {
     }
 
     /// Makes the evaluation that a client's update calls for, if it does.
-    fn look_after(
-        &mut self,
-        id: &str,
-        job: &JobKey,
-        before: ClientStatus,
-        index: u64,
-        now: Millis,
-    ) {
-        let (Some(one), Some(child)) = (self.allocations.get(id), self.children.get(job)) else {
-            return;
-        };
+    fn look_after(&mut self, id: &str, before: ClientStatus, now: Millis) -> Option<String> {
+        let one = self.allocations.get(id)?;
+        let child = self.children.get(&one.child)?;
         let group = child.definition.wants.group(&one.group);
         let again = group.is_some_and(|group| one.may_be_rescheduled(group, now));
         let failed = one.client_status == ClientStatus::Failed && before != ClientStatus::Failed;
@@ -255,10 +267,10 @@ impl Nomad {
         } else if failed && again && !child.stop && one.followup.is_none() && !one.stopping {
             Trigger::AllocFailure
         } else {
-            return;
+            return None;
         };
-        let evaluation = self.new_evaluation(job, why, now);
-        self.commit_at(index, "AllocationUpdated", vec![Row::Evaluation(evaluation)]);
+        let job = one.child.clone();
+        Some(self.new_evaluation(&job, why, now))
     }
 
     /// A replacement does not begin before the one that it replaces is over.

@@ -86,30 +86,42 @@ impl Nomad {
         updates: impl IntoIterator<Item = (String, TaskStates)>,
         now: Millis,
     ) {
+        // One that was started again tells everything once more; only what is new is written.
+        let news = |(id, tasks): &(String, TaskStates)| {
+            let known = self.allocations.get(id).filter(|one| !one.purged);
+            known.is_none_or(|one| one.tasks != *tasks || one.client_status != client_status(tasks))
+        };
+        let updates: Vec<_> = updates.into_iter().filter(news).collect();
+        if updates.is_empty() {
+            return;
+        }
         let index = self.bump();
+        let (mut told, mut known_again) = (Vec::new(), Vec::new());
         for (id, tasks) in updates {
-            self.client_update(index, &id, tasks, now);
+            let Some(one) = self.allocations.get_mut(&id) else { continue };
+            let status = client_status(&tasks);
+            one.lives = !status.is_terminal();
+            one.task_failed = status == ClientStatus::Failed;
+            // A poststop task may still run after the others have failed.
+            let runs = tasks.values().any(|task| task.state != Life::Dead);
+            one.poststop = (status.is_terminal() && runs).then_some(status);
+            one.tasks = tasks;
+            let unknown = one.client_status == ClientStatus::Unknown && !one.stopping;
+            if unknown && status == ClientStatus::Running {
+                known_again.push(id.clone());
+            }
+            told.push((id, status));
         }
-    }
-
-    fn client_update(&mut self, index: u64, id: &str, tasks: TaskStates, now: Millis) {
-        let status = client_status(&tasks);
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        let back = one.client_status == ClientStatus::Unknown && !one.stopping;
-        one.lives = !status.is_terminal();
-        one.task_failed = status == ClientStatus::Failed;
-        // A poststop task may still run after the others have failed.
-        let runs = tasks.values().any(|task| task.state != Life::Dead);
-        one.poststop = (status.is_terminal() && runs).then_some(status);
-        one.tasks = tasks;
-        let purged = one.purged;
-        self.set_status_at(index, id, status, now);
-        if back && status == ClientStatus::Running {
-            self.is_known_again(id, now);
+        self.set_statuses_at(index, &told, now);
+        for id in known_again {
+            self.is_known_again(&id, now);
         }
-        if purged && status.is_terminal() && !runs {
-            let node = self.allocations.remove(id).map(|one| one.node).unwrap_or_default();
-            self.unblock(&node, now);
+        for (id, _) in told {
+            let over = |one: &Allocation| one.purged && !one.takes_room();
+            if self.allocations.get(&id).is_some_and(over) {
+                let node = self.allocations.remove(&id).map(|one| one.node).unwrap_or_default();
+                self.unblock(&node, now);
+            }
         }
     }
 

@@ -40,6 +40,7 @@ pub mod model;
 pub mod namespaces;
 pub mod node_pools;
 pub mod nodes;
+mod outages;
 pub mod placing;
 mod planning;
 mod queries;

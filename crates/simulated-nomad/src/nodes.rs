@@ -1,19 +1,18 @@
-//! Nodes: they join, go silent, count as down or disconnected, and come back.
+//! Nodes: what they say of themselves, what the servers take them for, and who has to be looked at
+//! when that changes.
 //!
-//! Drains and eligibility are in `draining.rs`. Read next: `allocations.rs`.
+//! Drains and eligibility are in `draining.rs`. Read next: `outages.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::allocations::ClientStatus;
 use super::changes::Row;
 use super::draining::Drain;
-use super::evaluations::{EvaluationStatus, Trigger};
+use super::evaluations::Trigger;
 use super::happenings::What;
 use super::jobs::JobKey;
-use super::model::{Due, Millis, Nomad};
+use super::model::{Millis, Nomad};
 
 /// What a client says of its node when it registers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -206,50 +205,6 @@ impl Nomad {
         self.nodes.values()
     }
 
-    /// The node falls silent; its missed heartbeat makes it `down` or `disconnected` some time
-    /// later.
-    pub fn silence(&mut self, id: &str, outage: Outage, now: Millis) {
-        let Some(node) = self.nodes.get_mut(id).filter(|node| node.outage.is_none()) else {
-            return;
-        };
-        node.outage = Some(outage);
-        self.node_note(id, if outage == Outage::CutOff { "is cut off" } else { "died" }, now);
-        if outage == Outage::PowerLoss {
-            for one in self.allocations.values_mut().filter(|one| one.node == id && one.lives) {
-                one.lives = false;
-                self.killed.push(one.id.clone());
-            }
-        }
-        let at = now + self.draw(self.knobs.heartbeat);
-        self.at(at, Due::NodeDown(id.to_owned()));
-    }
-
-    /// A heartbeat is missed. The node is `disconnected` as long as something that runs on it is
-    /// waited for, and `down` after that (`nomad/heartbeat.go`, `disconnectState`).
-    pub(super) fn heartbeat_missed(&mut self, id: &str, now: Millis) {
-        let silent = |node: &&Node| node.is_silent() && node.status != NodeStatus::Down;
-        let Some(node) = self.nodes.get(id).filter(silent) else { return };
-        let waited_for = self.allocations.values().any(|one| {
-            let over = now - one.unknown_since.unwrap_or(now);
-            one.node == id
-                && !one.is_terminal()
-                && one.disconnect.is_some_and(|it| over < it.lost_after)
-                && matches!(one.client_status, ClientStatus::Running | ClientStatus::Unknown)
-        });
-        let first = node.status == NodeStatus::Ready;
-        let status = if waited_for { NodeStatus::Disconnected } else { NodeStatus::Down };
-        if first {
-            self.node_event(id, "Cluster", "Node heartbeat missed", now);
-            let what = if waited_for { "is disconnected" } else { "is down" };
-            self.node_note(id, what, now);
-        }
-        self.set_node_status(id, status, now);
-        if waited_for {
-            let at = now + self.draw(self.knobs.heartbeat).max(1);
-            self.at(at, Due::NodeDown(id.to_owned()));
-        }
-    }
-
     /// What the servers take the node for from now on, and who has to be looked at for it
     /// (`nomad/node_endpoint.go`, `nodeStatusTransitionRequiresEval`).
     pub(super) fn set_node_status(&mut self, id: &str, status: NodeStatus, now: Millis) {
@@ -294,116 +249,6 @@ impl Nomad {
         let rows = evaluations.iter().cloned().map(Row::Evaluation).collect();
         let index = self.commit("EvaluationUpdated", rows);
         Some((evaluations, index))
-    }
-
-    /// The node is back, and its client tells and hears what has happened meanwhile.
-    pub fn restore(&mut self, id: &str, now: Millis) {
-        let outage = self.nodes.get(id).and_then(|node| node.outage);
-        self.node_is_back(id, outage == Some(Outage::PowerLoss), now);
-    }
-
-    fn node_is_back(&mut self, id: &str, anew: bool, now: Millis) {
-        let Some(node) = self.nodes.get_mut(id) else { return };
-        if node.outage.take().is_none() {
-            return;
-        }
-        let status = node.status;
-        self.node_note(id, "is back", now);
-        if anew && status != NodeStatus::Ready {
-            // Its client was started again: it registers before it is ready.
-            self.node_event(id, "Cluster", "Node re-registered", now);
-            self.commit("NodeRegistration", vec![Row::Node(id.to_owned())]);
-            self.set_node_status(id, NodeStatus::Initializing, now);
-        }
-        if status != NodeStatus::Ready {
-            self.set_node_status(id, NodeStatus::Ready, now);
-        }
-        let on_it: Vec<String> = self
-            .allocations
-            .values()
-            .filter(|one| one.node == id)
-            .map(|one| one.id.clone())
-            .collect();
-        for allocation in on_it {
-            self.reconnect(&allocation, now);
-        }
-        self.unblock(id, now);
-    }
-
-    fn reconnect(&mut self, id: &str, now: Millis) {
-        let Some(one) = self.allocations.get(id) else { return };
-        let was = one.client_status;
-        let (untold, lives) = (one.untold, one.lives);
-        if lives && self.knobs.real_clients {
-            // Its client says itself how it is.
-            return;
-        }
-        if one.purged || one.stopping {
-            // Lost or stopped while it could not be told: it is told now.
-            if lives {
-                self.set_status(id, ClientStatus::Running, now);
-                self.begin_kill(id, now);
-            } else if !matches!(was, ClientStatus::Complete | ClientStatus::Failed) {
-                self.set_status(id, ClientStatus::Complete, now);
-            }
-            return;
-        }
-        match (untold, lives) {
-            (Some(code), _) if !was.is_terminal() => self.task_ended(id, code, now),
-            (None, true) if was == ClientStatus::Unknown => {
-                self.set_status(id, ClientStatus::Running, now);
-                self.is_known_again(id, now);
-            }
-            (None, false) if was == ClientStatus::Pending => {
-                let at = now + self.draw(self.knobs.starting);
-                self.at(at, Due::Start(id.to_owned()));
-            }
-            // Its process died with the node: the client cannot restore it.
-            (None, false) if !was.is_terminal() => self.task_ended(id, 1, now),
-            _ => {}
-        }
-    }
-
-    /// The allocation was unknown and runs: nobody waits for its loss any more ([V]).
-    pub(super) fn is_known_again(&mut self, id: &str, now: Millis) {
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        one.unknown_since = None;
-        one.replace = false;
-        let followup = one.followup.take();
-        let replaced = one.next.is_some();
-        let waits = |id: &String| {
-            self.evaluations.get(id).is_some_and(|one| one.status == EvaluationStatus::Pending)
-        };
-        if let Some(followup) = followup.filter(waits) {
-            let why = "allocs reconnected".to_owned();
-            let canceled = self.cancel_evaluation(&followup, why, now);
-            canceled.map(|row| self.commit("EvaluationUpdated", vec![row]));
-        }
-        if replaced {
-            self.keep_one_of_two(id, now);
-        }
-    }
-
-    /// One of a reconnected allocation and its replacement is stopped; which is up to
-    /// `disconnect.reconcile`, so it is drawn.
-    fn keep_one_of_two(&mut self, id: &str, now: Millis) {
-        let Some(one) = self.allocations.get_mut(id) else { return };
-        let Some(other) = one.next.clone() else { return };
-        let loser = if self.rng.random_bool(0.5) { id.to_owned() } else { other.clone() };
-        if loser == other
-            && let Some(one) = self.allocations.get_mut(id)
-        {
-            one.next = None;
-        }
-        let Some(one) = self.allocations.get_mut(&loser).filter(|one| !one.is_terminal()) else {
-            return;
-        };
-        one.stopping = true;
-        one.modified_at = now;
-        "alloc not needed as disconnected client reconnected"
-            .clone_into(&mut one.desired_description);
-        self.commit("PlanResult", vec![Row::Planned(loser.clone())]);
-        self.told_to_stop(&loser, now);
     }
 
     pub(super) fn node_event(

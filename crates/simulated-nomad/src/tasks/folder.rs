@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// Beside the allocations' folders; the name is no allocation's.
 const NOTES: &str = ".client";
+/// Among the notes on a task: its folder is there, with all that belongs in it.
+const MADE: &str = "made";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
@@ -73,7 +75,14 @@ impl Folder {
         for folder in ["local", "secrets", "tmp"] {
             open_to_all(&self.task(task).join(folder))?;
         }
-        fs::create_dir_all(self.notes_on(task))
+        let notes = self.notes_on(task);
+        fs::create_dir_all(&notes)?;
+        fs::write(notes.join(MADE), "")
+    }
+
+    /// Nothing is left to do for [`Folder::make`].
+    pub fn is_made(&self, task: &str) -> bool {
+        self.notes_on(task).join(MADE).exists()
     }
 
     /// Where what a task writes goes: `stdout` or `stderr`.

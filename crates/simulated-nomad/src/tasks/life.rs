@@ -199,16 +199,20 @@ impl Life {
         let name = self.task.name.clone();
         let prepared = tokio::select! {
             biased;
-            () = is_killed(&mut self.kill, &self.shared) => return Err(Outcome::Killed(false)),
-            prepared = prepare(&self.shared, &self.task, &mut self.ready) => prepared,
+            () = is_killed(&mut self.kill, &self.shared) => None,
+            prepared = prepare(&self.shared, &self.task, &mut self.ready) => Some(prepared),
         };
         match prepared {
-            Ok(()) => {}
-            Err(Stop::Failed(event, ending)) => {
+            Some(Ok(())) => {}
+            None => {
+                self.leave_templates().await;
+                return Err(Outcome::Killed(false));
+            }
+            Some(Err(Stop::Failed(event, ending))) => {
                 self.shared.record(&name, event);
                 return Err(Outcome::Failed(ending));
             }
-            Err(Stop::Killed(event)) => {
+            Some(Err(Stop::Killed(event))) => {
                 self.shared.record(&name, event);
                 return Err(Outcome::Killed(false));
             }
@@ -228,6 +232,17 @@ impl Life {
             .map_err(|why| failed(TaskEvent::driver_failure(&why)))?;
         self.shared.record_and(&name, TaskEvent::started(), State::Running);
         Ok(process)
+    }
+
+    /// A task that is ended while its templates wait for something is over more than 4 s later
+    /// ([V]), though nothing of it runs: taken for its kill timeout.
+    async fn leave_templates(&self) {
+        if self.ready.renders {
+            tokio::select! {
+                () = tokio::time::sleep(nanos(self.task.kill_timeout())) => {}
+                () = self.shared.is_left() => {}
+            }
+        }
     }
 
     /// The wait before a task that is to end hears of it.

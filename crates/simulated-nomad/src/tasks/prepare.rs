@@ -22,12 +22,13 @@ use crate::task_restarts::Ending;
 /// What has been done already, when a task is started again.
 #[derive(Default)]
 pub(super) struct Ready {
-    folder: bool,
     introduced: bool,
     socket: Option<ApiSocket>,
     payload: bool,
     artifacts: usize,
     pub templates: Option<Made>,
+    /// They are being rendered, which may have to wait for what they show.
+    pub renders: bool,
     /// What identities put into the environment.
     pub identities: BTreeMap<String, String>,
     /// Hears of identities that are other ones.
@@ -57,10 +58,10 @@ pub(super) enum Stop {
 pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> Result<(), Stop> {
     let folder = &shared.folder;
     let hook = |what: String| Stop::Failed(TaskEvent::hook_failed(&what), Ending::Unrecoverable);
-    if !ready.folder {
+    // Once in the task's life, whichever agent it was.
+    if !folder.is_made(&task.name) {
         shared.record(&task.name, TaskEvent::setup());
         folder.make(&task.name).map_err(|error| hook(format!("task_dir: {}", in_go(&error))))?;
-        ready.folder = true;
     }
     introduce(shared, task, ready).await.map_err(|why| hook(format!("identity: {why}")))?;
     let environment = ready.environment(shared, task);
@@ -70,6 +71,7 @@ pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> 
     }
     fetch(shared, task, &environment, ready).await?;
     if ready.templates.is_none() {
+        ready.renders = true;
         let made =
             rendering::render(shared, task, &environment).await.map_err(
                 |trouble| match trouble {
@@ -85,6 +87,7 @@ pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> 
                 },
             )?;
         ready.templates = Some(made);
+        ready.renders = false;
     }
     Ok(())
 }

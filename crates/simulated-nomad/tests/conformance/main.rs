@@ -36,14 +36,8 @@ fn the_stand_in_answers_as_recorded() {
     let recorded = playing::scenarios(&here("recorded-1.11.3.json"));
     let wanted: Option<Vec<String>> =
         std::env::var("SCENARIOS").ok().map(|text| text.split(',').map(str::to_owned).collect());
-    let not_yet: Vec<String> = std::fs::read_to_string(here("not_yet.txt"))
-        .unwrap_or_default()
-        .lines()
-        .map(str::to_owned)
-        .collect();
-    let groups = playing::groups(|name| match &wanted {
-        Some(wanted) => wanted.iter().any(|it| it == name),
-        None => !not_yet.iter().any(|it| it == name),
+    let groups = playing::groups(|name| {
+        wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|it| it == name))
     });
     let played = playing::all(Path::new(env!("CARGO_BIN_EXE_simulated-nomad")), &groups);
     if let Ok(keep) = std::env::var("KEEP_PLAYED") {
@@ -62,7 +56,7 @@ fn the_stand_in_answers_as_recorded() {
     for one in &undeclared {
         println!("{one}");
     }
-    let unused = if wanted.is_none() { declared.unused(&not_yet) } else { Vec::new() };
+    let unused = if wanted.is_none() { declared.unused() } else { Vec::new() };
     for one in &unused {
         println!("declared, and no difference any more: {one}");
     }
