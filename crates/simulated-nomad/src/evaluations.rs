@@ -123,7 +123,11 @@ impl Nomad {
     /// An evaluation that is to be worked on soon. It is no row of the state before a commit.
     pub(super) fn new_evaluation(&mut self, job: &JobKey, why: Trigger, now: Millis) -> String {
         let id = self.add_evaluation(job, why, now);
-        let at = now + self.draw(self.knobs.scheduling);
+        let within = match why {
+            Trigger::JobDeregister => self.knobs.deregistering.unwrap_or(self.knobs.scheduling),
+            _ => self.knobs.scheduling,
+        };
+        let at = now + self.draw(within);
         self.at(at, Due::Evaluate(id.clone()));
         id
     }

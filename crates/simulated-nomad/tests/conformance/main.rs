@@ -18,6 +18,7 @@ mod found;
 mod not_run;
 mod playing;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use comparing::Difference;
@@ -39,19 +40,23 @@ fn the_stand_in_answers_as_recorded() {
     let groups = playing::groups(|name| {
         wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|it| it == name))
     });
-    let played = playing::all(Path::new(env!("CARGO_BIN_EXE_simulated-nomad")), &groups);
+    let binary = Path::new(env!("CARGO_BIN_EXE_simulated-nomad"));
+    let mut played = playing::all(binary, &groups);
+    let mut declared = Declared::read(&here("differences.json"));
+    let mut undeclared = all_differences(&recorded, &played, &groups, &mut declared);
+    // Whoever asks between two events that are milliseconds apart sees the first one on a busy machine.
+    // So what differs is played once more, with less beside it; a real difference is there again.
+    let again = playing::narrowed(&groups, |name| undeclared.iter().any(|it| it.scenario == name));
+    if !again.is_empty() {
+        for one in &undeclared {
+            println!("at first: {one}");
+        }
+        played.extend(playing::all(binary, &again));
+        undeclared = all_differences(&recorded, &played, &again, &mut declared);
+    }
     if let Ok(keep) = std::env::var("KEEP_PLAYED") {
         let all = Value::Array(played.values().cloned().collect());
         std::fs::write(keep, serde_json::to_string_pretty(&all).unwrap()).unwrap();
-    }
-    let mut declared = Declared::read(&here("differences.json"));
-    let mut undeclared: Vec<Difference> = Vec::new();
-    for name in groups.iter().flat_map(|group| &group.scenarios) {
-        let found = match played.get(name) {
-            Some(played) => comparing::differences(name, &recorded[name], played),
-            None => vec![Difference::new(name, "", "", "played", "not played at all")],
-        };
-        undeclared.extend(found.into_iter().filter(|one| !declared.covers(one)));
     }
     for one in &undeclared {
         println!("{one}");
@@ -67,4 +72,22 @@ fn the_stand_in_answers_as_recorded() {
         undeclared.len(),
         unused.len()
     );
+}
+
+/// What differs in the scenarios of these groups, without what is declared.
+fn all_differences(
+    recorded: &BTreeMap<String, Value>,
+    played: &BTreeMap<String, Value>,
+    groups: &[playing::Group],
+    declared: &mut Declared,
+) -> Vec<Difference> {
+    let mut undeclared = Vec::new();
+    for name in groups.iter().flat_map(|group| &group.scenarios) {
+        let found = match played.get(name) {
+            Some(played) => comparing::differences(name, &recorded[name], played),
+            None => vec![Difference::new(name, "", "", "played", "not played at all")],
+        };
+        undeclared.extend(found.into_iter().filter(|one| !declared.covers(one)));
+    }
+    undeclared
 }

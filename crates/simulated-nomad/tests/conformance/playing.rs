@@ -83,6 +83,18 @@ pub fn all(binary: &Path, groups: &[Group]) -> BTreeMap<String, Value> {
     })
 }
 
+/// Of the groups what is needed to play the chosen scenarios again: where scenarios build on each
+/// other, the whole group.
+pub fn narrowed(groups: &[Group], chosen: impl Fn(&str) -> bool) -> Vec<Group> {
+    let some = groups.iter().filter(|group| group.scenarios.iter().any(|name| chosen(name)));
+    some.map(|group| {
+        let keep = |name: &&String| group.name != "plain" || chosen(name);
+        let scenarios = group.scenarios.iter().filter(keep).cloned().collect();
+        Group { name: group.name.clone(), scenarios }
+    })
+    .collect()
+}
+
 /// Lists of scenarios, each to be played on agents of its own.
 fn shares(group: &Group, count: usize) -> Vec<Vec<String>> {
     // The others build on each other, as one makes the token of the next.
