@@ -29,7 +29,9 @@ pub fn pause_time(text: &str) -> Result<Duration, String> {
 
 fn within(time: Duration) -> Result<Duration, String> {
     match time {
-        Duration::ZERO => Err("a pause of no time is none".to_owned()),
+        time if time < Duration::from_secs(1) => {
+            Err("a pause of less than a second is none".to_owned())
+        }
         time if time > LONGEST => Err("a pause of more than ten years is a slip".to_owned()),
         time => Ok(time),
     }

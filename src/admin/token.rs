@@ -27,11 +27,17 @@ pub fn beside(database: &Path) -> PathBuf {
 /// # Errors
 /// When the file cannot be read, or holds no token.
 pub fn read(file: &Path) -> io::Result<SecretString> {
+    let kind = std::fs::symlink_metadata(file)?.file_type();
+    // A pipe would hold up the start, and a link to nowhere is neither there nor to be made.
+    if !kind.is_file() && !std::fs::metadata(file).is_ok_and(|target| target.is_file()) {
+        let what = "it is no regular file; remove it";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
     let mut text = String::new();
     File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
     let token = text.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let what = "it holds no token; delete it, and the daemon makes a new one at its next start";
+        let what = "it holds no token, which is one word; if it is the daemon's own, delete it, and the daemon makes a new one";
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     Ok(SecretString::from(token))
@@ -84,5 +90,9 @@ mod tests {
             let error = read_or_make(&file).unwrap_err().to_string();
             assert!(error.contains("holds no token"), "{error}");
         }
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", &file).unwrap();
+        let error = read_or_make(&file).unwrap_err().to_string();
+        assert!(error.contains("no regular file"), "{error}");
     }
 }

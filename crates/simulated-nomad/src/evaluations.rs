@@ -56,6 +56,11 @@ pub enum Trigger {
 
 impl Trigger {
     #[must_use]
+    /// By a call, and not by what became of something.
+    fn is_asked_for(self) -> bool {
+        matches!(self, Self::JobRegister | Self::JobDeregister)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::JobRegister => "job-register",
@@ -123,8 +128,14 @@ impl Nomad {
     /// An evaluation that is to be worked on soon. It is no row of the state before a commit.
     pub(super) fn new_evaluation(&mut self, job: &JobKey, why: Trigger, now: Millis) -> String {
         let id = self.add_evaluation(job, why, now);
-        let within = match why {
-            Trigger::JobDeregister => self.knobs.deregistering.unwrap_or(self.knobs.scheduling),
+        let within = match (self.knobs.following, why) {
+            // A job that is purged, or was stopped before, leaves nothing to look at.
+            (Some(_), Trigger::JobDeregister)
+                if self.children.get(job).is_none_or(|child| child.stop && child.version > 1) =>
+            {
+                (0, 0)
+            }
+            (Some(within), why) if !why.is_asked_for() => within,
             _ => self.knobs.scheduling,
         };
         let at = now + self.draw(within);

@@ -393,7 +393,7 @@ fn knobs(heartbeats: Heartbeats) -> Knobs {
     let (ttl, grace) = (millis(heartbeats.ttl), millis(heartbeats.grace));
     Knobs {
         scheduling: (10, 20),
-        deregistering: Some((1, 3)),
+        following: Some((1, 3)),
         starting: (0, 0),
         // A client is told its time with up to as much again added (`nomad/heartbeat.go`).
         heartbeat: (ttl + grace, ttl + ttl + grace),

@@ -36,8 +36,8 @@ pub const HOUR: Millis = 60 * MINUTE;
 pub struct Knobs {
     /// An evaluation is worked on after something drawn between these.
     pub scheduling: (Millis, Millis),
-    /// One that a stop or a purge has caused, which has less to look at; `None`: as the others.
-    pub deregistering: Option<(Millis, Millis)>,
+    /// One that nobody asked for, as when an allocation ends; `None`: as the others.
+    pub following: Option<(Millis, Millis)>,
     /// A task starts after something drawn between these: downloads, images, prestart tasks.
     pub starting: (Millis, Millis),
     /// Chance that a task cannot be started at all.
@@ -73,7 +73,7 @@ impl Default for Knobs {
     fn default() -> Self {
         Self {
             scheduling: (5, 500),
-            deregistering: None,
+            following: None,
             starting: (200, 5 * SECOND),
             start_failure: 0.0,
             heartbeat: (10 * SECOND, 30 * SECOND),

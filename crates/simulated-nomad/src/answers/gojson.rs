@@ -37,12 +37,15 @@ pub(crate) fn decode(body: &[u8], into: &'static Struct) -> Result<Value, String
     read(&value(body)?, &shape, &Place { inside: "", path: String::new() })
 }
 
+/// Values within values. Go takes 10 000, which is more than this stack may hold; nothing real has ten.
+const DEEPEST: usize = 1_000;
+
 /// The first value in a text; whatever comes after it is left alone.
 ///
 /// # Errors
 /// In Go's words.
 pub(crate) fn value(body: &[u8]) -> Result<Value, String> {
-    let mut scanner = Scanner { text: body, at: 0 };
+    let mut scanner = Scanner { text: body, at: 0, depth: 0 };
     scanner.space();
     if scanner.peek().is_none() {
         return Err("EOF".to_owned());
@@ -140,6 +143,7 @@ fn base64_error(text: &[u8]) -> Option<String> {
 struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
+    depth: usize,
 }
 
 impl Scanner<'_> {
@@ -166,6 +170,16 @@ impl Scanner<'_> {
     }
 
     fn value(&mut self) -> Result<(), String> {
+        if self.depth > DEEPEST {
+            return Err("exceeded max depth".to_owned());
+        }
+        self.depth += 1;
+        let read = self.one_value();
+        self.depth -= 1;
+        read
+    }
+
+    fn one_value(&mut self) -> Result<(), String> {
         match self.mark()? {
             b'{' => self.object(),
             b'[' => self.array(),
@@ -333,6 +347,13 @@ mod tests {
         assert_eq!(error("\u{1f}"), "invalid character '\\x1f' looking for beginning of value");
         assert_eq!(value(b"{} {").unwrap(), serde_json::json!({}));
         assert_eq!(value(b" [1.5e3, -0, \"\\u00e9\"]x").unwrap()[2], "é");
+    }
+
+    #[test]
+    fn a_value_that_is_too_deep_is_refused() {
+        for deep in ["[".repeat(100_000), "{\"a\":".repeat(100_000)] {
+            assert_eq!(value(deep.as_bytes()).unwrap_err(), "exceeded max depth");
+        }
     }
 
     #[test]

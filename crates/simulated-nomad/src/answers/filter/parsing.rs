@@ -8,7 +8,7 @@
 /// refused ([V], with 100 000 characters: at the 99 887th).
 const LONGEST_TEXT: usize = 99_886;
 /// Deeper expressions than anybody writes would exhaust the stack.
-const DEEPEST: usize = 200;
+const DEEPEST: usize = 600;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Expression {
@@ -68,6 +68,7 @@ const END: &str = "!.";
 
 /// `line:column (offset)`.
 fn place(text: &str, at: usize) -> String {
+    let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let before = &text[..at];
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -98,15 +99,32 @@ impl Parser<'_> {
         None
     }
 
-    fn or(&mut self, at: usize) -> Found<Expression> {
+    /// Each of the three can hold another one, and the stack is only so deep.
+    fn deeper(
+        &mut self,
+        at: usize,
+        read: impl FnOnce(&mut Self, usize) -> Found<Expression>,
+    ) -> Found<Expression> {
         if self.depth > DEEPEST {
             self.failed.get_or_insert_with(|| "max number of expressions parsed".to_owned());
             return None;
         }
         self.depth += 1;
-        let found = self.or_below(at);
+        let found = read(self, at);
         self.depth -= 1;
         found
+    }
+
+    fn or(&mut self, at: usize) -> Found<Expression> {
+        self.deeper(at, Self::or_below)
+    }
+
+    fn and(&mut self, at: usize) -> Found<Expression> {
+        self.deeper(at, Self::and_below)
+    }
+
+    fn not(&mut self, at: usize) -> Found<Expression> {
+        self.deeper(at, Self::not_below)
     }
 
     fn or_below(&mut self, at: usize) -> Found<Expression> {
@@ -118,7 +136,7 @@ impl Parser<'_> {
         })
     }
 
-    fn and(&mut self, at: usize) -> Found<Expression> {
+    fn and_below(&mut self, at: usize) -> Found<Expression> {
         let (at, left) = self.not(at)?;
         let right = self.spaced_word(at, "\"and\"", "and").and_then(|at| self.and(at));
         Some(match right {
@@ -127,7 +145,7 @@ impl Parser<'_> {
         })
     }
 
-    fn not(&mut self, at: usize) -> Found<Expression> {
+    fn not_below(&mut self, at: usize) -> Found<Expression> {
         let inner = self.word(at, "\"not\"", "not").and_then(|at| self.space(at));
         if let Some((at, inner)) = inner.and_then(|at| self.not(at)) {
             return Some((at, Expression::Not(Box::new(inner))));
@@ -411,6 +429,18 @@ mod tests {
         assert_eq!(one.value, "a\"b\\c");
         assert!(parse("\"x\" not in \"/Meta/name\"").is_ok());
         assert!(parse("Stop == true").is_ok());
+    }
+
+    #[test]
+    fn no_filter_is_too_deep_or_too_long_to_be_refused() {
+        for filter in [
+            "not ".repeat(50_000) + "A == 1",
+            vec!["A == 1"; 50_000].join(" and "),
+            "(".repeat(50_000),
+            format!("ID == \"{}\"", "é€".repeat(70_000)),
+        ] {
+            assert!(parse(&filter).is_err(), "{}", &filter[..8]);
+        }
     }
 
     #[test]

@@ -108,7 +108,9 @@ impl<'a> Source<'a> {
         let rest = &text[offset..];
         let start = offset + (rest.len() - rest.trim_start_matches([' ', '\t']).len());
         let word = text[start..].find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '-'));
-        let word = start..start + word.unwrap_or(end - start).max(1).min(end - start);
+        // At least one character, however many bytes that has.
+        let first = text[start..].chars().next().map_or(0, char::len_utf8);
+        let word = start..start + word.unwrap_or(end - start).max(first).min(end - start);
         let line = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let before = &text[line..start];
         // What stands before it in the block: its one argument.

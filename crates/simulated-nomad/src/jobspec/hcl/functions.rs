@@ -229,7 +229,7 @@ fn range(args: FuncArgs) -> Result<Value, String> {
         1 => (0, place(&args, 0)?),
         _ => (place(&args, 0)?, place(&args, 1)?),
     };
-    if end - start > MOST {
+    if end.saturating_sub(start) > MOST {
         return Err("more than 1024 values were generated".to_owned());
     }
     Ok((start..end).collect())

@@ -81,6 +81,9 @@ pub fn reschedule(policy: &Object) -> Problems {
 }
 
 /// Whether so many attempts go into the interval.
+/// Attempts that are counted one by one to say how long an interval they would need.
+const MOST_COUNTED: i64 = 100_000;
+
 fn too_many(attempts: i64, interval: i64, delay: i64, most: i64, function: &str) -> Problems {
     let mut found = Problems::default();
     let (mut made, mut passed, mut needed) = (0, 0_i64, 0_i64);
@@ -91,6 +94,10 @@ fn too_many(attempts: i64, interval: i64, delay: i64, most: i64, function: &str)
             made = attempt + 1;
         }
         needed = passed;
+        // What is long past the interval needs no exact figure, and attempts can be any number.
+        if passed > interval && attempt > MOST_COUNTED {
+            break;
+        }
         let following = match function {
             "exponential" => now.saturating_mul(2),
             "fibonacci" => now.saturating_add(next),
