@@ -39,7 +39,12 @@ impl Inside {
         std::fs::create_dir(&state).unwrap();
         open(&state, 0o777);
         let program = volume.path().join("roustabout");
-        std::fs::copy(env!("CARGO_BIN_EXE_roustabout"), &program).unwrap();
+        // By a process of its own, or a child of this one may inherit it open for writing.
+        let copied = std::process::Command::new("cp")
+            .arg(env!("CARGO_BIN_EXE_roustabout"))
+            .arg(&program)
+            .status();
+        assert!(copied.unwrap().success());
         open(&program, 0o755);
         let host_volume =
             json!({ "client": { "host_volume": { "roustabout": { "path": state } } } });

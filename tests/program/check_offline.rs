@@ -38,7 +38,10 @@ fn as_nobody(file: &std::path::Path, elsewhere: &std::path::Path) -> std::proces
     }
     // Nobody may not reach every target folder.
     let copy = elsewhere.join("roustabout");
-    std::fs::copy(command.get_program(), &copy).unwrap();
+    // By a process of its own: a program that a thread of this one is starting just now would inherit
+    // the file open for writing, and what is open for writing cannot be run.
+    let copied = std::process::Command::new("cp").arg(command.get_program()).arg(&copy).status();
+    assert!(copied.unwrap().success());
     std::fs::set_permissions(elsewhere, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut as_nobody = std::process::Command::new(copy);
     as_nobody.env_clear().args(command.get_args()).uid(65534).gid(65534);
