@@ -38,6 +38,8 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Somebody else may take a port between our look and the agent's bind.
 const PORT_ATTEMPTS: u32 = 3;
+/// How often a program that is still open for writing is tried, 50 ms apart.
+const BUSY_TRIES: u32 = 40;
 
 /// What can go wrong with an agent of ours.
 #[derive(Debug, thiserror::Error)]
@@ -262,10 +264,22 @@ impl Agent {
             .stderr(errors)
             // Out of the terminal's process group: Ctrl-C is for us, who then end it in order.
             .process_group(0);
-        let child = command.spawn().map_err(|source| AgentError::Spawn {
-            binary: self.program.file().to_owned(),
-            source,
-        })?;
+        let mut tries = BUSY_TRIES;
+        let child = loop {
+            match command.spawn() {
+                Ok(child) => break child,
+                // A copy of the program is open for writing for a moment in whatever this process was
+                // starting elsewhere while it was copied.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries > 0 => {
+                    tries -= 1;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(source) => {
+                    let binary = self.program.file().to_owned();
+                    return Err(AgentError::Spawn { binary, source });
+                }
+            }
+        };
         tracing::debug!(pid = child.id(), address = %self.address(), "started a Nomad agent");
         self.child = Some(child);
         self.wait_until_ready(&log).await
