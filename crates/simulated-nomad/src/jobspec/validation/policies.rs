@@ -80,10 +80,10 @@ pub fn reschedule(policy: &Object) -> Problems {
     found
 }
 
-/// Whether so many attempts go into the interval.
 /// Attempts that are counted one by one to say how long an interval they would need.
 const MOST_COUNTED: i64 = 100_000;
 
+/// Whether so many attempts go into the interval.
 fn too_many(attempts: i64, interval: i64, delay: i64, most: i64, function: &str) -> Problems {
     let mut found = Problems::default();
     let (mut made, mut passed, mut needed) = (0, 0_i64, 0_i64);
@@ -95,7 +95,7 @@ fn too_many(attempts: i64, interval: i64, delay: i64, most: i64, function: &str)
         }
         needed = passed;
         // What is long past the interval needs no exact figure, and attempts can be any number.
-        if passed > interval && attempt > MOST_COUNTED {
+        if attempt > MOST_COUNTED && (passed > interval || passed == i64::MAX) {
             break;
         }
         let following = match function {
