@@ -13,14 +13,9 @@ pub mod demo;
 pub mod engine;
 pub mod explain;
 pub mod forge;
-pub mod gitea;
-pub mod github;
-pub mod ledger;
 mod log_lines;
-pub mod nomad;
-mod outbound;
 pub mod reconcile;
-pub mod simulated;
 pub mod store;
-mod strangers_text;
 pub mod webhook;
+
+pub use {gitea, github, ledger, nomad, simulated};

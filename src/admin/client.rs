@@ -5,8 +5,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::outbound;
-
 /// More than the door itself takes to ask everybody.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
@@ -114,7 +112,7 @@ fn said(text: &str) -> Option<String> {
 /// For one door at `url`. This machine is reached without the environment's proxy, and without
 /// an installed CA bundle.
 pub(crate) fn http(url: &Url) -> reqwest::Result<reqwest::Client> {
-    outbound::builder_for(url).tls_certs_merge(outbound::bundled_roots()).build()
+    transport::builder_for(url).tls_certs_merge(transport::bundled_roots()).build()
 }
 
 /// reqwest names the address and buries the reason; the reason is what helps.

@@ -9,7 +9,7 @@ use url::Url;
 use super::Failed;
 use crate::admin::{self, Client};
 use crate::config::AdminAlone;
-use crate::outbound::is_loopback;
+use transport::is_loopback;
 
 #[derive(clap::Args)]
 pub struct Daemon {

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::agent::find_binary;
 use crate::config::Environment;
-use crate::outbound::is_loopback;
+use transport::is_loopback;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum WhichNomad {

@@ -20,7 +20,7 @@ use super::signature::{Given, Secrets};
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
 use crate::store::{Delivery, Kept, Unparsed};
-use crate::strangers_text::harmless_up_to;
+use strangers_text::harmless_up_to;
 
 /// Unreadable bodies are kept up to this many bytes.
 const UNPARSED_BYTES: usize = 64 * 1024;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, Time, Visibility,
 };
-use crate::strangers_text::harmless;
+use strangers_text::harmless;
 
 /// More labels than any job has.
 const MOST_LABELS: usize = 100;

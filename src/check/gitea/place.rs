@@ -196,7 +196,9 @@ mod tests {
         let mut settings = loaded("").settings;
         settings.pools = pools(&["name = \"a\"\nrepositories = [\"o/r\"]"]);
         let named = Named { name: "o/r".into(), pools: vec![0] };
-        let client = crate::gitea::testing::client(&server.uri());
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let api = format!("{}/api/v1", server.uri()).parse().unwrap();
+        let client = Client::new(api, &"s3cr3t".into()).unwrap();
         render::text(&Report(repository_of(&client, &named, &settings).await), false)
     }
 

@@ -28,7 +28,7 @@ use crate::ledger::observation::Registered;
 use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
 };
-use crate::strangers_text::harmless;
+use strangers_text::harmless;
 
 /// A registration token has no end, but somebody may reset it: it is asked for anew so long after
 /// the last runner that it was minted for could have used it.

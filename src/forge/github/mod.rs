@@ -26,7 +26,7 @@ use crate::ledger::observation::Registered;
 use crate::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
 };
-use crate::strangers_text::harmless;
+use strangers_text::harmless;
 
 /// A job that waits is younger than its run's own state for about this long.
 const SETTLED: Duration = Duration::from_secs(120);

@@ -34,7 +34,7 @@ impl Asked {
     }
 }
 
-/// One call of the client: its name in `src/github`, and whether it asks about the organization
+/// One call of the client: its name in `crates/github/src`, and whether it asks about the organization
 /// where there are both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub &'static str, pub bool);
@@ -120,10 +120,10 @@ impl Call {
     }
 }
 
-/// The names of all asynchronous methods in `src/github`: whatever makes a request.
+/// The names of all asynchronous methods in `crates/github/src`: whatever makes a request.
 pub fn of_the_source() -> Vec<String> {
     let mut found = Vec::new();
-    for file in std::fs::read_dir(here("src/github")).unwrap() {
+    for file in std::fs::read_dir(here("crates/github/src")).unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         let public = text.split("pub async fn ").skip(1);
         let name = |rest: &str| rest.split(['(', '<']).next().unwrap().to_owned();

@@ -30,7 +30,7 @@ async fn every_call_and_every_answer_keep_to_githubs_description() {
     let called: BTreeSet<&str> = CALLS.iter().map(|call| call.0).collect();
     let source = of_the_source();
     let known: BTreeSet<&str> = source.iter().map(String::as_str).collect();
-    assert_eq!(called, known, "the calls tried here (left) and those in src/github (right)");
+    assert_eq!(called, known, "the calls tried here (left) and those in crates/github/src (right)");
 
     let stage = Stage::set("http://127.0.0.1:1/").await;
     let asked = fill(&stage).await;

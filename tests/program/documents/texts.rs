@@ -107,22 +107,22 @@ fn undocumented(texts: &[String], document: &str) -> Vec<String> {
 #[test]
 fn every_reason_is_explained() {
     let places = [
-        "src/ledger/why.rs",
-        "src/ledger/policy.rs",
-        "src/ledger/matching.rs",
-        "src/ledger/job.rs",
+        "crates/ledger/src/why.rs",
+        "crates/ledger/src/policy.rs",
+        "crates/ledger/src/matching.rs",
+        "crates/ledger/src/job.rs",
         "src/engine/meta.rs",
         "src/engine/children.rs",
         "src/engine/dispatching.rs",
         "src/forge/error.rs",
         "src/forge/github/mod.rs",
         "src/forge/gitea/mod.rs",
-        "src/nomad/allocation.rs",
+        "crates/nomad/src/allocation.rs",
     ];
     let mut texts: Vec<String> =
         places.iter().flat_map(|place| sentences(literals(&code(&root().join(place))))).collect();
     // What stands before it is how they are known among Nomad's answers.
-    let refusals = code(&root().join("src/nomad/refusal.rs"));
+    let refusals = code(&root().join("crates/nomad/src/refusal.rs"));
     let (_, told) = refusals.split_once("impl fmt::Display").unwrap();
     texts.extend(sentences(literals(told)));
     assert!(texts.len() > 25, "{texts:?}");
@@ -132,14 +132,15 @@ fn every_reason_is_explained() {
 #[test]
 fn every_line_of_the_log_is_explained() {
     let mut texts = Vec::new();
-    for file in sources("src/ledger/step") {
+    for file in sources("crates/ledger/src/step") {
         // Its notes are logged, and its reasons told with them.
         texts.extend(sentences(literals(&code(&file))));
     }
-    // What these log is the demo's, and no daemon's.
-    let apart = ["src/demo", "src/simulated"].map(|folder| root().join(folder));
-    let daemon = |file: &PathBuf| !apart.iter().any(|folder| file.starts_with(folder));
-    for file in sources("src").into_iter().filter(daemon) {
+    // What this logs is the demo's, and no daemon's.
+    let demo = root().join("src/demo");
+    let clients = ["crates/nomad/src", "crates/github/src", "crates/gitea/src"];
+    let logging = ["src"].into_iter().chain(clients).flat_map(sources);
+    for file in logging.filter(|file| !file.starts_with(&demo)) {
         let code = code(&file);
         for level in ["info!(", "warn!(", "error!("] {
             for (at, _) in code.match_indices(level) {

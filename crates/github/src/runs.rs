@@ -1,0 +1,178 @@
+//! Workflow runs: what event caused one, and whose code it runs.
+//!
+//! The jobs of a run are in `jobs`.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::error::Error;
+use super::registration;
+use super::repositories::RepositoryRef;
+use super::transport::{Call, Client};
+use super::wire;
+
+/// A workflow run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub id: u64,
+    /// `push`, `pull_request`, `pull_request_target`, …
+    pub event: String,
+    /// An open set: `queued`, `in_progress`, `completed`, `waiting`, `requested`, `pending`, …
+    pub status: String,
+    pub conclusion: Option<String>,
+    /// From 1.
+    pub run_attempt: u32,
+    pub head_branch: Option<String>,
+    /// Whose code runs. None where that repository is gone (a deleted fork).
+    pub head_repository: Option<RepositoryRef>,
+    /// Where it runs.
+    pub repository: RepositoryRef,
+    /// The login that caused the first attempt.
+    pub actor: Option<String>,
+    /// The login that caused this attempt.
+    pub triggering_actor: Option<String>,
+    pub html_url: String,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+}
+
+/// An answer to a question that may not have changed. An unchanged one costs no rate limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Conditional<T> {
+    Unchanged,
+    Fresh { value: T, etag: Option<String> },
+}
+
+#[derive(Deserialize)]
+struct WireRuns {
+    workflow_runs: Vec<WireRun>,
+}
+
+#[derive(Deserialize)]
+struct WireRun {
+    id: u64,
+    #[serde(default)]
+    event: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    status: String,
+    conclusion: Option<String>,
+    run_attempt: Option<u32>,
+    head_branch: Option<String>,
+    head_repository: Option<RepositoryRef>,
+    repository: RepositoryRef,
+    actor: Option<WireActor>,
+    triggering_actor: Option<WireActor>,
+    #[serde(default)]
+    html_url: String,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    updated_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct WireActor {
+    login: String,
+}
+
+impl From<WireRun> for Run {
+    fn from(wire: WireRun) -> Run {
+        Run {
+            id: wire.id,
+            event: wire.event,
+            status: wire.status,
+            conclusion: wire.conclusion,
+            run_attempt: wire.run_attempt.unwrap_or(1),
+            head_branch: wire.head_branch,
+            head_repository: wire.head_repository,
+            repository: wire.repository,
+            actor: wire.actor.map(|a| a.login),
+            triggering_actor: wire.triggering_actor.map(|a| a.login),
+            html_url: wire.html_url,
+            created_at: wire.created_at,
+            updated_at: wire.updated_at,
+        }
+    }
+}
+
+impl Client {
+    /// `GET /repos/…/actions/runs/:id`.
+    pub async fn run(&self, repo: &str, run_id: u64) -> Result<Run, Error> {
+        let id = run_id.to_string();
+        let mut path = registration::repository(repo);
+        path.extend(["actions", "runs", &id]);
+        Ok(self.read::<WireRun>(Call::get(path)).await?.0.into())
+    }
+
+    /// `GET /repos/…/actions/runs?status=`, newest first, all pages; GitHub gives at most 1000.
+    ///
+    /// `etag` is that of an earlier answer to the same question. It covers the first page, which
+    /// also holds the total.
+    pub async fn runs(
+        &self,
+        repo: &str,
+        status: &str,
+        etag: Option<&str>,
+    ) -> Result<Conditional<Vec<Run>>, Error> {
+        let mut path = registration::repository(repo);
+        path.extend(["actions", "runs"]);
+        let items = |p: WireRuns| p.workflow_runs.into_iter().map(Run::from).collect();
+        self.pages_if_changed(Call::get(path).query("status", status), etag, items).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use serde_json::{Value, json};
+    use wiremock::matchers::{header, path, query_param};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    fn run() -> Value {
+        json!({"id": 33_714_470_481_u64, "event": "pull_request", "status": null,
+            "conclusion": null, "run_attempt": 2, "head_branch": null, "head_repository": null,
+            "repository": {"id": 1, "full_name": "o/r", "private": false},
+            "actor": null, "triggering_actor": {"login": "dependabot[bot]"},
+            "created_at": "2026-01-01T00:00:00Z"})
+    }
+
+    #[tokio::test]
+    async fn nulls_are_read() {
+        let server = MockServer::start().await;
+        Mock::given(path("/repos/o/r/actions/runs/33714470481"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(run()))
+            .mount(&server)
+            .await;
+        let run = testing::client(&server.uri()).run("o/r", 33_714_470_481).await.unwrap();
+        assert_eq!(run.head_repository, None);
+        assert_eq!(run.run_attempt, 2);
+        assert_eq!(run.triggering_actor.as_deref(), Some("dependabot[bot]"));
+        assert!(!run.repository.fork);
+    }
+
+    #[tokio::test]
+    async fn an_etag_makes_the_question_conditional() {
+        let server = MockServer::start().await;
+        let runs = json!({"total_count": 1, "workflow_runs": [run()]});
+        Mock::given(header("if-none-match", "W/\"1\""))
+            .respond_with(ResponseTemplate::new(304))
+            .with_priority(1)
+            .mount(&server)
+            .await;
+        Mock::given(path("/repos/o/r/actions/runs"))
+            .and(query_param("status", "queued"))
+            .and(query_param("per_page", "100"))
+            .respond_with(
+                ResponseTemplate::new(200).insert_header("etag", "W/\"1\"").set_body_json(runs),
+            )
+            .mount(&server)
+            .await;
+        let client = testing::client(&server.uri());
+        let fresh = client.runs("o/r", "queued", None).await.unwrap();
+        let Conditional::Fresh { value, etag } = fresh else { panic!("{fresh:?}") };
+        assert_eq!(value.len(), 1);
+        let again = client.runs("o/r", "queued", etag.as_deref()).await.unwrap();
+        assert_eq!(again, Conditional::Unchanged);
+    }
+}

@@ -1,0 +1,294 @@
+//! How a request to GitHub is made: URL, headers, time limit, redirects, the gate, and the kind
+//! of failure.
+//!
+//! One request a call (a redirect apart), no retry. Lists are followed by `paging`; what an answer
+//! means is the business of the call's own file.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::error::Error;
+use super::gate::{self, Gate, Waiting};
+
+/// A page of a hundred runs is some 2 MB.
+const BODY_LIMIT: usize = 20 << 20;
+const MAX_REDIRECTS: usize = 3;
+
+/// Why there can be no client.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("the API's address must be an http or https URL with a host")]
+    Address,
+    #[error("the HTTP client cannot be set up: {0}")]
+    Http(String),
+}
+
+/// One credential at one GitHub. Clones share connections, credential and gate.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    base: Url,
+    state: Mutex<State>,
+}
+
+struct State {
+    token: SecretString,
+    gate: Gate,
+    /// GitHub's clock and ours, at the last answer.
+    clock: Option<(Timestamp, Timestamp)>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let origin = self.inner.base.origin().ascii_serialization();
+        f.debug_struct("github::Client").field("api", &origin).finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Call<'a> {
+    pub method: Method,
+    pub target: Target<'a>,
+    pub query: Vec<(&'static str, String)>,
+    pub etag: Option<&'a str>,
+}
+
+/// What is asked: segments below the API's address, or a URL that GitHub gave (a next page).
+pub(super) enum Target<'a> {
+    Path(Vec<&'a str>),
+    Url(Url),
+}
+
+impl<'a> Call<'a> {
+    pub fn new(method: Method, path: Vec<&'a str>) -> Call<'a> {
+        Call { method, target: Target::Path(path), query: Vec::new(), etag: None }
+    }
+
+    pub fn get(path: Vec<&'a str>) -> Call<'a> {
+        Call::new(Method::GET, path)
+    }
+
+    pub fn query(mut self, key: &'static str, value: impl Into<String>) -> Call<'a> {
+        self.query.push((key, value.into()));
+        self
+    }
+
+    /// Method and path, for errors.
+    pub fn name(&self) -> String {
+        match &self.target {
+            Target::Path(path) => format!("{} /{}", self.method, path.join("/")),
+            Target::Url(url) => format!("{} {}", self.method, url.path()),
+        }
+    }
+}
+
+/// A success, or a 304.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub url: Url,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn etag(&self) -> Option<String> {
+        Some(self.headers.get(ETAG)?.to_str().ok()?.to_owned())
+    }
+
+    /// The `Link` header's `rel="next"`, as GitHub wrote it.
+    pub fn next(&self) -> Option<Url> {
+        let links = self.headers.get_all(LINK).iter().filter_map(|v| v.to_str().ok());
+        let next = links.flat_map(|v| v.split(',')).find_map(|link| {
+            let (target, parameters) = link.split_once(';')?;
+            let is_next = parameters.split(';').any(|p| p.trim() == "rel=\"next\"");
+            is_next.then(|| target.trim().trim_start_matches('<').trim_end_matches('>'))
+        })?;
+        self.url.join(next).ok()
+    }
+}
+
+impl Client {
+    /// `api_url` is `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server.
+    /// Opens nothing yet. A rustls crypto provider must be installed in the process.
+    pub fn new(api_url: Url, token: SecretString) -> Result<Client, BuildError> {
+        if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
+            return Err(BuildError::Address);
+        }
+        let http =
+            transport::forge_client(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
+        let state = State { token, gate: Gate::default(), clock: None };
+        Ok(Client { inner: Arc::new(Inner { http, base: api_url, state: Mutex::new(state) }) })
+    }
+
+    /// The token of all later calls, of all clones. A different one opens the gate.
+    pub fn set_token(&self, token: SecretString) {
+        let mut state = self.state();
+        if state.token.expose_secret() != token.expose_secret() {
+            state.gate = Gate::default();
+        }
+        state.token = token;
+    }
+
+    /// GitHub's clock (whole seconds, from the last answer's `Date`) and ours at that moment.
+    pub fn server_clock(&self) -> Option<(Timestamp, Timestamp)> {
+        self.state().clock
+    }
+
+    /// Until when every call would be held back.
+    pub fn held_back_until(&self) -> Option<Timestamp> {
+        self.state().gate.closed(Timestamp::now())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the request, follows redirects on the same origin, and makes everything but a success
+    /// or a 304 an error.
+    ///
+    /// A renamed repository answers 301 (307 for other methods than GET) to
+    /// `/repositories/ID/…`, which is the same resource.
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, Error> {
+        let request = call.name();
+        let mut url = self.url(&call, &request)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.once(&call, url, &request).await?;
+            if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            match transport::redirect(&call.method, answer.status, &answer.headers, &answer.url) {
+                Some(target) => url = target,
+                None => {
+                    let accepted = answer.headers.get("x-accepted-github-permissions");
+                    let accepted = accepted.and_then(|v| v.to_str().ok()).map(str::to_owned);
+                    let status = answer.status.as_u16();
+                    return Err(Error::from_status(
+                        request,
+                        status,
+                        transport::forge_message(&answer.body),
+                        accepted,
+                    ));
+                }
+            }
+        }
+        Err(Error::from_status(request, 310, String::new(), None))
+    }
+
+    /// As [`call`](Self::call), with the body read as JSON.
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        call: Call<'_>,
+    ) -> Result<(T, Answer), Error> {
+        let request = call.name();
+        let answer = self.call(call).await?;
+        Ok((parse(request, &answer)?, answer))
+    }
+
+    async fn once(&self, call: &Call<'_>, url: Url, request: &str) -> Result<Answer, Error> {
+        let authorization = self.authorization(request)?;
+        let mut builder = self
+            .inner
+            .http
+            .request(call.method.clone(), url.clone())
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, "application/vnd.github+json")
+            .header("x-github-api-version", "2022-11-28");
+        if let Some(etag) = call.etag {
+            builder = builder.header(IF_NONE_MATCH, etag);
+        }
+        let unavailable = |e: reqwest::Error| Error::Unavailable {
+            request: request.to_owned(),
+            reason: transport::forge_cause(&e),
+        };
+        let mut response = builder.send().await.map_err(unavailable)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
+            if body.len() + chunk.len() > BODY_LIMIT {
+                let reason = format!("more than {BODY_LIMIT} bytes");
+                return Err(Error::Protocol { request: request.to_owned(), reason });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        self.judge(request, Answer { status, headers, url, body })
+    }
+
+    /// Notes clock and gate.
+    fn judge(&self, request: &str, answer: Answer) -> Result<Answer, Error> {
+        let now = Timestamp::now();
+        let text = if answer.status.is_client_error() {
+            transport::forge_message(&answer.body)
+        } else {
+            String::new()
+        };
+        let waiting = gate::waiting(answer.status.as_u16(), &answer.headers, &text, now);
+        let mut state = self.state();
+        if let Some(server) = gate::date(&answer.headers) {
+            state.clock = Some((server, now));
+        }
+        match waiting {
+            Waiting::No => Ok(answer),
+            Waiting::Later(until) => {
+                state.gate.close(until);
+                Ok(answer)
+            }
+            Waiting::Refused(until, reason) => {
+                state.gate.close(until);
+                Err(Error::RateLimited { request: request.to_owned(), until, reason })
+            }
+        }
+    }
+
+    /// The header, if the gate is open.
+    fn authorization(&self, request: &str) -> Result<HeaderValue, Error> {
+        let state = self.state();
+        if let Some(until) = state.gate.closed(Timestamp::now()) {
+            return Err(Error::HeldBack { request: request.to_owned(), until });
+        }
+        let text = format!("Bearer {}", state.token.expose_secret());
+        let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized {
+            request: request.to_owned(),
+            message: "not sent: the token holds characters that no header can carry".to_owned(),
+        })?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn url(&self, call: &Call<'_>, request: &str) -> Result<Url, Error> {
+        let path = match &call.target {
+            // The token goes nowhere else.
+            Target::Url(url) if url.origin() == self.inner.base.origin() => return Ok(url.clone()),
+            Target::Url(_) => {
+                let reason = "it leads to another origin".to_owned();
+                return Err(Error::Protocol { request: request.to_owned(), reason });
+            }
+            Target::Path(path) => path,
+        };
+        let not_found = || Error::NotFound { request: request.to_owned() };
+        if path.iter().any(|s| matches!(*s, "" | "." | "..")) {
+            // A URL would swallow them and name another thing; nothing at GitHub is called so.
+            return Err(not_found());
+        }
+        let mut url = self.inner.base.clone();
+        url.path_segments_mut().map_err(|()| not_found())?.pop_if_empty().extend(path);
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        Ok(url)
+    }
+}
+
+pub(super) fn parse<T: DeserializeOwned>(request: String, answer: &Answer) -> Result<T, Error> {
+    // serde_json's errors name places and types, not the strings of the body.
+    serde_json::from_slice(&answer.body)
+        .map_err(|e| Error::Protocol { request, reason: e.to_string() })
+}

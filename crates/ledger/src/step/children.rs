@@ -1,0 +1,110 @@
+//! Folds what Nomad shows of children: placed, ended, forgotten. A runner that ends without
+//! having been busy is a question for GitHub, see `asking`.
+
+use rand::Rng;
+
+use super::{ASK_AFTER_END, Fold};
+use crate::RunnerName;
+use crate::event::{ChildPhase, Children};
+use crate::runner::{Leaving, RunnerState, Took};
+use crate::state::{NomadState, Timer};
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn children_seen(&mut self, Children { place, phases }: Children) {
+        match self.state.nomad.get(&place) {
+            None | Some(NomadState::Unlisted(_)) => {
+                self.state.nomad.insert(place.clone(), NomadState::Listed);
+                self.touch_place(&place);
+            }
+            Some(NomadState::Listed | NomadState::Away(_)) => self.nomad_answers(&place),
+        }
+        for (name, phase) in phases {
+            match phase {
+                ChildPhase::NotPlaced => {}
+                ChildPhase::Placed => self.placed(&name),
+                ChildPhase::Replaced => self.replaced(&name),
+                ChildPhase::Ended { how, placed } => self.child_ended(&name, &how, placed),
+            }
+        }
+    }
+
+    fn placed(&mut self, name: &RunnerName) {
+        let now = self.now;
+        if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
+            self.change(name, |runner| runner.placed_at = Some(now));
+            self.note_runner(false, name, "runner placed".to_owned());
+            self.start_clocks(name);
+        }
+    }
+
+    /// Its allocation was lost and Nomad has started another. One that had no job is let go:
+    /// its credential is used up, and another is hired. One that had is left to its end.
+    fn replaced(&mut self, name: &RunnerName) {
+        self.placed(name);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let (supply, leaves) = (runner.is_supply(), runner.can_return());
+        if supply {
+            self.let_go_for_good(name, "its allocation was lost, and a second one cannot register");
+        } else if leaves {
+            self.change(name, |runner| runner.spent = true);
+        }
+    }
+
+    pub(super) fn child_ended(&mut self, name: &RunnerName, how: &str, placed: bool) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if let Some(took) = runner.took {
+            return self.ended_at_work(name, took, how);
+        }
+        let placed = placed || runner.placed_at.is_some();
+        let class = runner.class.clone();
+        match &runner.state {
+            RunnerState::Dispatched | RunnerState::Registered => {
+                self.note_runner(
+                    false,
+                    name,
+                    format!("runner ended without a job that we know of: {how}"),
+                );
+                self.clear(name);
+                self.change(name, |runner| runner.reason = Some(how.to_owned()));
+                self.ask_before_hiring(&class, Some(name));
+            }
+            // It was of no use, and GitHub's answer to that is yet to come.
+            RunnerState::Withdrawing(_) if self.is_unaccounted(name) => self.clear(name),
+            RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
+                self.end_runner(name, "let go");
+            }
+            // Nomad said so just before the stop, and it was not placed before it died.
+            RunnerState::Withdrawing(Leaving::Stopping) if !placed => {
+                self.end_runner(name, "let go before it was placed");
+            }
+            RunnerState::Withdrawing(_) if runner.nameless => self.end_runner(name, how),
+            RunnerState::Withdrawing(_) => {
+                // It may have registered meanwhile: look once more.
+                self.clear(name);
+                self.drive(name);
+            }
+            RunnerState::Wanted
+            | RunnerState::Dispatching(_)
+            | RunnerState::Clearing
+            | RunnerState::Gone => {}
+        }
+    }
+
+    /// The usual end: its job is done, or news of that is on the way. Else its machine is gone.
+    fn ended_at_work(&mut self, name: &RunnerName, took: Took, how: &str) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let nobody_can_ask = runner.nameless || took.done;
+        if nobody_can_ask {
+            return self.end_runner(name, how);
+        }
+        if runner.has_ended() {
+            return;
+        }
+        self.clear(name);
+        self.change(name, |runner| runner.reason = Some(how.to_owned()));
+        self.clear_later(name);
+        if let Some(job) = took.job {
+            self.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether a class has a credential to hand out, and asking for one in time. The secret
+//! itself never comes here: only until when it lives, and what went wrong.
+
+use rand::Rng;
+
+use super::{Fold, when_to_retry};
+use crate::effect::Target;
+use crate::event::{Answer, Failure};
+use crate::pool::Delivery;
+use crate::state::{Gate, Timer};
+use crate::{ClassKey, Note, Request, ScopeKey, Time};
+
+impl<R: Rng> Fold<'_, R> {
+    /// True where a runner of the class can be dispatched now. Else one request a scope is
+    /// under way, or waits for its time after a failure.
+    pub(super) fn has_credential(&mut self, key: &ClassKey) -> bool {
+        let Some(pool) = self.state.rules.pool(&key.pool) else { return false };
+        if pool.delivery == Delivery::None {
+            return true;
+        }
+        let life = pool.credential_life();
+        let state = self.state.credentials.entry(key.scope.clone()).or_default();
+        if state.ends.is_some_and(|ends| ends >= self.now + life) {
+            return true;
+        }
+        let held = state.failed.as_ref().is_some_and(|gate| gate.until > self.now);
+        if state.minting || held {
+            return false;
+        }
+        let Some(target) = self.scope_target(&key.scope) else { return false };
+        if let Some(state) = self.state.credentials.get_mut(&key.scope) {
+            state.minting = true;
+            state.life = life;
+        }
+        self.request(Request::Mint { scope: key.scope.clone(), target, life });
+        false
+    }
+
+    /// The scope by the name of today.
+    fn scope_target(&self, scope: &ScopeKey) -> Option<Target> {
+        match scope {
+            ScopeKey::Repository(id) => {
+                self.state.repositories.get(id).map(|r| Target::Repository(r.full_name.clone()))
+            }
+            ScopeKey::Organization(login) => Some(Target::Organization(login.clone())),
+        }
+    }
+
+    pub(super) fn credential_minted(&mut self, scope: ScopeKey, answer: Answer<Time>) {
+        let now = self.now;
+        let state = self.state.credentials.entry(scope.clone()).or_default();
+        state.minting = false;
+        // One that is too short lived is a failure too, or it would be asked for without end.
+        let answer = answer.and_then(|ends| {
+            state.ends = Some(ends);
+            if ends >= now + state.life {
+                return Ok(());
+            }
+            let reason = format!(
+                "the token ends at {ends}, too early to be handed out (placement_timeout + \
+                 boot_timeout); is this machine's clock right?"
+            );
+            Err(Failure { reason, retry_at: None })
+        });
+        match answer {
+            Ok(()) => state.failed = None,
+            Err(failure) => {
+                let tries = state.failed.as_ref().map_or(0, |gate| gate.tries);
+                let until = when_to_retry(&failure, tries, now, self.rng);
+                let news = state.failed.as_ref().is_none_or(|gate| gate.reason != failure.reason);
+                state.failed = Some(Gate {
+                    reason: failure.reason.clone(),
+                    tries: tries + 1,
+                    until,
+                    probe: None,
+                });
+                self.set_timer(until, Timer::Credential(scope.clone()));
+                if news {
+                    let target = self.scope_target(&scope);
+                    let name =
+                        target.as_ref().map_or_else(|| scope.to_string(), |t| t.name().to_owned());
+                    self.note(Note {
+                        warn: true,
+                        message: format!("no registration token for {name}: {}", failure.reason),
+                        repository: target.map(|_| name),
+                        ..Note::default()
+                    });
+                }
+            }
+        }
+        self.touch_scope(&scope);
+    }
+
+    /// The worker had no credential left that lives long enough: ask for a new one.
+    pub(super) fn credential_missing(&mut self, scope: &ScopeKey) {
+        if let Some(state) = self.state.credentials.get_mut(scope) {
+            state.ends = None;
+        }
+        self.touch_scope(scope);
+    }
+
+    pub(super) fn touch_scope(&mut self, scope: &ScopeKey) {
+        let keys: Vec<ClassKey> =
+            self.state.classes.keys().filter(|key| key.scope == *scope).cloned().collect();
+        for key in keys {
+            self.touch(&key);
+        }
+    }
+}

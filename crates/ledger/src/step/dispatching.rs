@@ -1,0 +1,304 @@
+//! Follows a dispatch until its outcome is certain: Nomad's answer, or looking its token up.
+//! An unknown outcome is a state, not an exception; nothing here ever makes a second runner.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::{Fold, when_to_retry};
+use crate::effect::ChildAt;
+use crate::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild, NomadTrouble};
+use crate::runner::{Runner, RunnerState, Sending};
+use crate::state::Timer;
+use crate::{Request, RunnerName, ScopeKey, Time, backoff, runner_name};
+
+/// How long after the first attempt the same token may be sent again: Nomad forgets tokens of
+/// children that it has collected, at the earliest some hours after their submission.
+const SEND_AGAIN_WITHIN: Duration = Duration::from_secs(3600);
+
+impl Runner {
+    pub fn idempotency_token(&self) -> String {
+        runner_name::idempotency_token(&self.name, &self.scope_name, self.class.run)
+    }
+
+    pub(super) fn child_at(&self) -> Option<ChildAt> {
+        Some(ChildAt {
+            namespace: self.namespace.clone(),
+            region: self.region.clone(),
+            child: self.child.clone()?,
+        })
+    }
+}
+
+impl<R: Rng> Fold<'_, R> {
+    /// Asks what a runner's state asks for, unless that question is under way already.
+    pub(super) fn drive(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.in_flight {
+            return;
+        }
+        let request = match &runner.state {
+            RunnerState::Dispatching(Sending::Sent) => self.order(runner),
+            RunnerState::Dispatching(Sending::LookingUp) => Some(Request::FindChild {
+                runner: name.clone(),
+                token: runner.idempotency_token(),
+                namespace: runner.namespace.clone(),
+                region: runner.region.clone(),
+                parent: runner.parent.clone(),
+            }),
+            RunnerState::Dispatching(Sending::AskingForge) => Some(self.find_at_forge(runner)),
+            RunnerState::Withdrawing(leaving) => {
+                if let Some(at) = self.pause_of(runner, leaving) {
+                    return self.set_timer(at, Timer::Runner(name.clone()));
+                }
+                self.leaving_request(runner, leaving)
+            }
+            // First the question about its class: most likely a job names it.
+            RunnerState::Clearing if self.is_unaccounted(name) => None,
+            RunnerState::Clearing => Some(match runner.github_id {
+                Some(id) => self.deletion(runner, id),
+                None => self.find_at_forge(runner),
+            }),
+            RunnerState::Wanted
+            | RunnerState::Dispatched
+            | RunnerState::Registered
+            | RunnerState::Gone => None,
+        };
+        let Some(request) = request else {
+            if runner.state == RunnerState::Dispatching(Sending::Sent) {
+                self.end_runner(name, "never dispatched, and its pool is no longer in the config");
+            }
+            return;
+        };
+        let sends = matches!(request, Request::Dispatch(_));
+        let now = self.now;
+        self.change(name, |runner| {
+            runner.in_flight = true;
+            if sends {
+                runner.sends += 1;
+                runner.last_sent_at = Some(now);
+            }
+        });
+        self.request(request);
+    }
+
+    pub(super) fn find_at_forge(&self, runner: &Runner) -> Request {
+        // Jobs that may carry the name: in the repositories where jobs of the class wait, and
+        // in that of the job it was hired for.
+        let mut repositories = match runner.class.scope {
+            ScopeKey::Repository(_) => vec![self.target_of(runner).name().to_owned()],
+            ScopeKey::Organization(_) => {
+                let class = self.state.classes.get(&runner.class);
+                let cause = runner.cause.and_then(|id| self.state.known_job(id));
+                let waiting = class.into_iter().flat_map(|class| class.repositories.keys());
+                let ids = waiting.copied().chain(cause.map(|job| job.repository));
+                let known = ids.filter_map(|id| self.state.repositories.get(&id));
+                known.map(|repository| repository.full_name.clone()).collect()
+            }
+        };
+        repositories.sort();
+        repositories.dedup();
+        // One whose child Nomad has forgotten may have run, and ended, long ago.
+        let runs = match runner.state {
+            RunnerState::Dispatching(_) => {
+                let class = self.state.classes.get(&runner.class);
+                let waiting = class.into_iter().flat_map(|class| class.waiting.iter());
+                self.runs_of(runner.cause.iter().chain(waiting).copied())
+            }
+            _ => Vec::new(),
+        };
+        Request::FindAtForge {
+            runner: runner.name.clone(),
+            target: self.target_of(runner),
+            repositories,
+            runs,
+        }
+    }
+
+    pub(super) fn deletion(&self, runner: &Runner, id: u64) -> Request {
+        Request::DeleteRegistration {
+            runner: runner.name.clone(),
+            target: self.target_of(runner),
+            id,
+        }
+    }
+
+    /// Tries the same again later: when the other side said, else by backoff.
+    pub(super) fn try_again(&mut self, name: &RunnerName, failure: Failure) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let at = when_to_retry(&failure, runner.tries, self.now, self.rng);
+        let news = runner.reason.as_deref() != Some(failure.reason.as_str());
+        if news {
+            self.note_runner(true, name, failure.reason.clone());
+        }
+        self.change(name, |runner| {
+            runner.tries += 1;
+            runner.reason = Some(failure.reason);
+        });
+        self.set_timer(at, Timer::Runner(name.clone()));
+    }
+
+    pub(super) fn dispatch_answered(&mut self, name: &RunnerName, outcome: DispatchOutcome) {
+        self.change(name, |runner| runner.in_flight = false);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.state != RunnerState::Dispatching(Sending::Sent) {
+            return self.drive(name);
+        }
+        let (pool, scope) = (runner.class.pool.clone(), runner.class.scope.clone());
+        let place = self.state.rules.place_of_runner(runner);
+        match outcome {
+            DispatchOutcome::Accepted { child, nameless, credential_ends } => {
+                self.change(name, |runner| {
+                    runner.nameless = nameless;
+                    runner.credential_ends = credential_ends;
+                });
+                self.nomad_answers(&place);
+                self.parent_changed(&pool);
+                self.child_known(name, child);
+            }
+            DispatchOutcome::Refused { reason } => {
+                self.nomad_answers(&place);
+                self.refused(name, &pool, reason);
+            }
+            DispatchOutcome::NotSent { reason } => {
+                let trouble = NomadTrouble::Unreachable(reason.clone());
+                self.nomad_away(place, Some(name), &trouble);
+                self.owed_again(name, reason);
+            }
+            DispatchOutcome::CredentialMissing => {
+                self.owed_again(name, "its credential had ended".to_owned());
+                self.credential_missing(&scope);
+            }
+            DispatchOutcome::Unknown { reason } => {
+                self.note_runner(
+                    true,
+                    name,
+                    format!("dispatch outcome unknown, looking it up: {reason}"),
+                );
+                self.probe_is_lost(name, &reason);
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Dispatching(Sending::LookingUp);
+                    runner.reason =
+                        Some(format!("the outcome of its dispatch is unknown: {reason}"));
+                });
+                match self.state.runners.get(name).map_or(0, |runner| runner.sends) {
+                    // At once: the answer is what everything else waits for.
+                    0 | 1 => self.drive(name),
+                    // It was looked up and sent again before, and again in vain: no storm.
+                    sends => {
+                        let at = self.now + backoff(sends - 2, self.rng);
+                        self.set_timer(at, Timer::Runner(name.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn child_known(&mut self, name: &RunnerName, child: String) {
+        self.change(name, |runner| {
+            runner.child = Some(child.clone());
+            runner.state = RunnerState::Dispatched;
+            runner.tries = 0;
+            runner.reason = None;
+        });
+        self.note_runner(false, name, format!("runner dispatched as {child}"));
+        if self.state.runners.get(name).is_some_and(|runner| runner.unwanted) {
+            self.begin_leaving(name, "no job waits for it");
+        }
+        self.start_clocks(name);
+    }
+
+    /// Certainly not in Nomad: let go if nobody wants it any more, else still owed.
+    pub(super) fn owed_again(&mut self, name: &RunnerName, reason: String) {
+        self.release_probe(name);
+        // That request made nothing, so it counts for nothing.
+        self.change(name, |runner| runner.sends = runner.sends.saturating_sub(1));
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.unwanted {
+            self.end_runner(name, "not wanted any more before it was dispatched");
+            return;
+        }
+        if runner.took.is_some() {
+            // GitHub has seen it meanwhile, so an earlier attempt did arrive.
+            self.change(name, |runner| {
+                runner.state = RunnerState::Dispatching(Sending::LookingUp);
+            });
+            return self.drive(name);
+        }
+        self.change(name, |runner| {
+            runner.state = RunnerState::Wanted;
+            runner.first_sent_at = None;
+            runner.reason = Some(reason);
+        });
+    }
+
+    pub(super) fn child_looked_up(
+        &mut self,
+        name: &RunnerName,
+        answer: Answer<Option<FoundChild>>,
+    ) {
+        self.change(name, |runner| runner.in_flight = false);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.state != RunnerState::Dispatching(Sending::LookingUp) {
+            return self.drive(name);
+        }
+        match answer {
+            Ok(Some(FoundChild { child, nameless })) => {
+                self.change(name, |runner| runner.nameless = nameless);
+                self.child_known(name, child);
+            }
+            Ok(None) => {
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Dispatching(Sending::AskingForge);
+                    runner.tries = 0;
+                });
+                self.drive(name);
+            }
+            Err(failure) => self.try_again(name, failure),
+        }
+    }
+
+    fn is_surplus(&self, runner: &Runner) -> bool {
+        let class = self.state.classes.get(&runner.class);
+        let supply = self.state.runners.counts(&runner.class).supply;
+        class.is_none_or(|class| supply > class.waiting.len())
+    }
+
+    /// Nomad has no child with its token; GitHub's word on the name decides.
+    pub(super) fn carrier_known(&mut self, name: &RunnerName, carrier: &AtForge) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let first_sent = runner.first_sent_at.unwrap_or(Time(0));
+        match carrier {
+            AtForge::Registered { .. } | AtForge::Named(_) => {
+                // It was dispatched, and Nomad has forgotten its child.
+                self.change(name, |runner| runner.state = RunnerState::Clearing);
+            }
+            AtForge::Nowhere if runner.took.is_some() => {
+                let forge = self.state.rules.forge.name;
+                let reason = format!("it had a job, and neither Nomad nor {forge} knows it now");
+                self.end_runner(name, &reason);
+            }
+            // Also where nobody may be let go yet: sending again would be hiring anew.
+            AtForge::Nowhere if runner.unwanted || self.is_surplus(runner) => {
+                self.end_runner(name, "never dispatched, and not wanted any more");
+            }
+            AtForge::Nowhere if self.now.since(first_sent) < SEND_AGAIN_WITHIN => {
+                self.note_runner(
+                    false,
+                    name,
+                    "dispatch never arrived, sending it again".to_owned(),
+                );
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Dispatching(Sending::Sent);
+                    runner.tries = 0;
+                });
+                self.drive(name);
+            }
+            AtForge::Nowhere => {
+                let class = runner.class.clone();
+                self.end_runner(name, "outcome of its dispatch unknown for an hour");
+                self.ask_before_hiring(&class, None);
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Ways that are closed after a failure: a pool whose parameterized job refuses dispatches, and
+//! a place of Nomad that does not answer. One try when the time is over, then longer waits.
+
+use rand::Rng;
+
+use super::Fold;
+use crate::event::NomadTrouble;
+use crate::state::{Gate, NomadState, Timer};
+use crate::{NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
+
+impl<R: Rng> Fold<'_, R> {
+    /// Nomad said no to a dispatch of the pool.
+    pub(super) fn refused(&mut self, name: &RunnerName, pool: &PoolName, reason: String) {
+        let gate = self.state.refusals.get(pool);
+        // Those that were sent before the first refusal came back count once.
+        let counts = gate.is_none_or(|gate| gate.probe.as_ref() == Some(name));
+        if counts {
+            let tries = gate.map_or(0, |gate| gate.tries);
+            let until = self.now + backoff(tries, self.rng);
+            if gate.is_none_or(|gate| gate.reason != reason) {
+                self.note_runner(true, name, format!("dispatch refused: {reason}"));
+            }
+            let gate = Gate { reason: reason.clone(), tries: tries + 1, until, probe: None };
+            self.state.refusals.insert(pool.clone(), gate);
+            self.set_timer(until, Timer::Refusal(pool.clone()));
+            if let Some(pool) = self.state.rules.pool(pool) {
+                let request = Request::WatchParent {
+                    pool: pool.name.clone(),
+                    namespace: pool.namespace.clone(),
+                    region: pool.region.clone(),
+                    parent: pool.nomad_job.clone(),
+                };
+                self.request(request);
+            }
+        }
+        self.owed_again(name, reason);
+        self.touch_pool(pool);
+    }
+
+    /// The parameterized job changed, or took a dispatch: what was refused is sent again at once.
+    pub(super) fn parent_changed(&mut self, pool: &PoolName) {
+        if self.state.refusals.remove(pool).is_some() {
+            self.touch_pool(pool);
+        }
+    }
+
+    pub(super) fn touch_pool(&mut self, pool: &PoolName) {
+        let keys: Vec<_> =
+            self.state.classes.keys().filter(|key| key.pool == *pool).cloned().collect();
+        for key in keys {
+            self.touch(&key);
+        }
+    }
+
+    /// Nomad does not answer there: everybody of that place waits, and one at a time tries.
+    pub(super) fn nomad_away(
+        &mut self,
+        place: NomadPlace,
+        probe: Option<&RunnerName>,
+        trouble: &NomadTrouble,
+    ) {
+        let reason = trouble.to_string();
+        let tries = match self.state.nomad.get(&place) {
+            None | Some(NomadState::Unlisted(_)) => {
+                self.state.nomad.insert(place.clone(), NomadState::Unlisted(reason));
+                return self.touch_place(&place);
+            }
+            Some(NomadState::Listed) => 0,
+            Some(NomadState::Away(gate))
+                if gate.probe.is_some() && gate.probe.as_ref() == probe =>
+            {
+                gate.tries
+            }
+            Some(NomadState::Away(_)) => return,
+        };
+        let until = self.now + backoff(tries, self.rng);
+        let gate = Gate { reason, tries: tries + 1, until, probe: None };
+        self.state.nomad.insert(place.clone(), NomadState::Away(gate));
+        self.set_timer(until, Timer::Nomad(place.clone()));
+        self.touch_place(&place);
+    }
+
+    /// Nobody can say whether a dispatch arrived. While Nomad was away that is no way back.
+    pub(super) fn probe_is_lost(&mut self, name: &RunnerName, reason: &str) {
+        let probes = |gate: &Gate| gate.probe.as_ref() == Some(name);
+        let probed = self.state.nomad.iter().find_map(|(place, state)| {
+            matches!(state, NomadState::Away(gate) if probes(gate)).then(|| place.clone())
+        });
+        if let Some(place) = probed {
+            let trouble = NomadTrouble::Unreachable(reason.to_owned());
+            self.nomad_away(place, Some(name), &trouble);
+        }
+        // Whether runners of its pool get jobs may still be seen by it.
+        self.release_dispatch_probe(name);
+    }
+
+    /// Nomad answered something there: the way is open.
+    pub(super) fn nomad_answers(&mut self, place: &NomadPlace) {
+        if let Some(state @ NomadState::Away(_)) = self.state.nomad.get_mut(place) {
+            *state = NomadState::Listed;
+            self.touch_place(place);
+        }
+    }
+
+    pub(super) fn touch_place(&mut self, place: &NomadPlace) {
+        let rules = &self.state.rules;
+        let there = rules.pools.iter().filter(|pool| rules.place_of(pool) == *place);
+        for pool in there.map(|pool| pool.name.clone()).collect::<Vec<_>>() {
+            self.touch_pool(&pool);
+        }
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.classes.extend(self.state.classes.keys().cloned());
+    }
+
+    /// The one that tried found neither that the way is open nor that it is closed.
+    pub(super) fn release_probe(&mut self, name: &RunnerName) {
+        self.release_dispatch_probe(name);
+        for gate in self.state.breakers.values_mut().filter_map(|b| b.gate.as_mut()) {
+            gate.release(name);
+        }
+    }
+
+    fn release_dispatch_probe(&mut self, name: &RunnerName) {
+        let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
+        for gate in self.state.refusals.values_mut().chain(away) {
+            gate.release(name);
+        }
+    }
+}
+
+impl State {
+    /// Every gate before the dispatches of a pool: its parameterized job's, its breaker's, and that
+    /// of its place of Nomad.
+    pub(super) fn gates_of(&mut self, pool: &PoolName) -> impl Iterator<Item = &mut Gate> {
+        let place = self.rules.pool(pool).map(|pool| self.rules.place_of(pool));
+        let away = place.and_then(|place| self.nomad.get_mut(&place)?.gate());
+        let breaker = self.breakers.get_mut(pool).and_then(|breaker| breaker.gate.as_mut());
+        self.refusals.get_mut(pool).into_iter().chain(breaker).chain(away)
+    }
+}
+
+impl NomadState {
+    pub(super) fn gate(&mut self) -> Option<&mut Gate> {
+        match self {
+            NomadState::Away(gate) => Some(gate),
+            NomadState::Unlisted(_) | NomadState::Listed => None,
+        }
+    }
+}
+
+impl Gate {
+    fn release(&mut self, name: &RunnerName) {
+        self.probe.take_if(|probe| probe == name);
+    }
+
+    /// One at a time, and not before its time.
+    pub fn may_pass(&self, now: Time) -> bool {
+        self.until <= now && self.probe.is_none()
+    }
+}

@@ -1,0 +1,235 @@
+//! Folds what sweeps and listings show: jobs whose webhooks never came, children and runners
+//! that are ours and unknown. After a start nobody is let go before all of it was seen once.
+
+use rand::Rng;
+
+use super::Fold;
+use super::job_events::{Source, merge};
+use crate::effect::Target;
+use crate::event::ChildPhase;
+use crate::observation::{Found, Observation, Registered};
+use crate::runner::{Runner, RunnerState, Sending, Took};
+use crate::state::NomadState;
+use crate::{
+    ClassKey, JobId, JobReport, JobStatus, Note, PoolName, Repository, RepositoryId, Request,
+    RunId, RunnerName, ScopeKey, Time, runner_name,
+};
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn observed(&mut self, observation: Observation) {
+        match observation {
+            Observation::Swept { repository, reports, began } => {
+                self.swept(*repository, reports, began);
+            }
+            Observation::SweepRefused { repository, full_name, reason } => {
+                self.sweep_refused(repository, &full_name, &reason);
+            }
+            Observation::SweptAll => {
+                self.state.swept.all = true;
+            }
+            Observation::Runners { target, runners } => self.runners_listed(&target, runners),
+            Observation::Children(found) => {
+                for child in found {
+                    self.adopt(child);
+                }
+            }
+        }
+    }
+
+    fn swept(&mut self, repository: Repository, reports: Vec<JobReport>, began: Time) {
+        let id = repository.id;
+        self.meet_repository(repository);
+        if self.state.swept.refused.remove(&id) {
+            self.touch_scope(&ScopeKey::Repository(id));
+        }
+        let mut missing = self.state.by_repository.get(&id).cloned().unwrap_or_default();
+        for report in reports {
+            missing.remove(&report.id);
+            if self.moves_nothing(&report) {
+                continue;
+            }
+            if report.status == JobStatus::Completed && self.state.known_job(report.id).is_none() {
+                // History: its row, if it has one, knows better. Who ran it may still be here.
+                self.runner_named(&report, false);
+                continue;
+            }
+            self.fold_report(report, id, Source::Asked, None);
+        }
+        // Who was heard of since the look began could not be in it; the next will tell.
+        missing.retain(|id| self.state.jobs.get(id).is_some_and(|job| job.received_at <= began));
+        // Absence from a listing moves nothing, for listings lag.
+        for job in missing {
+            self.ask_job(job);
+        }
+    }
+
+    /// Every sweep tells of every open job; most have not changed, and cost no row.
+    fn moves_nothing(&self, report: &JobReport) -> bool {
+        let known = self.state.known_job(report.id);
+        known.is_some_and(|job| merge(job.clone(), report.clone()).report == job.report)
+    }
+
+    fn sweep_refused(&mut self, id: Option<RepositoryId>, full_name: &str, reason: &str) {
+        let known =
+            self.state.repositories.values().find(|r| r.full_name.eq_ignore_ascii_case(full_name));
+        let Some(id) = id.or(known.map(|r| r.id)) else { return };
+        let forge = self.state.rules.forge.name;
+        if self.state.swept.refused.insert(id) {
+            self.note(Note {
+                warn: true,
+                message: format!("{forge} does not let us see it: {reason}"),
+                repository: Some(full_name.to_owned()),
+                ..Note::default()
+            });
+        }
+    }
+
+    /// Whether runners of a class may be let go: everything was seen since the start, its own
+    /// repository not refused, and the children where its pool hires have been shown.
+    pub(super) fn may_let_go(&self, key: &ClassKey) -> bool {
+        let swept = &self.state.swept;
+        let refused = matches!(key.scope, ScopeKey::Repository(id) if swept.refused.contains(&id));
+        swept.settled && !refused && self.is_listed(&key.pool)
+    }
+
+    /// Ours by its form, and not the runner of a child that is yet to be shown.
+    fn is_stray(&self, name: &RunnerName) -> bool {
+        let pool = runner_name::pool_of(&self.state.rules.name_prefix, name.as_str());
+        pool.is_some_and(|pool| self.is_listed(&pool.into()))
+    }
+
+    fn is_listed(&self, pool: &PoolName) -> bool {
+        let rules = &self.state.rules;
+        let Some(pool) = rules.pool(pool) else { return true };
+        let shown = self.state.nomad.get(&rules.place_of(pool));
+        matches!(shown, Some(NomadState::Listed | NomadState::Away(_)))
+    }
+
+    fn may_leave(&self, name: &RunnerName) -> bool {
+        self.state.runners.get(name).is_some_and(|runner| self.may_let_go(&runner.class))
+    }
+
+    /// Notices when everything was seen once since the start, with what it raised.
+    pub(super) fn settle_after_start(&mut self) {
+        let swept = &mut self.state.swept;
+        if swept.all && !swept.settled && self.state.forks_are_known() {
+            self.state.swept.settled = true;
+            self.touch_all();
+        }
+    }
+
+    fn runners_listed(&mut self, target: &Target, listed: Vec<Registered>) {
+        for registered in listed {
+            let name = RunnerName(registered.name);
+            let known = self.state.runners.get(&name);
+            match known.map(|runner| (runner.state.clone(), runner.took)) {
+                Some((RunnerState::Dispatched | RunnerState::Registered, None))
+                    if registered.busy =>
+                {
+                    self.change(&name, |runner| runner.github_id = Some(registered.id));
+                    self.runner_took(&name, None, false);
+                }
+                // Its job is done and its registration went with it: Nomad has started it again.
+                // It is looked at once more on its way out, for listings are old.
+                Some((RunnerState::Dispatched | RunnerState::Registered, Some(took)))
+                    if took.done && !registered.busy && self.may_leave(&name) =>
+                {
+                    self.begin_leaving(&name, "registered again after its job");
+                }
+                Some((RunnerState::Dispatched, _)) => self.registered(&name, registered.id),
+                Some(_) => {}
+                None if self.state.swept.settled && !registered.busy && self.is_stray(&name) => {
+                    self.note(Note {
+                        message: "a runner of ours that nobody knows is registered; deleting it"
+                            .to_owned(),
+                        repository: Some(target.name().to_owned()),
+                        runner: Some(name.clone()),
+                        ..Note::default()
+                    });
+                    let request = Request::DeleteStray {
+                        runner: name,
+                        target: target.clone(),
+                        id: registered.id,
+                    };
+                    self.request(request);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Takes up a child that is ours by its token and that nobody follows.
+    fn adopt(&mut self, found: Found) {
+        let Some((name, scope)) = found.token.split_once('@') else { return };
+        let (scope, run) = match scope.split_once('#') {
+            Some((scope, run)) => (scope, run.parse().ok().map(RunId)),
+            None => (scope, None),
+        };
+        let prefix = &self.state.rules.name_prefix;
+        let Some(pool) = runner_name::pool_of(prefix, name).map(PoolName::from) else { return };
+        let name = RunnerName::from(name);
+        if let Some(runner) = self.state.runners.get(&name) {
+            // Its dispatch is in doubt: here is the answer.
+            if matches!(
+                runner.state,
+                RunnerState::Dispatching(Sending::LookingUp | Sending::AskingForge)
+            ) {
+                self.change(&name, |runner| runner.nameless = found.nameless);
+                self.child_known(&name, found.child);
+            }
+            return;
+        }
+        if self.state.has_left_since(&found.child, found.asked_at) {
+            return;
+        }
+        let scope_key = match (&found.repository, scope.contains('/')) {
+            (Some(repository), _) => ScopeKey::Repository(repository.id),
+            (None, false) => ScopeKey::Organization(scope.to_lowercase()),
+            // GitHub does not show the repository: who is not known either needs nobody.
+            (None, true) => {
+                let mut known = self.state.repositories.values();
+                let known = known.find(|r| r.full_name.eq_ignore_ascii_case(scope));
+                ScopeKey::Repository(known.map_or(RepositoryId(0), |repository| repository.id))
+            }
+        };
+        let life = self.state.rules.pool(&pool).map(|pool| pool.credential_life());
+        let scope_name = scope.to_owned();
+        if let Some(repository) = found.repository {
+            self.meet_repository(*repository);
+        }
+        let class = ClassKey { pool, scope: scope_key, run };
+        let runner = Runner {
+            state: RunnerState::Dispatched,
+            took: self.job_that_names(&name).map(|job| Took { job: Some(job), done: false }),
+            child: Some(found.child.clone()),
+            nameless: found.nameless,
+            namespace: found.namespace,
+            region: found.region,
+            parent: found.parent,
+            hired_at: found.submitted_at,
+            first_sent_at: Some(found.submitted_at),
+            sends: 1,
+            credential_ends: life.map(|life| found.submitted_at + life),
+            placed_at: (found.phase == ChildPhase::Placed).then_some(self.now),
+            ..Runner::new(name.clone(), class.clone(), scope_name, self.now)
+        };
+        self.state.runners.insert(runner);
+        self.state.classes.entry(class).or_default().runners.insert(name.clone());
+        self.change(&name, |_| {});
+        self.note_runner(
+            false,
+            &name,
+            format!("runner adopted: {} is ours and nobody followed it", found.child),
+        );
+        self.start_clocks(&name);
+    }
+
+    /// The open job that GitHub says this runner is at work on.
+    fn job_that_names(&self, name: &RunnerName) -> Option<JobId> {
+        let named = self.state.jobs.values().find(|job| {
+            job.report.status == JobStatus::InProgress
+                && job.report.runner_name.as_deref() == Some(name.as_str())
+        });
+        named.map(|job| job.id())
+    }
+}

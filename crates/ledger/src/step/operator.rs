@@ -1,0 +1,92 @@
+//! What people ask for: `pause` and `resume` of a pool, `retry` of a job.
+
+use rand::Rng;
+
+use super::Fold;
+use crate::class::Hold;
+use crate::runner::RunnerState;
+use crate::state::{ForkAnswer, Gate, Timer};
+use crate::{ClassKey, JobId, Note, PoolName, Record, Time};
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn pause(&mut self, pool: &PoolName, until: Option<Time>) {
+        self.state.pauses.insert(pool.clone(), until);
+        self.effects.records.push(Record::Pause { pool: pool.clone(), until: Some(until) });
+        if let Some(until) = until {
+            self.set_timer(until, Timer::Pause(pool.clone()));
+        }
+        let message = match until {
+            Some(until) => {
+                format!("pool {pool} is paused until {until}: nobody new is hired for it")
+            }
+            None => format!("pool {pool} is paused: nobody new is hired for it"),
+        };
+        self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
+        self.touch_pool(pool);
+    }
+
+    pub(super) fn resume_pool(&mut self, pool: &PoolName) {
+        if self.state.pauses.remove(pool).is_none() {
+            return;
+        }
+        self.effects.records.push(Record::Pause { pool: pool.clone(), until: None });
+        let message = format!("pool {pool} hires again");
+        self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
+        self.touch_pool(pool);
+    }
+
+    pub(super) fn pause_is_over(&mut self, pool: &PoolName) {
+        // An older timer may be due while a later pause lasts.
+        if matches!(self.state.pauses.get(pool), Some(Some(until)) if *until <= self.now) {
+            self.resume_pool(pool);
+        }
+    }
+
+    pub(super) fn is_paused(&self, pool: &PoolName) -> bool {
+        self.state.pauses.contains_key(pool)
+    }
+
+    /// Everything that makes this job wait for a time is over now: one try at once.
+    pub(super) fn retry(&mut self, id: JobId) {
+        let Some(job) = self.state.jobs.get(&id) else { return };
+        let (run, key) = (job.report.run, self.state.class_of(job));
+        self.note(Note {
+            message: "job is looked at again, as asked".to_owned(),
+            job: Some(id),
+            run: Some(run),
+            repository: Some(job.repository_name.clone()),
+            ..Note::default()
+        });
+        self.ask_job(id);
+        if matches!(self.state.forks.get(&run), Some(ForkAnswer::Failed { .. })) {
+            self.ask_fork_again(run);
+        }
+        let Some(key) = key else { return };
+        let now = self.now;
+        let try_now = |gate: &mut Gate| gate.until = gate.until.min(now);
+        self.state.gates_of(&key.pool).for_each(try_now);
+        let credential = self.state.credentials.get_mut(&key.scope);
+        credential.and_then(|c| c.failed.as_mut()).into_iter().for_each(try_now);
+        if let Some(class) = self.state.classes.get(&key) {
+            match class.hold {
+                Some(Hold::Until(_)) => self.set_hold(&key, None),
+                Some(Hold::Asking { sent: false }) => {
+                    self.asks.insert(key.clone());
+                }
+                _ => {}
+            }
+        }
+        self.look_up_again(&key);
+        self.touch(&key);
+    }
+
+    /// Dispatches in doubt, whose next look waits for its time.
+    fn look_up_again(&mut self, key: &ClassKey) {
+        let Some(class) = self.state.classes.get(key) else { return };
+        let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
+        let doubtful = runners.filter(|r| matches!(r.state, RunnerState::Dispatching(_)));
+        for name in doubtful.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
+            self.drive(&name);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What follows when the operator decides otherwise while jobs wait and runners live: a pool that
+//! is new, changed or gone, another policy, other caps.
+//!
+//! Runners of a pool that is gone lose their demand, and so take the usual way out: the idle are
+//! let go, the busy are followed to their end.
+
+use std::collections::BTreeSet;
+
+use rand::Rng;
+
+use super::Fold;
+use crate::class::Hold;
+use crate::state::{ForkAnswer, NomadState};
+use crate::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunId, RunnerName};
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn new_rules(&mut self, rules: Rules) {
+        let before = std::mem::replace(&mut self.state.rules, rules);
+        self.forget_other_parents(&before);
+        let rules = &self.state.rules;
+        let places: BTreeSet<NomadPlace> =
+            rules.pools.iter().map(|pool| rules.place_of(pool)).collect();
+        self.state.nomad.retain(|place, _| places.contains(place));
+        let open: Vec<JobId> = self.state.jobs.keys().copied().collect();
+        let unserved: Vec<Job> = self.state.unserved().cloned().collect();
+        for id in open {
+            self.judge_again(id);
+        }
+        for job in unserved {
+            self.judge_and_place(job);
+        }
+        self.touch_all();
+        self.try_everything_once();
+        let runners: Vec<RunnerName> = self.state.runners.keys().cloned().collect();
+        for name in &runners {
+            self.start_clocks(name);
+        }
+    }
+
+    /// What one parameterized job refused, and how its runners ended, says nothing of another.
+    fn forget_other_parents(&mut self, before: &Rules) {
+        let parent = |pool: &Pool| {
+            (pool.nomad_job.clone(), pool.namespace.clone(), pool.region.clone(), pool.delivery)
+        };
+        let same = |name: &PoolName| {
+            let now = self.state.rules.pool(name).map(parent);
+            now.is_some() && now == before.pool(name).map(parent)
+        };
+        let known: Vec<PoolName> =
+            self.state.refusals.keys().chain(self.state.breakers.keys()).cloned().collect();
+        let others: Vec<PoolName> = known.into_iter().filter(|name| !same(name)).collect();
+        for name in others {
+            self.state.refusals.remove(&name);
+            self.state.breakers.remove(&name);
+        }
+    }
+
+    /// Tokens and addresses may be others now: backoff is over, for one try each.
+    fn try_everything_once(&mut self) {
+        let now = self.now;
+        let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
+        let refusals = self.state.refusals.values_mut();
+        let credentials = self.state.credentials.values_mut().filter_map(|c| c.failed.as_mut());
+        for gate in refusals.chain(credentials).chain(away) {
+            gate.until = gate.until.min(now);
+        }
+        let failed = self.state.forks.iter();
+        let failed = failed.filter(|(_, answer)| matches!(answer, ForkAnswer::Failed { .. }));
+        for run in failed.map(|(run, _)| *run).collect::<Vec<RunId>>() {
+            self.ask_fork_again(run);
+        }
+        let unanswered = self.state.classes.iter();
+        let unanswered = unanswered
+            .filter(|(_, class)| class.hold == Some(Hold::Asking { sent: false }))
+            .map(|(key, _)| key.clone());
+        self.asks.extend(unanswered);
+    }
+}

@@ -1,0 +1,62 @@
+//! Small makers for the ledger's unit tests. Nothing here decides anything.
+
+use std::time::Duration;
+
+use crate::matching::RepositoryGlobs;
+use crate::pool::Delivery;
+use crate::{
+    JobId, JobReport, JobStatus, Pool, PoolName, Repository, RepositoryId, RunId, ScopeKind,
+    Visibility,
+};
+
+pub fn pool(name: &str, labels: &[&str]) -> Pool {
+    Pool {
+        name: PoolName::from(name),
+        nomad_job: format!("github-runner-{name}"),
+        namespace: None,
+        region: None,
+        labels: labels.iter().map(|l| (*l).to_owned()).collect(),
+        repositories: RepositoryGlobs::new(&["octo/*"]),
+        delivery: Delivery::Payload,
+        scope: ScopeKind::Repository,
+        max_runners: 20,
+        max_runners_per_repository: None,
+        public_repositories: false,
+        forks: false,
+        placement_timeout: Duration::from_secs(1200),
+        boot_timeout: Duration::from_secs(600),
+        idle_timeout: Duration::from_secs(600),
+        release_grace: Duration::from_secs(300),
+        max_lifetime: Duration::from_secs(6 * 3600),
+        robots_per_repository: None,
+    }
+}
+
+pub fn repository(id: u64, full_name: &str) -> Repository {
+    Repository {
+        id: RepositoryId(id),
+        full_name: full_name.to_owned(),
+        html_url: format!("https://github.com/{full_name}"),
+        visibility: Visibility::Private,
+        forkable: false,
+        owned_by_organization: true,
+    }
+}
+
+pub fn report(id: u64, status: JobStatus) -> JobReport {
+    JobReport {
+        id: JobId(id),
+        run: RunId(id / 100 + 1),
+        run_attempt: 1,
+        name: format!("job {id}"),
+        workflow: Some("ci".to_owned()),
+        head_branch: Some("main".to_owned()),
+        labels: vec!["linux".to_owned()],
+        status,
+        conclusion: None,
+        runner_name: None,
+        url: None,
+        created_at: None,
+        actor: None,
+    }
+}

@@ -1,0 +1,30 @@
+//! What happens when a timer is due. A timer may be stale: whoever it wakes looks at the
+//! state of today and does nothing where there is nothing to do.
+
+use rand::Rng;
+
+use super::Fold;
+use crate::state::Timer;
+
+impl<R: Rng> Fold<'_, R> {
+    pub(super) fn tick(&mut self) {
+        while let Some((at, timer)) = self.state.timers.first().cloned() {
+            if at > self.now {
+                return;
+            }
+            self.state.timers.pop_first();
+            match timer {
+                Timer::Class(key) => self.class_timer(&key),
+                Timer::Runner(name) => self.runner_timer(&name),
+                Timer::Deadline(name) => self.deadline_is_due(&name),
+                Timer::Breaker(pool) => self.touch_pool(&pool),
+                Timer::Pause(pool) => self.pause_is_over(&pool),
+                Timer::Credential(scope) => self.touch_scope(&scope),
+                Timer::Refusal(pool) => self.touch_pool(&pool),
+                Timer::Nomad(place) => self.touch_place(&place),
+                Timer::Fork(run) => self.ask_fork_again(run),
+                Timer::Job(job) => self.ask_job(job),
+            }
+        }
+    }
+}

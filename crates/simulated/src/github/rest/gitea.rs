@@ -1,0 +1,49 @@
+//! Calls that only a Gitea answers: all jobs of an owner, a pull request, disabling a runner.
+//!
+//! Read next: `../gitea.rs` for the rules.
+
+use serde_json::json;
+
+use super::{Answer, Call};
+use crate::github::json;
+use crate::github::model::{GitHub, Millis};
+use crate::github::runs::{Job, Run};
+use crate::github::tokens::Scope;
+
+impl GitHub {
+    /// `GET …/actions/jobs?status=`: over all runs of a repository or an organization. Of several
+    /// `status=` only one is understood here.
+    pub(super) fn list_all_jobs(&self, call: &Call, scope: Scope) -> Answer {
+        if !self.is_gitea() {
+            return Answer::not_found();
+        }
+        let wanted = |job: &&Job| {
+            let repository = self.runs.get(&job.run).map_or(0, |run| run.repository);
+            let owner = self.repositories.get(&repository).map_or(0, |found| found.owner);
+            let here =
+                scope == Scope::Repository(repository) || scope == Scope::Organization(owner);
+            here && call.query.get("status").is_none_or(|status| status == job.status.as_str())
+        };
+        self.page_of_jobs(call, self.jobs.values().filter(wanted).collect())
+    }
+
+    pub(super) fn get_pull_request(&self, repository: u64, number: &str) -> Answer {
+        let of = |run: &&Run| {
+            run.repository == repository
+                && run.number.to_string() == number
+                && run.spec.event.starts_with("pull_request")
+        };
+        match self.runs.values().find(of).filter(|_| self.is_gitea()) {
+            Some(run) => Answer::ok(json::pull_request(run)),
+            None => Answer::not_found(),
+        }
+    }
+
+    /// `PATCH …/runners/ID {"disabled":true}`: no other body is understood here.
+    pub(super) fn disable(&mut self, scope: Scope, id: u64, now: Millis) -> Answer {
+        match self.disable_runner(scope, id, now) {
+            true => Answer::ok(json!({ "id": id, "disabled": true })),
+            false => Answer::not_found(),
+        }
+    }
+}
