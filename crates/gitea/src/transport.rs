@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use transport::{Failure, Request, Response, Transport, Unread};
 use url::Url;
 
 use super::error::Error;
@@ -37,7 +38,7 @@ pub struct Client {
 }
 
 struct Inner {
-    http: reqwest::Client,
+    wire: Transport,
     base: Url,
     authorization: HeaderValue,
 }
@@ -104,12 +105,16 @@ impl Client {
         if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
             return Err(BuildError::Address);
         }
+        let wire = transport::forge(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
+        Client::over(wire, api_url, token)
+    }
+
+    /// As [`new`](Self::new), by another way than HTTP.
+    pub fn over(wire: Transport, api_url: Url, token: &SecretString) -> Result<Client, BuildError> {
         let text = format!("Bearer {}", token.expose_secret());
         let mut authorization = HeaderValue::from_str(&text).map_err(|_| BuildError::Token)?;
         authorization.set_sensitive(true);
-        let http =
-            transport::forge_client(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
-        Ok(Client { inner: Arc::new(Inner { http, base: api_url, authorization }) })
+        Ok(Client { inner: Arc::new(Inner { wire, base: api_url, authorization }) })
     }
 
     /// Makes the request, follows redirects on the same origin (a renamed repository answers
@@ -152,29 +157,28 @@ impl Client {
         url: Url,
         request: &str,
     ) -> Result<(StatusCode, Answer), Error> {
-        let mut builder = self
-            .inner
-            .http
-            .request(call.method.clone(), url)
-            .header(AUTHORIZATION, self.inner.authorization.clone())
-            .header(ACCEPT, "application/json");
-        if let Some(body) = &call.body {
-            builder = builder.json(body);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, self.inner.authorization.clone());
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if call.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        let unavailable = |e: reqwest::Error| Error::Unavailable {
+        let body = call.body.as_ref().map(|body| body.to_string().into_bytes());
+        let (method, timeout) = (call.method.clone(), transport::FORGE_TIMEOUT);
+        let unavailable = |failure: Failure| Error::Unavailable {
             request: request.to_owned(),
-            reason: transport::forge_cause(&e),
+            reason: failure.reason,
         };
-        let mut response = builder.send().await.map_err(unavailable)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                let reason = format!("more than {BODY_LIMIT} bytes");
-                return Err(Error::Protocol { request: request.to_owned(), reason });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let asked = Request { method, url, headers, body, timeout };
+        let mut response = self.inner.wire.send(asked).await.map_err(unavailable)?;
+        let body = response.rest(BODY_LIMIT).await.map_err(|unread| match unread {
+            Unread::Failed(failure) => unavailable(failure),
+            Unread::Longer(limit) => Error::Protocol {
+                request: request.to_owned(),
+                reason: format!("more than {limit} bytes"),
+            },
+        })?;
+        let Response { status, headers, .. } = response;
         Ok((status, Answer { headers, body }))
     }
 

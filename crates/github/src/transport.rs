@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NO
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use transport::{Failure, Request, Response, Transport, Unread};
 use url::Url;
 
 use super::error::Error;
@@ -36,7 +37,7 @@ pub struct Client {
 }
 
 struct Inner {
-    http: reqwest::Client,
+    wire: Transport,
     base: Url,
     state: Mutex<State>,
 }
@@ -123,10 +124,14 @@ impl Client {
         if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
             return Err(BuildError::Address);
         }
-        let http =
-            transport::forge_client(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
+        let wire = transport::forge(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
+        Ok(Client::over(wire, api_url, token))
+    }
+
+    /// As [`new`](Self::new), by another way than HTTP.
+    pub fn over(wire: Transport, api_url: Url, token: SecretString) -> Client {
         let state = State { token, gate: Gate::default(), clock: None };
-        Ok(Client { inner: Arc::new(Inner { http, base: api_url, state: Mutex::new(state) }) })
+        Client { inner: Arc::new(Inner { wire, base: api_url, state: Mutex::new(state) }) }
     }
 
     /// The token of all later calls, of all clones. A different one opens the gate.
@@ -194,31 +199,29 @@ impl Client {
     }
 
     async fn once(&self, call: &Call<'_>, url: Url, request: &str) -> Result<Answer, Error> {
-        let authorization = self.authorization(request)?;
-        let mut builder = self
-            .inner
-            .http
-            .request(call.method.clone(), url.clone())
-            .header(AUTHORIZATION, authorization)
-            .header(ACCEPT, "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28");
-        if let Some(etag) = call.etag {
-            builder = builder.header(IF_NONE_MATCH, etag);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, self.authorization(request)?);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+        headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+        if let Some(etag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            headers.insert(IF_NONE_MATCH, etag);
         }
-        let unavailable = |e: reqwest::Error| Error::Unavailable {
+        let unavailable = |failure: Failure| Error::Unavailable {
             request: request.to_owned(),
-            reason: transport::forge_cause(&e),
+            reason: failure.reason,
         };
-        let mut response = builder.send().await.map_err(unavailable)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                let reason = format!("more than {BODY_LIMIT} bytes");
-                return Err(Error::Protocol { request: request.to_owned(), reason });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let method = call.method.clone();
+        let (target, timeout) = (url.clone(), transport::FORGE_TIMEOUT);
+        let asked = Request { method, url: target, headers, body: None, timeout };
+        let mut response = self.inner.wire.send(asked).await.map_err(unavailable)?;
+        let body = response.rest(BODY_LIMIT).await.map_err(|unread| match unread {
+            Unread::Failed(failure) => unavailable(failure),
+            Unread::Longer(limit) => Error::Protocol {
+                request: request.to_owned(),
+                reason: format!("more than {limit} bytes"),
+            },
+        })?;
+        let Response { status, headers, .. } = response;
         self.judge(request, Answer { status, headers, url, body })
     }
 

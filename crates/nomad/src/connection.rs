@@ -12,6 +12,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
+use transport::Transport;
 use url::Url;
 
 /// How long a connection may take to open, name resolution and TLS included.
@@ -103,7 +104,7 @@ pub enum BuildError {
 
 /// What the transport needs of a connection.
 pub(super) struct Built {
-    pub http: reqwest::Client,
+    pub wire: Transport,
     /// Requests go below it. Its host is the TLS server name where there is one.
     pub base: Url,
     /// The address's real host and port, where `base` has another.
@@ -171,7 +172,7 @@ pub(super) fn build(connection: &Connection) -> Result<Built, BuildError> {
         }
     };
     let http = builder.build().map_err(|e| BuildError::Http(e.to_string()))?;
-    Ok(Built { http, base, host })
+    Ok(Built { wire: Transport::new(http), base, host })
 }
 
 /// Resolves every name to one host.

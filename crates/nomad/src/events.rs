@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use reqwest::Response;
 use serde::Deserialize;
+use transport::Response;
 
 use super::connection::Place;
 use super::endpoint::Endpoint;
@@ -103,7 +103,7 @@ impl EventStream {
             match tokio::time::timeout(patience, self.response.chunk()).await {
                 Ok(Ok(Some(chunk))) => self.buffer.extend_from_slice(&chunk),
                 Ok(Ok(None)) => return Err(self.unavailable("the stream has ended".to_owned())),
-                Ok(Err(error)) => return Err(self.unavailable(error.without_url().to_string())),
+                Ok(Err(error)) => return Err(self.unavailable(error.reason)),
                 Err(_) if self.started => {
                     return Err(self.unavailable(format!("silent for {} s", SILENCE.as_secs())));
                 }

@@ -16,6 +16,8 @@ use super::endpoint::Endpoint;
 use super::error::Error;
 use super::token::Token;
 use strangers_text::harmless_up_to;
+use transport::{Request, Response, Transport, Unread};
+use url::Url;
 
 /// Time for an ordinary call, connecting and reading included.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,9 +114,19 @@ impl Client {
     /// Opens nothing yet. A rustls crypto provider must be installed in the process.
     pub fn new(connection: Connection) -> Result<Client, BuildError> {
         let built = connection::build(&connection)?;
+        Ok(Client::of(built, connection))
+    }
+
+    /// As [`new`](Self::new), by another way than HTTP: of the connection only namespace, region and
+    /// token count.
+    pub fn over(wire: Transport, base: Url, connection: Connection) -> Client {
+        Client::of(Built { wire, base, host: None }, connection)
+    }
+
+    fn of(built: Built, connection: Connection) -> Client {
         let place = Place { namespace: connection.namespace, region: connection.region };
         let token = Token::new(connection.token, connection.token_file);
-        Ok(Client { inner: Arc::new(Inner { built, place, token }) })
+        Client { inner: Arc::new(Inner { built, place, token }) }
     }
 
     /// The token of all later calls, of all clones, until a token file changes.
@@ -129,44 +141,35 @@ impl Client {
 
     /// Makes the request once and reads the whole answer.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, Failure> {
-        let timeout = call.timeout;
         let request = self.request(call).map_err(Failure::NotSent)?;
-        let fail = |error: reqwest::Error| {
-            let sent = !(error.is_connect() || error.is_builder());
-            let reason = if error.is_timeout() && sent {
-                format!("no answer within {} s", timeout.as_secs())
-            } else {
-                transport::cause(&error)
-            };
-            if sent { Failure::Unknown(reason) } else { Failure::NotSent(reason) }
+        let fail = |failure: transport::Failure| match failure.sent {
+            true => Failure::Unknown(failure.reason),
+            false => Failure::NotSent(failure.reason),
         };
-        let mut response = request.send().await.map_err(fail)?;
-        let status = response.status().as_u16();
-        let index = header(response.headers(), "x-nomad-index").and_then(|v| v.parse().ok());
-        let next_token = header(response.headers(), "x-nomad-nexttoken").map(str::to_owned);
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(fail)? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                return Err(Failure::Unknown(format!("an answer over {BODY_LIMIT} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let mut response = self.inner.built.wire.send(request).await.map_err(fail)?;
+        let status = response.status.as_u16();
+        let index = header(&response.headers, "x-nomad-index").and_then(|v| v.parse().ok());
+        let next_token = header(&response.headers, "x-nomad-nexttoken").map(str::to_owned);
+        let body = response.rest(BODY_LIMIT).await.map_err(|unread| match unread {
+            Unread::Failed(failure) => fail(failure),
+            Unread::Longer(limit) => Failure::Unknown(format!("an answer over {limit} bytes")),
+        })?;
         let next_token = next_token.filter(|t| !t.is_empty());
         Ok(Answer { status, index: index.unwrap_or(0), next_token, body })
     }
 
     /// Makes the request and hands over the answer unread, if it is a success.
-    pub(super) async fn open(&self, call: Call<'_>) -> Result<reqwest::Response, Error> {
+    pub(super) async fn open(&self, call: Call<'_>) -> Result<Response, Error> {
         let name = call.name();
         let unavailable = |reason| Error::Unavailable { request: name.clone(), reason };
         let request = self.request(call).map_err(unavailable)?;
-        let response =
-            request.send().await.map_err(|error| unavailable(transport::cause(&error)))?;
-        let status = response.status().as_u16();
+        let response = self.inner.built.wire.send(request).await;
+        let mut response = response.map_err(|failure| unavailable(failure.reason))?;
+        let status = response.status.as_u16();
         if (200..300).contains(&status) {
             return Ok(response);
         }
-        let body = response.bytes().await.unwrap_or_default().to_vec();
+        let body = response.rest(BODY_LIMIT).await.unwrap_or_default();
         let answer = Answer { status, index: 0, next_token: None, body };
         Err(Error::from_status(name, status, answer.text()))
     }
@@ -198,7 +201,7 @@ impl Client {
         Ok((value, answer))
     }
 
-    fn request(&self, call: Call<'_>) -> Result<reqwest::RequestBuilder, String> {
+    fn request(&self, call: Call<'_>) -> Result<Request, String> {
         let mut url = self.inner.built.base.clone();
         let segments = call.endpoint.segments();
         if segments.iter().any(|s| matches!(*s, "" | "." | "..")) {
@@ -215,26 +218,24 @@ impl Client {
             query.push(("namespace", place.namespace.clone()));
             query.extend(place.region.iter().map(|region| ("region", region.clone())));
         }
-        let mut request = self
-            .inner
-            .built
-            .http
-            .request(call.endpoint.method(), url)
-            .query(&query)
-            .timeout(call.timeout);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&query);
+        }
+        let mut headers = HeaderMap::new();
         if let Some(host) = &self.inner.built.host {
-            request = request.header(HOST, host);
+            headers.insert(HOST, host.clone());
         }
         if let Some(token) = self.inner.token.current().filter(|t| !t.expose_secret().is_empty()) {
             let mut value = HeaderValue::from_str(token.expose_secret())
                 .map_err(|_| "the token holds characters that no header can carry".to_owned())?;
             value.set_sensitive(true);
-            request = request.header("x-nomad-token", value);
+            headers.insert("x-nomad-token", value);
         }
-        if let Some(body) = call.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if call.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        Ok(request)
+        let (method, timeout) = (call.endpoint.method(), call.timeout);
+        Ok(Request { method, url, headers, body: call.body, timeout })
     }
 }
 

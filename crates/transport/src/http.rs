@@ -1,0 +1,127 @@
+//! The exchange in life: HTTP by reqwest, whom it trusts, which proxies it asks, and how its failures
+//! are told.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use url::{Host, Url};
+
+use super::FORGE_TIMEOUT;
+use super::exchange::{Answering, Body, Exchange, Failure, Request, Response, Transport};
+
+const FORGE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Mozilla's roots, so that a host without a CA bundle can verify public certificates.
+pub fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|der| reqwest::Certificate::from_der(der.as_ref()).ok())
+}
+
+/// Whether that is this machine. No proxy of the environment's is asked for it: that one would look for
+/// it at home, and get the token in clear.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+/// With the proxies of the environment, where the address is not this machine.
+pub fn builder_for(url: &Url) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder();
+    if is_loopback(url) { builder.no_proxy() } else { builder }
+}
+
+/// The way to the forge at `base`.
+pub fn forge(base: &Url) -> reqwest::Result<Transport> {
+    let http = builder_for(base)
+        .user_agent(concat!("roustabout/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(FORGE_CONNECT_TIMEOUT)
+        .timeout(FORGE_TIMEOUT)
+        .tcp_keepalive(Duration::from_secs(30))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .tls_certs_merge(bundled_roots())
+        .build()?;
+    Ok(Transport::new(http))
+}
+
+impl Exchange for reqwest::Client {
+    fn send(&self, request: Request) -> Answering<'_, Response> {
+        let timeout = request.timeout;
+        let mut builder =
+            self.request(request.method, request.url).headers(request.headers).timeout(timeout);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        Box::pin(async move {
+            let mut answer = builder.send().await.map_err(|error| failure(&error, timeout))?;
+            let headers = std::mem::take(answer.headers_mut());
+            let status = answer.status();
+            Ok(Response { status, headers, body: Box::new(Incoming { answer, timeout }) })
+        })
+    }
+}
+
+struct Incoming {
+    answer: reqwest::Response,
+    timeout: Duration,
+}
+
+impl Body for Incoming {
+    fn chunk(&mut self) -> Answering<'_, Option<Bytes>> {
+        let timeout = self.timeout;
+        Box::pin(async move { self.answer.chunk().await.map_err(|error| failure(&error, timeout)) })
+    }
+}
+
+fn failure(error: &reqwest::Error, timeout: Duration) -> Failure {
+    let sent = !(error.is_connect() || error.is_builder());
+    let reason = match error.is_timeout() && sent {
+        true => format!("no answer within {} s", timeout.as_secs()),
+        false => cause(error),
+    };
+    Failure { sent, reason }
+}
+
+/// The innermost reason, without the URL (it may hold a password).
+pub fn cause(error: &reqwest::Error) -> String {
+    let mut deepest = error.source();
+    while let Some(next) = deepest.and_then(|e| e.source()) {
+        deepest = Some(next);
+    }
+    match deepest {
+        Some(inner) if error.is_connect() => format!("cannot connect: {inner}"),
+        Some(inner) => inner.to_string(),
+        None => "the request cannot be built".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        for here in [
+            "http://127.0.0.1:4646",
+            "http://127.9.9.9",
+            "https://[::1]:4646",
+            "http://[::ffff:127.0.0.1]",
+            "http://LOCALHOST:1",
+            "http://nomad.localhost.",
+        ] {
+            assert!(is_loopback(&here.parse().unwrap()), "{here}");
+        }
+        for elsewhere in ["http://10.0.0.1", "http://localhost.example.org", "https://[fe80::1]"] {
+            assert!(!is_loopback(&elsewhere.parse().unwrap()), "{elsewhere}");
+        }
+    }
+}
