@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{broadcast, watch};
@@ -54,7 +54,9 @@ struct Shared {
     config: Config,
     standing: Standing,
     heartbeats: Heartbeats,
-    keys: Keyring,
+    keys: Arc<Keyring>,
+    /// For waits and silences, which are drawn outside the model.
+    draws: Mutex<StdRng>,
     state: Mutex<State>,
     /// The model's index.
     changed: watch::Sender<u64>,
@@ -70,6 +72,8 @@ pub(super) struct State {
     pub nomad: Nomad,
     buffer: Buffer,
     pub clients: Clients,
+    /// Somebody else plays the tasks, and asks the model which.
+    clients_apart: bool,
     pub clock: Clock,
     /// None: nothing is kept.
     journal: Option<Journal>,
@@ -132,28 +136,16 @@ impl Server {
             _ => None,
         };
         let address = doors.http.local_addr().map_err(|error| error.to_string())?;
-        let server = Self {
-            shared: Arc::new(Shared {
-                address,
-                config,
-                standing,
-                heartbeats,
-                keys,
-                changed: watch::Sender::new(nomad.index()),
-                told: broadcast::Sender::new(BACKLOG),
-                state: Mutex::new(State {
-                    nomad,
-                    buffer: Buffer::default(),
-                    clients: Clients::default(),
-                    clock: Clock::default(),
-                    journal,
-                }),
-                stop: CancellationToken::new(),
-                connections: TaskTracker::new(),
-                client: OnceLock::new(),
-                upstream,
-            }),
+        let draws = StdRng::from_os_rng();
+        let state = State {
+            nomad,
+            buffer: Buffer::default(),
+            clients: Clients::default(),
+            clients_apart: false,
+            clock: Clock::default(),
+            journal,
         };
+        let server = Self::of(address, config, Arc::new(keys), upstream, draws, state)?;
         server.restore(lines).await;
         server.begin(Client::new(workplace, site, server.clone()), node, machine);
         if let Some(rpc) = doors.rpc {
@@ -162,6 +154,57 @@ impl Server {
         server.spawn(entrance.accept(server.clone(), doors.http));
         server.spawn(server.clone().pass_time());
         Ok(server)
+    }
+
+    fn of(
+        address: SocketAddr,
+        config: Config,
+        keys: Arc<Keyring>,
+        upstream: Option<Upstream>,
+        draws: StdRng,
+        state: State,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            shared: Arc::new(Shared {
+                address,
+                standing: Standing::of(&config),
+                heartbeats: config.server.heartbeats()?,
+                config,
+                keys,
+                draws: Mutex::new(draws),
+                changed: watch::Sender::new(state.nomad.index()),
+                told: broadcast::Sender::new(BACKLOG),
+                state: Mutex::new(state),
+                stop: CancellationToken::new(),
+                connections: TaskTracker::new(),
+                client: OnceLock::new(),
+                upstream,
+            }),
+        })
+    }
+
+    /// A server of that state which has no doors, no nodes of its own, and a clock that stands.
+    pub(super) fn without_doors(
+        mut nomad: Nomad,
+        keys: Arc<Keyring>,
+        draws: StdRng,
+    ) -> Result<Self, String> {
+        nomad.knobs.tells = true;
+        let state = State {
+            nomad,
+            buffer: Buffer::default(),
+            clients: Clients::default(),
+            clients_apart: true,
+            clock: Clock::default(),
+            journal: None,
+        };
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 4646));
+        Self::of(nowhere, Config::default(), keys, None, draws, state)
+    }
+
+    /// Between 0 and 1.
+    pub(super) fn draw(&self) -> f64 {
+        self.shared.draws.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 
     /// The client of this agent, where it is to have one, and the nodes of others.
@@ -249,7 +292,9 @@ impl Server {
         }
         let result = act(&mut View { nomad: &mut state.nomad }, now);
         state.nomad.tick(now);
-        state.clients.pass_on(&mut state.nomad);
+        if !state.clients_apart {
+            state.clients.pass_on(&mut state.nomad);
+        }
         let frames = state.nomad.take_frames();
         let view = View { nomad: &mut state.nomad };
         for told in frames.into_iter().filter_map(|frame| answers::told(&view, frame)) {

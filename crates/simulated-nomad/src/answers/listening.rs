@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::call::Call;
 use super::rights;
 use crate::acl::{Caller, Capability};
+use crate::http::Server;
 use crate::model::Nomad;
 
 /// Between these a stream is ended that has no right to any event [V].
@@ -68,9 +69,9 @@ impl Wish {
 }
 
 /// Says nothing to a listener without the right, and then no more than that.
-pub(super) async fn be_silent(lines: &mpsc::Sender<Bytes>) {
+pub(super) async fn be_silent(server: &Server, lines: &mpsc::Sender<Bytes>) {
     let (least, most) = SILENCE;
-    let long = least + (most - least).mul_f64(rand::random());
+    let long = least + (most - least).mul_f64(server.draw());
     // Ends early when the listener goes.
     let _ = tokio::time::timeout(long, lines.closed()).await;
 }

@@ -74,7 +74,7 @@ impl Call {
         look: impl Fn(&View<'_>, &Admitted, &Options) -> Result<Found, Refusal>,
     ) -> Reply {
         let options = self.options()?;
-        let jitter = options.wait.mul_f64(JITTER_PART * rand::random::<f64>());
+        let jitter = options.wait.mul_f64(JITTER_PART * self.server.draw());
         let deadline = Instant::now() + options.wait + jitter;
         let mut changed = self.server.changes();
         // Once: who is let in stays so while it waits, whatever becomes of its token [V].

@@ -80,7 +80,7 @@ struct Listener {
 async fn tell(listener: Listener, index: i64) {
     let (before, told) = listener.call.server.listen(u64::try_from(index).unwrap_or(0));
     if listener.hears(index, &before, told).await.is_some_and(|right| right == Right::Lost) {
-        be_silent(&listener.lines).await;
+        be_silent(&listener.call.server, &listener.lines).await;
     }
 }
 
@@ -131,6 +131,8 @@ impl Listener {
     ) -> Option<Bytes> {
         loop {
             tokio::select! {
+                // In order, so that a simulation is repeated exactly.
+                biased;
                 _ = heartbeat.tick() => return Some(BEAT),
                 // Too far behind, or the server is no more: whoever listens lists everything anew.
                 one = told.recv() => {
