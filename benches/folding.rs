@@ -37,6 +37,7 @@ fn report(id: u64, status: JobStatus) -> JobReport {
         url: None,
         created_at: None,
         actor: None,
+        details: None,
     }
 }
 

@@ -156,6 +156,7 @@ mod tests {
             url: None,
             created_at: Some(Time(0)),
             actor: None,
+            details: None,
         };
         Job {
             report,

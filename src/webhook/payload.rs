@@ -7,7 +7,8 @@
 use serde::Deserialize;
 
 use crate::ledger::{
-    JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, Time, Visibility,
+    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, Step, Time,
+    Visibility, details::MOST_STEPS,
 };
 use strangers_text::harmless;
 
@@ -48,6 +49,48 @@ struct WireJob {
     runner_name: Option<String>,
     html_url: Option<String>,
     created_at: Option<String>,
+    // Kept for reports: one of these that is spelled in a new way must not cost us the job.
+    #[serde(default)]
+    started_at: Maybe<String>,
+    #[serde(default)]
+    completed_at: Maybe<String>,
+    #[serde(default)]
+    head_sha: Maybe<String>,
+    #[serde(default)]
+    runner_id: Maybe<u64>,
+    #[serde(default)]
+    runner_group_id: Maybe<u64>,
+    #[serde(default)]
+    runner_group_name: Maybe<String>,
+    #[serde(default)]
+    steps: Maybe<Vec<Maybe<WireStep>>>,
+}
+
+#[derive(Deserialize)]
+struct WireStep {
+    name: String,
+    conclusion: Option<String>,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+}
+
+/// What may be anything, and is known where it is what we expect.
+#[derive(Deserialize, Default)]
+#[serde(untagged)]
+enum Maybe<T> {
+    Is(T),
+    IsNot(serde::de::IgnoredAny),
+    #[default]
+    Absent,
+}
+
+impl<T> Maybe<T> {
+    fn known(self) -> Option<T> {
+        match self {
+            Maybe::Is(value) => Some(value),
+            Maybe::IsNot(_) | Maybe::Absent => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,13 +174,40 @@ fn report(job: WireJob, status: JobStatus, actor: Option<String>) -> JobReport {
         runner_name: told(job.runner_name),
         url: said(job.html_url),
         actor: told(actor),
-        created_at: job
-            .created_at
-            .and_then(|at| at.parse::<jiff::Timestamp>().ok())
-            // Gitea writes 1970 for what it does not know.
-            .filter(|at| at.as_second() > 0)
-            .map(Time::from),
+        created_at: job.created_at.and_then(time),
+        details: Details {
+            started_at: job.started_at.known().filter(|_| status.has_begun()).and_then(time),
+            completed_at: job.completed_at.known().and_then(time),
+            head_sha: told(job.head_sha.known()),
+            runner_id: job.runner_id.known().filter(|id| *id != 0),
+            runner_group_id: job.runner_group_id.known().filter(|id| *id != 0),
+            runner_group: told(job.runner_group_name.known()),
+            run: RunDetails::default(),
+            steps: match status {
+                JobStatus::Completed => steps(job.steps.known().unwrap_or_default()),
+                _ => Vec::new(),
+            },
+        }
+        .kept(),
     }
+}
+
+/// Gitea writes 1970 for what it does not know.
+fn time(text: String) -> Option<Time> {
+    let at = text.parse::<jiff::Timestamp>().ok()?;
+    (at.as_second() > 0).then(|| Time::from(at))
+}
+
+fn steps(steps: Vec<Maybe<WireStep>>) -> Vec<Step> {
+    let known = steps.into_iter().filter_map(Maybe::known).take(MOST_STEPS);
+    known
+        .map(|step| Step {
+            name: harmless(&step.name),
+            conclusion: step.conclusion.map(|text| harmless(&text)),
+            started_at: step.started_at.and_then(time),
+            completed_at: step.completed_at.and_then(time),
+        })
+        .collect()
 }
 
 fn repository(wire: WireRepository, in_organization: bool) -> Repository {
@@ -203,6 +273,48 @@ mod tests {
         assert_eq!(read(&payload).report, None);
         payload["action"] = json!("frozen");
         assert_eq!(read(&payload).report, None);
+    }
+
+    #[test]
+    fn what_reports_need_is_kept_and_nothing_that_has_not_happened() {
+        let mut payload = payload();
+        let job = &mut payload["workflow_job"];
+        job["started_at"] = json!("2026-11-24T10:00:00Z");
+        job["head_sha"] = json!("abc");
+        job["runner_id"] = json!(0);
+        let waits = read(&payload).report.unwrap().details.unwrap();
+        assert_eq!((waits.started_at, waits.runner_id), (None, None));
+        assert_eq!(waits.head_sha.as_deref(), Some("abc"));
+        payload["action"] = json!("completed");
+        let job = &mut payload["workflow_job"];
+        job["completed_at"] = json!("2026-11-24T10:01:00Z");
+        job["runner_id"] = json!(7);
+        job["runner_group_id"] = json!(1);
+        job["runner_group_name"] = json!("Default");
+        job["steps"] = json!([{"name": "Set up job", "status": "completed", "number": 1,
+            "conclusion": "success", "started_at": "2026-11-24T10:00:01Z", "completed_at": null}]);
+        let ended = read(&payload).report.unwrap().details.unwrap();
+        let taken = ended.completed_at.unwrap().since(ended.started_at.unwrap());
+        assert_eq!(taken.as_secs(), 60);
+        assert_eq!((ended.runner_id, ended.runner_group_id), (Some(7), Some(1)));
+        assert_eq!(ended.runner_group.as_deref(), Some("Default"));
+        assert_eq!(ended.steps[0].name, "Set up job");
+        assert!(ended.steps[0].started_at.is_some() && ended.steps[0].completed_at.is_none());
+    }
+
+    #[test]
+    fn what_only_reports_need_costs_no_job_where_it_is_spelled_in_a_new_way() {
+        let mut payload = payload();
+        payload["action"] = json!("completed");
+        let job = &mut payload["workflow_job"];
+        for key in ["started_at", "completed_at", "head_sha", "runner_id", "runner_group_id"] {
+            job[key] = json!({"new": ["spelling"]});
+        }
+        job["runner_group_name"] = json!(-3.5);
+        job["steps"] = json!(["a step", {"name": 1}, {"name": "build"}]);
+        let report = read(&payload).report.unwrap();
+        assert_eq!(report.status, JobStatus::Completed);
+        assert_eq!(report.details.unwrap().steps.len(), 1);
     }
 
     #[test]

@@ -53,9 +53,23 @@ pub struct WorkflowJob {
     /// Told only while that runner is registered: an ephemeral one is not after its job.
     pub runner_name: Option<String>,
     pub created_at: Option<Timestamp>,
+    /// None of these two before it has happened.
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub head_sha: Option<String>,
+    pub steps: Vec<Step>,
     pub html_url: Option<String>,
     /// `owner/name`, from the job's own address in the API.
     pub repository: Option<String>,
+}
+
+/// One step of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub name: String,
+    pub conclusion: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -81,8 +95,37 @@ struct WireJob {
     runner_name: Option<String>,
     #[serde(default, deserialize_with = "wire::maybe_time")]
     created_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    started_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    completed_at: Option<Timestamp>,
+    head_sha: Option<String>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    steps: Vec<WireStep>,
     html_url: Option<String>,
     url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WireStep {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    name: String,
+    conclusion: Option<String>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    started_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    completed_at: Option<Timestamp>,
+}
+
+impl From<WireStep> for Step {
+    fn from(wire: WireStep) -> Step {
+        Step {
+            name: wire.name,
+            conclusion: wire::said(wire.conclusion),
+            started_at: wire.started_at,
+            completed_at: wire.completed_at,
+        }
+    }
 }
 
 impl From<WireJob> for WorkflowJob {
@@ -99,6 +142,10 @@ impl From<WireJob> for WorkflowJob {
             runner_id: wire.runner_id.filter(|id| *id != 0),
             runner_name: wire::said(wire.runner_name),
             created_at: wire.created_at,
+            started_at: wire.started_at,
+            completed_at: wire.completed_at,
+            head_sha: wire::said(wire.head_sha),
+            steps: wire.steps.into_iter().map(Step::from).collect(),
             html_url: wire::said(wire.html_url),
             repository: wire.url.as_deref().and_then(repository),
         }
@@ -193,6 +240,8 @@ mod tests {
         assert_eq!((job.runner_id, &job.runner_name, &job.conclusion), (None, &None, &None));
         assert_eq!(job.repository.as_deref(), Some("o/r"));
         assert!(job.created_at.is_some());
+        assert_eq!((job.started_at, job.completed_at), (None, None));
+        assert_eq!(job.head_sha.as_deref(), Some("abc"));
     }
 
     #[tokio::test]

@@ -22,7 +22,7 @@ mod wire;
 
 pub use error::Error;
 pub use hooks::Hook;
-pub use jobs::{JobStatus, WorkflowJob};
+pub use jobs::{JobStatus, Step, WorkflowJob};
 pub use owner::Owner;
 pub use repositories::{PullRequest, Repository};
 pub use runners::Runner;

@@ -12,6 +12,8 @@ use super::wire;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub id: u64,
+    /// What people see behind the `#`.
+    pub run_number: Option<u64>,
     /// `push`, `pull_request`, `pull_request_target`, …
     pub event: String,
     /// `ci.yml@refs/heads/main`.
@@ -39,6 +41,7 @@ struct WireRuns {
 #[derive(Deserialize)]
 struct WireRun {
     id: u64,
+    run_number: Option<u64>,
     #[serde(default)]
     event: String,
     #[serde(default)]
@@ -55,7 +58,13 @@ struct WireActor {
 impl From<WireRun> for Run {
     fn from(wire: WireRun) -> Run {
         let actor = wire.trigger_actor.or(wire.actor).and_then(|actor| actor.login);
-        Run { id: wire.id, event: wire.event, path: wire.path, actor: wire::said(actor) }
+        Run {
+            id: wire.id,
+            run_number: wire.run_number,
+            event: wire.event,
+            path: wire.path,
+            actor: wire::said(actor),
+        }
     }
 }
 
@@ -93,12 +102,13 @@ mod tests {
         let (client, _server) = answering(
             "GET",
             "/repos/o/r/actions/runs/5",
-            json!({"id": 5, "event": "pull_request", "path": "ci.yml@refs/pull/12/head",
+            json!({"id": 5, "run_number": 3, "event": "pull_request", "path": "ci.yml@refs/pull/12/head",
                 "actor": {"login": "me"}, "trigger_actor": {"login": "stranger"}}),
         )
         .await;
         let run = client.run("o/r", 5).await.unwrap();
         assert_eq!(run.pull_request(), Some(12));
+        assert_eq!(run.run_number, Some(3));
         assert_eq!(run.actor.as_deref(), Some("stranger"));
     }
 
@@ -106,7 +116,7 @@ mod tests {
     fn other_refs_are_of_no_pull_request() {
         let of = |path: &str| {
             let path = path.to_owned();
-            Run { id: 1, event: "push".into(), path, actor: None }.pull_request()
+            Run { id: 1, run_number: None, event: "push".into(), path, actor: None }.pull_request()
         };
         for path in [
             "",

@@ -61,6 +61,17 @@ pub struct WorkflowJob {
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub html_url: Option<String>,
+    pub head_sha: Option<String>,
+    pub steps: Vec<Step>,
+}
+
+/// One step of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub name: String,
+    pub conclusion: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +103,31 @@ struct WireJob {
     #[serde(default, deserialize_with = "wire::maybe_time")]
     completed_at: Option<Timestamp>,
     html_url: Option<String>,
+    head_sha: Option<String>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    steps: Vec<WireStep>,
+}
+
+#[derive(Deserialize)]
+struct WireStep {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    name: String,
+    conclusion: Option<String>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    started_at: Option<Timestamp>,
+    #[serde(default, deserialize_with = "wire::maybe_time")]
+    completed_at: Option<Timestamp>,
+}
+
+impl From<WireStep> for Step {
+    fn from(wire: WireStep) -> Step {
+        Step {
+            name: wire.name,
+            conclusion: wire.conclusion,
+            started_at: wire.started_at,
+            completed_at: wire.completed_at,
+        }
+    }
 }
 
 impl From<WireJob> for WorkflowJob {
@@ -115,6 +151,8 @@ impl From<WireJob> for WorkflowJob {
             started_at: wire.started_at,
             completed_at: wire.completed_at,
             html_url: word(wire.html_url),
+            head_sha: word(wire.head_sha),
+            steps: wire.steps.into_iter().map(Step::from).collect(),
         }
     }
 }

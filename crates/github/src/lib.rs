@@ -25,7 +25,7 @@ mod wire;
 pub use deliveries::Delivery;
 pub use error::Error;
 pub use hooks::{Hook, LastResponse};
-pub use jobs::{JobStatus, WorkflowJob};
+pub use jobs::{JobStatus, Step, WorkflowJob};
 pub use permission::{Operation, permission_for};
 pub use registration::{RegistrationToken, RunnersOf};
 pub use repositories::{Repository, RepositoryPermissions, RepositoryRef};

@@ -15,6 +15,10 @@ use super::wire;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub id: u64,
+    /// What people see behind the `#`: counted by workflow, so not unique.
+    pub run_number: Option<u64>,
+    /// The workflow's file, as `.github/workflows/ci.yml`.
+    pub path: Option<String>,
     /// `push`, `pull_request`, `pull_request_target`, …
     pub event: String,
     /// An open set: `queued`, `in_progress`, `completed`, `waiting`, `requested`, `pending`, …
@@ -51,6 +55,8 @@ struct WireRuns {
 #[derive(Deserialize)]
 struct WireRun {
     id: u64,
+    run_number: Option<u64>,
+    path: Option<String>,
     #[serde(default)]
     event: String,
     #[serde(default, deserialize_with = "wire::or_default")]
@@ -79,6 +85,8 @@ impl From<WireRun> for Run {
     fn from(wire: WireRun) -> Run {
         Run {
             id: wire.id,
+            run_number: wire.run_number,
+            path: wire.path.filter(|path| !path.is_empty()),
             event: wire.event,
             status: wire.status,
             conclusion: wire.conclusion,
@@ -132,6 +140,7 @@ mod tests {
     fn run() -> Value {
         json!({"id": 33_714_470_481_u64, "event": "pull_request", "status": null,
             "conclusion": null, "run_attempt": 2, "head_branch": null, "head_repository": null,
+            "run_number": 12, "path": ".github/workflows/ci.yml",
             "repository": {"id": 1, "full_name": "o/r", "private": false},
             "actor": null, "triggering_actor": {"login": "dependabot[bot]"},
             "created_at": "2026-01-01T00:00:00Z"})
@@ -147,6 +156,8 @@ mod tests {
         let run = testing::client(&server.uri()).run("o/r", 33_714_470_481).await.unwrap();
         assert_eq!(run.head_repository, None);
         assert_eq!(run.run_attempt, 2);
+        assert_eq!(run.run_number, Some(12));
+        assert_eq!(run.path.as_deref(), Some(".github/workflows/ci.yml"));
         assert_eq!(run.triggering_actor.as_deref(), Some("dependabot[bot]"));
         assert!(!run.repository.fork);
     }

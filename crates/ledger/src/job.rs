@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryId, JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
+use super::{DeliveryId, Details, JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
 
 /// Where GitHub says a job is. `InProgress` and `Completed` are final; `Queued` and `Waiting`
 /// come and go (an environment's approval) and no time stamp decides between them.
@@ -24,6 +24,11 @@ impl JobStatus {
             JobStatus::InProgress => 1,
             JobStatus::Completed => 2,
         }
+    }
+
+    /// A runner has begun with it, or it has ended.
+    pub fn has_begun(self) -> bool {
+        self.rank() > 0
     }
 
     pub fn as_str(self) -> &'static str {
@@ -55,6 +60,8 @@ pub struct JobReport {
     /// The login that caused it, where that was said.
     #[serde(default)]
     pub actor: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<Details>>,
 }
 
 /// What pools and policy say of a job. Only `Serve` makes demand.

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod class;
+pub mod details;
 pub mod effect;
 pub mod event;
 pub mod ids;
@@ -27,6 +28,7 @@ pub mod why;
 
 pub use backoff::backoff;
 pub use class::{Class, ClassKey, ScopeKey};
+pub use details::{Details, RunDetails, Step};
 pub use effect::{Effects, Note, Record, Request};
 pub use event::Event;
 pub use ids::{DeliveryId, JobId, PoolName, RepositoryId, RunId, RunnerName};

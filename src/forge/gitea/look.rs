@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use super::{Gitea, about};
+use super::{Gitea, about, run_details};
 use crate::forge::{Error, Look, owner_of};
 use crate::gitea::{self, Owner, WorkflowJob};
-use crate::ledger::{JobReport, Repository, Time};
+use crate::ledger::{Details, JobReport, Repository, RunDetails, Time};
 
 /// Everything that has not ended.
 const OPEN: [&str; 3] = ["queued", "waiting", "in_progress"];
@@ -30,10 +30,10 @@ pub struct Round {
     owners: Mutex<BTreeMap<String, Arc<OnceCell<Option<OpenJobs>>>>>,
 }
 
-/// All open jobs of an owner, and who caused their runs.
+/// All open jobs of an owner, with who caused their runs and what only runs say.
 struct OpenJobs {
     jobs: Vec<WorkflowJob>,
-    actors: BTreeMap<u64, String>,
+    runs: BTreeMap<u64, (Option<String>, RunDetails)>,
     began: Time,
 }
 
@@ -76,8 +76,10 @@ impl Gitea {
             named.is_some_and(|named| named.eq_ignore_ascii_case(name))
         });
         let report = |job: &WorkflowJob| {
-            let actor = open.actors.get(&job.run_id).cloned();
-            JobReport { actor, ..self.report(job.clone()) }
+            let (actor, run) = open.runs.get(&job.run_id).cloned().unwrap_or_default();
+            let report = self.report(job.clone());
+            let details = report.details.map_or_else(Details::default, |details| *details);
+            JobReport { actor, details: Details { run, ..details }.kept(), ..report }
         };
         let reports = here.map(report).collect();
         Ok(Look { repository, reports, began: open.began })
@@ -120,7 +122,7 @@ impl Gitea {
             true => Vec::new(),
             false => self.client.runs(of, &OPEN).await?,
         };
-        let actors = runs.into_iter().filter_map(|run| Some((run.id, run.actor?))).collect();
-        Ok(OpenJobs { jobs, actors, began })
+        let runs = runs.into_iter().map(|run| (run.id, (run.actor.clone(), run_details(&run))));
+        Ok(OpenJobs { jobs, runs: runs.collect(), began })
     }
 }

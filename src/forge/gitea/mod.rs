@@ -26,7 +26,8 @@ use crate::gitea::{self, BuildError, Client, Owner};
 use crate::ledger::effect::Target;
 use crate::ledger::observation::Registered;
 use crate::ledger::{
-    JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
+    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
+    Step, Time, Visibility, details::MOST_STEPS,
 };
 use strangers_text::harmless;
 
@@ -211,8 +212,36 @@ impl Gitea {
             url: job.html_url,
             created_at: job.created_at.map(Time::from),
             actor: None,
+            details: Details {
+                started_at: job.started_at.filter(|_| status.has_begun()).map(Time::from),
+                completed_at: job.completed_at.map(Time::from),
+                head_sha: job.head_sha.as_deref().map(harmless),
+                runner_id: job.runner_id,
+                steps: match status {
+                    JobStatus::Completed => job.steps.iter().take(MOST_STEPS).map(step).collect(),
+                    _ => Vec::new(),
+                },
+                ..Details::default()
+            }
+            .kept(),
         }
     }
+}
+
+fn step(step: &gitea::Step) -> Step {
+    Step {
+        name: harmless(&step.name),
+        conclusion: step.conclusion.as_deref().map(harmless),
+        started_at: step.started_at.map(Time::from),
+        completed_at: step.completed_at.map(Time::from),
+    }
+}
+
+/// The path says after an `@` which ref ran.
+fn run_details(run: &gitea::Run) -> RunDetails {
+    let said = |text: &str| Some(text).filter(|text| !text.is_empty()).map(harmless);
+    let path = run.path.split_once('@').map_or(run.path.as_str(), |(path, _)| path);
+    RunDetails { number: run.run_number, event: said(&run.event), workflow_path: said(path) }
 }
 
 fn owner(target: &Target) -> Owner<'_> {

@@ -24,7 +24,8 @@ use crate::ledger::effect::Target;
 use crate::ledger::event::Deletion;
 use crate::ledger::observation::Registered;
 use crate::ledger::{
-    JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, RunnerName, Time, Visibility,
+    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
+    Step, Time, Visibility, details::MOST_STEPS,
 };
 use strangers_text::harmless;
 
@@ -296,6 +297,37 @@ fn report(job: github::WorkflowJob) -> JobReport {
         url: job.html_url,
         created_at: job.created_at.map(Time::from),
         actor: None,
+        details: Details {
+            started_at: job.started_at.filter(|_| status.has_begun()).map(Time::from),
+            completed_at: job.completed_at.map(Time::from),
+            head_sha: job.head_sha.as_deref().map(harmless),
+            runner_id: job.runner_id,
+            runner_group_id: job.runner_group_id,
+            runner_group: job.runner_group_name.as_deref().map(harmless),
+            run: RunDetails::default(),
+            steps: match status {
+                JobStatus::Completed => job.steps.iter().take(MOST_STEPS).map(step).collect(),
+                _ => Vec::new(),
+            },
+        }
+        .kept(),
+    }
+}
+
+fn step(step: &github::Step) -> Step {
+    Step {
+        name: harmless(&step.name),
+        conclusion: step.conclusion.as_deref().map(harmless),
+        started_at: step.started_at.map(Time::from),
+        completed_at: step.completed_at.map(Time::from),
+    }
+}
+
+fn run_details(run: &github::Run) -> RunDetails {
+    RunDetails {
+        number: run.run_number,
+        event: Some(run.event.as_str()).filter(|event| !event.is_empty()).map(harmless),
+        workflow_path: run.path.as_deref().map(harmless),
     }
 }
 

@@ -87,6 +87,11 @@ pub async fn a_look_shows_what_waits_and_who_caused_it(stage: &mut impl Stage) {
         assert_eq!((seen.run, seen.status), (run, JobStatus::Queued));
         assert_eq!(seen.labels, LABELS);
         assert_eq!(seen.actor.as_deref(), Some(stage.actor()));
+        let details = seen.details.as_deref().expect("a look says more than it decides by");
+        assert!(details.head_sha.is_some() && details.run.number.is_some(), "{details:?}");
+        assert_eq!(details.run.event.as_deref(), Some("push"));
+        assert!(details.run.workflow_path.as_deref().unwrap().ends_with("ci.yml"), "{details:?}");
+        assert_eq!((details.started_at, details.completed_at), (None, None));
         assert_eq!((&seen.runner_name, &seen.conclusion), (&None, &None));
         let elsewhere = stage.forge().look(OWN, &mut other, &round).await.unwrap();
         assert!(elsewhere.reports.is_empty(), "{elsewhere:?}");

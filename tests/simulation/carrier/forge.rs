@@ -259,5 +259,6 @@ fn report(job: &Value) -> Option<JobReport> {
             .filter(|at| at.as_second() > 0)
             .map(Time::from),
         actor: None,
+        details: None,
     })
 }

@@ -309,5 +309,6 @@ pub fn report(job: &runs::Job, run: &RunSpec) -> JobReport {
         url: None,
         created_at: Some(Time(job.created_at)),
         actor: Some(run.actor.clone()),
+        details: None,
     }
 }

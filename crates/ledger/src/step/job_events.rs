@@ -14,7 +14,8 @@ use crate::job::{Job, JobReport, JobStatus, Verdict};
 use crate::policy::{self, Judgement};
 use crate::state::{ForkAnswer, Timer};
 use crate::{
-    DeliveryId, JobId, Note, Record, Repository, RepositoryId, Request, RunnerName, Time, matching,
+    DeliveryId, Details, JobId, Note, Record, Repository, RepositoryId, Request, RunnerName, Time,
+    matching,
 };
 
 /// GitHub's own state lags by up to about 20 s after an approval (runs-on#429).
@@ -123,13 +124,19 @@ impl<R: Rng> Fold<'_, R> {
         actor.is_some_and(|actor| robots.iter().any(|robot| robot.eq_ignore_ascii_case(actor)))
     }
 
-    /// Too late to move the job, not too late to say who ran it.
+    /// Too late to move the job, not too late to say who ran it, and when.
     pub(super) fn late_report(&mut self, mut job: Job, report: JobReport) {
         if report.status.rank() == 0 {
             return;
         }
-        if job.report.runner_name.is_none() && report.runner_name.is_some() {
+        let before = job.clone();
+        if job.report.runner_name.is_none() {
             job.report.runner_name.clone_from(&report.runner_name);
+        }
+        if job.report.run_attempt == report.run_attempt {
+            job.report.details = Details::or(job.report.details, report.details.clone());
+        }
+        if job != before {
             self.place(job.clone());
         }
         let status = job.report.status;
@@ -315,5 +322,6 @@ pub(super) fn merge(mut job: Job, report: JobReport) -> Job {
     // Whoever cancels it has not caused it.
     new.actor = old.actor.or(new.actor.take());
     new.runner_name = new.runner_name.take().or(old.runner_name);
+    new.details = Details::or(new.details.take(), old.details);
     job
 }

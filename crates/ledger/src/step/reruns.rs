@@ -8,7 +8,7 @@ use super::{Fold, when_to_retry};
 use crate::event::Answer;
 use crate::job::{Job, JobReport, JobStatus, Verdict};
 use crate::state::Timer;
-use crate::{JobId, Request};
+use crate::{Details, JobId, Request};
 
 impl<R: Rng> Fold<'_, R> {
     /// Whether this may be news of a new attempt of a job that has ended.
@@ -100,6 +100,10 @@ impl<R: Rng> Fold<'_, R> {
             report: JobReport {
                 workflow: report.workflow.or(past.report.workflow),
                 actor: report.actor.or(past.report.actor),
+                details: Details::or(
+                    report.details,
+                    past.report.details.and_then(|details| details.of_every_attempt()),
+                ),
                 ..report
             },
             received_at: self.now,

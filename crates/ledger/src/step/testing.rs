@@ -58,5 +58,6 @@ pub fn report(id: u64, status: JobStatus) -> JobReport {
         url: None,
         created_at: None,
         actor: None,
+        details: None,
     }
 }

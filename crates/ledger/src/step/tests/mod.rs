@@ -4,6 +4,7 @@
 mod asking;
 mod breaker;
 mod deadlines;
+mod details;
 mod dispatching;
 mod ending;
 mod hiring;
