@@ -1,24 +1,26 @@
 //! The routes of the private door. Who may use them is judged by `who.rs`; health and metrics ask
 //! nobody.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
+use serde::Serialize;
 use serde_json::json;
 
 use super::explaining::{self, Explainer};
 use super::json::{JobJson, RunnerJson};
+use super::named::{Named, no_job};
 use super::operate;
 use super::who::{Guard, Refused};
 use crate::engine::Asking;
-use crate::ledger::JobId;
-use crate::store::{Reader, Store};
+use crate::ledger::Job;
+use crate::store::{Reader, Readers, Store, StoreError};
 use crate::webhook::listener::LocalAddress;
 
 /// How many rows a list shows.
@@ -33,7 +35,6 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 pub struct Admin {
     pub asking: Asking,
     pub store: Store,
-    pub reader: Reader,
     pub guard: Guard,
     pub explainer: Explainer,
 }
@@ -41,7 +42,7 @@ pub struct Admin {
 pub(super) struct Shared {
     pub asking: Asking,
     store: Store,
-    pub reader: Mutex<Reader>,
+    readers: Readers,
     guard: Guard,
     pub explainer: Explainer,
 }
@@ -49,9 +50,9 @@ pub(super) struct Shared {
 pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { asking, store, reader, guard: who, explainer } = admin;
-    let shared =
-        Arc::new(Shared { asking, store, reader: Mutex::new(reader), guard: who, explainer });
+    let Admin { asking, store, guard: who, explainer } = admin;
+    let readers = store.readers();
+    let shared = Arc::new(Shared { asking, store, readers, guard: who, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
@@ -72,6 +73,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/metrics", any(not_yet))
         .merge(guarded)
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            problem(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked by this method")
+        })
         .with_state(shared)
 }
 
@@ -173,60 +177,60 @@ async fn pools(State(shared): Door) -> Response {
 }
 
 async fn jobs(State(shared): Door) -> Response {
-    let reasons = match ask(shared.asking.reasons()).await {
-        Ok(reasons) => reasons,
-        Err(why) => return no_answer(why),
-    };
-    let jobs = match read(&shared, |reader| reader.jobs(LIMIT)) {
+    let jobs = match read(&shared, |reader| reader.jobs(LIMIT)).await {
         Ok(jobs) => jobs,
         Err(error) => return unread(&error),
     };
-    let shown = jobs.into_iter().map(|job| {
-        let reason = reasons.get(&job.id()).cloned();
-        JobJson::of(job, reason)
-    });
-    Json(shown.collect::<Vec<_>>()).into_response()
-}
-
-async fn job(State(shared): Door, Path(id): Path<String>) -> Response {
-    let Ok(id) = id.parse::<u64>() else {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "a job's id is a number, as in its page's address",
-        );
-    };
-    let reasons = match ask(shared.asking.reasons()).await {
+    let mut reasons = match ask(shared.asking.reasons(jobs.iter().map(Job::id).collect())).await {
         Ok(reasons) => reasons,
         Err(why) => return no_answer(why),
     };
-    match read(&shared, |reader| reader.job(JobId(id))) {
-        Err(error) => unread(&error),
-        Ok(None) => problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
-        Ok(Some(job)) => {
-            let reason = reasons.get(&job.id()).cloned();
-            Json(JobJson::of(job, reason)).into_response()
-        }
+    list(move || {
+        let shown = jobs.into_iter().map(|job| {
+            let reason = reasons.remove(&job.id());
+            JobJson::of(job, reason)
+        });
+        shown.collect::<Vec<_>>()
+    })
+    .await
+}
+
+async fn job(State(shared): Door, id: Named) -> Response {
+    let Some(id) = id.job() else { return no_job() };
+    let job = match read(&shared, move |reader| reader.job(id)).await {
+        Err(error) => return unread(&error),
+        Ok(None) => return problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
+        Ok(Some(job)) => job,
+    };
+    match ask(shared.asking.reasons(vec![id])).await {
+        Ok(mut reasons) => Json(JobJson::of(job, reasons.remove(&id))).into_response(),
+        Err(why) => no_answer(why),
     }
 }
 
 async fn runners(State(shared): Door) -> Response {
-    match read(&shared, |reader| reader.runners(LIMIT)) {
+    match read(&shared, |reader| reader.runners(LIMIT)).await {
         Ok(runners) => {
-            Json(runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).into_response()
+            list(move || runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).await
         }
         Err(error) => unread(&error),
     }
 }
 
-pub(super) fn read<T>(
-    shared: &Shared,
-    question: impl FnOnce(&Reader) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    // A reader has no state that a panic could leave half done.
-    let reader = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
-    question(&reader)
+/// A long answer, written where it holds up no webhook.
+async fn list<T: Serialize>(rows: impl FnOnce() -> Vec<T> + Send + 'static) -> Response {
+    let written = tokio::task::spawn_blocking(move || Json(rows()).into_response());
+    // It does not panic, so it is cut off only where the daemon ends.
+    written.await.unwrap_or_else(|_| no_answer("the daemon is ending"))
 }
 
-pub(super) fn unread(error: &rusqlite::Error) -> Response {
-    problem(StatusCode::INTERNAL_SERVER_ERROR, &format!("cannot read the store: {error}"))
+pub(super) async fn read<T: Send + 'static>(
+    shared: &Shared,
+    question: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    shared.readers.read(question).await
+}
+
+pub(super) fn unread(error: &StoreError) -> Response {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }

@@ -2,31 +2,34 @@
 //! could not be read.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 
 use super::door::{Door, Shared, ask, no_answer, problem, read, unread};
 use super::json::DeliveryJson;
+use super::named::Named;
 use crate::explain::{self, Asked, Explained, JobStory, Known};
 use crate::ledger::{Job, Runner, ScopeKey};
+use crate::store::StoreError;
 
 /// Of how many runners of one job Nomad is asked: the newest.
 const RUNNERS: usize = 3;
 /// How many open runners are looked through for others of the job's class.
 const OTHERS: usize = 200;
 
-pub(super) async fn job(State(shared): Door, Path(asked): Path<String>) -> Response {
+pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
     let asked = match Asked::read(&asked) {
         Ok(asked) => asked,
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
     };
-    let known = read(&shared, |reader| match &asked {
-        Asked::Job(job) | Asked::JobAt { job, .. } => Ok(reader.job(*job)?.into_iter().collect()),
-        Asked::Run { run, .. } => reader.jobs_of_run(*run),
+    let question = asked.clone();
+    let known = read(&shared, move |reader| match question {
+        Asked::Job(job) | Asked::JobAt { job, .. } => Ok(reader.job(job)?.into_iter().collect()),
+        Asked::Run { run, .. } => reader.jobs_of_run(run),
     });
-    let known: Vec<Job> = match known {
+    let known: Vec<Job> = match known.await {
         Ok(known) => known,
         Err(error) => return unread(&error),
     };
@@ -38,7 +41,7 @@ pub(super) async fn job(State(shared): Door, Path(asked): Path<String>) -> Respo
         }
         Err(why) => (Vec::new(), Some(format!("it may have more jobs: {why}"))),
     };
-    let reasons = match ask(shared.asking.reasons()).await {
+    let reasons = match ask(shared.asking.reasons(known.iter().map(Job::id).collect())).await {
         Ok(reasons) => reasons,
         Err(why) => return no_answer(why),
     };
@@ -71,15 +74,17 @@ async fn story(
     job: Job,
     waits: Option<String>,
     end: Instant,
-) -> rusqlite::Result<JobStory> {
-    let (mut runners, happened) = read(shared, |reader| {
-        let runners = reader.runners_of(job.id())?;
+) -> Result<JobStory, StoreError> {
+    let id = job.id();
+    let (mut runners, happened) = read(shared, move |reader| {
+        let runners = reader.runners_of(id)?;
         let names: Vec<&str> = runners.iter().map(|runner| runner.name.as_str()).collect();
-        let happened = reader.timeline(job.id(), &names)?;
+        let happened = reader.timeline(id, &names)?;
         Ok((runners, happened))
-    })?;
+    })
+    .await?;
     if job.is_demand() && !runners.iter().any(Runner::is_supply) {
-        let others = read(shared, |reader| reader.runners(OTHERS))?;
+        let others = read(shared, |reader| reader.runners(OTHERS)).await?;
         runners.extend(others.into_iter().filter(|it| it.is_supply() && may_take(it, &job)));
     }
     let first = runners.len().saturating_sub(RUNNERS);
@@ -101,8 +106,9 @@ fn may_take(runner: &Runner, job: &Job) -> bool {
         }
 }
 
-pub(super) async fn delivery(State(shared): Door, Path(id): Path<String>) -> Response {
-    match read(&shared, |reader| reader.unparsed(&id)) {
+pub(super) async fn delivery(State(shared): Door, Named(id): Named) -> Response {
+    let asked = id.clone();
+    match read(&shared, move |reader| reader.unparsed(&asked)).await {
         Err(error) => unread(&error),
         Ok(Some(unparsed)) => Json(DeliveryJson::of(unparsed)).into_response(),
         Ok(None) => problem(

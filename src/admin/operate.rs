@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::door::{Door, Shared, ask, no_answer, problem, read};
+use super::named::{Named, no_job};
 use crate::engine::Operation;
-use crate::ledger::{JobId, PoolName};
+use crate::ledger::PoolName;
 
 /// Longer is a slip.
 const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -61,7 +62,7 @@ impl PauseBody {
     }
 }
 
-pub(super) async fn pause(State(shared): Door, Path(name): Path<String>, body: Bytes) -> Response {
+pub(super) async fn pause(State(shared): Door, Named(name): Named, body: Bytes) -> Response {
     let time = match PauseBody::read(&body) {
         Ok(time) => time,
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
@@ -78,7 +79,7 @@ pub(super) async fn pause(State(shared): Door, Path(name): Path<String>, body: B
     Json(json!({"done": true, "pool": name, "paused_until": until})).into_response()
 }
 
-pub(super) async fn resume(State(shared): Door, Path(name): Path<String>) -> Response {
+pub(super) async fn resume(State(shared): Door, Named(name): Named) -> Response {
     let operation = Operation::Resume(PoolName(name.clone()));
     match do_pool(&shared, &name, operation).await {
         Ok(()) => Json(json!({"done": true, "pool": name})).into_response(),
@@ -92,16 +93,11 @@ async fn do_pool(shared: &Shared, name: &str, operation: Operation) -> Result<()
     operate(shared, operation, known).await
 }
 
-pub(super) async fn retry(State(shared): Door, Path(id): Path<String>) -> Response {
-    let Ok(id) = id.parse::<u64>() else {
-        return problem(
-            StatusCode::BAD_REQUEST,
-            "a job's id is a number, as in its page's address",
-        );
-    };
-    let job = read(&shared, |reader| reader.job(JobId(id)));
+pub(super) async fn retry(State(shared): Door, id: Named) -> Response {
+    let Some(id) = id.job() else { return no_job() };
+    let job = read(&shared, move |reader| reader.job(id)).await;
     let open = job.is_ok_and(|job| job.is_some_and(|j| j.ended_at.is_none() && j.pool.is_some()));
-    match operate(&shared, Operation::Retry(JobId(id)), open).await {
+    match operate(&shared, Operation::Retry(id), open).await {
         Ok(()) => Json(json!({"done": true, "job": id})).into_response(),
         Err(refused) => refused,
     }

@@ -306,8 +306,8 @@ impl FoldLoop {
             Query::Status(to) => {
                 let _ = to.send(views::status(&self.state, now(), self.health.degraded()));
             }
-            Query::Reasons(to) => {
-                let _ = to.send(views::reasons(&self.state, now()));
+            Query::Reasons(jobs, to) => {
+                let _ = to.send(views::reasons(&self.state, &jobs, now()));
             }
             Query::Known(to) => {
                 let _ = to.send(views::known(&self.state));

@@ -14,11 +14,13 @@ use super::{Asking, Health, Setup, probes};
 use crate::ledger::{Event, Time};
 use crate::nomad::Place;
 use crate::reconcile::{self, Reconciler};
-use crate::store::Store;
+use crate::store::{Pruned, Store};
 use crate::webhook;
 
 /// How often what ended long ago is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+/// Several times what a piece takes.
+const BETWEEN_PIECES: Duration = Duration::from_millis(25);
 
 pub struct Helpers {
     pub store: Store,
@@ -65,13 +67,19 @@ impl Helpers {
     }
 }
 
+/// In pieces, with a pause after each: nobody waits for it, and webhooks wait for the same thread.
 async fn prune(store: Store, retention: Duration) {
+    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        let before = jiff::Timestamp::now().as_millisecond().saturating_sub(retention);
-        if let Err(error) = store.prune(Time(before)).await {
-            tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
-        }
-        tokio::time::sleep(PRUNE_EVERY).await;
+        let before = Time(jiff::Timestamp::now().as_millisecond().saturating_sub(retention));
+        let next = match store.prune(before).await {
+            Ok(Pruned::Piece) => BETWEEN_PIECES,
+            Ok(Pruned::All) => PRUNE_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
+                PRUNE_EVERY
+            }
+        };
+        tokio::time::sleep(next).await;
     }
 }

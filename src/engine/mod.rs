@@ -58,8 +58,8 @@ pub struct Setup {
 /// Questions that only the loop can answer.
 pub(crate) enum Query {
     Status(oneshot::Sender<StatusView>),
-    /// Why these open jobs wait, where their class has a reason.
-    Reasons(oneshot::Sender<BTreeMap<JobId, String>>),
+    /// Why these jobs wait, those of them that do.
+    Reasons(Vec<JobId>, oneshot::Sender<BTreeMap<JobId, String>>),
     /// What the sweeps need to know.
     Known(oneshot::Sender<Known>),
     /// Something to be done, and whether it could be; answered when it is on disk.
@@ -204,9 +204,9 @@ impl Asking {
         told.await.map_err(|_| ending())?
     }
 
-    pub async fn reasons(&self) -> Option<BTreeMap<JobId, String>> {
+    pub async fn reasons(&self, jobs: Vec<JobId>) -> Option<BTreeMap<JobId, String>> {
         let (answer, told) = oneshot::channel();
-        self.queries.send(Query::Reasons(answer)).await.ok()?;
+        self.queries.send(Query::Reasons(jobs, answer)).await.ok()?;
         told.await.ok()
     }
 }

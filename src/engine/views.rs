@@ -96,15 +96,18 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
     }
 }
 
-/// Why each job that is demand waits.
-pub fn reasons(state: &State, now: Time) -> BTreeMap<JobId, String> {
-    let classes = state
-        .classes
-        .iter()
-        .filter_map(|(key, class)| Some((class, why::class_waits(state, key, now)?)));
-    classes
-        .flat_map(|(class, why)| class.waiting.iter().map(move |id| (*id, why.clone())))
-        .collect()
+/// Why each of these jobs that is demand waits. A class is looked at once, however many of them it has.
+pub fn reasons(state: &State, jobs: &[JobId], now: Time) -> BTreeMap<JobId, String> {
+    let mut of_class = BTreeMap::new();
+    let reason = |id: &JobId| {
+        let key = state.class_of(state.jobs.get(id)?)?;
+        if !state.classes.get(&key)?.waiting.contains(id) {
+            return None;
+        }
+        let why = of_class.entry(key).or_insert_with_key(|key| why::class_waits(state, key, now));
+        Some((*id, why.clone()?))
+    };
+    jobs.iter().filter_map(reason).collect()
 }
 
 /// What the sweeps need to know.

@@ -1,11 +1,12 @@
 //! Durable rows in SQLite: the inbox of deliveries, jobs, runners and what belongs to them.
 //!
 //! One thread writes (`writer`), grouping whatever has gathered into one commit; readers have
-//! connections of their own (`reader`). Nothing here decides; `schema` has the tables.
+//! connections of their own (`reader`; for people, `readers`). Nothing here decides; `schema` has the tables.
 
 mod inbox;
 mod lock;
 mod reader;
+mod readers;
 mod schema;
 mod writer;
 
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use inbox::{Delivery, Unparsed};
 pub use lock::Locked;
 pub use reader::{Happening, Reader};
+pub use readers::Readers;
 pub use schema::VERSION;
 
 use crate::ledger::{Job, PoolName, Record, Repository, Runner, Time};
@@ -61,6 +63,14 @@ pub enum Kept {
     New,
     /// The same delivery was kept before.
     Duplicate,
+}
+
+/// How far a piece of pruning has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pruned {
+    /// There may be more.
+    Piece,
+    All,
 }
 
 /// What an earlier life left behind.
@@ -108,6 +118,12 @@ impl Store {
     /// A connection for reading; it sees what is committed.
     pub fn reader(&self) -> Result<Reader, OpenError> {
         Reader::open(&self.path)
+            .map_err(|source| OpenError::Open { path: self.path.to_path_buf(), source })
+    }
+
+    /// Connections for people's questions, which are made when they are needed.
+    pub fn readers(&self) -> Readers {
+        Readers::new(self.path.clone())
     }
 
     /// Makes a delivery durable that nobody folds now. It is in the inbox from here on until
@@ -126,8 +142,9 @@ impl Store {
         self.write(|done| Op::Commit(records, done)).await
     }
 
-    /// Forgets jobs, runners and deliveries that ended before `before`.
-    pub async fn prune(&self, before: Time) -> Result<(), StoreError> {
+    /// Forgets some of the jobs, runners and deliveries that ended before `before`: no more than the
+    /// one writing thread may spend on it while webhooks wait.
+    pub async fn prune(&self, before: Time) -> Result<Pruned, StoreError> {
         self.write(|done| Op::Prune(before, done)).await
     }
 
@@ -140,7 +157,8 @@ impl Store {
         self.write(|done| Op::SetCursor(name.to_owned(), value, done)).await
     }
 
-    /// Writes something small, to know that writing works.
+    /// Whether writing works. It is tried without a commit, so that asking often costs nothing,
+    /// where the last commit went through and was within a minute.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.write(Op::Probe).await
     }

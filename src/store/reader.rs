@@ -6,8 +6,42 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
-use super::{Delivery, OpenError, Unfinished, Unparsed, schema};
+use super::{Delivery, Unfinished, Unparsed, schema};
 use crate::ledger::{DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time};
+
+/// Lines of a story, and runners in it, that are read at most: the newest. A job that runners keep
+/// dying for has many.
+const LINES: usize = 1000;
+const RUNNERS: usize = 50;
+/// More jobs than a run has.
+const JOBS_OF_RUN: usize = 1000;
+
+// Each of these finds its rows by an index and, where it sorts, sorts few: `tests` holds them to it.
+const OPEN_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
+const ENDED_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NOT NULL
+     ORDER BY ended_at DESC, id DESC LIMIT ?1";
+const JOBS_OF_A_RUN: &str = "SELECT body FROM jobs WHERE run = ?1 ORDER BY id LIMIT ?2";
+const OPEN_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NULL
+     ORDER BY hired_at DESC LIMIT ?1";
+const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
+     ORDER BY ended_at DESC LIMIT ?1";
+const RUNNERS_OF_A_JOB: &str = "SELECT body FROM runners WHERE json_extract(body, '$.cause') = ?1
+     OR json_extract(body, '$.took.job') = ?1 ORDER BY hired_at DESC LIMIT ?2";
+const TIMELINE: &str = "SELECT sequence, at, warn, what, runner FROM timeline WHERE job = ?1
+     UNION SELECT sequence, at, warn, what, runner FROM timeline
+     WHERE runner IN (SELECT value FROM json_each(?2)) ORDER BY sequence DESC LIMIT ?3";
+
+/// What people's questions come to, by name.
+#[cfg(test)]
+pub(super) const QUESTIONS: [(&str, &str); 7] = [
+    ("OPEN_JOBS", OPEN_JOBS),
+    ("ENDED_JOBS", ENDED_JOBS),
+    ("JOBS_OF_A_RUN", JOBS_OF_A_RUN),
+    ("OPEN_RUNNERS", OPEN_RUNNERS),
+    ("ENDED_RUNNERS", ENDED_RUNNERS),
+    ("RUNNERS_OF_A_JOB", RUNNERS_OF_A_JOB),
+    ("TIMELINE", TIMELINE),
+];
 
 pub struct Reader {
     connection: Connection,
@@ -23,10 +57,8 @@ pub struct Happening {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = schema::open_to_read(path)
-            .map_err(|source| OpenError::Open { path: path.to_owned(), source })?;
-        Ok(Self { connection })
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        schema::open_to_read(path).map(|connection| Self { connection })
     }
 
     /// Everything that has not ended, in the order in which it came.
@@ -73,23 +105,17 @@ impl Reader {
 
     /// All jobs of a run, of all its attempts.
     pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT body FROM jobs WHERE run = ?1 ORDER BY id")?;
-        let rows = statement.query_map([run.0.cast_signed()], |row| row.get::<_, String>(0))?;
-        rows.map(|body| parse(&body?)).collect()
+        self.bodies_of(JOBS_OF_A_RUN, params![run.0.cast_signed(), limit_of(JOBS_OF_RUN)])
     }
 
     /// Open jobs first, then the newest that ended; at most `limit`.
     pub fn jobs(&self, limit: usize) -> rusqlite::Result<Vec<Job>> {
-        self.limited("SELECT body FROM jobs ORDER BY ended_at IS NOT NULL, id DESC LIMIT ?1", limit)
+        self.open_first(OPEN_JOBS, ENDED_JOBS, limit)
     }
 
     /// Runners that are not gone first, then the newest that ended; at most `limit`.
     pub fn runners(&self, limit: usize) -> rusqlite::Result<Vec<Runner>> {
-        self.limited(
-            "SELECT body FROM runners ORDER BY ended_at IS NOT NULL, hired_at DESC LIMIT ?1",
-            limit,
-        )
+        self.open_first(OPEN_RUNNERS, ENDED_RUNNERS, limit)
     }
 
     fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Option<Time>>> {
@@ -102,32 +128,29 @@ impl Reader {
 
     /// What happened to a job and to these runners, oldest first.
     pub fn timeline(&self, job: JobId, runners: &[&str]) -> rusqlite::Result<Vec<Happening>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, at, warn, what, runner FROM timeline WHERE job = ?1
-             UNION SELECT sequence, at, warn, what, runner FROM timeline
-             WHERE runner IN (SELECT value FROM json_each(?2)) ORDER BY sequence",
-        )?;
+        let mut statement = self.connection.prepare_cached(TIMELINE)?;
         let names = serde_json::to_string(runners)
             .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        let rows = statement.query_map(params![job.0.cast_signed(), names], |row| {
-            Ok(Happening {
-                at: Time(row.get(1)?),
-                warn: row.get(2)?,
-                what: row.get(3)?,
-                runner: row.get(4)?,
-            })
-        })?;
-        rows.collect()
+        let rows =
+            statement.query_map(params![job.0.cast_signed(), names, limit_of(LINES)], |row| {
+                Ok(Happening {
+                    at: Time(row.get(1)?),
+                    warn: row.get(2)?,
+                    what: row.get(3)?,
+                    runner: row.get(4)?,
+                })
+            })?;
+        let mut newest = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        newest.reverse();
+        Ok(newest)
     }
 
-    /// Runners that were hired for a job, or took it.
+    /// Runners that were hired for a job, or took it, oldest first.
     pub fn runners_of(&self, job: JobId) -> rusqlite::Result<Vec<Runner>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT body FROM runners WHERE json_extract(body, '$.cause') = ?1
-             OR json_extract(body, '$.took.job') = ?1 ORDER BY hired_at",
-        )?;
-        let rows = statement.query_map([job.0.cast_signed()], |row| row.get::<_, String>(0))?;
-        rows.map(|body| parse(&body?)).collect()
+        let asked = params![job.0.cast_signed(), limit_of(RUNNERS)];
+        let mut newest: Vec<Runner> = self.bodies_of(RUNNERS_OF_A_JOB, asked)?;
+        newest.reverse();
+        Ok(newest)
     }
 
     /// A delivery that could not be read, the newest of that id.
@@ -148,11 +171,34 @@ impl Reader {
         statement.query_row([id], row).optional()
     }
 
-    fn limited<T: DeserializeOwned>(&self, sql: &str, limit: usize) -> rusqlite::Result<Vec<T>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    /// Rows that have not ended, and as many of the others as there is room for.
+    fn open_first<T: DeserializeOwned>(
+        &self,
+        open: &str,
+        ended: &str,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut all: Vec<T> = self.bodies_of(open, params![limit_of(limit)])?;
+        let left = limit - all.len();
+        if left > 0 {
+            all.extend(self.bodies_of::<T>(ended, params![limit_of(left)])?);
+        }
+        Ok(all)
+    }
+
+    fn bodies_of<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        asked: &[&dyn rusqlite::ToSql],
+    ) -> rusqlite::Result<Vec<T>> {
         let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![limit], |row| row.get::<_, String>(0))?;
-        rows.map(|body| parse(&body?)).collect()
+        let mut rows = statement.query(asked)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            // Borrowed, for each body is read once.
+            all.push(parse(row.get_ref(0)?.as_str()?)?);
+        }
+        Ok(all)
     }
 
     fn bodies<T: DeserializeOwned>(&self, sql: &str) -> rusqlite::Result<Vec<T>> {
@@ -160,6 +206,10 @@ impl Reader {
         let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
         rows.map(|body| parse(&body?)).collect()
     }
+}
+
+fn limit_of(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn parse<T: DeserializeOwned>(body: &str) -> rusqlite::Result<T> {

@@ -19,6 +19,25 @@ fn folded(id: &str) -> Record {
     Record::Folded { delivery: DeliveryId::from(id), received_at: Time(1000) }
 }
 
+fn job(id: u64, ended_at: Option<Time>) -> Record {
+    let mut report = delivery("x").report.unwrap();
+    report.id = JobId(id);
+    Record::Job(Box::new(Job {
+        report,
+        repository: crate::ledger::RepositoryId(1),
+        repository_name: "octo/app".into(),
+        delivery: None,
+        received_at: Time(0),
+        pool: None,
+        verdict: crate::ledger::Verdict::Serve,
+        robot: false,
+        fork: None,
+        ended_attempt: None,
+        cause_of: None,
+        ended_at,
+    }))
+}
+
 #[tokio::test]
 async fn a_delivery_is_kept_once_and_stays_until_it_is_folded() {
     let folder = tempfile::tempdir().unwrap();
@@ -94,28 +113,9 @@ async fn only_the_last_hundred_unreadable_deliveries_are_kept() {
 async fn what_ended_long_ago_is_forgotten_and_what_is_open_stays() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("a.db")).unwrap();
-    let report = delivery("x").report.unwrap();
-    let job = |id: u64, ended_at: Option<Time>| {
-        let mut report = report.clone();
-        report.id = JobId(id);
-        Record::Job(Box::new(Job {
-            report,
-            repository: crate::ledger::RepositoryId(1),
-            repository_name: "octo/app".into(),
-            delivery: None,
-            received_at: Time(0),
-            pool: None,
-            verdict: crate::ledger::Verdict::Serve,
-            robot: false,
-            fork: None,
-            ended_attempt: None,
-            cause_of: None,
-            ended_at,
-        }))
-    };
     let rows = vec![job(1, Some(Time(10))), job(2, Some(Time(90))), job(3, None)];
     store.commit(Arc::new(rows)).await.unwrap();
-    store.prune(Time(50)).await.unwrap();
+    assert_eq!(store.prune(Time(50)).await.unwrap(), Pruned::All);
     let reader = store.reader().unwrap();
     let left: Vec<u64> = reader.jobs(10).unwrap().iter().map(|job| job.id().0).collect();
     assert_eq!(left, [3, 2]);
@@ -153,4 +153,78 @@ async fn one_daemon_a_database_and_the_files_are_its_owners_alone() {
     while Store::open(&path).is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn pruning_goes_by_pieces_so_that_a_webhook_waits_for_one_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let count = 4 * writer::PIECE_ROWS;
+    let rows = (0..count as u64).map(|id| job(id, Some(Time(10)))).collect();
+    store.commit(Arc::new(rows)).await.unwrap();
+    assert_eq!(store.prune(Time(50)).await.unwrap(), Pruned::Piece);
+    let left = store.reader().unwrap().jobs(count).unwrap().len();
+    assert!((count - writer::PIECE_ROWS..count).contains(&left), "{left}");
+    while store.prune(Time(50)).await.unwrap() == Pruned::Piece {}
+    assert!(store.reader().unwrap().jobs(count).unwrap().is_empty());
+}
+
+#[test]
+fn no_question_and_no_pruning_walks_through_what_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    drop(Store::open(&path).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    // What sorts, sorts few: what is open, and what one job has.
+    let sorts = ["OPEN_RUNNERS", "RUNNERS_OF_A_JOB", "TIMELINE"];
+    for (name, sql) in reader::QUESTIONS.into_iter().chain(writer::PRUNING.map(|sql| (sql, sql))) {
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut steps = plan.raw_query();
+        while let Some(step) = steps.next().unwrap() {
+            let step: String = step.get("detail").unwrap();
+            let walks = step.starts_with("SCAN ") && !step.contains("VIRTUAL TABLE");
+            assert!(!walks || step.contains("_open") || step.contains("_ended"), "{name}: {step}");
+            let sorts_many = step.contains("TEMP B-TREE") && !sorts.contains(&name);
+            assert!(!sorts_many, "{name}: {step}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_takes_long_holds_up_nobody_on_the_same_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let question = store.readers();
+    let question = question.read(move |reader| {
+        wait.recv_timeout(std::time::Duration::from_secs(20)).expect("the others go on meanwhile");
+        reader.jobs(1)
+    });
+    let others = async {
+        tokio::task::yield_now().await;
+        go_on.send(()).unwrap();
+    };
+    let (answer, ()) = tokio::join!(question, others);
+    assert!(answer.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn asking_whether_the_store_can_be_written_writes_nothing_where_it_was_written_just_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Store::open(&path).unwrap();
+    store.keep(delivery("one")).await.unwrap();
+    let log = || std::fs::metadata(folder.path().join("a.db-wal")).unwrap().len();
+    let before = log();
+    for _ in 0..20 {
+        store.probe().await.unwrap();
+    }
+    assert_eq!(log(), before);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store.probe().await.unwrap_err();
+    other.execute_batch("ROLLBACK").unwrap();
+    // What failed has to be seen to work.
+    store.probe().await.unwrap();
+    assert!(log() > before);
 }

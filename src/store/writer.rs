@@ -2,11 +2,12 @@
 //! answers everybody after the commit. An answer of `Ok` means: on disk.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Delivery, Kept, StoreError, Unparsed};
+use super::{Delivery, Kept, Pruned, StoreError, Unparsed};
 use crate::ledger::{Job, Record, Runner, Time};
 
 /// How much one commit takes at most, so that the first in it does not wait for ever.
@@ -14,13 +15,24 @@ const BATCH: usize = 512;
 /// How many unreadable deliveries are kept (interface: "the last 100").
 const UNPARSED_KEPT: i64 = 100;
 
+/// One piece of pruning ends after this time; a webhook that comes meanwhile waits for no more than that.
+const PIECE: Duration = Duration::from_millis(5);
+/// Or after this many rows, for a commit of many pages takes its time too.
+pub(super) const PIECE_ROWS: usize = 256;
+/// Rows that one statement of it deletes at most: on a slow disk each is several reads.
+const ROWS: usize = 16;
+
+/// How often a question whether the store can be written is answered by writing, where nothing
+/// else has been written meanwhile.
+const PROVED_FOR: Duration = Duration::from_secs(60);
+
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Op {
     Keep(Box<Delivery>, Done<Kept>),
     Unparsed(Box<Unparsed>, Done<()>),
     Commit(Arc<Vec<Record>>, Done<()>),
-    Prune(Time, Done<()>),
+    Prune(Time, Done<Pruned>),
     Cursor(String, Done<Option<u64>>),
     SetCursor(String, u64, Done<()>),
     Probe(Done<()>),
@@ -30,11 +42,13 @@ pub(super) enum Op {
 enum Outcome {
     Kept(Kept),
     Cursor(Option<u64>),
+    Pruned(Pruned),
     Done,
 }
 
 pub(super) fn run(mut connection: Connection, mut queue: mpsc::UnboundedReceiver<Op>) {
     let mut batch = Vec::new();
+    let mut written = None;
     while let Some(first) = queue.blocking_recv() {
         batch.push(first);
         while batch.len() < BATCH
@@ -42,7 +56,7 @@ pub(super) fn run(mut connection: Connection, mut queue: mpsc::UnboundedReceiver
         {
             batch.push(op);
         }
-        match write(&mut connection, &batch) {
+        match write(&mut connection, &batch, &mut written) {
             Ok(outcomes) => {
                 for (op, outcome) in batch.drain(..).zip(outcomes) {
                     answer(op, Ok(outcome));
@@ -51,7 +65,7 @@ pub(super) fn run(mut connection: Connection, mut queue: mpsc::UnboundedReceiver
             // One bad operation must not fail its neighbours; a full disk fails them all.
             Err(error) if batch.len() > 1 && !concerns_all(&error) => {
                 for op in batch.drain(..) {
-                    let outcome = write(&mut connection, std::slice::from_ref(&op));
+                    let outcome = write(&mut connection, std::slice::from_ref(&op), &mut written);
                     let outcome = outcome.map(|mut one| one.pop().unwrap_or(Outcome::Done));
                     answer(op, outcome.map_err(|e| StoreError::Write(Arc::new(e))));
                 }
@@ -82,10 +96,23 @@ fn concerns_all(error: &rusqlite::Error) -> bool {
     )
 }
 
-fn write(connection: &mut Connection, batch: &[Op]) -> rusqlite::Result<Vec<Outcome>> {
+/// `written`: when the last commit went through, where none has failed since.
+fn write(
+    connection: &mut Connection,
+    batch: &[Op],
+    written: &mut Option<Instant>,
+) -> rusqlite::Result<Vec<Outcome>> {
+    let proved = written.take().filter(|at| at.elapsed() < PROVED_FOR);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let outcomes = batch.iter().map(|op| apply(&transaction, op)).collect::<Result<_, _>>()?;
-    transaction.commit()?;
+    if proved.is_some() && batch.iter().all(|op| matches!(op, Op::Probe(_))) {
+        // Nobody holds the database and the file can be changed; that there is room was seen just now.
+        transaction.rollback()?;
+        *written = proved;
+    } else {
+        transaction.commit()?;
+        *written = Some(Instant::now());
+    }
     Ok(outcomes)
 }
 
@@ -96,7 +123,7 @@ fn apply(connection: &Connection, op: &Op) -> rusqlite::Result<Outcome> {
         Op::Commit(records, _) => {
             records.iter().try_for_each(|r| record(connection, r)).map(|()| Outcome::Done)
         }
-        Op::Prune(before, _) => prune(connection, *before).map(|()| Outcome::Done),
+        Op::Prune(before, _) => prune(connection, *before).map(Outcome::Pruned),
         Op::Cursor(name, _) => connection
             .prepare_cached("SELECT value FROM cursors WHERE name = ?1")?
             .query_row([name], |row| row.get::<_, i64>(0))
@@ -119,18 +146,23 @@ fn answer(op: Op, outcome: Result<Outcome, StoreError>) {
         Op::Keep(_, done) => {
             let _ = done.send(outcome.map(|outcome| match outcome {
                 Outcome::Kept(kept) => kept,
-                Outcome::Done | Outcome::Cursor(_) => Kept::New,
+                _ => Kept::New,
             }));
         }
         Op::Cursor(_, done) => {
             let _ = done.send(outcome.map(|outcome| match outcome {
                 Outcome::Cursor(value) => value,
-                Outcome::Done | Outcome::Kept(_) => None,
+                _ => None,
+            }));
+        }
+        Op::Prune(_, done) => {
+            let _ = done.send(outcome.map(|outcome| match outcome {
+                Outcome::Pruned(pruned) => pruned,
+                _ => Pruned::All,
             }));
         }
         Op::Unparsed(_, done)
         | Op::Commit(_, done)
-        | Op::Prune(_, done)
         | Op::SetCursor(_, _, done)
         | Op::Probe(done) => {
             let _ = done.send(outcome.map(|_| ()));
@@ -216,8 +248,10 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
 fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT DO UPDATE SET repository = ?2, run = ?3, status = ?4, pool = ?5, reason = ?6,
+             received_at = ?7, ended_at = ?8, body = ?9",
         )?
         .execute(params![
             job.id().0.cast_signed(),
@@ -236,8 +270,10 @@ fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
 fn save_runner(connection: &Connection, runner: &Runner) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT DO UPDATE SET pool = ?2, phase = ?3, child = ?4, reason = ?5, hired_at = ?6,
+             ended_at = ?7, body = ?8",
         )?
         .execute(params![
             runner.name.as_str(),
@@ -252,14 +288,30 @@ fn save_runner(connection: &Connection, runner: &Runner) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn prune(connection: &Connection, before: Time) -> rusqlite::Result<()> {
-    for sql in [
-        "DELETE FROM jobs WHERE ended_at < ?1",
-        "DELETE FROM runners WHERE ended_at < ?1",
-        "DELETE FROM timeline WHERE at < ?1",
-        "DELETE FROM deliveries WHERE received_at < ?1 AND inbox IS NULL",
-    ] {
-        connection.execute(sql, [before.0])?;
+/// What pruning deletes, each found by an index; `?2` is how many rows at most.
+pub(super) const PRUNING: [&str; 4] = [
+    "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_at < ?1 LIMIT ?2)",
+    "DELETE FROM runners WHERE name IN (SELECT name FROM runners WHERE ended_at < ?1 LIMIT ?2)",
+    "DELETE FROM timeline WHERE sequence IN (SELECT sequence FROM timeline WHERE at < ?1 LIMIT ?2)",
+    "DELETE FROM deliveries WHERE id IN
+     (SELECT id FROM deliveries WHERE received_at < ?1 AND inbox IS NULL LIMIT ?2)",
+];
+
+/// One piece, for webhooks wait for this thread meanwhile.
+fn prune(connection: &Connection, before: Time) -> rusqlite::Result<Pruned> {
+    let (began, mut deleted) = (Instant::now(), 0);
+    for sql in PRUNING {
+        let mut statement = connection.prepare_cached(sql)?;
+        loop {
+            let rows = statement.execute(params![before.0, ROWS as i64])?;
+            deleted += rows;
+            if rows < ROWS {
+                break;
+            }
+            if deleted >= PIECE_ROWS || began.elapsed() >= PIECE {
+                return Ok(Pruned::Piece);
+            }
+        }
     }
-    Ok(())
+    Ok(Pruned::All)
 }

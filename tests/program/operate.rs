@@ -104,3 +104,28 @@ async fn a_retry_is_a_line_of_the_jobs_story() {
     assert!(out.starts_with("job 7 is looked at again"), "{out}");
     assert!(daemon.log().contains("job is looked at again, as asked"));
 }
+
+/// Whatever a path holds, its answer is the door's own: JSON with `error`.
+#[tokio::test]
+async fn names_that_are_no_text_and_methods_that_no_path_has_are_refused_in_json() {
+    let daemon = door().await;
+    for (method, path, status) in [
+        ("POST", "/api/v1/pools/%FF/pause", 400),
+        ("POST", "/api/v1/pools/%FF/resume", 400),
+        ("POST", "/api/v1/jobs/%FF/retry", 400),
+        ("GET", "/api/v1/jobs/%FF", 400),
+        ("GET", "/api/v1/explain/%FF", 400),
+        ("GET", "/api/v1/deliveries/%FF", 400),
+        ("POST", "/api/v1/pools/a%00b/pause", 404),
+        ("GET", "/api/v1/pools/x64/pause", 405),
+        ("POST", "/api/v1/status", 405),
+        ("DELETE", "/healthz", 405),
+    ] {
+        let request = daemon.at_private_door(method, path);
+        let answer = request.header("content-type", "application/json").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        let text = answer.text().await.unwrap();
+        let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {text}"));
+        assert!(body["error"].is_string(), "{method} {path}: {text}");
+    }
+}

@@ -177,7 +177,6 @@ fn served_private(
     let router = admin::router(admin::Admin {
         asking: engine.asking(),
         store: store.clone(),
-        reader: store.reader()?,
         guard: admin::Guard {
             token: settings.token.clone().unwrap_or_else(|| made_token.clone()),
             hosts: settings.hosts.clone(),

@@ -1,0 +1,54 @@
+//! Connections for people's questions: a few, made when they are needed and kept, used on threads
+//! where a slow disk holds up nobody else.
+//!
+//! How many at once is bounded, so that the memory of many askers is. What can be asked: `reader`.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::{Reader, StoreError};
+
+/// Questions that are answered at the same time.
+const AT_ONCE: usize = 2;
+
+/// Clones share the connections.
+#[derive(Clone)]
+pub struct Readers {
+    path: Arc<PathBuf>,
+    idle: Arc<Mutex<Vec<Reader>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(super) fn new(path: Arc<PathBuf>) -> Self {
+        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Asks when it is its turn.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Nobody closes it.
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let (path, idle) = (self.path.clone(), self.idle.clone());
+        let work = move || {
+            // Held until it is answered, also where whoever asked has gone.
+            let _permit = permit;
+            let failed = |error: rusqlite::Error| StoreError::Read(error.into());
+            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let reader = match kept {
+                Some(reader) => reader,
+                None => Reader::open(&path).map_err(failed)?,
+            };
+            let answer = question(&reader).map_err(failed)?;
+            // One that failed is not used again: the file may be another by now.
+            idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+            Ok(answer)
+        };
+        // It does not panic, so it is cut off only where the daemon ends.
+        tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
+    }
+}
