@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clock::Clock;
 use tokio::sync::Semaphore;
 
 use super::health::Health;
@@ -29,6 +30,7 @@ pub struct Dispatcher {
     nomad: Client,
     tokens: Arc<Tokens>,
     health: Health,
+    clock: Clock,
     places: Arc<Semaphore>,
     known: Arc<Mutex<Known>>,
 }
@@ -57,12 +59,14 @@ impl Dispatcher {
         nomad: Client,
         tokens: Arc<Tokens>,
         health: Health,
+        clock: Clock,
     ) -> Self {
         Self {
             settings,
             nomad,
             tokens,
             health,
+            clock,
             places: Arc::new(Semaphore::new(AT_ONCE)),
             known: Arc::default(),
         }
@@ -121,7 +125,7 @@ impl Dispatcher {
         declared: &Declared,
     ) -> DispatchOutcome {
         let takes = &declared.takes;
-        let now = Time::from(jiff::Timestamp::now());
+        let now = Time::from(self.clock.now());
         let life = pool.placement_timeout + pool.boot_timeout;
         let token = match pool.delivery {
             Delivery::None => None,

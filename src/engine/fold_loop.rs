@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Clock;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -52,6 +53,7 @@ pub struct FoldLoop {
     pub grace: Duration,
     /// Once it is to end: until when it may take.
     pub over: Option<tokio::time::Instant>,
+    pub clock: Clock,
 }
 
 /// What one turn of the loop has gathered.
@@ -70,13 +72,14 @@ impl FoldLoop {
         // Seeded by the system: names must differ between two daemons of one prefix.
         let mut rng = StdRng::from_os_rng();
         let mut batch = Batch::default();
-        batch.take(step::resume(&mut self.state, now(), &mut rng));
+        let now = self.now();
+        batch.take(step::resume(&mut self.state, now, &mut rng));
         for delivery in std::mem::take(&mut self.inbox) {
             self.fold_delivery(delivery, &mut rng, &mut batch);
         }
         self.finish(&mut batch, true).await;
         loop {
-            let due = self.state.next_timer();
+            let due = self.state.next_timer().map(|due| due.since(self.now()));
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -90,6 +93,10 @@ impl FoldLoop {
             self.finish(&mut batch, true).await;
         }
         self.wind_up(&mut rng).await;
+    }
+
+    fn now(&self) -> Time {
+        self.clock.now().into()
     }
 
     /// Takes whatever else is there already, so that one commit serves it all.
@@ -108,7 +115,7 @@ impl FoldLoop {
             }
         }
         // However much comes in, timers and questions have their turn.
-        if self.state.next_timer().is_some_and(|due| due <= now()) {
+        if self.state.next_timer().is_some_and(|due| due <= self.now()) {
             self.fold(Event::Tick, rng, batch);
         }
         while let Ok(query) = self.asked.try_recv() {
@@ -119,9 +126,10 @@ impl FoldLoop {
 
     pub(super) fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
         let again = self.drop_what_is_over(&mut event);
-        batch.take(step::step(&mut self.state, event, now(), rng));
+        let now = self.now();
+        batch.take(step::step(&mut self.state, event, now, rng));
         for event in again {
-            batch.take(step::step(&mut self.state, event, now(), rng));
+            batch.take(step::step(&mut self.state, event, now, rng));
         }
     }
 
@@ -205,7 +213,7 @@ impl FoldLoop {
         };
         Ok(match operation {
             Operation::Pause(pool, time) => {
-                Event::Pause { pool: known(pool)?, until: time.map(|time| now() + time) }
+                Event::Pause { pool: known(pool)?, until: time.map(|time| self.now() + time) }
             }
             Operation::Resume(pool) => Event::Resume { pool: known(pool)? },
             Operation::Retry(job) if self.state.jobs.contains_key(&job) => Event::Retry { job },
@@ -218,7 +226,7 @@ impl FoldLoop {
     /// Writes, then answers, then (if `act`) sends, then logs.
     async fn finish(&mut self, batch: &mut Batch, act: bool) {
         let Batch { mut records, requests, notes, taken, replies } = std::mem::take(batch);
-        let at = now();
+        let at = self.now();
         let told = notes.iter().filter(|note| note.job.is_some() || note.runner.is_some());
         records.extend(told.map(|note| Record::Happened { at, note: Box::new(note.clone()) }));
         let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
@@ -304,10 +312,10 @@ impl FoldLoop {
         // Whoever asked may have gone.
         match query {
             Query::Status(to) => {
-                let _ = to.send(views::status(&self.state, now(), self.health.degraded()));
+                let _ = to.send(views::status(&self.state, self.now(), self.health.degraded()));
             }
             Query::Reasons(jobs, to) => {
-                let _ = to.send(views::reasons(&self.state, &jobs, now()));
+                let _ = to.send(views::reasons(&self.state, &jobs, self.now()));
             }
             Query::Known(to) => {
                 let _ = to.send(views::known(&self.state));
@@ -351,14 +359,10 @@ impl Batch {
     }
 }
 
-fn now() -> Time {
-    jiff::Timestamp::now().into()
-}
-
-/// Sleeps until a moment of the wall clock; for ever where there is none.
-async fn until(due: Option<Time>) {
+/// Sleeps until that is over; for ever where there is nothing.
+async fn until(due: Option<Duration>) {
     match due {
-        Some(due) => tokio::time::sleep(due.since(now())).await,
+        Some(due) => tokio::time::sleep(due).await,
         None => std::future::pending().await,
     }
 }

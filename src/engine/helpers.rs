@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Clock;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -39,7 +40,7 @@ impl Helpers {
     /// Ends those that run, if any do, and starts others. What lives has been told before.
     pub fn start(&mut self, setup: &Setup, places: BTreeSet<Place>, health: Health) {
         self.tasks = JoinSet::new();
-        let Setup { settings, forges, nomad } = setup.clone();
+        let Setup { settings, forges, nomad, clock } = setup.clone();
         let reconciler = Reconciler {
             settings: settings.clone(),
             forges: forges.clone(),
@@ -52,6 +53,7 @@ impl Helpers {
             places: places.clone(),
             listed: self.listed.clone(),
             memory: self.memory.clone(),
+            clock: clock.clone(),
         };
         self.tasks.spawn(children::follow(
             nomad.clone(),
@@ -63,15 +65,15 @@ impl Helpers {
         ));
         self.tasks.spawn(reconciler.run());
         self.tasks.spawn(probes::run(forges, nomad, health));
-        self.tasks.spawn(prune(self.store.clone(), settings.store.retention));
+        self.tasks.spawn(prune(self.store.clone(), settings.store.retention, clock));
     }
 }
 
 /// In pieces, with a pause after each: nobody waits for it, and webhooks wait for the same thread.
-async fn prune(store: Store, retention: Duration) {
+async fn prune(store: Store, retention: Duration, clock: Clock) {
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     loop {
-        let before = Time(jiff::Timestamp::now().as_millisecond().saturating_sub(retention));
+        let before = Time(clock.now().as_millisecond().saturating_sub(retention));
         let next = match store.prune(before).await {
             Ok(Pruned::Piece) => BETWEEN_PIECES,
             Ok(Pruned::All) => PRUNE_EVERY,

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Clock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,7 @@ pub struct Setup {
     pub settings: Arc<Settings>,
     pub forges: Forges,
     pub nomad: nomad::Client,
+    pub clock: Clock,
 }
 
 /// Questions that only the loop can answer.
@@ -154,6 +156,7 @@ impl Engine {
             stop: stop.clone(),
             grace: setup.settings.shutdown_grace,
             over: None,
+            clock: setup.clock.clone(),
         };
         let running = tokio::spawn(fold_loop.run());
         Ok(Self { hand, health, queries, stop, running })

@@ -80,8 +80,9 @@ impl Crew {
         events: mpsc::UnboundedSender<Event>,
         health: Health,
     ) -> Self {
-        let Setup { settings, forges, nomad } = setup.clone();
-        let dispatcher = Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone());
+        let Setup { settings, forges, nomad, clock } = setup.clone();
+        let dispatcher =
+            Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone(), clock);
         let desk = Desk::new(forges, health);
         let watches = parents::Watches::default();
         Self { desk, nomad, dispatcher, tokens, events, watches }

@@ -116,7 +116,7 @@ impl Reconciler {
             if runner_name::pool_of(prefix, name).is_none() {
                 continue;
             }
-            let asked_at = Time::from(jiff::Timestamp::now());
+            let asked_at = Time::from(self.clock.now());
             let phase = phase_of(&self.nomad, place, &stub.id).await?;
             if let ChildPhase::Ended { .. } = phase {
                 continue;

@@ -66,7 +66,7 @@ impl Reconciler {
         for (guid, job) in newest_of_jobs.into_iter().rev() {
             let delivery = Delivery {
                 id: DeliveryId(guid.clone()),
-                received_at: Time::from(jiff::Timestamp::now()),
+                received_at: Time::from(self.clock.now()),
                 repository: job.repository,
                 report: job.report,
             };

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Clock;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -50,6 +51,7 @@ pub struct Reconciler {
     pub listed: watch::Sender<BTreeSet<nomad::Place>>,
     /// One that runs holds it; another waits until that one has ended.
     pub memory: Arc<Mutex<Memory>>,
+    pub clock: Clock,
 }
 
 impl Reconciler {

@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
+use clock::Clock;
 use tracing::{debug, info, warn};
 
 use super::answer::{Answer, Unsigned};
@@ -39,6 +40,7 @@ pub struct Door {
     /// The same for all that share one memory: the door before a reload and the one after it.
     pub in_flight: InFlight,
     pub refusals: Quota,
+    pub clock: Clock,
 }
 
 #[derive(Clone)]
@@ -156,7 +158,7 @@ impl Door {
         let answer = self.foresee(&job);
         let delivery = Delivery {
             id,
-            received_at: jiff::Timestamp::now().into(),
+            received_at: self.clock.now().into(),
             repository: job.repository,
             report: job.report,
         };
@@ -206,7 +208,7 @@ impl Door {
     ) -> Answer {
         let unparsed = Unparsed {
             id: id.cloned(),
-            received_at: Time::from(jiff::Timestamp::now()),
+            received_at: Time::from(self.clock.now()),
             event: text(headers, "x-github-event").map(str::to_owned),
             error: why.clone(),
             body: raw[..raw.len().min(UNPARSED_BYTES)].to_vec(),

@@ -44,7 +44,7 @@ impl Client {
     /// `GET /version`, with Gitea's clock and ours. Needs no scope.
     pub async fn version(&self) -> Result<(Version, Option<(Timestamp, Timestamp)>), Error> {
         let (wire, answer) = self.read::<WireVersion>(Call::get(vec!["version"])).await?;
-        let clocks = answer.date().map(|server| (server, Timestamp::now()));
+        let clocks = answer.date().map(|server| (server, self.clock().now()));
         Ok((wire.version.into(), clocks))
     }
 

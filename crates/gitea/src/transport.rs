@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use clock::Clock;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue};
@@ -39,6 +40,7 @@ pub struct Client {
 
 struct Inner {
     wire: Transport,
+    clock: Clock,
     base: Url,
     authorization: HeaderValue,
 }
@@ -106,15 +108,25 @@ impl Client {
             return Err(BuildError::Address);
         }
         let wire = transport::forge(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
-        Client::over(wire, api_url, token)
+        Client::over(wire, api_url, token, Clock::system())
     }
 
-    /// As [`new`](Self::new), by another way than HTTP.
-    pub fn over(wire: Transport, api_url: Url, token: &SecretString) -> Result<Client, BuildError> {
+    /// As [`new`](Self::new), by another way than HTTP and another clock.
+    pub fn over(
+        wire: Transport,
+        api_url: Url,
+        token: &SecretString,
+        clock: Clock,
+    ) -> Result<Client, BuildError> {
         let text = format!("Bearer {}", token.expose_secret());
         let mut authorization = HeaderValue::from_str(&text).map_err(|_| BuildError::Token)?;
         authorization.set_sensitive(true);
-        Ok(Client { inner: Arc::new(Inner { wire, base: api_url, authorization }) })
+        Ok(Client { inner: Arc::new(Inner { wire, clock, base: api_url, authorization }) })
+    }
+
+    /// By which it counts.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
     }
 
     /// Makes the request, follows redirects on the same origin (a renamed repository answers

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clock::Clock;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
 use reqwest::{Method, StatusCode};
@@ -38,6 +39,7 @@ pub struct Client {
 
 struct Inner {
     wire: Transport,
+    clock: Clock,
     base: Url,
     state: Mutex<State>,
 }
@@ -125,13 +127,19 @@ impl Client {
             return Err(BuildError::Address);
         }
         let wire = transport::forge(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
-        Ok(Client::over(wire, api_url, token))
+        Ok(Client::over(wire, api_url, token, Clock::system()))
     }
 
-    /// As [`new`](Self::new), by another way than HTTP.
-    pub fn over(wire: Transport, api_url: Url, token: SecretString) -> Client {
+    /// As [`new`](Self::new), by another way than HTTP and another clock.
+    pub fn over(wire: Transport, api_url: Url, token: SecretString, clock: Clock) -> Client {
         let state = State { token, gate: Gate::default(), clock: None };
-        Client { inner: Arc::new(Inner { wire, base: api_url, state: Mutex::new(state) }) }
+        let state = Mutex::new(state);
+        Client { inner: Arc::new(Inner { wire, clock, base: api_url, state }) }
+    }
+
+    /// By which it counts.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
     }
 
     /// The token of all later calls, of all clones. A different one opens the gate.
@@ -150,7 +158,7 @@ impl Client {
 
     /// Until when every call would be held back.
     pub fn held_back_until(&self) -> Option<Timestamp> {
-        self.state().gate.closed(Timestamp::now())
+        self.state().gate.closed(self.inner.clock.now())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -227,7 +235,7 @@ impl Client {
 
     /// Notes clock and gate.
     fn judge(&self, request: &str, answer: Answer) -> Result<Answer, Error> {
-        let now = Timestamp::now();
+        let now = self.inner.clock.now();
         let text = if answer.status.is_client_error() {
             transport::forge_message(&answer.body)
         } else {
@@ -254,7 +262,7 @@ impl Client {
     /// The header, if the gate is open.
     fn authorization(&self, request: &str) -> Result<HeaderValue, Error> {
         let state = self.state();
-        if let Some(until) = state.gate.closed(Timestamp::now()) {
+        if let Some(until) = state.gate.closed(self.inner.clock.now()) {
             return Err(Error::HeldBack { request: request.to_owned(), until });
         }
         let text = format!("Bearer {}", state.token.expose_secret());

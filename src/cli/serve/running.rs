@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use clock::Clock;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -157,7 +158,7 @@ impl Running {
 fn setup(settings: &Arc<Settings>) -> anyhow::Result<Setup> {
     let forges = Forges::new(settings.clone()).context("cannot set up the connection to GitHub")?;
     let nomad = connections::nomad(settings)?;
-    Ok(Setup { settings: settings.clone(), forges, nomad })
+    Ok(Setup { settings: settings.clone(), forges, nomad, clock: Clock::system() })
 }
 
 /// Made even where the config gives one: a reload may take that away.
@@ -208,6 +209,7 @@ fn served_public(setup: &Setup, engine: &Engine, in_flight: &InFlight) -> Option
         bodies: Bodies::up_to(webhook.max_body),
         in_flight: in_flight.clone(),
         refusals: Quota::default(),
+        clock: setup.clock.clone(),
     };
     let usual = Limits::default();
     let limits = Limits {

@@ -116,7 +116,7 @@ impl Gitea {
     }
 
     async fn open_jobs(&self, of: Owner<'_>) -> Result<OpenJobs, gitea::Error> {
-        let began = Time::from(jiff::Timestamp::now());
+        let began = Time::from(self.client.clock().now());
         let jobs = self.client.jobs(of, &OPEN).await?;
         let runs = match jobs.is_empty() {
             true => Vec::new(),

@@ -59,7 +59,8 @@ impl Gitea {
     pub async fn mint(&self, target: &Target, life: Duration) -> Result<Token, Error> {
         let secret = self.client.registration_token(owner(target)).await;
         let secret = secret.map_err(|error| about_runners(&error, target))?;
-        Ok(Token { secret, ends: Time::from(jiff::Timestamp::now()) + life + BELIEVED })
+        let now = Time::from(self.client.clock().now());
+        Ok(Token { secret, ends: now + life + BELIEVED })
     }
 
     /// Only a pull request's head can be a fork. Where it cannot be told which pull request it is

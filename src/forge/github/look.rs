@@ -39,7 +39,7 @@ impl GitHub {
 
 impl LookMemory {
     async fn look(&mut self, client: &Client, name: &str) -> Result<Look, github::Error> {
-        let began = Time::from(jiff::Timestamp::now());
+        let began = Time::from(client.clock().now());
         let known = match &self.repository {
             Some(known) if !self.looks.is_multiple_of(BELIEVED) => known.clone(),
             known => {

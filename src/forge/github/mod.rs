@@ -83,7 +83,7 @@ impl GitHub {
             .server_clock()
             .map_or(0, |(server, local)| local.as_millisecond() - server.as_millisecond());
         let ends = Time(token.expires_at.as_millisecond() + skew);
-        let now = Time::from(jiff::Timestamp::now());
+        let now = Time::from(self.client.clock().now());
         if ends < now + life {
             return Err(Error {
                 kind: Kind::Other,
@@ -134,7 +134,7 @@ impl GitHub {
         full_name: &str,
         reports: &mut [JobReport],
     ) -> Result<(), Error> {
-        let settled = Time::from(jiff::Timestamp::now() - SETTLED);
+        let settled = Time::from(self.client.clock().now() - SETTLED);
         let waits = |report: &&mut JobReport| {
             report.status.rank() == 0 && report.created_at.is_none_or(|at| at <= settled)
         };

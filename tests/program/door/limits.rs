@@ -53,6 +53,7 @@ async fn door_here(limits: Limits, bodies: Bodies) -> Here {
         bodies,
         in_flight: InFlight::default(),
         refusals: Quota::default(),
+        clock: clock::Clock::system(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
