@@ -3,8 +3,13 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use strangers_text::harmless_up_to;
 use url::Url;
 
+/// Bytes that are shown of an answer which no roustabout gave.
+const LONGEST_ANSWER: usize = 300;
+/// And of the daemon's own error, which may have several causes in it.
+const LONGEST_ERROR: usize = 4096;
 /// More than the door itself takes to ask everybody.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
@@ -12,18 +17,30 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "no roustabout answers at {url}: {reason}; is it running, and is the address right (--address, ROUSTABOUT_ADDR or [admin] listen)?"
+        "no roustabout answers at {url}: {reason}; start the daemon (roustabout serve), or give its address (--address, ROUSTABOUT_ADDR or [admin] listen)"
     )]
     Away { url: Url, reason: String },
     #[error("cannot set up a connection: {0}")]
     SetUp(reqwest::Error),
     /// The daemon's own words.
-    #[error("{0}")]
-    No(String),
+    #[error("{why}")]
+    No { status: u16, why: String },
     #[error("{url} answered {status}: {text}")]
     Refused { url: Url, status: u16, text: String },
     #[error("{url} answered something else than roustabout would: {reason}")]
     Strange { url: Url, reason: String },
+}
+
+impl ClientError {
+    /// Whether the same question can be answered a moment later: nobody is there, or whoever is
+    /// there is starting, ending, or cannot write.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            ClientError::Away { .. } => true,
+            ClientError::No { status, .. } | ClientError::Refused { status, .. } => *status >= 500,
+            ClientError::SetUp(_) | ClientError::Strange { .. } => false,
+        }
+    }
 }
 
 pub struct Client {
@@ -94,8 +111,12 @@ impl Client {
         let text = answer.text().await.map_err(away)?;
         if !status.is_success() {
             return Err(match said(&text) {
-                Some(why) => ClientError::No(why),
-                None => ClientError::Refused { url, status: status.as_u16(), text },
+                Some(why) => ClientError::No { status: status.as_u16(), why },
+                None => ClientError::Refused {
+                    url,
+                    status: status.as_u16(),
+                    text: harmless_up_to(&text, LONGEST_ANSWER),
+                },
             });
         }
         serde_json::from_str(&text)
@@ -106,7 +127,7 @@ impl Client {
 /// The `error` of the door's own answers.
 fn said(text: &str) -> Option<String> {
     let body: serde_json::Value = serde_json::from_str(text).ok()?;
-    Some(body.get("error")?.as_str()?.to_owned())
+    Some(harmless_up_to(body.get("error")?.as_str()?, LONGEST_ERROR))
 }
 
 /// For one door at `url`. This machine is reached without the environment's proxy, and without

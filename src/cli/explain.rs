@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::Failed;
 use super::daemon::Daemon;
+use super::{Failed, printable};
 use crate::admin::DeliveryJson;
 use crate::engine;
 use crate::explain::{self, Asked, Explained};
@@ -59,7 +59,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
 fn show<T: Serialize>(json: bool, it: &T, text: impl FnOnce() -> String) -> Result<(), Failed> {
     let text = match json {
         true => serde_json::to_string(it)? + "\n",
-        false => text(),
+        false => printable(&text()),
     };
     Ok(std::io::stdout().write_all(text.as_bytes()).context("cannot write")?)
 }

@@ -44,13 +44,13 @@ enum Command {
     Demo(demo::Options),
     /// Sign a payload and post it to a running door.
     Send(send::Options),
-    /// What a running daemon is doing: pools, demand, supply, who waits longest.
+    /// What a running daemon is doing: pools, which jobs wait and why, webhook deliveries.
     Status(status::Options),
     /// Why a job is where it is: one sentence, and what happened to it.
     Explain(explain::Options),
-    /// Hire nobody new for a pool, until `resume` or for a time.
+    /// Stop launching runners for a pool, until `resume` or for a time.
     Pause(operate::Pause),
-    /// Hire for a pool again.
+    /// Launch runners for a pool again.
     Resume(operate::Resume),
     /// Look at a job again now, whatever backoff says.
     Retry(operate::Retry),
@@ -98,6 +98,16 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
         Failed::Because(error.into())
     }
+}
+
+/// Bytes of one line that a command prints of what a daemon or a door has answered.
+const LONGEST_LINE: usize = 4096;
+
+/// What another program answered, as a terminal can be given it. A daemon makes harmless what it
+/// reads; whoever answers here need not be one.
+fn printable(text: &str) -> String {
+    let lines = text.split('\n').map(|line| strangers_text::harmless_up_to(line, LONGEST_LINE));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Runs the command that the process was called with.

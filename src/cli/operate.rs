@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use super::Failed;
 use super::daemon::Daemon;
+use super::{Failed, printable};
 use crate::admin::pause_time;
 
 #[derive(clap::Args)]
 pub struct Pause {
     /// Its name, as in the config.
     pool: String,
-    /// So long, as in 30m, 2h or 1d; else until `resume`.
+    /// For this long, such as 30m, 2h or 1d; without it, until `resume`.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<String>,
     #[command(flatten)]
@@ -56,27 +56,29 @@ pub async fn pause(config: Option<PathBuf>, options: Pause) -> Result<(), Failed
         Some(until) => format!("until {until}"),
         None => "until you resume it".to_owned(),
     };
-    common.tell(&done, &format!("pool {pool} is paused {until}: nobody new is hired for it"))
+    common.tell(&done, &format!("pool {pool} is paused {until}: no runner is launched for it"))
 }
 
 pub async fn resume(config: Option<PathBuf>, options: Resume) -> Result<(), Failed> {
     let Resume { pool, common } = options;
     let client = common.daemon.client(config)?;
     let done: Value = client.post(POOLS, &pool, "resume", &json!({})).await?;
-    common.tell(&done, &format!("pool {pool} hires"))
+    common.tell(&done, &format!("pool {pool} launches runners again"))
 }
 
 pub async fn retry(config: Option<PathBuf>, options: Retry) -> Result<(), Failed> {
     let Retry { job, common } = options;
     let client = common.daemon.client(config)?;
     let done: Value = client.post("/api/v1/jobs", &job.to_string(), "retry", &json!({})).await?;
-    common
-        .tell(&done, &format!("job {job} is looked at again; explain {job} tells what came of it"))
+    common.tell(
+        &done,
+        &format!("job {job} is retried; roustabout explain {job} says what came of it"),
+    )
 }
 
 impl Common {
     fn tell(&self, done: &Value, words: &str) -> Result<(), Failed> {
-        let text = if self.json { done.to_string() } else { words.to_owned() };
+        let text = if self.json { done.to_string() } else { printable(words) };
         Ok(writeln!(std::io::stdout(), "{text}").context("cannot write")?)
     }
 }

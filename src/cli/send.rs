@@ -26,7 +26,7 @@ pub struct Options {
     /// X-GitHub-Event.
     #[arg(long, default_value = "workflow_job", value_parser = header_value)]
     event: String,
-    /// X-GitHub-Delivery; drawn if not given.
+    /// X-GitHub-Delivery; a random one if not given.
     #[arg(long, value_name = "ID", value_parser = header_value)]
     delivery: Option<String>,
     /// The secret; else the config's, or $ROUSTABOUT_WEBHOOK_SECRET.
@@ -45,6 +45,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         _ => std::fs::read(&options.file)
             .with_context(|| format!("cannot read the payload {}", options.file.display()))?,
     };
+    let job = job_of(&options.event, &body);
     let (url, secret) = target(config, &options)?;
     let delivery = options.delivery.unwrap_or_else(draw_delivery);
     let answer = admin::http(&url)
@@ -60,7 +61,10 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         .await
         .map_err(|error| {
             let why = admin::root_cause(&error);
-            anyhow::anyhow!("no door answers at {url}: {why}; is roustabout serve running?")
+            anyhow::anyhow!(
+                "no door answers at {url}: {why}; start the daemon (roustabout serve), or give its \
+                 address (--url, or [webhook] listen)"
+            )
         })?;
     let status = answer.status();
     let text = answer.text().await.context("the door's answer was cut off")?;
@@ -69,10 +73,41 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
             serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
         serde_json::json!({"status": status.as_u16(), "answer": body}).to_string()
     } else {
-        format!("{status}\n{text}")
+        let next = next_step(status.as_u16(), &text, job, &delivery);
+        let next = next.map(|next| format!("\n{next}")).unwrap_or_default();
+        super::printable(&format!("{status}\n{text}{next}"))
     };
     writeln!(std::io::stdout(), "{shown}").context("cannot write")?;
     if status.is_success() { Ok(()) } else { Err(Failed::Said) }
+}
+
+/// The job that a payload is about, as far as can be seen without judging it.
+fn job_of(event: &str, body: &[u8]) -> Option<u64> {
+    let payload = serde_json::from_slice::<serde_json::Value>(body).ok()?;
+    payload["workflow_job"]["id"].as_u64().filter(|_| event == "workflow_job")
+}
+
+/// Where more is to be learned. A job is known as soon as its delivery is accepted, and before that
+/// nothing can be said of it.
+fn next_step(status: u16, answer: &str, job: Option<u64>, delivery: &str) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+    match (status, answer["outcome"].as_str()?, job) {
+        (202, "accepted" | "duplicate", Some(job)) => {
+            Some(format!("roustabout explain {job} says where the job is and why"))
+        }
+        (202, "ignored", Some(job)) => Some(format!(
+            "no runner is launched for job {job} by this delivery; the reason is in the answer"
+        )),
+        (400, "unreadable", _) => {
+            Some(format!("roustabout explain --delivery '{delivery}' shows what was kept of it"))
+        }
+        (401, ..) => Some(
+            "the secret that signed it is not the daemon's [webhook] secret; give the daemon's with \
+             --secret-file"
+                .to_owned(),
+        ),
+        _ => None,
+    }
 }
 
 /// Where to, and signed with what. The config is read only for what the options leave open.

@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::Failed;
 use super::daemon::Daemon;
+use super::{Failed, printable};
 
 #[derive(clap::Args)]
 pub struct Options {
     #[command(flatten)]
     daemon: Daemon,
-    /// Again every two seconds, until interrupted.
+    /// Again every two seconds, until interrupted; a restart of the daemon does not end it.
     #[arg(long)]
     watch: bool,
     /// Print what the daemon says as one JSON object.
@@ -26,15 +26,23 @@ const WATCH: Duration = Duration::from_secs(2);
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     let client = options.daemon.client(config)?;
+    let mut away = None;
     loop {
-        let status: Value = client.get("/api/v1/status").await?;
-        let text = if options.json { format!("{status}\n") } else { table(&status) };
-        let mut out = std::io::stdout().lock();
-        if options.watch && out.is_terminal() && !options.json {
-            write!(out, "\x1b[H\x1b[2J").context("cannot write")?;
+        match client.get("/api/v1/status").await {
+            Ok(status) => {
+                away = None;
+                show(&options, &status)?;
+            }
+            // A daemon that restarts is no reason to stop watching; it is said once.
+            Err(error) if options.watch && error.may_pass() => {
+                let why = error.to_string();
+                if away.as_ref() != Some(&why) {
+                    tell_away(&options, &why)?;
+                }
+                away = Some(why);
+            }
+            Err(error) => return Err(error.into()),
         }
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?;
-        drop(out);
         if !options.watch {
             return Ok(());
         }
@@ -42,24 +50,44 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     }
 }
 
+fn show(options: &Options, status: &Value) -> anyhow::Result<()> {
+    let text = if options.json { format!("{status}\n") } else { printable(&table(status)) };
+    let mut out = std::io::stdout().lock();
+    if options.watch && out.is_terminal() && !options.json {
+        write!(out, "\x1b[H\x1b[2J").context("cannot write")?;
+    }
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")
+}
+
+/// Below what was shown last, which is what was known last.
+fn tell_away(options: &Options, why: &str) -> anyhow::Result<()> {
+    let text = match options.json {
+        true => serde_json::json!({ "error": why }).to_string(),
+        false => printable(&format!("\n{why}\nretrying every {} s", WATCH.as_secs())),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write")
+}
+
+/// The words are the keys of the JSON.
 fn table(status: &Value) -> String {
     let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
     let mut text = format!(
-        "{} of {} runners in use\n\n{:<16} {:>7} {:>6} {:>5} {:>6} {:>5}\n",
+        "{} of {} runners alive\n\n{:<16} {:>7} {:>6} {:>5} {:>6} {:>11}\n",
         number(&status["capacity"], "alive"),
         number(&status["capacity"], "max"),
         "POOL",
         "WAITING",
-        "HIRED",
+        "SUPPLY",
         "BUSY",
         "ALIVE",
-        "MAX",
+        "MAX_RUNNERS",
     );
     for pool in status["pools"].as_array().into_iter().flatten() {
         text += &format!(
-            "{:<16} {:>7} {:>6} {:>5} {:>6} {:>5}\n",
+            "{:<16} {:>7} {:>6} {:>5} {:>6} {:>11}\n",
             pool["name"].as_str().unwrap_or_default(),
-            number(pool, "demand"),
+            number(pool, "waiting"),
             number(pool, "supply"),
             number(pool, "busy"),
             number(pool, "alive"),
@@ -68,7 +96,7 @@ fn table(status: &Value) -> String {
         if pool["paused"] == true {
             let until = pool["paused_until"].as_str();
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
-            text += &format!("  paused{until}: nobody new is hired\n");
+            text += &format!("  paused{until}: no runner is launched\n");
         }
         for reason in pool["waiting_for"].as_array().into_iter().flatten() {
             text += &format!("  {}\n", reason.as_str().unwrap_or_default());
@@ -77,7 +105,7 @@ fn table(status: &Value) -> String {
     let oldest = &status["oldest_waiting"];
     if !oldest.is_null() {
         text += &format!(
-            "\nlongest waiting: job {} of {}, {} s{}\n",
+            "\noldest waiting: job {} of {}, {} s{}\n",
             number(oldest, "job"),
             oldest["repository"].as_str().unwrap_or_default(),
             number(oldest, "waits"),

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Known;
-use crate::ledger::{JobId, ScopeKey, State, Time, why};
+use crate::ledger::{Job, JobId, PoolName, ScopeKey, State, Time, why};
 
 #[derive(Debug, Serialize)]
 pub struct StatusView {
     pub capacity: Capacity,
     pub pools: Vec<PoolView>,
-    /// The job that has waited longest for a runner.
+    /// The job that has waited longest, for a runner or for an answer about its policy.
     pub oldest_waiting: Option<Oldest>,
     /// `"who: why"`, for each part that is in trouble.
     pub degraded: Vec<String>,
@@ -23,24 +23,27 @@ pub struct Capacity {
     pub max: u32,
 }
 
+/// The table of `status` has the same words.
 #[derive(Debug, Serialize)]
 pub struct PoolView {
     pub name: String,
     pub nomad_job: String,
     pub labels: Vec<String>,
-    /// Jobs that wait for a runner.
+    /// Jobs that wait: for a runner, or for an answer that says whether they get one.
+    pub waiting: usize,
+    /// Of these, the jobs that wait for a runner.
     pub demand: usize,
-    /// Runners that are hired and not yet busy.
+    /// Runners that are launched, or about to be, and not yet busy.
     pub supply: usize,
     pub busy: usize,
     /// What takes up room.
     pub alive: usize,
     pub max_runners: u32,
-    /// It hires nobody new,
+    /// No runner is launched for it,
     pub paused: bool,
     /// and until when, if that was said.
     pub paused_until: Option<String>,
-    /// Why jobs wait, one line for each reason.
+    /// Why jobs wait, one line for each reason, the most frequent first.
     pub waiting_for: Vec<String>,
 }
 
@@ -53,47 +56,97 @@ pub struct Oldest {
     pub reason: Option<String>,
 }
 
+/// Lines of one pool: each repository can have its own.
+const MOST_REASONS: usize = 20;
+
 pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
+    let mut waiting: BTreeMap<&PoolName, Waiting> = BTreeMap::new();
+    for (key, class) in state.classes.iter().filter(|(_, class)| !class.waiting.is_empty()) {
+        let pool = waiting.entry(&key.pool).or_default();
+        pool.demand += class.waiting.len();
+        if let Some(why) = why::class_waits(state, key, now) {
+            *pool.reasons.entry(why).or_default() += class.waiting.len();
+        }
+    }
+    for (pool, job) in awaiting_verdict(state) {
+        let pool = waiting.entry(pool).or_default();
+        pool.asking += 1;
+        if let Some(why) = job.verdict.reason() {
+            *pool.reasons.entry(why).or_default() += 1;
+        }
+    }
     let pools = state.rules.pools.iter().map(|pool| {
-        let classes = || state.classes.iter().filter(|(key, _)| key.pool == pool.name);
         let runners = || state.runners.values().filter(|r| r.class.pool == pool.name);
-        let mut reasons: Vec<String> =
-            classes().filter_map(|(key, _)| why::class_waits(state, key, now)).collect();
-        reasons.sort();
-        reasons.dedup();
+        let waits = waiting.remove(&pool.name).unwrap_or_default();
         let pause = state.pauses.get(&pool.name);
         PoolView {
             name: pool.name.0.clone(),
             nomad_job: pool.nomad_job.clone(),
             labels: pool.labels.clone(),
-            demand: classes().map(|(_, class)| class.waiting.len()).sum(),
+            waiting: waits.demand + waits.asking,
+            demand: waits.demand,
             supply: runners().filter(|r| r.is_supply()).count(),
-            busy: runners().filter(|r| r.took.is_some()).count(),
+            busy: runners().filter(|r| r.phase() == "busy").count(),
             alive: runners().filter(|r| r.is_alive()).count(),
             max_runners: pool.max_runners,
             paused: pause.is_some(),
             paused_until: pause.and_then(|until| until.map(|at| at.to_string())),
-            waiting_for: reasons,
+            waiting_for: waits.lines(),
         }
     });
-    let oldest = state
-        .classes
-        .iter()
-        .flat_map(|(key, class)| class.waiting.iter().map(move |id| (key, id)))
-        .filter_map(|(key, id)| Some((key, state.jobs.get(id)?)))
-        .min_by_key(|(_, job)| job.received_at)
-        .map(|(key, job)| Oldest {
-            job: job.id(),
-            repository: job.repository_name.clone(),
-            waits: now.since(job.received_at).as_secs(),
-            reason: why::class_waits(state, key, now),
-        });
     StatusView {
         capacity: Capacity { alive: state.runners.alive(), max: state.rules.max },
         pools: pools.collect(),
-        oldest_waiting: oldest,
+        oldest_waiting: oldest(state, now),
         degraded,
     }
+}
+
+/// Of one pool.
+#[derive(Default)]
+struct Waiting {
+    demand: usize,
+    asking: usize,
+    /// And how many jobs wait for each.
+    reasons: BTreeMap<String, usize>,
+}
+
+impl Waiting {
+    fn lines(self) -> Vec<String> {
+        let mut reasons: Vec<_> = self.reasons.into_iter().collect();
+        // Stable: those of as many jobs stay in the order of their words.
+        reasons.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
+        let more = reasons.len().saturating_sub(MOST_REASONS);
+        let mut lines: Vec<String> =
+            reasons.into_iter().take(MOST_REASONS).map(|(why, _)| why).collect();
+        if more > 0 {
+            lines.push(format!("and {more} more reasons"));
+        }
+        lines
+    }
+}
+
+fn awaiting_verdict(state: &State) -> impl Iterator<Item = (&PoolName, &Job)> {
+    let jobs = state.jobs.values().filter(|job| job.awaits_verdict());
+    jobs.filter_map(|job| Some((job.pool.as_ref()?, job)))
+}
+
+fn oldest(state: &State, now: Time) -> Option<Oldest> {
+    let demand = state.classes.iter().flat_map(|(key, class)| {
+        let jobs = class.waiting.iter().filter_map(|id| state.jobs.get(id));
+        jobs.map(move |job| (Some(key), job))
+    });
+    let all = demand.chain(awaiting_verdict(state).map(|(_, job)| (None, job)));
+    let (key, job) = all.min_by_key(|(_, job)| job.received_at)?;
+    Some(Oldest {
+        job: job.id(),
+        repository: job.repository_name.clone(),
+        waits: now.since(job.received_at).as_secs(),
+        reason: match key {
+            Some(key) => why::class_waits(state, key, now),
+            None => job.verdict.reason(),
+        },
+    })
 }
 
 /// Why each of these jobs that is demand waits. A class is looked at once, however many of them it has.

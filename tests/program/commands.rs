@@ -211,7 +211,17 @@ async fn send_signs_and_posts_a_payload_and_prints_the_answer() {
     let said = run(call_for(&daemon, &["send", &payload])).await;
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.starts_with("202 Accepted\n{\"outcome\":\"accepted\""), "{}", said.out);
-    until("the job is known", SOON, async || daemon.job(7).await["id"] == 7).await;
+    assert!(said.out.ends_with("\nroustabout explain 7 says where the job is and why\n"));
+    // What it points at is there: an accepted delivery is folded.
+    assert_eq!(run(call_for(&daemon, &["explain", "7"])).await.code, 0);
+    let mut public = queued(8);
+    public["repository"]["private"] = json!(false);
+    let public = file(&daemon, "public.json", &public.to_string());
+    let ignored = run(call_for(&daemon, &["send", &public])).await;
+    assert!(ignored.out.contains("no runner is launched for job 8"), "{}", ignored.out);
+    let broken = file(&daemon, "broken.json", "{");
+    let refused = run(call_for(&daemon, &["send", &broken, "--delivery", "odd one"])).await;
+    assert!(refused.out.contains("roustabout explain --delivery 'odd one'"), "{}", refused.out);
 }
 
 #[tokio::test]
@@ -252,6 +262,7 @@ async fn send_fails_where_the_door_refuses_or_is_not_there() {
     let said = run(call_for(&daemon, &["send", &payload, "--secret-file", &wrong])).await;
     assert_eq!(said.code, 1);
     assert!(said.out.starts_with("401 Unauthorized\n"), "{}", said.out);
+    assert!(said.out.contains("is not the daemon's [webhook] secret"), "{}", said.out);
     let said = run(call_for(&daemon, &["send", "/nowhere.json"])).await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("cannot read the payload /nowhere.json"), "{}", said.err);
@@ -275,9 +286,9 @@ async fn status_shows_pools_and_who_waits_longest_as_a_table_and_as_json() {
     .await;
     let table = run(call_for(&daemon, &["status"])).await;
     assert_eq!(table.code, 0);
-    assert!(table.out.contains("of 20 runners in use"), "{}", table.out);
+    assert!(table.out.contains("of 20 runners alive"), "{}", table.out);
     assert!(table.out.lines().any(|line| line.starts_with("x64 ") && line.contains(" 1 ")));
-    assert!(table.out.contains("longest waiting: job 7 of octo/app"), "{}", table.out);
+    assert!(table.out.contains("oldest waiting: job 7 of octo/app"), "{}", table.out);
     assert!(!table.out.contains('\x1b'));
     let shown = run(call_for(&daemon, &["status", "--json"])).await;
     let shown: Value = serde_json::from_str(&shown.out).unwrap();

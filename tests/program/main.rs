@@ -20,4 +20,5 @@ mod operate;
 mod reload;
 mod simulated_runner;
 mod static_arm64;
+mod status;
 mod systemd;

@@ -36,13 +36,13 @@ async fn a_pause_survives_a_restart_and_is_shown_until_it_is_resumed() {
     let mut daemon = door().await;
     let (code, out, err) = call(&daemon, &["pause", "x64"]).await;
     assert_eq!(code, 0, "{err}");
-    assert_eq!(out, "pool x64 is paused until you resume it: nobody new is hired for it\n");
+    assert_eq!(out, "pool x64 is paused until you resume it: no runner is launched for it\n");
     daemon.kill_hard();
     daemon.start().await;
     let shown = pool(&daemon).await;
     assert_eq!((&shown["paused"], &shown["paused_until"]), (&json!(true), &Value::Null));
     let (_, table, _) = call(&daemon, &["status"]).await;
-    assert!(table.contains("\n  paused: nobody new is hired\n"), "{table}");
+    assert!(table.contains("\n  paused: no runner is launched\n"), "{table}");
     let (code, out, _) = call(&daemon, &["resume", "x64", "--json"]).await;
     assert_eq!(code, 0);
     let done: Value = serde_json::from_str(&out).unwrap();
@@ -101,7 +101,7 @@ async fn a_retry_is_a_line_of_the_jobs_story() {
     until("the job is known", SOON, async || daemon.job(7).await["id"] == 7).await;
     let (code, out, err) = call(&daemon, &["retry", "7"]).await;
     assert_eq!(code, 0, "{err}");
-    assert!(out.starts_with("job 7 is looked at again"), "{out}");
+    assert!(out.starts_with("job 7 is retried"), "{out}");
     assert!(daemon.log().contains("job is looked at again, as asked"));
 }
 

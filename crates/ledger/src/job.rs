@@ -129,4 +129,13 @@ impl Job {
     pub fn is_demand(&self) -> bool {
         self.report.status == JobStatus::Queued && self.verdict == Verdict::Serve
     }
+
+    /// Could run, and waits for an answer that says whether its pool may serve it.
+    pub fn awaits_verdict(&self) -> bool {
+        let asks = match self.verdict {
+            Verdict::AskingFork(_) => true,
+            Verdict::Serve | Verdict::Refused(_) | Verdict::Unserved(_) => false,
+        };
+        self.report.status == JobStatus::Queued && asks
+    }
 }

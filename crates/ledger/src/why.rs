@@ -2,7 +2,7 @@
 //! that holds; a single job's refusal is in its `Verdict`.
 
 use super::class::Hold;
-use super::pool::Delivery;
+use super::pool::{Delivery, Pool};
 use super::runner::RunnerState;
 use super::state::{Gate, NomadState, State};
 use super::{ClassKey, ScopeKey, Time};
@@ -36,71 +36,100 @@ fn supplied(state: &State, key: &ClassKey) -> String {
     }
 }
 
+/// The first cause that holds. A time is named only where nothing happens before it: one that has
+/// passed is no reason any more, and while somebody tries, that is said instead.
 fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
-    if let Some(pool) = state.rules.pool(&key.pool) {
-        let place = state.rules.place_of(pool);
-        let part = place.unlike(&state.rules.nomad);
-        match state.nomad.get(&place) {
-            None => return format!("waiting for Nomad's first listing{part} since the start"),
-            Some(NomadState::Unlisted(reason) | NomadState::Away(Gate { reason, .. })) => {
-                return format!("Nomad{part} {reason}");
-            }
-            Some(NomadState::Listed) => {}
-        }
-    }
-    match &state.classes[key].hold {
-        Some(Hold::Asking { .. }) => {
-            return format!(
-                "a runner ended without a job that we know of; {} is asked before another is hired",
-                state.rules.forge.name
-            );
-        }
-        Some(Hold::Until(at)) if *at > now => {
-            return format!(
-                "runners of this pool ended without having taken a job ({} in a row, last: {}); the next is hired at {at}",
-                state.classes[key].ended_unseen,
-                state.classes[key].last_end.as_deref().unwrap_or("see their allocations"),
-            );
-        }
-        _ => {}
-    }
     let Some(pool) = state.rules.pool(&key.pool) else {
         return format!("its pool {} is no longer in the config", key.pool);
     };
+    // Before whatever names a time: a pause keeps to no other.
     match state.pauses.get(&key.pool) {
         Some(Some(until)) => return format!("pool {} is paused until {until}", key.pool),
         Some(None) => return format!("pool {} is paused", key.pool),
         None => {}
     }
-    if let Some(gate) = state.breakers.get(&key.pool).and_then(|b| b.gate.as_ref()) {
-        return format!(
-            "pool {} hires one runner at a time, for they keep ending without a job (the last: {}); \
-             the next is tried at {}",
-            key.pool, gate.reason, gate.until
-        );
-    }
-    if let Some(gate) = state.refusals.get(&key.pool) {
-        return format!(
-            "Nomad refused the dispatch: {}; tried again at {} or when the job changes",
-            gate.reason, gate.until
-        );
-    }
-    if pool.delivery != Delivery::None {
-        let credential = state.credentials.get(&key.scope);
-        if let Some(gate) = credential.and_then(|c| c.failed.as_ref()) {
-            return format!(
-                "no registration token: {}; tried again at {}",
-                gate.reason, gate.until
-            );
+    let place = state.rules.place_of(pool);
+    let part = place.unlike(&state.rules.nomad);
+    match state.nomad.get(&place) {
+        None => return format!("waiting for Nomad's first listing{part} since the start"),
+        Some(NomadState::Unlisted(reason) | NomadState::Away(Gate { reason, .. })) => {
+            return format!("Nomad{part} {reason}");
         }
-        if credential.is_some_and(|c| c.minting) {
-            return "waiting for a registration token".to_owned();
-        }
+        Some(NomadState::Listed) => {}
     }
-    at_capacity(state, key, pool)
+    let gates = [held_back, breaker_open, refused, without_credential];
+    gates
+        .iter()
+        .find_map(|gate| gate(state, key, pool, now))
+        .unwrap_or_else(|| at_capacity(state, key, pool))
 }
 
-fn at_capacity(state: &State, key: &ClassKey, pool: &super::Pool) -> String {
+/// By what became of the runners of the class itself.
+fn held_back(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
+    let class = state.classes.get(key)?;
+    match class.hold.as_ref()? {
+        Hold::Asking { .. } => Some(format!(
+            "a runner ended without a job that we know of; {} is asked before another is launched",
+            state.rules.forge.name
+        )),
+        Hold::Until(at) if *at > now => Some(format!(
+            "runners of this pool ended without having taken a job ({} in a row, last: {}); no \
+             other is launched before {at}",
+            class.ended_unseen,
+            class.last_end.as_deref().unwrap_or("see their allocations"),
+        )),
+        Hold::Until(_) => None,
+    }
+}
+
+fn breaker_open(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
+    let gate = state.breakers.get(&key.pool)?.gate.as_ref()?;
+    Some(format!(
+        "pool {} launches one runner at a time, for they keep ending without a job (the last: {}); {}",
+        key.pool,
+        gate.reason,
+        when(gate, now)?,
+    ))
+}
+
+fn refused(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
+    let gate = state.refusals.get(&key.pool)?;
+    let when = match &gate.probe {
+        None => format!("{}, or when the job changes", when(gate, now)?),
+        Some(_) => when(gate, now)?,
+    };
+    Some(format!("Nomad refused the dispatch: {}; {when}", gate.reason))
+}
+
+/// One that lives long enough is good whatever became of the question for the next.
+fn without_credential(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Option<String> {
+    let credential = state.credentials.get(&key.scope)?;
+    let lives = credential.ends.is_some_and(|ends| ends >= now + pool.credential_life());
+    if pool.delivery == Delivery::None || lives {
+        return None;
+    }
+    match (&credential.failed, credential.minting) {
+        (Some(gate), true) => {
+            Some(format!("no registration token: {}; it is being requested again", gate.reason))
+        }
+        (Some(gate), false) => {
+            Some(format!("no registration token: {}; {}", gate.reason, when(gate, now)?))
+        }
+        (None, true) => Some("waiting for a registration token".to_owned()),
+        (None, false) => None,
+    }
+}
+
+/// When the next try is. `None`: nothing but the caps keeps it from being made now.
+fn when(gate: &Gate, now: Time) -> Option<String> {
+    match &gate.probe {
+        Some(name) => Some(format!("runner {name} is the one that tries now")),
+        None if gate.until > now => Some(format!("tried again at {}", gate.until)),
+        None => None,
+    }
+}
+
+fn at_capacity(state: &State, key: &ClassKey, pool: &Pool) -> String {
     let runners = &state.runners;
     if let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
         && runners.alive_of_scope(&key.pool, &key.scope) >= cap as usize
@@ -117,12 +146,127 @@ fn at_capacity(state: &State, key: &ClassKey, pool: &super::Pool) -> String {
         );
     }
     if runners.alive() >= state.rules.max as usize {
-        return format!("at capacity: all {} runners are in use ([runners] max)", state.rules.max);
+        return format!("at capacity: all {} runners are alive ([runners] max)", state.rules.max);
     }
     if state.robots_have_theirs(key, pool) {
-        return "its jobs are robots', and the repository's robots have the runners that they get \
-                while people wait elsewhere (robots_per_repository)"
+        return "bot jobs: the repository's bots have robots_per_repository runners while other jobs \
+                wait"
             .to_owned();
     }
-    "its turn comes next".to_owned()
+    // Whoever could be launched has been, in the step that made room.
+    "there is room, and a runner is about to be launched".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::pool::Forge;
+    use crate::state::{Breaker, CredentialState};
+    use crate::step::testing::{pool, report, repository};
+    use crate::{
+        DeliveryId, Event, JobStatus, NomadPlace, PoolName, RepositoryId, Rules, RunnerName, step,
+    };
+    use rand::SeedableRng;
+
+    const NOW: Time = Time(1_000_000);
+    const LATER: Duration = Duration::from_secs(60);
+
+    fn key() -> ClassKey {
+        ClassKey {
+            pool: PoolName::from("x64"),
+            scope: ScopeKey::Repository(RepositoryId(1)),
+            run: None,
+        }
+    }
+
+    /// One job waits, and nothing keeps it from a runner.
+    fn state() -> State {
+        let mut state = State::new(Rules {
+            forge: Forge::default(),
+            name_prefix: "roustabout".to_owned(),
+            nomad: NomadPlace::default(),
+            max: 20,
+            robots: Vec::new(),
+            pools: vec![pool("x64", &["linux"])],
+        });
+        let webhook = crate::event::Webhook {
+            delivery: DeliveryId::from("one"),
+            received_at: NOW,
+            repository: repository(1, "octo/app"),
+            report: Some(report(7, JobStatus::Queued)),
+            past: None,
+        };
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        let _ = step::step(&mut state, Event::Webhook(Box::new(webhook)), NOW, &mut rng);
+        let pool = state.rules.pools[0].clone();
+        state.nomad.insert(state.rules.place_of(&pool), NomadState::Listed);
+        let ends = Some(NOW + pool.credential_life());
+        let credential = CredentialState { ends, ..CredentialState::default() };
+        state.credentials.insert(key().scope, credential);
+        state
+    }
+
+    fn gate(until: Time, probe: Option<&str>) -> Gate {
+        let probe = probe.map(RunnerName::from);
+        Gate { reason: "no such job".to_owned(), tries: 1, until, probe }
+    }
+
+    fn waits(state: &State) -> String {
+        class_waits(state, &key(), NOW).unwrap()
+    }
+
+    #[test]
+    fn a_paused_pool_names_no_time_but_its_own() {
+        let mut state = state();
+        state.classes.get_mut(&key()).unwrap().hold = Some(Hold::Until(NOW + LATER));
+        assert!(waits(&state).ends_with(&format!("is launched before {}", NOW + LATER)));
+        state.breakers.insert(
+            key().pool,
+            Breaker { gate: Some(gate(NOW + LATER, None)), ..Breaker::default() },
+        );
+        state.pauses.insert(key().pool, None);
+        assert_eq!(waits(&state), "pool x64 is paused");
+    }
+
+    #[test]
+    fn a_time_that_has_passed_is_no_reason() {
+        let mut state = state();
+        for until in [NOW, Time(1)] {
+            state.classes.get_mut(&key()).unwrap().hold = Some(Hold::Until(until));
+            state.refusals.insert(key().pool, gate(until, None));
+            let breaker = Breaker { gate: Some(gate(until, None)), ..Breaker::default() };
+            state.breakers.insert(key().pool, breaker);
+            assert_eq!(waits(&state), "there is room, and a runner is about to be launched");
+        }
+        // What does keep it is told instead.
+        state.rules.max = 0;
+        assert!(waits(&state).starts_with("at capacity"), "{}", waits(&state));
+    }
+
+    #[test]
+    fn while_one_tries_for_all_it_is_named_and_no_time_is() {
+        let mut state = state();
+        state.refusals.insert(key().pool, gate(Time(1), Some("roustabout-x64-1")));
+        assert_eq!(
+            waits(&state),
+            "Nomad refused the dispatch: no such job; runner roustabout-x64-1 is the one that tries now"
+        );
+        state.refusals.insert(key().pool, gate(NOW + LATER, None));
+        assert!(waits(&state).ends_with(", or when the job changes"), "{}", waits(&state));
+    }
+
+    #[test]
+    fn a_token_that_lives_long_enough_is_no_reason_whatever_became_of_the_next_one() {
+        let mut state = state();
+        let credential = state.credentials.get_mut(&key().scope).unwrap();
+        credential.failed = Some(gate(NOW + LATER, None));
+        assert!(!waits(&state).contains("token"), "{}", waits(&state));
+        let credential = state.credentials.get_mut(&key().scope).unwrap();
+        credential.ends = Some(NOW);
+        assert!(waits(&state).contains("no such job; tried again at "), "{}", waits(&state));
+        state.credentials.get_mut(&key().scope).unwrap().minting = true;
+        assert!(waits(&state).ends_with("; it is being requested again"), "{}", waits(&state));
+    }
 }

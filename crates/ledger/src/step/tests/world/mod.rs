@@ -340,6 +340,17 @@ impl World {
                 None => job.verdict.reason().or(Some(job.report.status.as_str().into())),
             };
             assert!(reason.is_some(), "job {id} waits in silence");
+            let reason = reason.unwrap_or_default();
+            // Unless it waits for a time that is over, and for the tick that says so.
+            let is_due = self.state.next_timer().is_some_and(|at| at <= self.now);
+            let is_launched = reason.contains("about to be launched");
+            assert!(is_due || !is_launched, "job {id}: whoever could be launched, was");
+            for at in reason.split([' ', ';', ',']).filter_map(|word| word.parse().ok()) {
+                let at: jiff::Timestamp = at;
+                // It is printed without its fraction of a second.
+                let ahead = Time::from(at) + Duration::from_secs(1) > self.now;
+                assert!(ahead, "job {id} waits for what is over: {reason}");
+            }
         }
         for (key, class) in &self.state.classes {
             let free = |id: &&JobId| self.state.jobs[id].cause_of.is_none();

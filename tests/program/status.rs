@@ -1,0 +1,136 @@
+//! `status`: nothing that waits is left out, and what is printed is what the JSON says.
+
+use crate::support;
+
+use std::fs::File;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use roustabout::simulated::github::Server;
+use serde_json::{Value, json};
+use support::daemon::{Daemon, roustabout};
+use support::until;
+use support::webhook::{NOBODY_THERE, Request, door, queued};
+use tokio::net::TcpListener;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// What `status` prints.
+async fn status(daemon: &Daemon) -> String {
+    let mut command = roustabout();
+    command.args(["status", "--config"]).arg(daemon.config()).current_dir("/");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+async fn shown(daemon: &Daemon) -> Value {
+    daemon.api("/api/v1/status").await
+}
+
+/// The alarm that the documents recommend is about `oldest_waiting`.
+#[tokio::test]
+async fn a_job_that_waits_for_the_answer_about_forks_is_counted_and_can_be_the_oldest() {
+    let github = Server::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), 7).unwrap();
+    // A token that this GitHub does not know.
+    let mut daemon =
+        Daemon::prepare(&NOBODY_THERE.replacen("http://127.0.0.1:1", &github.url(), 1));
+    daemon.start().await;
+    let mut forkable = queued(7);
+    forkable["repository"]["forks_count"] = json!(3);
+    Request::job("one", &forkable).send(daemon.door).await;
+    let asked = "whether the run's head is a fork could not be told, and is asked again: ";
+    until("GitHub has refused to say", SOON, async || {
+        let reason = shown(&daemon).await["oldest_waiting"]["reason"].clone();
+        reason.as_str().is_some_and(|why| why.starts_with(asked) && why.contains("401"))
+    })
+    .await;
+    let shown = shown(&daemon).await;
+    let pool = &shown["pools"][0];
+    assert_eq!((&pool["waiting"], &pool["demand"]), (&json!(1), &json!(0)));
+    assert_eq!(pool["waiting_for"], json!([shown["oldest_waiting"]["reason"]]));
+    assert_eq!(shown["oldest_waiting"]["job"], 7);
+    let table = status(&daemon).await;
+    assert!(table.contains("oldest waiting: job 7 of octo/app"), "{table}");
+    // A younger one that waits for a runner does not push it out.
+    let mut other = queued(8);
+    other["repository"]["id"] = json!(2);
+    other["repository"]["full_name"] = json!("octo/other");
+    Request::job("two", &other).send(daemon.door).await;
+    until("both are counted", SOON, async || daemon.api("/api/v1/pools").await[0]["waiting"] == 2)
+        .await;
+    let later = daemon.api("/api/v1/status").await;
+    assert_eq!(
+        (&later["pools"][0]["demand"], &later["oldest_waiting"]["job"]),
+        (&json!(1), &json!(7))
+    );
+    github.shutdown().await;
+}
+
+#[tokio::test]
+async fn table_and_json_have_the_same_words() {
+    let daemon = door().await;
+    let (table, shown) = (status(&daemon).await, shown(&daemon).await);
+    let heads = table.lines().find(|line| line.starts_with("POOL ")).unwrap();
+    for head in heads.split_whitespace().skip(1) {
+        let key = head.to_lowercase();
+        assert!(shown["pools"][0][&key].is_u64(), "{key} in {shown}");
+    }
+    assert!(table.starts_with("0 of 20 runners alive\n"), "{table}");
+    assert_eq!(shown["capacity"], json!({"alive": 0, "max": 20}));
+}
+
+/// Runs on while the test looks at what it has printed; ends with it.
+struct Watch {
+    child: Child,
+    printed: std::path::PathBuf,
+}
+
+impl Watch {
+    fn start(daemon: &Daemon, arguments: &[&str]) -> Self {
+        let printed = daemon.folder.path().join(format!("watch{}", arguments.len()));
+        let mut command = roustabout();
+        command.args(["status", "--watch"]).args(arguments).arg("--config").arg(daemon.config());
+        command.stdin(Stdio::null()).stdout(File::create(&printed).unwrap());
+        Self { child: command.spawn().unwrap(), printed }
+    }
+
+    fn printed(&self) -> String {
+        std::fs::read_to_string(&self.printed).unwrap()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // It may have ended, which the test has told already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn watching_outlives_a_restart_of_the_daemon_and_says_that_it_is_away() {
+    let mut daemon = door().await;
+    let text = Watch::start(&daemon, &[]);
+    let lines = Watch::start(&daemon, &["--json"]);
+    let tables = || text.printed().matches("runners alive").count();
+    until("both show it", SOON, async || tables() > 0 && lines.printed().contains("capacity"))
+        .await;
+    daemon.kill_hard();
+    let away = "no roustabout answers at ";
+    until("both say that it is away", SOON, async || {
+        text.printed().contains(away) && lines.printed().contains(away)
+    })
+    .await;
+    let (before, json_before) = (tables(), lines.printed().matches("capacity").count());
+    daemon.start().await;
+    until("both show it again", SOON, async || {
+        tables() > before && lines.printed().matches("capacity").count() > json_before
+    })
+    .await;
+    assert!(text.printed().contains("retrying every 2 s"), "{}", text.printed());
+    for line in lines.printed().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["capacity"].is_object() || line["error"].is_string(), "{line}");
+    }
+}
