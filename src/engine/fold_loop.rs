@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use clock::Clock;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -16,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::children::{self, Living};
 use super::helpers::Helpers;
+use super::steady::Steady;
 use super::taking::Taken;
 use super::workers::Workers;
 use super::{Health, Operation, Query, Setup, rules, views};
@@ -49,11 +49,11 @@ pub struct FoldLoop {
     /// The setup of a reload, until what follows from it is on disk.
     pub renewed: Option<Box<Setup>>,
     pub health: Health,
+    pub clock: Steady,
     pub stop: CancellationToken,
     pub grace: Duration,
     /// Once it is to end: until when it may take.
     pub over: Option<tokio::time::Instant>,
-    pub clock: Clock,
 }
 
 /// What one turn of the loop has gathered.
@@ -96,7 +96,7 @@ impl FoldLoop {
     }
 
     fn now(&self) -> Time {
-        self.clock.now().into()
+        self.clock.now()
     }
 
     /// Takes whatever else is there already, so that one commit serves it all.
@@ -125,11 +125,19 @@ impl FoldLoop {
     }
 
     pub(super) fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
+        self.follow_the_clock(rng, batch);
         let again = self.drop_what_is_over(&mut event);
-        let now = self.now();
-        batch.take(step::step(&mut self.state, event, now, rng));
-        for event in again {
+        for event in std::iter::once(event).chain(again) {
+            let now = self.now();
             batch.take(step::step(&mut self.state, event, now, rng));
+        }
+    }
+
+    /// Before anything is judged by how long it has lasted.
+    fn follow_the_clock(&mut self, rng: &mut StdRng, batch: &mut Batch) {
+        if let Some(by) = self.clock.jump() {
+            let (jump, now) = (Event::ClockJumped { by }, self.now());
+            batch.take(step::step(&mut self.state, jump, now, rng));
         }
     }
 
@@ -178,6 +186,7 @@ impl FoldLoop {
     }
 
     fn ask(&mut self, query: Query, rng: &mut StdRng, batch: &mut Batch) {
+        self.follow_the_clock(rng, batch);
         let (operation, reply) = match query {
             Query::Operate(operation, reply) => (operation, reply),
             Query::Reload(setup, reply) => {

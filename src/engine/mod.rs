@@ -15,6 +15,7 @@ mod meta;
 mod parents;
 mod probes;
 mod rules;
+mod steady;
 mod taking;
 mod views;
 mod workers;
@@ -119,7 +120,9 @@ impl Engine {
             unfinished.jobs,
             unfinished.runners,
         );
-        state.pauses = unfinished.pauses;
+        let clock = steady::Steady::over(setup.clock.clone());
+        let pauses = unfinished.pauses.into_iter();
+        state.pauses = pauses.map(|(pool, pause)| (pool, pause.until_as_of(clock.now()))).collect();
         let (events, incoming) = mpsc::unbounded_channel::<Event>();
         let (queries, asked) = mpsc::channel(16);
         let (live, living) = watch::channel(children::Living::default());
@@ -153,10 +156,10 @@ impl Engine {
             helpers,
             renewed: None,
             health: health.clone(),
+            clock,
             stop: stop.clone(),
             grace: setup.settings.shutdown_grace,
             over: None,
-            clock: setup.clock.clone(),
         };
         let running = tokio::spawn(fold_loop.run());
         Ok(Self { hand, health, queries, stop, running })

@@ -22,6 +22,7 @@ pub use reader::{Happening, Reader};
 pub use readers::Readers;
 pub use schema::VERSION;
 
+use crate::ledger::state::Paused;
 use crate::ledger::{Job, PoolName, Record, Repository, Runner, Time};
 use writer::Op;
 
@@ -79,7 +80,7 @@ pub struct Unfinished {
     pub jobs: Vec<Job>,
     pub runners: Vec<Runner>,
     /// Pools that hire nobody new, and until when if that was said.
-    pub pauses: std::collections::BTreeMap<PoolName, Option<Time>>,
+    pub pauses: std::collections::BTreeMap<PoolName, Paused>,
     /// Kept and not folded, oldest first.
     pub inbox: Vec<Delivery>,
 }

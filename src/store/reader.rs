@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
 use super::{Delivery, Unfinished, Unparsed, schema};
+use crate::ledger::state::Paused;
 use crate::ledger::{DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time};
 
 /// Lines of a story, and runners in it, that are read at most: the newest. A job that runners keep
@@ -118,10 +119,11 @@ impl Reader {
         self.open_first(OPEN_RUNNERS, ENDED_RUNNERS, limit)
     }
 
-    fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Option<Time>>> {
-        let mut statement = self.connection.prepare("SELECT pool, until FROM pauses")?;
+    fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Paused>> {
+        let mut statement = self.connection.prepare("SELECT pool, until, since FROM pauses")?;
         let rows = statement.query_map([], |row| {
-            Ok((PoolName(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(Time)))
+            let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Time));
+            Ok((PoolName(row.get(0)?), Paused { until: time(1)?, since: time(2)? }))
         })?;
         rows.collect()
     }

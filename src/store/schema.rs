@@ -60,7 +60,9 @@ const MIGRATIONS: &[&str] = &[
      CREATE INDEX runners_cause ON runners (json_extract(body, '$.cause'));
      CREATE INDEX runners_took ON runners (json_extract(body, '$.took.job'));
      CREATE INDEX deliveries_received ON deliveries (received_at);
-     CREATE INDEX timeline_at ON timeline (at);",
+     CREATE INDEX timeline_at ON timeline (at);
+     -- A pause says since when, so that one that was made while the clock was wrong ends in time.
+     ALTER TABLE pauses ADD COLUMN since INTEGER;",
 ];
 
 /// The schema that this program writes.

@@ -228,3 +228,17 @@ async fn asking_whether_the_store_can_be_written_writes_nothing_where_it_was_wri
     store.probe().await.unwrap();
     assert!(log() > before);
 }
+
+#[tokio::test]
+async fn a_pause_says_since_when_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let reader = store.reader().unwrap();
+    let pool = PoolName::from("x64");
+    let pause = |until| Record::Pause { pool: PoolName::from("x64"), until, at: Time(5) };
+    store.commit(Arc::new(vec![pause(Some(Some(Time(9))))])).await.unwrap();
+    let kept = Paused { until: Some(Time(9)), since: Some(Time(5)) };
+    assert_eq!(reader.unfinished().unwrap().pauses.get(&pool), Some(&kept));
+    store.commit(Arc::new(vec![pause(None)])).await.unwrap();
+    assert!(reader.unfinished().unwrap().pauses.is_empty());
+}

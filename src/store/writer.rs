@@ -215,11 +215,13 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
                 json(repository)?
             ])
             .map(|_| ()),
-        Record::Pause { pool, until: Some(until) } => connection
-            .prepare_cached("INSERT OR REPLACE INTO pauses (pool, until) VALUES (?1, ?2)")?
-            .execute(params![pool.as_str(), until.map(|at| at.0)])
+        Record::Pause { pool, until: Some(until), at } => connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO pauses (pool, until, since) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![pool.as_str(), until.map(|at| at.0), at.0])
             .map(|_| ()),
-        Record::Pause { pool, until: None } => connection
+        Record::Pause { pool, until: None, .. } => connection
             .prepare_cached("DELETE FROM pauses WHERE pool = ?1")?
             .execute([pool.as_str()])
             .map(|_| ()),

@@ -56,6 +56,8 @@ pub struct Daemon {
     /// Runners whose dispatch is under way.
     pub dispatching: BTreeSet<RunnerName>,
     pub since: Millis,
+    /// How far the clock of its machine was ahead when it looked last.
+    skew: Millis,
     rng: StdRng,
     /// What is being written, and what leaves once it is.
     writing: Option<Batch>,
@@ -77,7 +79,7 @@ impl Daemon {
         if self.writing.is_some() {
             return None;
         }
-        self.state.next_timer().map(|time| time.0)
+        self.state.next_timer().map(|time| time.0 - self.skew)
     }
 
     /// As `FoldLoop::fold`: what is said of jobs that have ended is dropped, or told as what may be
@@ -146,6 +148,7 @@ impl World {
             gitea: gitea::Memory::default(),
             dispatching: BTreeSet::new(),
             since: self.now,
+            skew: self.skew,
             rng: StdRng::seed_from_u64(self.rng.random()),
             writing: None,
         };
@@ -163,12 +166,18 @@ impl World {
     pub fn turn(&mut self) {
         let now = self.time();
         let Some(daemon) = &mut self.daemon else { return };
-        let due = daemon.state.next_timer().is_some_and(|at| at <= now);
+        let due = daemon.next().is_some_and(|at| at <= self.now);
         let idle = daemon.incoming.is_empty() && daemon.deliveries.is_empty() && !due;
         if daemon.writing.is_some() || idle {
             return;
         }
         let mut batch = Batch::default();
+        // As `engine::steady`.
+        let by = self.skew - std::mem::replace(&mut daemon.skew, self.skew);
+        if by != 0 {
+            let jump = Event::ClockJumped { by };
+            batch.take(step(&mut daemon.state, jump, now, &mut daemon.rng));
+        }
         for _ in 0..BATCH {
             let event = if let Some(event) = daemon.incoming.pop_front() {
                 event

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use roustabout::ledger::state::Paused;
 use roustabout::ledger::{
-    DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId, Runner, RunnerName, Time,
+    DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId, Runner, RunnerName,
 };
 use roustabout::store::{Delivery, Unfinished};
 use serde::Serialize;
@@ -19,7 +20,7 @@ pub struct Disk {
     pub runners: BTreeMap<RunnerName, Runner>,
     /// The row is taken out once it is folded.
     pub deliveries: BTreeMap<DeliveryId, Option<Delivery>>,
-    pub pauses: BTreeMap<PoolName, Option<Time>>,
+    pub pauses: BTreeMap<PoolName, Paused>,
     /// Up to which delivery the hook's log was read.
     pub cursor: u64,
 }
@@ -47,10 +48,10 @@ impl Disk {
                 Record::Repository(repository) => {
                     self.repositories.insert(repository.id, *repository);
                 }
-                Record::Pause { pool, until: Some(until) } => {
-                    self.pauses.insert(pool, until);
+                Record::Pause { pool, until: Some(until), at } => {
+                    self.pauses.insert(pool, Paused { until, since: Some(at) });
                 }
-                Record::Pause { pool, until: None } => {
+                Record::Pause { pool, until: None, .. } => {
                     self.pauses.remove(&pool);
                 }
                 // For people.

@@ -206,7 +206,7 @@ impl World {
                 let report = JobReport { workflow: None, ..looks::report(job, &run.spec) };
                 Some((RepositoryId(run.repository), report))
             });
-            let open = Some((Time(self.now), open.collect()));
+            let open = Some((self.time(), open.collect()));
             if let Some(daemon) = &mut self.daemon {
                 daemon.gitea.open = open;
             }

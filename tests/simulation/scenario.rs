@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use rand::Rng;
 use roustabout::ledger::{Event, JobId, PoolName, Time};
-use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
+use roustabout::simulated::github::model::{HOUR, MINUTE, Millis, SECOND};
 use roustabout::simulated::github::tokens::Purpose;
 use roustabout::simulated::github::{
     Conclusion, DeliveryFaults, Head, JobSpec, RunSpec, Scope, Status, Visibility,
@@ -68,6 +68,7 @@ pub enum Plan {
     NomadBack,
     Crash,
     LoseDatabase,
+    SetClock,
 }
 
 /// Draws the whole plan of a seed.
@@ -92,6 +93,9 @@ pub fn set(world: &mut World) {
         world.plan(taken + given, taken + given, Plan::GiveRoom);
         span = span.max(taken + given);
     }
+    if world.weather.has(Trouble::ClockWrong) {
+        world.set_clock();
+    }
     let now = world.now;
     world.agenda.enter(now, Act::Start);
     world.agenda.enter(now, Act::Clock);
@@ -102,7 +106,7 @@ pub fn set(world: &mut World) {
 
 fn plan_troubles(world: &mut World, span: Millis) {
     // Each trouble, how often at most, what begins it, and what ends it some minutes later.
-    let table: [(Trouble, Millis, Plan, Option<Plan>); 22] = [
+    let table: [(Trouble, Millis, Plan, Option<Plan>); 23] = [
         (Trouble::Cancels, 12, Plan::CancelJob, None),
         (Trouble::Cancels, 2, Plan::CancelRun, None),
         (Trouble::Environments, 6, Plan::Approve, None),
@@ -125,6 +129,7 @@ fn plan_troubles(world: &mut World, span: Millis) {
         (Trouble::ConfigChanges, 2, Plan::Crash, None),
         (Trouble::ParentsChange, 1, Plan::DisableDispatch, Some(Plan::MendParents)),
         (Trouble::OffForHours, 2, Plan::Crash, None),
+        (Trouble::ClockWrong, 4, Plan::SetClock, None),
     ];
     for (trouble, most, begins, ends) in table {
         if !world.weather.has(trouble) {
@@ -191,6 +196,7 @@ impl World {
             Plan::StopAllocation => self.stop_allocation(),
             Plan::StopChild { purge } => self.stop_child_by_hand(purge),
             Plan::SystemGc => self.nomad.system_gc(now),
+            Plan::SetClock => self.set_clock(),
             Plan::ChangeParent => self.change_parent(),
             Plan::DisableDispatch => self.nomad.knobs.dispatch_disabled = true,
             Plan::MendParents => self.register_parents(),
@@ -340,11 +346,18 @@ impl World {
         });
     }
 
+    /// To 1970, two days back, a day ahead, or right.
+    fn set_clock(&mut self) {
+        let skews = [-self.now, -48 * HOUR, 24 * HOUR, 0, 0];
+        self.skew = self.pick(&skews).unwrap_or(0);
+    }
+
     /// Somebody at the daemon's own command line.
     fn operate(&mut self, plan: Plan) {
         let pools: Vec<PoolName> = self.rules.pools.iter().map(|pool| pool.name.clone()).collect();
         let Some(pool) = self.pick(&pools) else { return };
-        let until = (self.draw(0, 1) == 0).then(|| Time(self.now + self.draw(MINUTE, 20 * MINUTE)));
+        let until =
+            (self.draw(0, 1) == 0).then(|| Time(self.time().0 + self.draw(MINUTE, 20 * MINUTE)));
         let Some(daemon) = &self.daemon else { return };
         let jobs: Vec<JobId> = daemon.state.jobs.keys().copied().collect();
         let event = match plan {
@@ -453,6 +466,7 @@ impl World {
         }
         self.story.tell(now, "story", || "from here on nothing goes wrong".to_owned());
         self.weather.calm = true;
+        self.skew = 0;
         self.calm_since = Some(now);
         self.setting.nomad_is_away = false;
         self.github.delivery_faults =

@@ -67,6 +67,8 @@ pub enum Trouble {
     DiskFull,
     /// Somebody else posts webhooks, signed with what they think the secret is.
     Forgers,
+    /// The clock of the daemon's machine starts in 1970 or some days off, and is set now and then.
+    ClockWrong,
 }
 
 impl Trouble {
@@ -114,6 +116,7 @@ impl Trouble {
         Trouble::DiskSlow,
         Trouble::DiskFull,
         Trouble::Forgers,
+        Trouble::ClockWrong,
     ];
 }
 

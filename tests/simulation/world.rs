@@ -34,6 +34,8 @@ const QUIET: Millis = 2 * MINUTE;
 
 pub struct World {
     pub now: Millis,
+    /// How far the clock of the daemon's machine is ahead.
+    pub skew: Millis,
     pub rng: StdRng,
     pub agenda: Agenda,
     pub github: GitHub,
@@ -74,6 +76,7 @@ impl World {
         let nomad = Nomad::new(StdRng::seed_from_u64(rng.random()));
         Self {
             now: BEGIN,
+            skew: 0,
             rng,
             agenda: Agenda::default(),
             github,
@@ -207,8 +210,9 @@ impl World {
         self.told = (self.github.events().len(), self.nomad.events().len());
     }
 
+    /// What the clock of the daemon's machine says.
     pub fn time(&self) -> Time {
-        Time(self.now)
+        Time(self.now + self.skew)
     }
 
     pub fn draw(&mut self, least: Millis, most: Millis) -> Millis {

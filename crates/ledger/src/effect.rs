@@ -27,6 +27,8 @@ pub enum Record {
     Pause {
         pool: PoolName,
         until: Option<Option<super::Time>>,
+        /// When that was said, or last moved with the clock.
+        at: super::Time,
     },
     /// A line of a job's or runner's story, for whoever asks why.
     Happened {

@@ -128,6 +128,11 @@ pub enum Event {
     Rules(Box<super::Rules>),
     /// A look at GitHub or Nomad.
     Observed(Box<super::observation::Observation>),
+    /// The machine's clock was set, by so many milliseconds ahead or back. `now` says already what it
+    /// says from here on.
+    ClockJumped {
+        by: i64,
+    },
     /// A timer is due.
     Tick,
 }

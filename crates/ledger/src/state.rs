@@ -52,10 +52,10 @@ pub struct State {
     /// than their end, so they are asked about once more.
     pub outdated: BTreeSet<RunnerName>,
     pub timers: BTreeSet<(Time, Timer)>,
-    ended: BTreeMap<JobId, Job>,
-    ended_order: VecDeque<JobId>,
+    pub(super) ended: BTreeMap<JobId, Job>,
+    pub(super) ended_order: VecDeque<JobId>,
     /// Children whose runners left memory, and when: listings may be older than that.
-    left: VecDeque<(String, Time)>,
+    pub(super) left: VecDeque<(String, Time)>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +84,24 @@ pub struct Breaker {
     pub counted_at: Option<Time>,
     /// Set while it is open.
     pub gate: Option<Gate>,
+}
+
+/// A pause as its row tells of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paused {
+    pub until: Option<Time>,
+    /// When that was said; rows of earlier versions do not tell.
+    pub since: Option<Time>,
+}
+
+impl Paused {
+    /// Until when it lasts, read at a start: never longer than was said, for the clock may have been
+    /// ahead when it was.
+    pub fn until_as_of(self, now: Time) -> Option<Time> {
+        let until = self.until?;
+        let length = self.since.map(|since| until.since(since));
+        Some(length.map_or(until, |length| until.min(now + length)))
+    }
 }
 
 #[derive(Debug, Default)]

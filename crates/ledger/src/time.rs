@@ -15,7 +15,12 @@ pub struct Time(pub i64);
 impl Time {
     /// How long ago `earlier` was; zero where the clock went backwards.
     pub fn since(self, earlier: Time) -> Duration {
-        Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// So many milliseconds later, or earlier.
+    pub fn moved(self, by: i64) -> Time {
+        Time(self.0.saturating_add(by))
     }
 }
 

@@ -98,7 +98,7 @@ impl World {
             (Delivery::None, _) | (_, None) => None,
             (_, Some(daemon)) => {
                 let token = daemon.tokens.get(&order.scope);
-                let lives = token.filter(|(_, ends)| Time(*ends) >= Time(now) + life);
+                let lives = token.filter(|(_, ends)| Time(*ends) >= self.time() + life);
                 Some(lives.cloned().ok_or(DispatchOutcome::CredentialMissing)?)
             }
         };

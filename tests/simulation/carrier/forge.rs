@@ -35,6 +35,8 @@ impl World {
             201 => {
                 let at = body["expires_at"].as_str().and_then(|at| at.parse().ok());
                 let ends = at.map_or(Time(0), |at: jiff::Timestamp| at.into());
+                // Each answer tells how GitHub's clock differs from ours.
+                let ends = ends.moved(self.skew);
                 let secret = body["token"].as_str().unwrap_or_default().to_owned();
                 Ok((secret, ends))
             }

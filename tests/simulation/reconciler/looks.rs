@@ -56,7 +56,7 @@ impl World {
     /// The jobs of its unfinished runs. They are read from the model itself, for there are many
     /// such looks: what has not changed costs nothing at GitHub either.
     fn whole_repository(&mut self, name: &str) -> Answer<(Repository, Vec<JobReport>, Time)> {
-        let began = Time(self.now);
+        let began = self.time();
         let repository = self.believed_repository(name)?;
         if self.is_gitea() {
             let (began, reports) = self.open_jobs_at_gitea(&repository)?;
@@ -164,7 +164,7 @@ impl World {
                 child: key.id,
                 token,
                 phase,
-                asked_at: Time(self.now),
+                asked_at: self.time(),
             });
         }
         (whole, Some(Observation::Children(found)))

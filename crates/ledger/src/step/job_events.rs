@@ -32,6 +32,8 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn webhook(&mut self, webhook: Webhook) {
         let Webhook { delivery, received_at, repository, report, past } = webhook;
         self.effects.records.push(Record::Folded { delivery: delivery.clone(), received_at });
+        // The door's clock may have been set since, or was wrong in an earlier life.
+        let received_at = received_at.min(self.now);
         let Some(report) = report else { return };
         let id = repository.id;
         self.meet_repository(repository);

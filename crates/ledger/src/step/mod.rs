@@ -3,7 +3,7 @@
 //! One file a theme: `job_events` folds what GitHub says (`forks` whose head a run has, `busy`
 //! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
-//! shows, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
+//! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
 //! `observing` what sweeps and listings show, `reruns` jobs that are queued again under their
 //! ids, `operator` what people ask for, `rules` what a reload changes.
@@ -12,6 +12,7 @@ mod asking;
 mod breaker;
 mod busy;
 mod children;
+mod clock;
 mod credentials;
 mod deadlines;
 mod dispatching;
@@ -51,10 +52,14 @@ const ASK_AFTER_END: Duration = Duration::from_secs(60);
 /// time that has passed already would be a storm.
 const SOONEST: Duration = Duration::from_secs(10);
 
+/// Nor later than this, for the clock by which it was said may have been wrong. GitHub's limits are
+/// for an hour.
+const LATEST: Duration = Duration::from_secs(65 * 60);
+
 /// When a question that failed is asked again: when the other side said, else by backoff.
 fn when_to_retry(failure: &Failure, tries: u32, now: Time, rng: &mut impl Rng) -> Time {
     match failure.retry_at {
-        Some(at) => at.max(now + SOONEST),
+        Some(at) => at.clamp(now + SOONEST, now + LATEST),
         None => now + backoff(tries, rng),
     }
 }
@@ -84,6 +89,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::Retry { job } => fold.retry(job),
         Event::Rules(rules) => fold.new_rules(*rules),
         Event::Observed(observation) => fold.observed(*observation),
+        Event::ClockJumped { by } => fold.clock_jumped(by),
         Event::Tick => fold.tick(),
     }
     fold.finish()
@@ -93,6 +99,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
 /// whatever is owed or unknown. Called once, on a state made by `State::load`.
 pub fn resume(state: &mut State, now: Time, rng: &mut impl Rng) -> Effects {
     let mut fold = Fold::new(state, now, rng);
+    fold.believe_no_future();
     let jobs: Vec<JobId> = fold.state.jobs.keys().copied().collect();
     for id in jobs {
         fold.judge_again(id);

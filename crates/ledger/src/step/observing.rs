@@ -193,6 +193,8 @@ impl<R: Rng> Fold<'_, R> {
             }
         };
         let life = self.state.rules.pool(&pool).map(|pool| pool.credential_life());
+        // By Nomad's clock, which may be ahead of ours.
+        let submitted_at = found.submitted_at.min(self.now);
         let scope_name = scope.to_owned();
         if let Some(repository) = found.repository {
             self.meet_repository(*repository);
@@ -206,10 +208,10 @@ impl<R: Rng> Fold<'_, R> {
             namespace: found.namespace,
             region: found.region,
             parent: found.parent,
-            hired_at: found.submitted_at,
-            first_sent_at: Some(found.submitted_at),
+            hired_at: submitted_at,
+            first_sent_at: Some(submitted_at),
             sends: 1,
-            credential_ends: life.map(|life| found.submitted_at + life),
+            credential_ends: life.map(|life| submitted_at + life),
             placed_at: (found.phase == ChildPhase::Placed).then_some(self.now),
             ..Runner::new(name.clone(), class.clone(), scope_name, self.now)
         };

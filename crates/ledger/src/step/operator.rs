@@ -11,7 +11,11 @@ use crate::{ClassKey, JobId, Note, PoolName, Record, Time};
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn pause(&mut self, pool: &PoolName, until: Option<Time>) {
         self.state.pauses.insert(pool.clone(), until);
-        self.effects.records.push(Record::Pause { pool: pool.clone(), until: Some(until) });
+        self.effects.records.push(Record::Pause {
+            pool: pool.clone(),
+            until: Some(until),
+            at: self.now,
+        });
         if let Some(until) = until {
             self.set_timer(until, Timer::Pause(pool.clone()));
         }
@@ -29,7 +33,7 @@ impl<R: Rng> Fold<'_, R> {
         if self.state.pauses.remove(pool).is_none() {
             return;
         }
-        self.effects.records.push(Record::Pause { pool: pool.clone(), until: None });
+        self.effects.records.push(Record::Pause { pool: pool.clone(), until: None, at: self.now });
         let message = format!("pool {pool} hires again");
         self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
         self.touch_pool(pool);

@@ -3,6 +3,7 @@
 
 mod asking;
 mod breaker;
+mod clock;
 mod deadlines;
 mod details;
 mod dispatching;
