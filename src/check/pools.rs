@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::Finding;
-use crate::config::{Pool, ScopeKind, Settings};
+use crate::config::{Pool, ScopeKind, Settings, overlap};
 use crate::ledger::matching::RepositoryGlobs;
 
 pub fn check(settings: &Settings) -> Vec<Finding> {
@@ -136,22 +136,6 @@ fn excludes(pool: &Pool) -> impl Iterator<Item = &str> {
     pool.repositories.iter().filter_map(|pattern| pattern.strip_prefix('!'))
 }
 
-/// Whether some name fits both patterns.
-fn overlap(a: &str, b: &str) -> bool {
-    fn go(a: &[u8], b: &[u8]) -> bool {
-        match (a, b) {
-            ([], rest) | (rest, []) => rest.iter().all(|byte| *byte == b'*'),
-            ([b'*', after @ ..], _) => {
-                go(after, b)
-                    || b.split_first().is_some_and(|(next, rest)| *next != b'/' && go(a, rest))
-            }
-            (_, [b'*', ..]) => go(b, a),
-            ([x, a @ ..], [y, b @ ..]) => x == y && go(a, b),
-        }
-    }
-    go(a.to_lowercase().as_bytes(), b.to_lowercase().as_bytes())
-}
-
 /// Whether whatever `later` could have goes to `earlier`. A star in a pattern is taken for a
 /// character, which only a star fits: so what is said holds for all that the pattern means.
 fn shadows(earlier: &Pool, later: &Pool) -> bool {
@@ -241,12 +225,6 @@ mod tests {
         assert!(!shadowed(but, ""));
         assert!(shadowed(but, but));
         assert!(shadowed(but, "repositories = [\"octo/*\", \"!octo/s*\"]"));
-    }
-
-    #[test]
-    fn patterns_overlap() {
-        assert!(overlap("octo/*", "*/app") && overlap("a*c/x", "AB*/x") && overlap("*/*", "o/r"));
-        assert!(!overlap("octo/*", "else/*") && !overlap("o/a*", "o/b*") && !overlap("o*", "o/r"));
     }
 
     #[test]

@@ -96,14 +96,21 @@ pub(super) fn read(section: &Section) -> Option<GitHub> {
 fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
     const KEY: &str = "api_url";
     let url = section.parsed(KEY, |text| web_url(text, &["http", "https"]))?;
+    let of_gitea = url.path().trim_end_matches('/').ends_with(GITEA_API);
     if kind != Some(ForgeKind::Gitea) {
+        if of_gitea && kind.is_some() {
+            let what = format!("{url} is where the API of a Gitea begins, and kind is \"github\"");
+            let mend = "write kind = \"gitea\" in [github]; GitHub Enterprise Server has its API at https://HOST/api/v3";
+            section.report(KEY, what, mend);
+            return None;
+        }
         return Some(url);
     }
     if section.given(KEY).is_none() {
         section.report(KEY, "missing", "kind = \"gitea\" needs it: https://HOST/api/v1");
         return None;
     }
-    if !url.path().trim_end_matches('/').ends_with(GITEA_API) {
+    if !of_gitea {
         let what = format!("{url} is not where a Gitea's API begins");
         section.report(KEY, what, "write the address of your Gitea with /api/v1 after it");
         return None;
@@ -119,7 +126,9 @@ fn credentials(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Credent
             section.report("app", "goes with GitHub only", "give token or token_file instead");
         }
     }
-    let mut credentials: Vec<Option<Credential>> = listed.iter().map(credential).collect();
+    let mut credentials: Vec<Option<Credential>> =
+        listed.iter().map(|section| credential(section, kind)).collect();
+    never_used(&listed, &credentials);
     credentials.extend(implied(section));
     if credentials.is_empty() && section.given("credentials").is_none() {
         section.report(
@@ -132,9 +141,28 @@ fn credentials(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Credent
     credentials.into_iter().collect()
 }
 
-fn credential(section: &Section) -> Option<Credential> {
+/// The first credential whose owners match is used: what an earlier one has, a later one never gets.
+fn never_used(sections: &[Section], credentials: &[Option<Credential>]) {
+    let mut before: Vec<&str> = Vec::new();
+    for (section, credential) in sections.iter().zip(credentials) {
+        let Some(credential) = credential else { continue };
+        for owner in &credential.owners {
+            if before.iter().any(|one| *one == "*" || one.eq_ignore_ascii_case(owner)) {
+                let what = format!("{owner:?} matches nothing: an earlier entry has it already");
+                section.warn(
+                    "owners",
+                    what,
+                    "take it out, or move it before that one: the first that matches is used",
+                );
+            }
+            before.push(owner);
+        }
+    }
+}
+
+fn credential(section: &Section, kind: Option<ForgeKind>) -> Option<Credential> {
     let owners = section.required("owners", Section::filled_list);
-    let wrong = owners.iter().flatten().find(|owner| !is_owner(owner));
+    let wrong = owners.iter().flatten().find(|owner| !is_owner(owner, kind));
     if let Some(owner) = wrong {
         section.refuse(
             "owners",
@@ -178,9 +206,15 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
     }
 }
 
-fn is_owner(text: &str) -> bool {
-    // The underscore is in the logins of users that an enterprise manages.
-    text == "*" || text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+fn is_owner(text: &str, kind: Option<ForgeKind>) -> bool {
+    // The underscore is in the logins of users that an enterprise manages; a Gitea allows dots.
+    let fits = |c: char| {
+        c.is_ascii_alphanumeric()
+            || c == '-'
+            || c == '_'
+            || (c == '.' && kind == Some(ForgeKind::Gitea))
+    };
+    text == "*" || text.chars().all(fits)
 }
 
 /// A URL that paths can be appended to, and that holds no secret: it is shown in logs.
@@ -286,6 +320,47 @@ mod tests {
             let github = loaded(&with(url)).settings.github;
             assert_eq!((github.kind, github.root()), (ForgeKind::Gitea, root));
         }
+    }
+
+    #[test]
+    fn a_gitea_without_its_kind_says_so() {
+        for url in ["https://git.test/api/v1", "http://10.0.0.1:3000/git/api/v1/"] {
+            let told = errors(&format!("[github]\napi_url = {url:?}\n"));
+            assert!(told.starts_with("f.toml: github.api_url: "), "{told}");
+            assert!(
+                told.contains("is where the API of a Gitea begins, and kind is \"github\""),
+                "{told}"
+            );
+            assert!(told.contains("write kind = \"gitea\" in [github]"), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+
+    #[test]
+    fn owners_that_no_request_is_for_are_told() {
+        let one =
+            |owners: &str| format!("[[github.credentials]]\nowners = {owners}\ntoken = \"t\"\n");
+        let told = |text: String| {
+            let warnings = loaded(&text).warnings.into_iter();
+            warnings.map(|one| format!("{}: {}", one.key, one.what)).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(
+            told(one("[\"octo\"]") + &one("[\"else\", \"OCTO\"]")),
+            "github.credentials[#2].owners: \"OCTO\" matches nothing: an earlier entry has it already"
+        );
+        assert!(told(one("[\"*\"]") + &one("[\"octo\"]")).contains("[#2].owners: \"octo\""));
+        assert_eq!(told(one("[\"octo\"]") + &one("[\"*\"]")), "");
+    }
+
+    #[test]
+    fn owners_at_a_gitea_may_have_dots() {
+        let text = format!(
+            "{GITEA}api_url = \"https://git.test/api/v1\"\n\
+             [[github.credentials]]\nowners = [\"a.b\"]\ntoken = \"t\"\n"
+        );
+        assert_eq!(loaded(&text).settings.github.credentials[0].owners, ["a.b"]);
+        let github = "[[github.credentials]]\nowners = [\"a.b\"]\ntoken = \"t\"\n";
+        assert!(errors(github).contains("\"a.b\" is no login"));
     }
 
     #[test]

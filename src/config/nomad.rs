@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::github::web_url;
+use super::pool_rules::nomad_name;
 use super::secrets::{self, Found};
 use super::section::Section;
 
@@ -45,7 +46,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     // `NOMAD_UNIX_ADDR` may be a bare path; an address in the file says what it is.
     let bare_path = section.variable("address").as_deref() == Some("NOMAD_UNIX_ADDR");
     let address = section.parsed("address", |text| address(text, bare_path));
-    let namespace = section.text("namespace");
+    let namespace = section.parsed("namespace", nomad_name);
     let (token, token_file) = match secrets::find_token(section, "token", Some("nomad-token")) {
         Found::Secret(token, file) => (Some(token), file),
         Found::Absent | Found::Bad => (None, None),
@@ -66,7 +67,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
             );
         }
     }
-    let region = section.text("region");
+    let region = section.parsed("region", nomad_name);
     let ca_cert_file = readable(section, "ca_cert_file");
     let tls_server_name = section.text("tls_server_name");
     let tls_skip_verify = section.flag("tls_skip_verify");

@@ -7,8 +7,10 @@ use std::time::Duration;
 use ::config::ValueKind;
 
 use super::github::{ForgeKind, GitHub};
+use super::labels;
 use super::placeholders;
 use super::pool_rules as rules;
+use super::repositories;
 use super::runners::Runners;
 use super::section::Section;
 
@@ -125,20 +127,19 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     {
         section.report("name", what, "shorten it, or runners.name_prefix");
     }
-    let nomad_job = section.required("nomad_job", Section::text);
-    let namespace = section.text("namespace");
-    let region = section.text("region");
-    let labels = section.required("labels", |section, key| {
-        every(section, key, section.filled_list(key)?, rules::label)
-    });
-    let repositories = repositories(section, github);
+    let nomad_job =
+        section.required("nomad_job", |section, key| section.parsed(key, rules::nomad_name));
+    let namespace = section.parsed("namespace", rules::nomad_name);
+    let region = section.parsed("region", rules::nomad_name);
+    let kind = github.map(|github| github.kind);
+    let labels = labels::read(section, kind);
+    let repositories = repositories::read(section, github);
     let deliveries =
         [("payload", Delivery::Payload), ("meta", Delivery::Meta), ("none", Delivery::None)];
     let delivery = section.required("delivery", |section, key| section.choice(key, &deliveries));
     let scopes = [("repository", ScopeKind::Repository), ("organization", ScopeKind::Organization)];
     let scope = section.choice("scope", &scopes);
     only_with_their_scope(section, scope);
-    let kind = github.map(|github| github.kind);
     if kind == Some(ForgeKind::Gitea) {
         not_with_gitea(section);
     }
@@ -147,7 +148,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         Some(_) => section.number("max_runners", 1),
         None => runners.map(|runners| runners.max),
     };
-    let runner_group = section.text("runner_group");
+    let runner_group = section.parsed("runner_group", rules::group);
     let max_runners_per_repository = section.number("max_runners_per_repository", 1);
     let robots_per_repository = section.number("robots_per_repository", 1);
     let payload = payload(section, delivery);
@@ -194,45 +195,6 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         max_lifetime: max_lifetime?,
         meta: meta?,
     })
-}
-
-/// The items, if all of them pass; the first that does not is told.
-fn every(
-    section: &Section,
-    key: &str,
-    items: Vec<String>,
-    passes: fn(&str) -> Result<(), String>,
-) -> Option<Vec<String>> {
-    match items.iter().find_map(|item| passes(item).err()) {
-        Some(what) => {
-            section.refuse(key, what);
-            None
-        }
-        None => Some(items),
-    }
-}
-
-fn repositories(section: &Section, github: Option<&GitHub>) -> Option<Vec<String>> {
-    const KEY: &str = "repositories";
-    let patterns = section.required(KEY, |section, key| {
-        every(section, key, section.filled_list(key)?, rules::repository)
-    })?;
-    if patterns.iter().all(|pattern| pattern.starts_with('!')) {
-        section.refuse(KEY, "only excludes, so the pool serves nothing");
-        return None;
-    }
-    if let Some(github) = github {
-        let owners = patterns.iter().filter_map(|pattern| rules::literal_owner(pattern));
-        let mut stranger = owners.filter(|owner| github.credential_for(owner).is_none());
-        if let Some(owner) = stranger.next() {
-            section.report(
-                KEY,
-                format!("no credential is for {owner:?}"),
-                format!("put {owner:?} into the owners of one of [[github.credentials]]"),
-            );
-        }
-    }
-    Some(patterns)
 }
 
 /// Some keys make sense in one scope alone: GitHub deals an organization's runners out to

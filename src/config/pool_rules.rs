@@ -1,5 +1,5 @@
-//! The rules that single values of a pool keep: its name, a label, a pattern of repositories,
-//! its meta. What goes with what is in `pool.rs`.
+//! The rules that single values of a pool keep: its name, what Nomad calls something by, its meta.
+//! What goes with what is in `pool.rs`; labels and patterns of repositories have files of their own.
 
 use std::collections::BTreeMap;
 
@@ -30,34 +30,24 @@ pub(super) fn name_fits(prefix: &str, pool: &str) -> Result<(), String> {
     ))
 }
 
-/// Labels are handed to the runner in one text, separated by commas.
-pub(super) fn label(text: &str) -> Result<(), String> {
-    if text.contains(',') {
-        return Err(format!("{text:?} has a comma in it; each label is a text of its own"));
-    }
-    if text.replace("{run_id}", "").contains(['{', '}']) {
-        return Err(format!("{text:?} has a placeholder other than {{run_id}}"));
-    }
-    Ok(())
-}
-
-/// `owner/name`, both with `*` where anything may stand, and `!` before it to exclude.
-pub(super) fn repository(pattern: &str) -> Result<(), String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
-    let part = |text: &str| !text.is_empty() && text.chars().all(fits);
-    let plain = pattern.strip_prefix('!').unwrap_or(pattern);
-    match plain.split_once('/') {
-        Some((owner, name)) if part(owner) && part(name) => Ok(()),
-        _ => Err(format!(
-            "{pattern:?} is not owner/name, with * for anything and ! before it to exclude"
+/// How Nomad calls a job, a namespace or a region: nothing there has a space in its name.
+pub(super) fn nomad_name(text: &str) -> Result<String, String> {
+    match text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '*') {
+        false => Ok(text.to_owned()),
+        true => Err(format!(
+            "{text:?} has a space, a control character or a * in it, which no name at Nomad has"
         )),
     }
 }
 
-/// The owner a pattern names in full, if it serves and does.
-pub(super) fn literal_owner(pattern: &str) -> Option<&str> {
-    let (owner, _) = pattern.split_once('/')?;
-    (!owner.starts_with('!') && !owner.contains('*')).then_some(owner)
+/// The name of a runner group, which may hold spaces.
+pub(super) fn group(text: &str) -> Result<String, String> {
+    match text.trim() != text || text.contains(char::is_control) {
+        false => Ok(text.to_owned()),
+        true => {
+            Err(format!("{text:?} begins or ends with a space, or has a control character in it"))
+        }
+    }
 }
 
 /// `[pools.meta]`; `None` where something in it is wrong.
@@ -109,16 +99,20 @@ mod tests {
     use crate::config::testing::{errors, loaded, pool_with};
 
     #[test]
-    fn patterns() {
-        for good in ["octocat/*", "!octocat/secret", "*/*", "a-b/c.d_e", "o*/x*y"] {
-            assert_eq!(repository(good), Ok(()), "{good}");
+    fn names_that_nothing_can_have_are_refused() {
+        for (key, value) in [
+            ("nomad_job", "runner "),
+            ("nomad_job", "run ner"),
+            ("nomad_job", "runner-*"),
+            ("namespace", "ci\t"),
+            ("region", " eu"),
+        ] {
+            let told = errors(&pool_with(&format!("{key} = {value:?}")));
+            assert!(told.starts_with(&format!("f.toml: pools[x64].{key}: ")), "{told}");
+            assert!(told.contains("which no name at Nomad has"), "{told}");
         }
-        for wrong in ["octocat", "/x", "x/", "a/b/c", "!!a/b", "a b/c", "!", "a/[bc]"] {
-            assert!(repository(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(literal_owner("octocat/*"), Some("octocat"));
-        assert_eq!(literal_owner("octo*/x"), None);
-        assert_eq!(literal_owner("!octocat/x"), None);
+        assert!(group("big ").is_err() && group("b\u{7}").is_err());
+        assert_eq!(group("big boxes"), Ok("big boxes".to_owned()));
     }
 
     #[test]

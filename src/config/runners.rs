@@ -16,7 +16,16 @@ pub struct Runners {
 pub(super) fn read(section: &Section) -> Option<Runners> {
     let name_prefix = section.parsed("name_prefix", name_prefix);
     let max = section.number("max", 1);
-    let robots = section.list("robots");
+    let robots = section.list("robots").filter(|robots| {
+        let wrong = robots.iter().find(|login| !is_login(login));
+        if let Some(login) = wrong {
+            section.refuse(
+                "robots",
+                format!("{login:?} is the login of nobody: they are no patterns"),
+            );
+        }
+        wrong.is_none()
+    });
     Some(Runners { name_prefix: name_prefix?, max: max?, robots: robots? })
 }
 
@@ -26,6 +35,11 @@ fn name_prefix(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not 1 to 20 of a-z and 0-9")),
     }
+}
+
+/// As in `dependabot[bot]`.
+fn is_login(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.[]".contains(c))
 }
 
 #[cfg(test)]
@@ -60,5 +74,9 @@ mod tests {
         let runners = loaded_with("", &env).settings.runners;
         assert_eq!(runners.robots, ["a[bot]", "b"]);
         assert_eq!(runners.max, 7);
+        for wrong in ["renovate*", "renovate ", "re novate"] {
+            let told = errors(&format!("[runners]\nrobots = [{wrong:?}]\n"));
+            assert!(told.contains("is the login of nobody"), "{told}");
+        }
     }
 }

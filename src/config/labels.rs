@@ -1,0 +1,121 @@
+//! `labels` of a pool: which can match a job at all, and which are said twice.
+//!
+//! A forge compares labels as they are written, whatever their case. Read next: `repositories.rs`.
+
+use std::collections::BTreeSet;
+
+use super::github::ForgeKind;
+use super::section::Section;
+
+const KEY: &str = "labels";
+
+/// `config.sh` of GitHub's runner refuses longer ones.
+const LONGEST: usize = 256;
+
+pub(super) fn read(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<String>> {
+    let labels = section.required(KEY, Section::filled_list)?;
+    if let Some(what) = labels.iter().find_map(|label| check(label, kind).err()) {
+        section.refuse(KEY, what);
+        return None;
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = labels.iter().find(|label| !seen.insert(label.to_lowercase())) {
+        section.warn(KEY, format!("{twice:?} is given twice"), "take one of them out");
+    }
+    Some(labels)
+}
+
+/// Labels are handed to the runner in one text, separated by commas.
+fn check(text: &str, kind: Option<ForgeKind>) -> Result<(), String> {
+    if text.trim() != text {
+        return Err(format!(
+            "{text:?} begins or ends with a space, which the label of no job does"
+        ));
+    }
+    if text.contains(|c: char| c.is_control() || c.is_whitespace() || invisible(c)) {
+        return Err(format!(
+            "{text:?} has a space or an invisible character in it, and a runner with such a label gets no job"
+        ));
+    }
+    if text.contains(',') {
+        return Err(format!("{text:?} has a comma in it; each label is a text of its own"));
+    }
+    let plain = text.replace("{run_id}", "");
+    if plain.contains(['{', '}']) {
+        return Err(format!("{text:?} has a placeholder other than {{run_id}}"));
+    }
+    if plain.contains(['*', '?', '!']) {
+        return Err(format!(
+            "{text:?} has a *, a ? or a ! in it: labels are no patterns, they are compared as they are written"
+        ));
+    }
+    if text.chars().count() > LONGEST {
+        return Err(format!(
+            "one label is longer than {LONGEST} characters, which a runner refuses"
+        ));
+    }
+    if kind == Some(ForgeKind::Gitea) && text.contains(':') {
+        return Err(format!("{text:?} has a colon in it, at which gitea-runner cuts labels"));
+    }
+    Ok(())
+}
+
+/// Characters that take no room or turn the direction of what follows.
+fn invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{errors, loaded, pool_with};
+
+    fn told(labels: &str) -> String {
+        errors(&pool_with(&format!("labels = {labels}")))
+    }
+
+    #[test]
+    fn labels_that_can_match_no_job_are_refused() {
+        for (label, why) in [
+            ("linux ", "begins or ends with a space"),
+            (" linux", "begins or ends with a space"),
+            (" ", "begins or ends with a space"),
+            ("big box", "has a space or an invisible character"),
+            ("li\\u0007nux", "has a space or an invisible character"),
+            ("li\\u200bnux", "has a space or an invisible character"),
+            ("li\\u202enux", "has a space or an invisible character"),
+            ("ubuntu-*", "labels are no patterns"),
+            ("!gpu", "labels are no patterns"),
+            ("a,b", "has a comma in it"),
+            ("{repository}", "a placeholder other than {run_id}"),
+            ("{run_id", "a placeholder other than {run_id}"),
+        ] {
+            let told = told(&format!("[\"x64\", \"{label}\"]"));
+            assert!(told.starts_with("f.toml: pools[x64].labels: "), "{told}");
+            assert!(told.contains(why), "{label:?}: {told}");
+            assert!(!told.contains('\u{202e}'), "{told}");
+        }
+        assert!(told("[\"\"]").contains("has an empty text in it"));
+        assert!(told("[]").contains("is empty"));
+        assert!(told(&format!("[\"{}\"]", "a".repeat(257))).contains("longer than 256"));
+        let gitea = "[github]\nkind = \"gitea\"\napi_url = \"https://git.test/api/v1\"\n";
+        let colon = pool_with("labels = [\"linux:host\"]");
+        assert!(errors(&format!("{gitea}{colon}")).contains("at which gitea-runner cuts"));
+        assert!(loaded(&colon).warnings.is_empty());
+    }
+
+    #[test]
+    fn what_people_write_is_taken() {
+        let text =
+            pool_with("labels = [\"self-hosted\", \"ubuntu-22.04\", \"ci-{run_id}\", \"größe_1\"]");
+        let loaded = loaded(&text);
+        assert_eq!(loaded.settings.pools[0].labels.len(), 4);
+        assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn a_label_that_is_given_twice_is_told() {
+        let loaded = loaded(&pool_with("labels = [\"linux\", \"Linux\"]"));
+        assert_eq!(loaded.warnings[0].what, "\"Linux\" is given twice");
+        assert_eq!(loaded.warnings[0].key, "pools[x64].labels");
+    }
+}
