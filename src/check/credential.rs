@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use url::Url;
 
 use super::at_once::AtOnce;
 use super::finding::Finding;
@@ -11,7 +12,7 @@ use super::listed::{self, Seen};
 use super::minting::Minting;
 use super::plan::{self, Plan};
 use super::{clock, repository};
-use crate::config::{ForgeKind, ScopeKind, Settings};
+use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
 use crate::github::{Client, Conditional, Error, Operation, RateLimit, Repository, User};
 
 /// A token that ends sooner is told: time enough to make another in working hours.
@@ -58,7 +59,16 @@ async fn one(
 ) -> Vec<Finding> {
     let user = match client.user().await {
         Ok(user) => user,
-        Err(error) => return vec![no_user(subject, &error, &plan)],
+        Err(error) => {
+            let gitea = match error {
+                Error::Unauthorized { .. } | Error::HeldBack { .. } | Error::RateLimited { .. } => {
+                    None
+                }
+                _ => gitea_there(&settings.github).await,
+            };
+            let found = gitea.map(|version| is_gitea(subject, &settings.github, &version));
+            return vec![found.unwrap_or_else(|| no_user(subject, &error, &plan))];
+        }
     };
     let limit = client.rate_limit().await.ok();
     let mut findings = token(subject, &user, limit, &plan.scopes, Timestamp::now());
@@ -101,13 +111,31 @@ async fn repositories(client: &Client) -> Result<Vec<Seen>, Error> {
     Ok(found.into_iter().map(seen).collect())
 }
 
+/// Which Gitea answers at the host of `api_url`, if one does.
+async fn gitea_there(github: &GitHub) -> Option<String> {
+    let url = gitea_api(&github.api_url)?;
+    let client = crate::gitea::Client::new(url, &"none".into()).ok()?;
+    client.version().await.ok().map(|(version, _)| version.text)
+}
+
+/// Where its API would be. GitHub's own is asked for nothing of the kind.
+fn gitea_api(api_url: &Url) -> Option<Url> {
+    let github = api_url.host_str().is_none_or(|host| host == "api.github.com");
+    if github { None } else { api_url.join("/api/v1").ok() }
+}
+
+fn is_gitea(subject: &str, github: &GitHub, version: &str) -> Finding {
+    let url = gitea_api(&github.api_url).map(String::from).unwrap_or_default();
+    Finding::fail(
+        subject,
+        format!("{} is a Gitea ({version}), and kind is \"github\"", github.api_url),
+        format!("write kind = \"gitea\" and api_url = {url:?} in [github]"),
+    )
+}
+
 /// Everything else needs an answer to this one, so nothing else is asked.
 fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
-    let left = plan.repositories.len() + plan.patterns.len() + plan.organizations.len();
-    let message = match left {
-        0 => error.to_string(),
-        _ => format!("{error}; {left} of what pools name is not looked at"),
-    };
+    let message = format!("{error}{}", plan.unchecked());
     match error {
         Error::Unauthorized { .. } => Finding::fail(
             subject,

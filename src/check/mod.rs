@@ -14,20 +14,25 @@ mod hooks;
 mod listed;
 mod minting;
 mod nomad;
+mod placing;
 mod plan;
 mod pool_job;
 mod pools;
 mod render;
 mod repository;
+mod service;
 mod settings;
 mod store;
 #[cfg(test)]
 mod testing;
+mod unit;
 
 use std::sync::Arc;
 
 pub use finding::{Finding, Level, Report};
 pub use render::{json, text};
+pub use service::{View, entered};
+pub use unit::Unit;
 
 use crate::config::{ForgeKind, Loaded, Settings};
 use crate::nomad::Client;
@@ -45,14 +50,19 @@ pub fn config_only(loaded: &Loaded) -> Report {
 }
 
 /// Everything. `nomad` is the client, or why there can be none.
-pub async fn check(loaded: &Loaded, nomad: anyhow::Result<Client>) -> Report {
+pub async fn check(loaded: &Loaded, view: &View, nomad: anyhow::Result<Client>) -> Report {
     let settings = Arc::new(loaded.settings.clone());
-    let mut findings = settings::check(loaded);
+    let mut findings = view.findings(loaded);
+    findings.extend(settings::check(loaded));
     findings.extend(pools::check(&settings));
     let path = settings.store.path.clone();
+    // That folder systemd makes by itself.
+    let to_come = view.unit().and_then(|unit| unit.state.clone());
     // A network file system may hang.
     let store = at_once::within("store", "is its file system in order?", async move {
-        tokio::task::spawn_blocking(move || store::check(&path)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || store::check(&path, to_come.as_deref()))
+            .await
+            .unwrap_or_default()
     });
     let (store, forge, nomad) =
         tokio::join!(store, forge(settings.clone()), nomad::check(settings.clone(), nomad));

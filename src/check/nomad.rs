@@ -1,5 +1,5 @@
 //! Nomad: is it there, which version, is the token taken and may it do what dispatching needs;
-//! then each pool's parameterized job (`pool_job`).
+//! then each pool's parameterized job (`pool_job`), and whether a node could take it (`placing`).
 //!
 //! What is tried changes nothing: reading and listing, and a dispatch of a job that does not
 //! exist, and a stop of one, for Nomad looks at the capability first (Nomad
@@ -14,9 +14,9 @@ use rand::{Rng, SeedableRng};
 
 use super::at_once::AtOnce;
 use super::finding::Finding;
-use super::pool_job;
+use super::{placing, pool_job};
 use crate::config::{Pool, Settings};
-use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Place, Refusal};
+use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Node, Place, Refusal};
 
 const SUBJECT: &str = "nomad";
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -50,18 +50,50 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
         let asked = client.clone();
         at_once.add(SUBJECT, MEND, async move { capabilities(&asked, &place).await });
     }
+    let nodes = nodes(&settings, &client).await;
+    findings.extend(nodes.values().filter_map(|told| told.as_ref().err().cloned().flatten()));
+    let nodes = Arc::new(nodes);
     for pool in settings.pools.clone() {
-        let asked = client.clone();
+        let (asked, nodes) = (client.clone(), nodes.clone());
         at_once.add(format!("pool {}", pool.name), MEND, async move {
             let place = place(&asked, &pool);
-            match asked.job(&place, &pool.nomad_job).await {
+            let mut found = match asked.job(&place, &pool.nomad_job).await {
                 Ok(job) => pool_job::judge(&pool, &place.namespace, &job),
-                Err(error) => vec![no_job(&pool, &place, &error)],
+                Err(error) => return vec![no_job(&pool, &place, &error)],
+            };
+            let needs = asked.needs(&place, &pool.nomad_job).await;
+            if let (Ok(needs), Some(Ok(nodes))) = (needs, nodes.get(&place.region)) {
+                found.extend(placing::judge(&pool.name, &pool.nomad_job, &needs, nodes));
             }
+            found
         });
     }
     findings.extend(at_once.findings().await);
     findings
+}
+
+/// The nodes of each region, or what is to be said where they are not seen.
+async fn nodes(
+    settings: &Settings,
+    client: &Client,
+) -> BTreeMap<Option<String>, Result<Vec<Node>, Option<Finding>>> {
+    let mut regions = BTreeMap::new();
+    for place in places(settings, client) {
+        if regions.contains_key(&place.region) {
+            continue;
+        }
+        let told = match client.nodes(&place).await {
+            Ok(nodes) => Ok(nodes),
+            Err(Error::Forbidden { .. }) => Err(Some(Finding::ok(
+                SUBJECT,
+                "its nodes are not seen (that takes node { policy = \"read\" }), so whether one has room for the pools' jobs is not known",
+            ))),
+            // The job of the pool is not to be had either, and tells why.
+            Err(_) => Err(None),
+        };
+        regions.insert(place.region, told);
+    }
+    regions
 }
 
 /// As the pool says, else as the connection does.

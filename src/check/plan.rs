@@ -60,6 +60,21 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
 }
 
 impl Plan {
+    /// What has to stay unchecked where the credential gets no answer; empty where it names nothing.
+    pub fn unchecked(&self) -> String {
+        const SHOWN: usize = 3;
+        let all = [&self.repositories, &self.patterns, &self.organizations];
+        let names: Vec<&str> = all.into_iter().flatten().map(|named| named.name.as_str()).collect();
+        match names.len() {
+            0 => String::new(),
+            many if many > SHOWN => {
+                let (shown, more) = (names[..SHOWN].join(", "), many - SHOWN);
+                format!("; not checked because of that: {shown} and {more} more")
+            }
+            _ => format!("; not checked because of that: {}", names.join(", ")),
+        }
+    }
+
     fn scope(&mut self, scope: ScopeKind) {
         if !self.scopes.contains(&scope) {
             self.scopes.push(scope);
@@ -85,6 +100,18 @@ mod tests {
 
     fn named(name: &str, pools: &[usize]) -> Named {
         Named { name: name.to_owned(), pools: pools.to_vec() }
+    }
+
+    #[test]
+    fn what_stays_unchecked_is_named() {
+        let with = |names: &[&str]| Plan {
+            repositories: names.iter().map(|name| named(name, &[0])).collect(),
+            ..Plan::default()
+        };
+        assert_eq!(with(&[]).unchecked(), "");
+        assert_eq!(with(&["o/a"]).unchecked(), "; not checked because of that: o/a");
+        let many = with(&["o/a", "o/b", "o/c", "o/d", "o/e"]).unchecked();
+        assert_eq!(many, "; not checked because of that: o/a, o/b, o/c and 2 more");
     }
 
     #[test]

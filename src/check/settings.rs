@@ -1,11 +1,14 @@
-//! What can be said of the settings without asking anybody: the config's own warnings, who else
-//! can read its secrets, what travels in the clear.
+//! What can be said of the settings without asking anybody: the config's own warnings, where its
+//! secrets come from and who else can read them, what travels in the clear, and through which proxy.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use transport::is_loopback;
+use url::Url;
+
 use super::finding::Finding;
-use crate::config::{Loaded, NomadAddress, SecretPlace, Settings};
+use crate::config::{Loaded, NomadAddress, Origin, SecretPlace, Settings};
 
 /// Others may not read a secret; nobody but its owner may change it. A group that reads
 /// (`root:roustabout`, 0640) is how a service gets a file that is not its own.
@@ -14,8 +17,10 @@ const TOO_MUCH: u32 = 0o037;
 pub fn check(loaded: &Loaded) -> Vec<Finding> {
     let credentials = counted(loaded.settings.github.credentials.len(), "credential");
     let mut findings = config(loaded, &format!(", {credentials} for GitHub"));
+    findings.extend(sources(loaded));
     findings.extend(secrets(loaded));
     findings.extend(in_the_clear(&loaded.settings));
+    findings.extend(proxies(&loaded.settings));
     findings
 }
 
@@ -39,20 +44,54 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Who else can read or change the files that hold secrets.
 fn secrets(loaded: &Loaded) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    for SecretPlace { key, file } in &loaded.secrets {
-        let Some(path) = file.as_deref().or(loaded.file.as_deref()) else { continue };
+    let in_files = || loaded.secrets.iter().filter(|one| !matches!(one.from, Origin::Variable(_)));
+    for SecretPlace { key, from } in in_files() {
+        let Some(path) = from.file().or(loaded.file.as_deref()) else { continue };
         let trouble = exposed(key, path);
         // A config that holds several secrets is told once.
         found.extend(
-            trouble.filter(|new| file.is_some() || !found.iter().any(|f| f.mend == new.mend)),
+            trouble
+                .filter(|new| from.file().is_some() || !found.iter().any(|f| f.mend == new.mend)),
         );
     }
-    if found.is_empty() {
+    if found.is_empty() && in_files().next().is_some() {
         found.push(Finding::ok("secret", "no file with a secret can be read by everyone"));
     }
     found
+}
+
+/// Where each secret comes from, and which other values are variables'.
+fn sources(loaded: &Loaded) -> Vec<Finding> {
+    let secrets = loaded.secrets.iter().map(|place| Finding::ok("secret", source(place)));
+    secrets.chain(variables(loaded)).collect()
+}
+
+fn source(SecretPlace { key, from }: &SecretPlace) -> String {
+    let key = match key.as_str() {
+        "github.credentials" => "the token for all owners",
+        key => key,
+    };
+    match from {
+        Origin::Config => format!("{key} is in the config itself"),
+        Origin::File(file) => format!("{key} is {}", file.display()),
+        Origin::Credential { name, file } => {
+            format!("{key} is the credential {name}, from {}", file.display())
+        }
+        Origin::Variable(name) => {
+            format!("{key} is the variable {name}")
+        }
+    }
+}
+
+fn variables(loaded: &Loaded) -> Option<Finding> {
+    let is_secret = |key: &str| loaded.secrets.iter().any(|secret| secret.key == key);
+    let told = loaded.variables.iter().filter(|(key, _)| !is_secret(key));
+    let told: Vec<String> =
+        told.map(|(key, name)| format!("{key} is the variable {name}")).collect();
+    (!told.is_empty()).then(|| Finding::ok("config", told.join(", ")))
 }
 
 fn exposed(key: &str, path: &Path) -> Option<Finding> {
@@ -71,7 +110,7 @@ fn exposed(key: &str, path: &Path) -> Option<Finding> {
 fn in_the_clear(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     let api = &settings.github.api_url;
-    if api.scheme() == "http" && !is_loopback(api.host()) {
+    if api.scheme() == "http" && !is_loopback(api) {
         findings.push(Finding::warn(
             "github",
             format!("{api} is http: everyone on the way can read the tokens"),
@@ -80,7 +119,7 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
     }
     if let NomadAddress::Http(url) = &settings.nomad.address
         && url.scheme() == "http"
-        && !is_loopback(url.host())
+        && !is_loopback(url)
     {
         let host = url.host_str().unwrap_or_default();
         findings.push(Finding::warn(
@@ -95,25 +134,57 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
             "admin",
             format!("{} is reached from this machine alone, and asks for the token", admin.listen),
         ),
-        false => Finding::ok("admin", format!("{} asks for the token", admin.listen)),
+        false => Finding::warn(
+            "admin",
+            format!(
+                "{} asks for the token and is reached by http: everyone on the way can read it",
+                admin.listen
+            ),
+            "listen on loopback, and put what speaks TLS before it",
+        ),
     });
     findings
 }
 
-fn is_loopback(host: Option<url::Host<&str>>) -> bool {
-    match host {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        None => false,
+/// Which of the two is asked through a proxy, where the environment names any.
+fn proxies(settings: &Settings) -> Vec<Finding> {
+    if !transport::any_proxy() {
+        return Vec::new();
     }
+    let forge = (settings.github.kind.name(), Some(&settings.github.api_url));
+    let nomad = match &settings.nomad.address {
+        NomadAddress::Http(url) => ("Nomad", Some(url)),
+        NomadAddress::Unix(_) => ("Nomad", None),
+    };
+    let told = [forge, nomad].map(|(who, url)| match url {
+        None => format!("{who} is asked by a socket, through no proxy"),
+        Some(url) if is_loopback(url) => {
+            format!("{who} is asked on this machine ({}), through no proxy", host(url))
+        }
+        Some(url) => match transport::proxy_of(url) {
+            Some(proxy) => format!(
+                "{who} is asked at {} through the proxy {} ({})",
+                host(url),
+                proxy.address,
+                proxy.variable
+            ),
+            None => format!("{who} is asked at {} directly, through no proxy", host(url)),
+        },
+    });
+    told.map(|message| Finding::ok("proxy", message)).into()
+}
+
+fn host(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}", url.host_str().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::testing::{loaded, loaded_in};
+    use crate::check::testing::{POOL, loaded, loaded_in};
     use crate::check::{Level, Report, render};
+    use crate::config::{Environment, from_text};
 
     fn text(findings: Vec<Finding>) -> String {
         render::text(&Report(findings), false)
@@ -123,10 +194,64 @@ mod tests {
     fn a_good_config_has_nothing_to_mend() {
         insta::assert_snapshot!(text(check(&loaded(""))), @r"
         ok    config  the config loads: 1 pool, 1 credential for GitHub
-        ok    secret  no file with a secret can be read by everyone
+        ok    secret  webhook.secret is the variable ROUSTABOUT_WEBHOOK_SECRET
+        ok    secret  the token for all owners is the variable ROUSTABOUT_GITHUB_TOKEN
         ok    admin   127.0.0.1:9090 is reached from this machine alone, and asks for the token
-        3 ok, 0 warn, 0 fail
+        4 ok, 0 warn, 0 fail
         ");
+    }
+
+    #[test]
+    fn where_each_value_comes_from_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["nomad-token", "previous-webhook-secret", "hook"] {
+            std::fs::write(folder.path().join(name), "0123456789abcdef0").unwrap();
+        }
+        let config = format!(
+            "[webhook]\nsecret_file = {:?}\n[[github.credentials]]\nowners = [\"octo\"]\ntoken = \"t\"\n{POOL}",
+            folder.path().join("hook")
+        );
+        let env = |first: bool| {
+            let env = Environment::from_iter([
+                ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap()),
+                ("NOMAD_TOKEN", "from-the-shell"),
+                ("NOMAD_ADDR", "http://127.0.0.1:4646"),
+            ]);
+            if first { env.with_credentials_first() } else { env }
+        };
+        let told = |env: &Environment| {
+            let loaded = from_text(&config, "f.toml", env).unwrap();
+            text(sources(&loaded)).replace(folder.path().to_str().unwrap(), "FOLDER")
+        };
+        insta::assert_snapshot!(told(&env(true)), @r"
+        ok    secret  webhook.secret_file is FOLDER/hook
+        ok    secret  webhook.previous_secret is the credential previous-webhook-secret, from FOLDER/previous-webhook-secret
+        ok    secret  github.credentials[#1].token is in the config itself
+        ok    secret  nomad.token is the credential nomad-token, from FOLDER/nomad-token
+        ok    config  nomad.address is the variable NOMAD_ADDR
+        5 ok, 0 warn, 0 fail
+        ");
+        // The daemon itself goes by what it always went by.
+        let told = told(&env(false));
+        assert!(told.contains("nomad.token is the variable NOMAD_TOKEN"), "{told}");
+    }
+
+    #[test]
+    fn a_credential_that_everybody_can_read_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nomad-token");
+        std::fs::write(&file, "t").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let secrets_of = [
+            ("CREDENTIALS_DIRECTORY", folder.path().to_str().unwrap()),
+            ("ROUSTABOUT_WEBHOOK_SECRET", "0123456789abcdef"),
+            ("ROUSTABOUT_GITHUB_TOKEN", "t"),
+        ];
+        let loaded = from_text(POOL, "f.toml", &Environment::from_iter(secrets_of)).unwrap();
+        let found = secrets(&loaded);
+        assert_eq!((found.len(), found[0].level), (1, Level::Warn), "{found:?}");
+        assert!(found[0].message.starts_with("nomad.token is in /"), "{found:?}");
+        assert!(found[0].message.ends_with("(mode 644)"), "{found:?}");
     }
 
     #[test]
@@ -137,8 +262,8 @@ mod tests {
                   [admin]\nlisten = \"0.0.0.0:9090\"\ntoken = \"abc\"\n"), @r"
         warn  github  http://ghes/api/v3 is http: everyone on the way can read the tokens; write https:// in github.api_url
         warn  nomad   10.0.0.1 is reached by http: everyone on the way can read its token and the runners' credentials; turn on TLS in Nomad's agent and write https:// in nomad.address, or use the agent on this machine
-        ok    admin   0.0.0.0:9090 asks for the token
-        1 ok, 2 warn, 0 fail
+        warn  admin   0.0.0.0:9090 asks for the token and is reached by http: everyone on the way can read it; listen on loopback, and put what speaks TLS before it
+        0 ok, 3 warn, 0 fail
         ");
         for good in
             ["https://10.0.0.1", "http://[::1]:4646", "http://localhost:4646", "unix:///n.sock"]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::{Environment, Loaded, Pool, from_text, load};
 
-const POOL: &str = "[[pools]]\nname = \"x64\"\nnomad_job = \"runner\"\nlabels = [\"linux\"]\n\
+pub const POOL: &str = "[[pools]]\nname = \"x64\"\nnomad_job = \"runner\"\nlabels = [\"linux\"]\n\
                     repositories = [\"octo/*\"]\ndelivery = \"payload\"\n";
 
 fn env() -> Environment {

@@ -1,12 +1,13 @@
 //! The doctor: one line a finding, each with its mend. Exit 1 on any `fail`.
 
 use std::io::{IsTerminal, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
 
 use super::{Failed, connections};
-use crate::check;
+use crate::check::{self, Unit, View};
 use crate::config::Environment;
 
 #[derive(clap::Args)]
@@ -17,6 +18,16 @@ pub struct Options {
     /// Only whether the config loads, systemd's credentials taken as given; asks nobody.
     #[arg(long)]
     config_only: bool,
+    /// Look as the service of this systemd unit will; else as roustabout.service, where that is
+    /// installed and runs this config.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config_only", "no_unit"])]
+    unit: Option<String>,
+    /// Look as this command sees it, whatever units are installed.
+    #[arg(long)]
+    no_unit: bool,
+    /// This process has the environment of the unit already.
+    #[arg(long, hide = true, requires = "unit")]
+    entered: bool,
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
@@ -24,8 +35,18 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         let env = Environment::of_process().with_credentials_taken_as_given();
         check::config_only(&super::load_by(config, &env)?)
     } else {
-        let loaded = super::load(config)?;
-        check::check(&loaded, connections::nomad(&loaded.settings)).await
+        let view = match options.no_unit {
+            true => View::Here,
+            false => {
+                View::find(config.as_deref(), options.unit.as_deref(), &Environment::of_process())
+                    .map_err(Failed::Wrong)?
+            }
+        };
+        if let (Some(unit), false) = (view.unit(), options.entered) {
+            return enter(unit, config, &options);
+        }
+        let loaded = super::load_by(config, &view.environment())?;
+        check::check(&loaded, &view, connections::nomad(&loaded.settings)).await
     };
     let mut out = std::io::stdout().lock();
     let colour =
@@ -36,4 +57,16 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     };
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?;
     if report.failed() { Err(Failed::Said) } else { Ok(()) }
+}
+
+/// Becomes this very command in the environment of the unit.
+fn enter(unit: &Unit, config: Option<PathBuf>, options: &Options) -> Result<(), Failed> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut command = check::entered(unit, &program);
+    let config = config.unwrap_or_else(|| unit.config.clone());
+    command.args(["check", "--entered", "--unit", &unit.name, "--config"]).arg(config);
+    if options.json {
+        command.arg("--json");
+    }
+    Err(anyhow::Error::new(command.exec()).context("cannot start this program again").into())
 }

@@ -2,7 +2,31 @@
 //! it wants without touching its process.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// A credential that systemd hands to a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SystemdCredential {
+    /// It is read from that file when the service starts.
+    At(PathBuf),
+    /// Only systemd can read it: it is encrypted, or written into the unit.
+    Unseen,
+}
+
+/// How `check` looks for secrets where it is not the service itself.
+#[derive(Clone, Default)]
+pub(super) enum Look {
+    /// As the daemon does.
+    #[default]
+    AsTheDaemon,
+    /// The same, but systemd's credentials come before the variables of other programs: those are this
+    /// shell's, and a service has none of them.
+    CredentialsFirst,
+    /// Every systemd credential counts as there, whatever is in it.
+    CredentialsTakenAsGiven,
+    /// As the service of a unit will: these are its credentials.
+    OfUnit(BTreeMap<String, SystemdCredential>),
+}
 
 /// The environment variables a load looks at.
 ///
@@ -10,8 +34,7 @@ use std::path::Path;
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    /// Whether every systemd credential counts as there, whatever is in it.
-    pub(super) credentials_taken_as_given: bool,
+    pub(super) look: Look,
 }
 
 impl Environment {
@@ -25,12 +48,26 @@ impl Environment {
     /// The same for who cannot see the daemon's systemd credentials: each counts as there and well,
     /// where it stands for what nobody else says, and where the config names its file.
     pub fn with_credentials_taken_as_given(self) -> Self {
-        Self { credentials_taken_as_given: true, ..self }
+        Self { look: Look::CredentialsTakenAsGiven, ..self }
+    }
+
+    /// The same for who asks what a service will have: systemd's credentials, where there are any,
+    /// come before the variables of a shell.
+    pub fn with_credentials_first(self) -> Self {
+        Self { look: Look::CredentialsFirst, ..self }
+    }
+
+    /// The same as the service of a unit has it.
+    pub fn of_unit(
+        variables: BTreeMap<String, String>,
+        credentials: BTreeMap<String, SystemdCredential>,
+    ) -> Self {
+        Self { variables, look: Look::OfUnit(credentials) }
     }
 
     /// Whether that file is not to be looked at, for it is such a credential.
     pub(super) fn takes_as_given(&self, file: &Path) -> bool {
-        self.credentials_taken_as_given && file.starts_with("/run/credentials")
+        matches!(self.look, Look::CredentialsTakenAsGiven) && file.starts_with("/run/credentials")
     }
 
     /// The value of a variable; an empty one counts as unset.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::Origin;
+use super::environment::Look;
 use super::secrets::{self, Found, OfSystemd};
 use super::section::Section;
 
@@ -184,18 +186,41 @@ fn credential(section: &Section, kind: Option<ForgeKind>) -> Option<Credential> 
 /// outer `None`: there is none; the inner: it is bad.
 fn implied(section: &Section) -> Option<Option<Credential>> {
     const VARIABLE: &str = "ROUSTABOUT_GITHUB_TOKEN";
-    let (origin, token) = if let Some(token) = section.context.env.get(VARIABLE) {
+    const NAME: &str = "github-token";
+    let env = section.context.env;
+    let credential = secrets::of_systemd(env, NAME);
+    let variable = env
+        .get(VARIABLE)
+        .filter(|_| credential.is_none() || !matches!(env.look, Look::CredentialsFirst));
+    let (origin, token) = if let Some(token) = variable {
+        section.note_secret("credentials", Origin::Variable(VARIABLE.to_owned()));
         (VARIABLE, Ok(SecretString::from(token)))
     } else {
-        let token = match secrets::of_systemd(section.context.env, "github-token")? {
-            OfSystemd::File(path) => secrets::read_file(&path),
+        let token = match credential? {
+            OfSystemd::File(file) => {
+                let of_unit = matches!(env.look, Look::OfUnit(_));
+                let token = match of_unit && file.try_exists().is_ok_and(|there| !there) {
+                    true => {
+                        let (what, mend) = secrets::not_loaded(NAME, &file);
+                        Err((what, mend.to_owned()))
+                    }
+                    false => secrets::read_file(&file),
+                };
+                section
+                    .note_secret("credentials", Origin::Credential { name: NAME.to_owned(), file });
+                token
+            }
             OfSystemd::TakenAsGiven(token) => Ok(token),
+            OfSystemd::Unseen => {
+                let (what, mend) = secrets::unseen(NAME);
+                Err((what, mend.to_owned()))
+            }
         };
         ("the systemd credential github-token", token)
     };
     let token = token.and_then(|token| {
         secrets::checked_token(token)
-            .map_err(|what| (what.to_owned(), "give the token alone, on one line"))
+            .map_err(|what| (what.to_owned(), "give the token alone, on one line".to_owned()))
     });
     match token {
         Ok(token) => Some(Some(Credential { owners: vec!["*".to_owned()], token })),

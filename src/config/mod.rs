@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use admin::Admin;
-pub use environment::Environment;
+pub use environment::{Environment, SystemdCredential};
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
 pub use github::{Credential, ForgeKind, GitHub};
@@ -58,20 +58,43 @@ pub struct Loaded {
     pub settings: Settings,
     /// What works and is probably not meant.
     pub warnings: Vec<ConfigError>,
-    /// Where each secret was read that stands in a file of the operator's (systemd's credentials
-    /// and variables are in none).
+    /// Where each secret was found.
     pub secrets: Vec<SecretPlace>,
+    /// Keys that a variable gives, and its name; secrets among them.
+    pub variables: Vec<(String, String)>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
 
-/// Where a secret stands.
+/// Where a secret was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretPlace {
     /// As errors name it: `webhook.secret`.
     pub key: String,
-    /// None: the config itself.
-    pub file: Option<PathBuf>,
+    pub from: Origin,
+}
+
+/// What gave a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The config itself.
+    Config,
+    /// A file that the config names.
+    File(PathBuf),
+    /// A credential of systemd's, and the file that it is read from.
+    Credential { name: String, file: PathBuf },
+    /// A variable of the environment.
+    Variable(String),
+}
+
+impl Origin {
+    /// The file that holds it, if it is another one than the config.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Origin::File(file) | Origin::Credential { file, .. } => Some(file),
+            Origin::Config | Origin::Variable(_) => None,
+        }
+    }
 }
 
 /// All settings, checked. Secrets in it do not print.
@@ -157,6 +180,7 @@ pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, Co
             settings,
             warnings: context.warnings.into_inner(),
             secrets: context.secrets.into_inner(),
+            variables: context.variables.into_inner(),
             file: None,
         }),
         _ => Err(ConfigErrors::new(errors)),

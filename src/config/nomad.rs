@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Url;
 
+use super::Origin;
 use super::github::web_url;
 use super::pool_rules::nomad_name;
 use super::secrets::{self, Found};
@@ -54,7 +55,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     let client_cert_file = readable(section, "client_cert_file");
     let client_key_file = readable(section, "client_key_file");
     if let Some(path) = &client_key_file {
-        section.note_secret("client_key_file", Some(path.clone()));
+        section.note_secret("client_key_file", Origin::File(path.clone()));
     }
     for (given, missing) in
         [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")]

@@ -1,6 +1,6 @@
 //! A secret `x`: said as `x`, as `x_file`, by the variable of another program that fills it, or
 //! as a systemd credential in `$CREDENTIALS_DIRECTORY`, in this order. Files are read at every
-//! load, so a reload takes new ones.
+//! load, so a reload takes new ones. Where each was found is noted, for `check` to tell.
 //!
 //! No message in here holds a secret's value, and no value is ever parsed: `0123456` stays so.
 
@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Environment;
+use super::environment::{Look, SystemdCredential};
 use super::section::Section;
+use super::{Environment, Origin};
 
 /// What came of looking for a secret.
 pub(super) enum Found {
@@ -49,13 +50,61 @@ pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Fo
         }
         (Some(_), None) => said(section, key),
         (None, Some(_)) => in_named_file(section, &file_key),
-        (None, None) if section.filled(key).is_some() => said(section, key),
-        (None, None) => match credential.and_then(|name| of_systemd(section.context.env, name)) {
-            Some(OfSystemd::File(path)) => read(section, key, &path),
-            Some(OfSystemd::TakenAsGiven(secret)) => Found::Secret(secret, None),
-            None => Found::Absent,
-        },
+        (None, None) => {
+            let env = section.context.env;
+            let found = credential.and_then(|name| Some((name, of_systemd(env, name)?)));
+            let first = matches!(env.look, Look::CredentialsFirst);
+            match found {
+                found if section.filled(key).is_some() && !(first && found.is_some()) => {
+                    said(section, key)
+                }
+                Some((name, found)) => in_credential(section, key, name, found),
+                None => Found::Absent,
+            }
+        }
     }
+}
+
+fn in_credential(section: &Section, key: &str, name: &str, found: OfSystemd) -> Found {
+    match found {
+        OfSystemd::File(path) => {
+            let from = Origin::Credential { name: name.to_owned(), file: path.clone() };
+            section.note_secret(key, from);
+            let missing = matches!(section.context.env.look, Look::OfUnit(_))
+                && path.try_exists().is_ok_and(|there| !there);
+            if missing {
+                let (what, mend) = not_loaded(name, &path);
+                section.report(key, what, mend);
+                return Found::Bad;
+            }
+            read(section, key, &path)
+        }
+        OfSystemd::TakenAsGiven(secret) => Found::Secret(secret, None),
+        OfSystemd::Unseen => {
+            let (what, mend) = unseen(name);
+            section.report(key, what, mend);
+            Found::Bad
+        }
+    }
+}
+
+/// A credential that the unit loads from a file that is not there.
+pub(super) fn not_loaded(name: &str, file: &Path) -> (String, &'static str) {
+    (
+        format!(
+            "the unit loads the credential {name} from {}, which is not there, and so the service does not start (243/CREDENTIALS)",
+            file.display()
+        ),
+        "write the secret into it, or take its LoadCredential line out of the unit",
+    )
+}
+
+/// A credential that is there for the service alone.
+pub(super) fn unseen(name: &str) -> (String, &'static str) {
+    (
+        format!("the unit gives it as the credential {name}, which systemd alone can read"),
+        "check from within the service: systemd-run with the same properties, or check --no-unit",
+    )
 }
 
 /// A secret that will travel in an HTTP header, and so holds no spaces or line breaks.
@@ -86,6 +135,8 @@ pub(super) enum OfSystemd {
     File(PathBuf),
     /// Nobody looked.
     TakenAsGiven(SecretString),
+    /// Only systemd can read it.
+    Unseen,
 }
 
 /// It passes for any secret.
@@ -93,8 +144,17 @@ const TAKEN_AS_GIVEN: &str = "a-systemd-credential-taken-as-given";
 
 /// The systemd credential of that name, if there is one.
 pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
-    if env.credentials_taken_as_given {
-        return Some(OfSystemd::TakenAsGiven(TAKEN_AS_GIVEN.into()));
+    match &env.look {
+        Look::CredentialsTakenAsGiven => {
+            return Some(OfSystemd::TakenAsGiven(TAKEN_AS_GIVEN.into()));
+        }
+        Look::OfUnit(credentials) => {
+            return Some(match credentials.get(name)? {
+                SystemdCredential::At(file) => OfSystemd::File(file.clone()),
+                SystemdCredential::Unseen => OfSystemd::Unseen,
+            });
+        }
+        Look::AsTheDaemon | Look::CredentialsFirst => {}
     }
     let path = Path::new(env.get("CREDENTIALS_DIRECTORY")?).join(name);
     // Where nobody lets us look, the reading says so.
@@ -102,9 +162,8 @@ pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
 }
 
 fn said(section: &Section, key: &str) -> Found {
-    if section.given(key).is_some_and(|value| value.origin().is_none()) {
-        section.note_secret(key, None);
-    }
+    let from = section.variable(key).map_or(Origin::Config, Origin::Variable);
+    section.note_secret(key, from);
     match section.text(key) {
         Some(text) => Found::Secret(text.into(), None),
         None => Found::Bad,
@@ -114,7 +173,7 @@ fn said(section: &Section, key: &str) -> Found {
 fn in_named_file(section: &Section, file_key: &str) -> Found {
     match section.path(file_key) {
         Some(path) => {
-            section.note_secret(file_key, Some(path.clone()));
+            section.note_secret(file_key, Origin::File(path.clone()));
             read(section, file_key, &path)
         }
         None => Found::Bad,
@@ -134,16 +193,24 @@ fn read(section: &Section, key: &str, path: &Path) -> Found {
     }
 }
 
+/// What to do about a file that cannot be read. The number of the user is what an operator needs
+/// where Nomad or systemd writes the file for another one.
+fn unreadable(error: &std::io::Error) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => format!(
+            "let the user that this runs as (uid {uid}) own it or read it by its group, or run this as root"
+        ),
+        _ => "let it be a text file that the user roustabout runs as can read".to_owned(),
+    }
+}
+
 /// The secret in a file, without the newline that editors put at its end; else what is wrong and
 /// the mend.
-pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, &'static str)> {
+pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, String)> {
     let shown = path.display();
-    let mut text = std::fs::read_to_string(path).map_err(|error| {
-        (
-            format!("cannot read {shown}: {error}"),
-            "let it be a text file that the user roustabout runs as can read",
-        )
-    })?;
+    let mut text = std::fs::read_to_string(path)
+        .map_err(|error| (format!("cannot read {shown}: {error}"), unreadable(&error)))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -151,7 +218,7 @@ pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, &'static s
         }
     }
     if text.is_empty() {
-        return Err((format!("{shown} is empty"), "write the secret into it"));
+        return Err((format!("{shown} is empty"), "write the secret into it".to_owned()));
     }
     Ok(text.into())
 }

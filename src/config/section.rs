@@ -5,7 +5,6 @@
 //! `values.rs` reads typed values from it; what they mean is for the files of the sections.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 
 use ::config::{Map, Value, ValueKind};
 
@@ -14,7 +13,7 @@ use super::keys::{self, Key};
 use super::not_yet;
 use super::position::Positions;
 use super::suggest::nearest;
-use super::{Environment, SecretPlace};
+use super::{Environment, Origin, SecretPlace};
 
 /// What all sections of one load share.
 pub(super) struct Context<'a> {
@@ -25,6 +24,8 @@ pub(super) struct Context<'a> {
     pub(super) errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<ConfigError>>,
     pub(super) secrets: RefCell<Vec<SecretPlace>>,
+    /// Keys that a variable gives, and its name.
+    pub(super) variables: RefCell<Vec<(String, String)>>,
 }
 
 impl<'a> Context<'a> {
@@ -42,6 +43,7 @@ impl<'a> Context<'a> {
             errors: RefCell::new(errors),
             warnings: RefCell::default(),
             secrets: RefCell::default(),
+            variables: RefCell::default(),
         }
     }
 }
@@ -217,10 +219,20 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Notes where a secret of this section stands: in that file, or in the config itself.
-    pub(super) fn note_secret(&self, key: &str, file: Option<PathBuf>) {
-        let place = SecretPlace { key: join(&self.shown, key), file };
+    /// Notes where a secret of this section was found.
+    pub(super) fn note_secret(&self, key: &str, from: Origin) {
+        let place = SecretPlace { key: join(&self.shown, key), from };
         self.context.secrets.borrow_mut().push(place);
+    }
+
+    /// Notes a value of this section that a variable gives and that is no secret.
+    fn note_variable(&self, key: &str, value: &Value) {
+        let Some(variable) = value.origin() else { return };
+        let named = (join(&self.shown, key), variable.to_owned());
+        let mut variables = self.context.variables.borrow_mut();
+        if !variables.contains(&named) {
+            variables.push(named);
+        }
     }
 
     /// A key of this section as `keys.rs` declares it.
@@ -264,7 +276,11 @@ impl<'a> Section<'a> {
 
     /// What is said, filled, or the default.
     pub(super) fn value(&self, key: &str) -> Option<Value> {
-        self.found(key).or_else(|| Some(self.key(key)?.default?.value()))
+        let found = self.found(key);
+        if let Some(value) = &found {
+            self.note_variable(key, value);
+        }
+        found.or_else(|| Some(self.key(key)?.default?.value()))
     }
 
     /// The mend that shows how a value looks.

@@ -52,7 +52,7 @@ impl Parts {
     async fn register_with(&self, id: &str, kind: &str, parameterized: Value, group: Value) {
         let count = i32::from(kind == "service" || parameterized.is_null());
         let mut job = json!({
-            "ID": id, "Name": id, "Type": kind, "Datacenters": ["nowhere"],
+            "ID": id, "Name": id, "Type": kind, "Datacenters": ["*"],
             "TaskGroups": [{ "Name": "g", "Count": count, "Tasks": [{
                 "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/true" },
             }] }],
@@ -348,7 +348,7 @@ async fn each_thing_wrong_at_github_is_told() {
         "\"Administration: write\"",
     );
     checked.found("fail", "github bad", "401 Bad credentials", "make a new token");
-    checked.found("fail", "github bad", "1 of what pools name is not looked at", "");
+    checked.found("fail", "github bad", "not checked because of that: ", "");
     checked.found(
         "fail",
         "github octo/none",
@@ -438,6 +438,35 @@ async fn an_organizations_hook_is_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_no_node_can_take_is_told() {
+    let parts = Parts::start(false).await;
+    let _door = parts.hook("octo/app", 202).await;
+    let group = |driver: &str, memory: u64| {
+        json!({ "Tasks": [{
+            "Name": "t", "Driver": driver, "Config": { "command": "/bin/true" },
+            "Resources": { "CPU": 100, "MemoryMB": memory },
+            "DispatchPayload": { "File": "token" },
+        }] })
+    };
+    parts.register_with("greedy", "batch", usual(), group("raw_exec", 90_000_000)).await;
+    parts.register_with("foreign", "batch", usual(), group("nosuchdriver", 10)).await;
+    let pools = pool("x64", "runner", "octo/app", "")
+        + &pool("big", "greedy", "octo/app", "")
+        + &pool("odd", "foreign", "octo/app", "");
+    let checked = parts.check(&credential("*", TOKEN), "", &pools).await;
+    checked.fails_only(&["pool big", "pool odd"]);
+    checked.found("ok", "pool x64", "some node has the drivers and the room for \"runner\"", "");
+    let told = "\"greedy\" asks for 90000000 MB of memory, and the largest of its nodes has ";
+    checked.found("fail", "pool big", told, "ask for less in the resources of the job");
+    checked.found(
+        "fail",
+        "pool odd",
+        "no node has the driver nosuchdriver of \"foreign\"",
+        "nomad node status",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_nomad_token_may_not_do_is_told() {
     let parts = Parts::start(true).await;
     let _door = parts.hook("octo/app", 202).await;
@@ -461,6 +490,12 @@ async fn what_a_nomad_token_may_not_do_is_told() {
     checked.found("ok", "nomad", "the token \"all\", with the policies all", "");
     checked.found("ok", "nomad", "has read-job, list-jobs, dispatch-job, deregister-job", "");
     checked.found("ok", "nomad", "its version is not seen", "");
+    checked.found(
+        "ok",
+        "nomad",
+        "its nodes are not seen (that takes node { policy = \"read\" })",
+        "",
+    );
 
     for (index, missing) in needed.iter().take(3).enumerate() {
         let rest: Vec<&str> = needed.iter().copied().filter(|one| one != missing).collect();

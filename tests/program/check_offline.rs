@@ -50,7 +50,7 @@ fn as_nobody(file: &std::path::Path, elsewhere: &std::path::Path) -> std::proces
 
 fn nobody_answers(checked: &Checked) {
     checked.found("fail", "github octo", "GET /user: cannot connect", "mend github.api_url");
-    checked.found("fail", "github octo", "2 of what pools name is not looked at", "");
+    checked.found("fail", "github octo", "not checked because of that: octo/app, octo/*", "");
     checked.found("fail", "nomad", "cannot connect", "mend nomad.address or start Nomad");
 }
 
@@ -69,6 +69,32 @@ async fn all_that_is_wrong_is_told_at_once() {
     }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "nothing is made: {left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gitea_that_is_taken_for_github_says_so() {
+    let gitea = wiremock::MockServer::start().await;
+    let version = serde_json::json!({ "version": "1.26.1" });
+    wiremock::Mock::given(wiremock::matchers::path("/api/v1/version"))
+        .respond_with(wiremock::ResponseTemplate::new(200).set_body_json(version))
+        .mount(&gitea)
+        .await;
+    let (_folder, file) = config("FOLDER/r.db");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let url = text.lines().find(|line| line.starts_with("api_url")).unwrap().to_owned();
+    let there = format!("api_url = {:?}", gitea.uri());
+    std::fs::write(&file, text.replace(&url, &there)).unwrap();
+    let checked = check(&file).await;
+    checked.found(
+        "fail",
+        "github octo",
+        "is a Gitea (1.26.1), and kind is \"github\"",
+        &format!("write kind = \"gitea\" and api_url = \"{}/api/v1\"", gitea.uri()),
+    );
+    let asked = gitea.received_requests().await.unwrap();
+    let version = asked.iter().find(|request| request.url.path() == "/api/v1/version").unwrap();
+    let shown = version.headers.get("authorization").map(|value| value.to_str().unwrap());
+    assert_ne!(shown, Some("Bearer ghp_s3cr3t"));
 }
 
 /// By what GitHub's answers, whatever they say, are dated.
@@ -223,7 +249,7 @@ fn people_get_lines() {
     let output = roustabout().arg("check").arg("--config").arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("ok    config       /"), "{text}");
+    assert!(text.starts_with("ok    service      looked at"), "{text}");
     assert!(text.ends_with(" fail\n") && !text.contains('\x1b'), "{text}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }

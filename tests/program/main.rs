@@ -9,6 +9,7 @@
 mod support;
 
 mod check_offline;
+mod check_unit;
 mod commands;
 mod config_file;
 mod documents;

@@ -11,6 +11,7 @@ pub(super) enum Endpoint<'a> {
     Agent,
     OwnToken,
     Events,
+    Nodes,
     Jobs,
     Register,
     Parse,
@@ -29,6 +30,7 @@ impl<'a> Endpoint<'a> {
             | Self::Agent
             | Self::OwnToken
             | Self::Events
+            | Self::Nodes
             | Self::Jobs
             | Self::Job(_)
             | Self::Allocations(_)
@@ -46,6 +48,7 @@ impl<'a> Endpoint<'a> {
             Self::Agent => vec!["agent", "self"],
             Self::OwnToken => vec!["acl", "token", "self"],
             Self::Events => vec!["event", "stream"],
+            Self::Nodes => vec!["nodes"],
             Self::Jobs | Self::Register => vec!["jobs"],
             Self::Parse => vec!["jobs", "parse"],
             Self::Statuses => vec!["jobs", "statuses"],
@@ -91,6 +94,7 @@ mod tests {
             Agent,
             OwnToken,
             Events,
+            Nodes,
             Jobs,
             Register,
             Parse,
@@ -105,7 +109,7 @@ mod tests {
         for endpoint in every {
             // Who adds an endpoint is stopped here, and adds it above as well.
             match endpoint {
-                Leader | Agent | OwnToken | Events | Jobs | Register | Parse | Statuses
+                Leader | Agent | OwnToken | Events | Nodes | Jobs | Register | Parse | Statuses
                 | Job(_) | Deregister(_) | Dispatch(_) | Allocations(_) | Evaluations(_) => {}
             }
             let call = format!("{} {}", endpoint.method(), endpoint.segments().join(" "));

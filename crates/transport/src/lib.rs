@@ -7,10 +7,12 @@
 mod answers;
 mod exchange;
 mod http;
+mod proxies;
 
 pub use answers::{forge_message, redirect};
 pub use exchange::{Answering, Body, Exchange, Failure, Request, Response, Transport, Unread};
 pub use http::{builder_for, bundled_roots, cause, forge, is_loopback};
+pub use proxies::{Proxy, any_proxy, proxy_of};
 
 /// Of a whole call to a forge, connecting and reading included.
 pub const FORGE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);

@@ -112,11 +112,7 @@ fn seen(found: Repository) -> Seen {
 
 /// Everything else needs an answer to this one, so nothing else is asked.
 fn no_answer(subject: &str, error: &Error, plan: &Plan) -> Finding {
-    let left = plan.repositories.len() + plan.patterns.len() + plan.organizations.len();
-    let message = match left {
-        0 => error.to_string(),
-        _ => format!("{error}; {left} of what pools name is not looked at"),
-    };
+    let message = format!("{error}{}", plan.unchecked());
     let mend = match error {
         Error::Unauthorized { .. } => {
             "make a new token (Gitea → Settings → Applications) and put it where \

@@ -19,9 +19,18 @@ use crate::tables::Table;
 const NANOS: i64 = 1_000_000;
 
 pub(super) async fn list(call: Call) -> Reply {
+    let with_resources = call.query.flag("resources")?.unwrap_or(false);
     call.read(|view, _, options| {
         let found = view.nomad.nodes().filter(|node| node.id.starts_with(&options.prefix));
-        let list: Value = found.map(|node| Value::Object(stub(node))).collect();
+        let shown = |node| {
+            let mut shown = stub(node);
+            if with_resources {
+                shown.insert("NodeResources".to_owned(), node_resources::has(&node.spec));
+                shown.insert("ReservedResources".to_owned(), node_resources::reserved());
+            }
+            Value::Object(shown)
+        };
+        let list: Value = found.map(shown).collect();
         Ok(Found::list(view.nomad.table(Table::Nodes), list))
     })
     .await

@@ -1,0 +1,187 @@
+//! What a job asks of a node: where it may be placed, with which drivers and how much room.
+//!
+//! Constraints, ports and volumes are not read: only a scheduler judges those.
+
+use serde::Deserialize;
+
+use super::connection::Place;
+use super::endpoint::Endpoint;
+use super::error::Error;
+use super::nodes::Room;
+use super::transport::{Call, Client};
+use super::wire;
+
+/// A task group's demands; it is placed on one node as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    pub group: String,
+    /// Patterns with `*`.
+    pub datacenters: Vec<String>,
+    /// `all` is every pool.
+    pub node_pool: String,
+    pub drivers: Vec<String>,
+    pub room: Room,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireJob {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    datacenters: Vec<String>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    node_pool: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    task_groups: Vec<WireGroup>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireGroup {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    name: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    count: u64,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    tasks: Vec<WireTask>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    ephemeral_disk: WireDisk,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireDisk {
+    #[serde(rename = "SizeMB")]
+    size_mb: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireTask {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    driver: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    resources: WireResources,
+    lifecycle: Option<WireLifecycle>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireResources {
+    #[serde(rename = "CPU")]
+    cpu: u64,
+    #[serde(rename = "MemoryMB")]
+    memory_mb: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireLifecycle {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    hook: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    sidecar: bool,
+}
+
+/// When a task runs. Those of one time need room together; the times follow one another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Before,
+    Amid,
+    After,
+    Always,
+}
+
+impl WireTask {
+    fn when(&self) -> When {
+        match &self.lifecycle {
+            None => When::Amid,
+            Some(lifecycle) if lifecycle.sidecar => When::Always,
+            Some(lifecycle) => match lifecycle.hook.as_str() {
+                "prestart" => When::Before,
+                "poststop" => When::After,
+                _ => When::Amid,
+            },
+        }
+    }
+}
+
+impl WireGroup {
+    fn room(&self) -> Room {
+        let of = |when: When, asks: fn(&WireResources) -> u64| -> u64 {
+            let then = self.tasks.iter().filter(|task| task.when() == when);
+            then.map(|task| asks(&task.resources)).sum()
+        };
+        let most = |asks: fn(&WireResources) -> u64| {
+            let times = [When::Before, When::Amid, When::After].map(|when| of(when, asks));
+            times.into_iter().max().unwrap_or_default() + of(When::Always, asks)
+        };
+        Room {
+            cpu_mhz: most(|asks| asks.cpu),
+            memory_mb: most(|asks| asks.memory_mb),
+            disk_mb: self.ephemeral_disk.size_mb,
+        }
+    }
+}
+
+impl From<WireJob> for Vec<Needs> {
+    fn from(job: WireJob) -> Vec<Needs> {
+        let groups = job.task_groups.iter().filter(|group| group.count > 0);
+        let needs = groups.map(|group| {
+            let mut drivers: Vec<String> =
+                group.tasks.iter().map(|task| task.driver.clone()).collect();
+            drivers.sort_unstable();
+            drivers.dedup();
+            Needs {
+                group: group.name.clone(),
+                datacenters: job.datacenters.clone(),
+                node_pool: job.node_pool.clone(),
+                drivers,
+                room: group.room(),
+            }
+        });
+        needs.collect()
+    }
+}
+
+impl Client {
+    /// `GET /v1/job/:id`, as far as it says where the job can be placed.
+    pub async fn needs(&self, place: &Place, id: &str) -> Result<Vec<Needs>, Error> {
+        let (job, _) = self.read::<WireJob>(Call::to(Endpoint::Job(id)).at(place)).await?;
+        Ok(job.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tasks_of_one_time_need_room_together() {
+        let task = |driver: &str, memory: u64, lifecycle: serde_json::Value| json!({ "Driver": driver, "Resources": { "CPU": 100, "MemoryMB": memory }, "Lifecycle": lifecycle });
+        let job = json!({
+            "Datacenters": ["dc*"], "NodePool": "default",
+            "TaskGroups": [
+                { "Name": "g", "Count": 1, "EphemeralDisk": { "SizeMB": 400 }, "Tasks": [
+                    task("raw_exec", 300, json!({ "Hook": "prestart" })),
+                    task("docker", 100, json!(null)),
+                    task("docker", 150, json!(null)),
+                    task("docker", 7, json!({ "Hook": "prestart", "Sidecar": true })),
+                    task("raw_exec", 50, json!({ "Hook": "poststop" })),
+                ] },
+                { "Name": "none", "Count": 0, "Tasks": null },
+            ],
+        });
+        let needs: Vec<Needs> = serde_json::from_value::<WireJob>(job).unwrap().into();
+        assert_eq!(
+            needs,
+            [Needs {
+                group: "g".into(),
+                datacenters: vec!["dc*".into()],
+                node_pool: "default".into(),
+                drivers: vec!["docker".into(), "raw_exec".into()],
+                room: Room { cpu_mhz: 300, memory_mb: 307, disk_mb: 400 },
+            }]
+        );
+    }
+}

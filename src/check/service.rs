@@ -1,0 +1,244 @@
+//! As whom `check` looks: as the service of an installed systemd unit, from within a service, or
+//! as the shell that it was called from. The daemon sees neither the variables nor the proxies of that
+//! shell, so what is right there says nothing of the service. Read next: `unit.rs`.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use super::finding::Finding;
+use super::unit::Unit;
+use crate::config::{Environment, Loaded, Origin, SecretPlace, SystemdCredential, find_file};
+
+const SUBJECT: &str = "service";
+pub const UNIT: &str = "roustabout.service";
+/// What a command on a terminal goes by, and where units are looked for; the rest is the unit's.
+const KEPT: [&str; 3] = ["NO_COLOR", "TERM", "SYSTEMD_UNIT_PATH"];
+
+/// As whom to look.
+pub enum View {
+    /// As this command itself.
+    Here,
+    /// As a service, within which this command runs.
+    Within,
+    Unit(Box<Unit>),
+}
+
+impl View {
+    /// By the unit that is named; else by [`UNIT`], where that runs this very config.
+    pub fn find(
+        config: Option<&Path>,
+        unit: Option<&str>,
+        env: &Environment,
+    ) -> Result<Self, String> {
+        if let Some(name) = unit {
+            let name = if name.contains('.') { name.to_owned() } else { format!("{name}.service") };
+            let unit = Unit::installed(&name, env).ok_or_else(|| {
+                format!("--unit {name}: no unit of that name runs roustabout serve; systemctl cat {name} shows what it runs")
+            })?;
+            return Ok(Self::Unit(Box::new(unit)));
+        }
+        // What systemd and Nomad give to a service, and to a command that is started beside it.
+        let credentials = env.get("CREDENTIALS_DIRECTORY");
+        if env.get("NOMAD_ALLOC_ID").is_some()
+            || credentials.is_some_and(|folder| folder.starts_with("/run/credentials/"))
+        {
+            return Ok(Self::Within);
+        }
+        let found = Unit::installed(UNIT, env)
+            .filter(|unit| find_file(config, env).is_ok_and(|file| is_same(&file, &unit.config)));
+        Ok(found.map_or(Self::Here, |unit| Self::Unit(Box::new(unit))))
+    }
+
+    pub fn unit(&self) -> Option<&Unit> {
+        match self {
+            Self::Unit(unit) => Some(unit),
+            Self::Here | Self::Within => None,
+        }
+    }
+
+    /// What the config is loaded with.
+    pub fn environment(&self) -> Environment {
+        match self {
+            Self::Here => Environment::of_process().with_credentials_first(),
+            Self::Within => Environment::of_process(),
+            Self::Unit(unit) => {
+                Environment::of_unit(unit.variables.clone(), unit.credentials.clone())
+            }
+        }
+    }
+
+    pub(super) fn findings(&self, loaded: &Loaded) -> Vec<Finding> {
+        match self {
+            Self::Here => by_hand(loaded, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref()),
+            Self::Within => vec![Finding::ok(SUBJECT, "looked at from within the service")],
+            Self::Unit(unit) => of_unit(unit, loaded.file.as_deref()),
+        }
+    }
+}
+
+/// Where credentials are named by hand a service is meant, and it has no variables of this shell.
+fn by_hand(loaded: &Loaded, credentials: Option<&OsStr>) -> Vec<Finding> {
+    let message = format!(
+        "looked at by the variables of this command: no {UNIT} that runs this config is installed here"
+    );
+    let mut findings = vec![Finding::ok(SUBJECT, message)];
+    let Some(folder) = credentials.filter(|folder| !folder.is_empty()) else { return findings };
+    for SecretPlace { key, from } in &loaded.secrets {
+        if let Origin::Variable(name) = from {
+            findings.push(Finding::warn(
+                SUBJECT,
+                format!("{key} is the variable {name}, and no credential in {} has it: a service that has no such variable goes without", folder.display()),
+                format!("write it into a file there, or unset {name} before check"),
+            ));
+        }
+    }
+    findings
+}
+
+/// Two names of one file, and one name of a file that is not there.
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (a.canonicalize(), b.canonicalize()) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+/// The command that runs this program in the environment of the unit: what it asks, it then asks by
+/// the proxies that the service will have, too.
+pub fn entered(unit: &Unit, program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().envs(&unit.variables);
+    for name in KEPT {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+fn of_unit(unit: &Unit, file: Option<&Path>) -> Vec<Finding> {
+    let Unit { name, file: shown, .. } = unit;
+    let mut findings = vec![Finding::ok(
+        SUBJECT,
+        format!("looked at as {name} will see it ({}), not as this shell does", shown.display()),
+    )];
+    for (credential, at) in &unit.credentials {
+        if let SystemdCredential::At(at) = at
+            && at.try_exists().is_ok_and(|there| !there)
+        {
+            findings.push(Finding::fail(
+                SUBJECT,
+                format!(
+                    "{name} loads the credential {credential} from {}, which is not there: it does not start (243/CREDENTIALS)",
+                    at.display()
+                ),
+                "write the secret into it, or take its LoadCredential line out of the unit",
+            ));
+        }
+    }
+    if let Some(file) = file.filter(|file| unit.dynamic_user && !everybody_reads(file)) {
+        findings.push(Finding::fail(
+            SUBJECT,
+            format!("{} cannot be read by the user that {name} runs as", file.display()),
+            format!(
+                "chmod 644 {}, and 755 the folders above it: no secret needs to be in it",
+                file.display()
+            ),
+        ));
+    }
+    findings
+}
+
+fn everybody_reads(file: &Path) -> bool {
+    let has = |path: &Path, bit: u32| {
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
+    };
+    let Ok(file) = file.canonicalize() else { return false };
+    has(&file, 0o004) && file.ancestors().skip(1).all(|folder| has(folder, 0o001))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::testing::loaded;
+    use crate::check::{Level, Report, render};
+
+    /// A place with our unit, which runs `config`, as `SYSTEMD_UNIT_PATH`.
+    fn installed(folder: &Path, config: &Path) -> Environment {
+        let text = format!(
+            "[Service]\nExecStart=/bin/roustabout serve --config {}\nDynamicUser=yes\n\
+             LoadCredential=nomad-token:{}\n",
+            config.display(),
+            folder.join("nomad-token").display()
+        );
+        std::fs::write(folder.join(UNIT), text).unwrap();
+        Environment::from_iter([("SYSTEMD_UNIT_PATH", folder.to_str().unwrap())])
+    }
+
+    #[test]
+    fn the_installed_unit_counts_where_it_runs_this_config() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, other) = (folder.path().join("a.toml"), folder.path().join("b.toml"));
+        std::fs::write(&config, "").unwrap();
+        let env = installed(folder.path(), &config);
+        let unit = |config: &Path, name: Option<&str>, env: &Environment| {
+            View::find(Some(config), name, env).map(|view| view.unit().is_some())
+        };
+        assert_eq!(unit(&config, None, &env), Ok(true));
+        assert_eq!(unit(&other, None, &env), Ok(false));
+        assert_eq!(unit(&other, Some("roustabout"), &env), Ok(true));
+        assert_eq!(unit(&config, None, &Environment::default()), Ok(false));
+        let told = unit(&config, Some("else"), &env).unwrap_err();
+        assert!(told.starts_with("--unit else.service: no unit of that name runs"), "{told}");
+        // Within the service there is nothing to guess.
+        let path = folder.path().to_str().unwrap();
+        for within in
+            [("CREDENTIALS_DIRECTORY", "/run/credentials/r.service"), ("NOMAD_ALLOC_ID", "a")]
+        {
+            let env = Environment::from_iter([("SYSTEMD_UNIT_PATH", path), within]);
+            assert!(matches!(View::find(Some(&config), None, &env), Ok(View::Within)));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_stands_in_for_a_credential_is_told() {
+        // Both secrets of that config are variables.
+        assert_eq!(by_hand(&loaded(""), None).len(), 1);
+        let found = by_hand(&loaded(""), Some(OsStr::new("/etc/roustabout")));
+        let told = render::text(&Report(found), false);
+        assert!(told.contains("warn  service  webhook.secret is the variable ROUSTABOUT_WEBHOOK_SECRET, and no credential in /etc/roustabout has it"), "{told}");
+        assert!(told.ends_with("1 ok, 2 warn, 0 fail\n"), "{told}");
+    }
+
+    #[test]
+    fn what_keeps_the_service_from_starting_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("a.toml");
+        std::fs::write(&config, "").unwrap();
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let env = installed(folder.path(), &config);
+        let view = View::find(Some(&config), None, &env).unwrap();
+        let loaded = Loaded { file: Some(config.clone()), ..loaded("") };
+        let found = view.findings(&loaded);
+        let told = render::text(&Report(found), false);
+        assert!(
+            told.contains(
+                "nomad-token, which is not there: it does not start (243/CREDENTIALS); write"
+            ),
+            "{told}"
+        );
+        assert!(
+            told.contains(
+                "a.toml cannot be read by the user that roustabout.service runs as; chmod 644"
+            ),
+            "{told}"
+        );
+        std::fs::write(folder.path().join("nomad-token"), "t").unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let found = view.findings(&loaded);
+        assert!(found.iter().all(|one| one.level == Level::Ok), "{found:?}");
+    }
+}
