@@ -4,7 +4,7 @@
 //! Who must show it is in `who.rs`.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,6 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// Bytes of a token, before they are written as hex.
 const BYTES: usize = 32;
-/// A file longer than this holds no token.
-const LONGEST: u64 = 4096;
 
 /// Where the token of the daemon with this database lies.
 pub fn beside(database: &Path) -> PathBuf {
@@ -33,14 +31,13 @@ pub fn read(file: &Path) -> io::Result<SecretString> {
         let what = "it is no regular file; remove it";
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    let mut text = String::new();
-    File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let what = "it holds no token, which is one word; if it is the daemon's own, delete it, and the daemon makes a new one";
-        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    }
-    Ok(SecretString::from(token))
+    crate::config::token_in(file).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => {
+            let mend = "if it is the daemon's own, delete it, and the daemon makes a new one";
+            io::Error::new(error.kind(), format!("it holds no token, for it {error}; {mend}"))
+        }
+        _ => error,
+    })
 }
 
 /// The same; where there is no such file, one is made (mode 0600).
@@ -85,7 +82,8 @@ mod tests {
     fn a_file_that_holds_no_token_is_told_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("admin-token");
-        for text in ["", "\n", "two words\n"] {
+        let long = "x".repeat(100_000);
+        for text in ["", "\n", "two words\n", &long] {
             std::fs::write(&file, text).unwrap();
             let error = read_or_make(&file).unwrap_err().to_string();
             assert!(error.contains("holds no token"), "{error}");

@@ -47,6 +47,7 @@ pub use placeholders::{CREDENTIAL_KEYS, META_KEYS, placeholders};
 pub use pool::{Delivery, Pool, ScopeKind};
 pub use repositories::overlap;
 pub use runners::Runners;
+pub(crate) use secrets::token_in;
 pub use store::Store;
 pub use webhook::Webhook;
 

@@ -4,6 +4,8 @@
 //!
 //! No message in here holds a secret's value, and no value is ever parsed: `0123456` stays so.
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -205,12 +207,38 @@ fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
-/// The secret in a file, without the newline that editors put at its end; else what is wrong and
-/// the mend.
+/// A file longer than this holds no secret: keys of Apps have some kilobytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// The token in a file, as `find_token` takes it: for the file that the daemon itself makes.
+///
+/// # Errors
+/// `InvalidData` where the file can be read and holds no token; it says what is wrong, as "the file …".
+pub(crate) fn token_in(path: &Path) -> io::Result<SecretString> {
+    checked_token(in_file(path)?).map_err(|what| io::Error::new(ErrorKind::InvalidData, what))
+}
+
+/// The secret in a file; else what is wrong and the mend.
 pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, String)> {
     let shown = path.display();
-    let mut text = std::fs::read_to_string(path)
-        .map_err(|error| (format!("cannot read {shown}: {error}"), unreadable(&error)))?;
+    in_file(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => (
+            format!("{shown} {error}"),
+            "let it be a text file that holds the secret alone".to_owned(),
+        ),
+        _ => (format!("cannot read {shown}: {error}"), unreadable(&error)),
+    })
+}
+
+/// The secret in a file, without the newline that editors put at its end.
+fn in_file(path: &Path) -> io::Result<SecretString> {
+    let wrong = |what: String| io::Error::new(ErrorKind::InvalidData, what);
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(wrong(format!("is longer than any secret ({LONGEST} bytes)")));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|_| wrong("is no text".to_owned()))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -218,7 +246,7 @@ pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, String)> {
         }
     }
     if text.is_empty() {
-        return Err((format!("{shown} is empty"), "write the secret into it".to_owned()));
+        return Err(wrong("is empty".to_owned()));
     }
     Ok(text.into())
 }
@@ -250,6 +278,13 @@ mod tests {
         for empty in ["", "\n", "\r\n"] {
             assert!(file_with(empty).is_err_and(|what| what.ends_with("is empty")));
         }
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_told_and_not_cut() {
+        let longest = usize::try_from(LONGEST).expect("it is small");
+        assert!(file_with(&"x".repeat(longest)).is_ok());
+        assert!(file_with(&"x".repeat(longest + 1)).is_err_and(|what| what.contains("longer")));
     }
 
     #[test]

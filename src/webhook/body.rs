@@ -1,25 +1,35 @@
-//! Reads a body within its limits: size, time, and how many bytes are in flight in all.
+//! Reads a body within its limits and judges its signature as it comes. Until that holds anybody may
+//! have sent it, so little of it is in memory: a short start, and the rest in a file that has no name.
+//!
+//! What all bodies together may take up, and who gives way when it is too much: `in_flight`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::answer::Answer;
+use super::answer::{Answer, Unsigned};
+use super::in_flight::{InFlight, Share};
+use super::signature::Checking;
 
+/// Of each body this much is in memory at most. GitHub's have 10 to 40 kB.
+const IN_MEMORY: usize = 64 * 1024;
 /// A length can be announced by anyone, so no more than this is believed before it comes.
-const ALLOCATED_AHEAD: u64 = 64 * 1024;
+const ALLOCATED_AHEAD: u64 = 16 * 1024;
 
 /// How much a door takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Bodies {
     /// Bytes of one body.
     pub each: u64,
-    /// Bytes of all bodies that are being read or judged.
-    pub together: u64,
+    /// Bytes in memory, of all bodies that are being read or judged. What is more goes into files.
+    pub memory: u64,
+    /// Bytes in files, without the little that each body may always have there.
+    pub files: u64,
     /// How long one may take to come.
     pub time: Duration,
 }
@@ -27,112 +37,242 @@ pub struct Bodies {
 impl Bodies {
     /// The usual limits, with this one for a single body.
     pub fn up_to(each: u64) -> Self {
-        Self { each, together: 64 * 1024 * 1024, time: Duration::from_secs(10) }
+        Self {
+            each,
+            memory: 8 * 1024 * 1024,
+            files: 64 * 1024 * 1024,
+            time: Duration::from_secs(10),
+        }
     }
 }
 
-/// Counts the bytes of bodies in flight.
-#[derive(Clone, Default)]
-pub struct InFlight(Arc<AtomicU64>);
-
-/// A share of the bytes in flight; given back when dropped.
-pub(super) struct Share {
-    all: InFlight,
-    bytes: u64,
+/// How much of a body is of use once its signature holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    All,
+    /// It will be kept for whoever asks what could not be read.
+    Start,
+    Nothing,
 }
 
-impl InFlight {
-    fn share(&self) -> Share {
-        Share { all: self.clone(), bytes: 0 }
-    }
+/// A body whose signature holds, as much of it as is of use.
+pub(super) struct Signed {
+    pub bytes: Bytes,
+    _share: Share,
+    /// Large ones are in memory one at a time.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Share {
-    /// Takes more; `false` where that would be more than `most` in all.
-    fn grow(&mut self, bytes: u64, most: u64) -> bool {
-        let before = self.all.0.fetch_add(bytes, Ordering::Relaxed);
-        self.bytes += bytes;
-        before + bytes <= most
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// The whole body, and its share of what is in flight for as long as it is needed.
-///
 /// Only what has come counts: were announced lengths to count, three connections that announce
 /// much and send nothing would close the door.
 pub(super) async fn read(
     body: Body,
     announced: Option<u64>,
+    wanted: Use,
     limits: &Bodies,
     in_flight: &InFlight,
-) -> Result<(Bytes, Share), Answer> {
-    tokio::time::timeout(limits.time, collect(body, announced, limits, in_flight.share()))
-        .await
-        .unwrap_or(Err(Answer::TooSlow(limits.time)))
+    checking: Checking,
+) -> Result<Signed, Answer> {
+    let share = in_flight.share();
+    let gives_way = share.gives_way();
+    let capacity = match wanted {
+        Use::Nothing => 0,
+        _ => usize::try_from(announced.unwrap_or(0).min(ALLOCATED_AHEAD)).unwrap_or(0),
+    };
+    let coming = Coming { start: BytesMut::with_capacity(capacity), rest: None, share };
+    let all = coming.read(body, wanted, limits, checking);
+    let all = tokio::time::timeout(limits.time, gives_way.run_until_cancelled(all)).await;
+    let coming = all
+        .map_err(|_| Answer::TooSlow(limits.time))?
+        .ok_or_else(|| too_much("this one was the slowest"))??;
+    coming.whole(in_flight).await
 }
 
-async fn collect(
-    mut body: Body,
-    announced: Option<u64>,
-    limits: &Bodies,
-    mut share: Share,
-) -> Result<(Bytes, Share), Answer> {
-    let capacity = announced.unwrap_or(0).min(ALLOCATED_AHEAD);
-    let mut whole = BytesMut::with_capacity(usize::try_from(capacity).unwrap_or(0));
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Answer::CutOff)?;
-        let Ok(data) = frame.into_data() else { continue };
-        if (whole.len() + data.len()) as u64 > limits.each {
-            return Err(Answer::TooLarge(limits.each));
+/// What has come of a body.
+struct Coming {
+    start: BytesMut,
+    /// What follows the start.
+    rest: Option<File>,
+    share: Share,
+}
+
+impl Coming {
+    async fn read(
+        mut self,
+        mut body: Body,
+        wanted: Use,
+        limits: &Bodies,
+        mut checking: Checking,
+    ) -> Result<Self, Answer> {
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Answer::CutOff)?;
+            let Ok(data) = frame.into_data() else { continue };
+            length += data.len() as u64;
+            if length > limits.each {
+                return Err(Answer::TooLarge(limits.each));
+            }
+            checking.update(&data);
+            let before = usize::try_from(length).unwrap_or(usize::MAX) - data.len();
+            let used = match wanted {
+                Use::All => data.len(),
+                Use::Start => IN_MEMORY.saturating_sub(before).min(data.len()),
+                Use::Nothing => 0,
+            };
+            if used > 0 {
+                self.keep(data.slice(..used), limits).await?;
+            }
         }
-        if !share.grow(data.len() as u64, limits.together) {
-            return Err(too_much());
+        if !checking.holds() {
+            return Err(Answer::Unsigned(Unsigned::Wrong));
         }
-        whole.extend_from_slice(&data);
+        Ok(self)
     }
-    Ok((whole.freeze(), share))
+
+    async fn keep(&mut self, data: Bytes, limits: &Bodies) -> Result<(), Answer> {
+        let bytes = data.len() as u64;
+        let fits = self.rest.is_none() && self.start.len() + data.len() <= IN_MEMORY;
+        if fits && self.share.takes_memory(bytes, limits.memory) {
+            self.start.extend_from_slice(&data);
+            return Ok(());
+        }
+        if !self.share.takes_file(bytes, limits.files) {
+            return Err(too_much("this one came no faster than the others"));
+        }
+        let file = self.share.in_flight().write(self.rest.take(), data).await;
+        self.rest = Some(file.map_err(|error| {
+            Answer::Unavailable(format!("cannot set a large webhook aside in a file: {error}"))
+        })?);
+        Ok(())
+    }
+
+    /// Its signature holds: from here on it gives way to nobody.
+    async fn whole(mut self, in_flight: &InFlight) -> Result<Signed, Answer> {
+        self.share.is_signed();
+        let Some(mut rest) = self.rest.take() else {
+            return Ok(Signed { bytes: self.start.freeze(), _share: self.share, _turn: None });
+        };
+        let turn = in_flight.turn().await;
+        let read = move || -> io::Result<_> {
+            let length = rest.stream_position()?;
+            rest.rewind()?;
+            let mut whole =
+                Vec::with_capacity(self.start.len() + usize::try_from(length).unwrap_or_default());
+            whole.extend_from_slice(&self.start);
+            rest.read_to_end(&mut whole)?;
+            Ok((Bytes::from(whole), self.share))
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        let (bytes, share) = read.map_err(io::Error::other).flatten().map_err(|error| {
+            Answer::Unavailable(format!("cannot read a large webhook back: {error}"))
+        })?;
+        Ok(Signed { bytes, _share: share, _turn: turn })
+    }
 }
 
-fn too_much() -> Answer {
-    Answer::Unavailable("too many bytes of webhooks are in flight".to_owned())
+fn too_much(which: &str) -> Answer {
+    Answer::Unavailable(format!("too many bytes of large webhooks are in flight, and {which}"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+    use secrecy::SecretString;
+
+    use super::super::signature::{Given, Secrets, sign};
     use super::*;
 
-    async fn read_hello(each: u64, in_flight: &InFlight) -> Result<(Bytes, Share), Answer> {
-        read(Body::from("hello"), None, &Bodies::up_to(each), in_flight).await
+    const KB: usize = 1024;
+
+    fn folder() -> (tempfile::TempDir, InFlight) {
+        let folder = tempfile::tempdir().unwrap();
+        let in_flight = InFlight::in_folder(folder.path());
+        (folder, in_flight)
+    }
+
+    fn limits(each: u64) -> Bodies {
+        Bodies { memory: 1 << 20, files: 1 << 20, ..Bodies::up_to(each) }
+    }
+
+    async fn read_by(
+        body: &[u8],
+        key: &str,
+        wanted: Use,
+        limits: &Bodies,
+        in_flight: &InFlight,
+    ) -> Result<Bytes, Answer> {
+        let given = Given::read(sign(&SecretString::from(key), body).as_bytes()).unwrap();
+        let checking = Secrets::new("key".into(), None).check(given);
+        let frames = body.chunks(16 * KB).map(Bytes::copy_from_slice).collect::<Vec<_>>();
+        let body = Body::new(Frames(frames.into_iter()));
+        read(body, None, wanted, limits, in_flight, checking).await.map(|signed| signed.bytes)
+    }
+
+    struct Frames(std::vec::IntoIter<Bytes>);
+
+    impl hyper::body::Body for Frames {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(self.0.next().map(|data| Ok(Frame::data(data))))
+        }
     }
 
     #[tokio::test]
-    async fn what_is_in_flight_is_given_back() {
-        let in_flight = InFlight::default();
-        let read = read_hello(10, &in_flight).await;
-        assert_eq!(in_flight.0.load(Ordering::Relaxed), 5);
-        drop(read);
-        assert_eq!(in_flight.0.load(Ordering::Relaxed), 0);
+    async fn a_body_comes_whole_whether_it_fits_into_memory_or_not() {
+        let (_folder, in_flight) = folder();
+        let body: Vec<u8> = (0..900 * KB).map(|at| (at % 251) as u8).collect();
+        for (length, memory) in [
+            (0, 1 << 20),
+            (10, 1 << 20),
+            (64 * KB, 1 << 20),
+            (64 * KB, 0),
+            (65 * KB, 1 << 20),
+            (900 * KB, 1 << 20),
+            (900 * KB, 40_000),
+        ] {
+            let limits = Bodies { memory, ..limits(1 << 20) };
+            let read = read_by(&body[..length], "key", Use::All, &limits, &in_flight).await;
+            assert!(read.unwrap() == body[..length], "{length} bytes, {memory} in memory");
+            assert!(in_flight.is_empty(), "all is given back");
+        }
     }
 
     #[tokio::test]
-    async fn a_body_is_counted_as_it_comes() {
-        let answer = read_hello(4, &InFlight::default()).await.map(|_| ()).unwrap_err();
-        assert_eq!(answer, Answer::TooLarge(4));
+    async fn a_body_of_another_secret_is_refused_and_given_back() {
+        let (folder, in_flight) = folder();
+        for length in [10, 900 * KB] {
+            let body = vec![1; length];
+            let read = read_by(&body, "other", Use::All, &limits(1 << 20), &in_flight).await;
+            assert_eq!(read.unwrap_err(), Answer::Unsigned(Unsigned::Wrong));
+            assert!(in_flight.is_empty());
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file has a name");
     }
 
     #[tokio::test]
-    async fn too_many_bytes_in_all_are_refused_and_given_back() {
-        let in_flight = InFlight::default();
-        let taken = Bodies::up_to(10).together - 2;
-        in_flight.0.store(taken, Ordering::Relaxed);
-        let answer = read_hello(10, &in_flight).await.map(|_| ()).unwrap_err();
-        assert!(matches!(answer, Answer::Unavailable(_)));
-        assert_eq!(in_flight.0.load(Ordering::Relaxed), taken);
+    async fn a_body_is_counted_as_it_comes_and_what_is_of_no_use_is_not_kept() {
+        let (_folder, in_flight) = folder();
+        let body = vec![1; 900 * KB];
+        for wanted in [Use::All, Use::Start, Use::Nothing] {
+            let read = read_by(&body, "key", wanted, &limits(4), &in_flight).await;
+            assert_eq!(read.unwrap_err(), Answer::TooLarge(4));
+            let none = Bodies { files: 0, ..limits(1 << 20) };
+            let read = read_by(&body, "key", wanted, &none, &in_flight).await;
+            let kept = read.map(|read| read.len());
+            match wanted {
+                Use::All => assert!(matches!(kept, Err(Answer::Unavailable(_)))),
+                Use::Start => assert_eq!(kept, Ok(IN_MEMORY)),
+                Use::Nothing => assert_eq!(kept, Ok(0)),
+            }
+            assert!(in_flight.is_empty());
+        }
     }
 }

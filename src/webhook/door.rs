@@ -4,18 +4,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::Response;
+use axum::{Extension, Router};
 use clock::Clock;
 use tracing::{debug, info, warn};
 
 use super::answer::{Answer, Unsigned};
-use super::body::{self, Bodies, InFlight};
+use super::body::{self, Bodies, Use};
 use super::hand::Hand;
+use super::in_flight::InFlight;
 use super::payload::{self, NotAnEvent, WorkflowJob};
+use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
 use super::signature::{Given, Secrets};
 use crate::ledger::policy::Judgement;
@@ -61,13 +63,15 @@ async fn take(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    phase: Option<Extension<Arc<Phase>>>,
     body: Body,
 ) -> Response {
     if uri.path() != &*shared.path {
         return Answer::WrongPath.respond(None);
     }
     let delivery = delivery_id(&headers);
-    let answer = judge(&shared, &method, &headers, body, delivery.as_ref()).await;
+    let answer = judge(&shared, &method, &headers, phase.as_deref(), body, delivery.as_ref());
+    let answer = answer.await;
     log(&answer, &headers, delivery.as_ref(), &shared.door.refusals);
     answer.respond(delivery.as_ref())
 }
@@ -76,6 +80,7 @@ async fn judge(
     shared: &Shared,
     method: &Method,
     headers: &HeaderMap,
+    phase: Option<&Arc<Phase>>,
     body: Body,
     id: Option<&DeliveryId>,
 ) -> Answer {
@@ -99,20 +104,28 @@ async fn judge(
             Some(given) => given,
         },
     };
-    let (raw, _share) = match body::read(body, announced, &door.bodies, &door.in_flight).await {
-        Ok(read) => read,
+    let wanted = match text(headers, "x-github-event") {
+        Some("workflow_job" | "ping") if id.is_some() => Use::All,
+        Some(_) if id.is_some() => Use::Nothing,
+        _ => Use::Start,
+    };
+    let doing = |doing| phase.into_iter().for_each(|phase| phase.is(doing));
+    doing(Doing::ReadingBody);
+    let checking = door.secrets.check(given);
+    let signed = body::read(body, announced, wanted, &door.bodies, &door.in_flight, checking).await;
+    doing(Doing::Serving);
+    let signed = match signed {
+        Ok(signed) => signed,
         Err(answer) => return answer,
     };
-    if !door.secrets.signed(&given, &raw) {
-        return Answer::Unsigned(Unsigned::Wrong);
-    }
-    match understand(headers, encoding, &raw, id) {
+    let raw = &signed.bytes;
+    match understand(headers, encoding, raw, id) {
         Ok(Understood::Ping) => Answer::Pong,
         Ok(Understood::Other(event)) => Answer::Ignored(format!(
             "the event is {event}; only workflow_job says anything about jobs"
         )),
         Ok(Understood::Job(id, job)) => door.keep(id, *job).await,
-        Err(why) => door.keep_unreadable(headers, id, clipped(why), &raw).await,
+        Err(why) => door.keep_unreadable(headers, id, clipped(why), raw).await,
     }
 }
 

@@ -1,7 +1,8 @@
 //! Accepts connections for a door, and keeps off those that are slow or too many: a head has
 //! 10 s, also to begin on a new connection, an idle one 60 s; beyond `max_connections` the one that
-//! has been idle for longest gives way, and where none is idle the answer is 503. (axum's own
-//! `serve` has no time-outs.) Bodies are timed where they are read.
+//! has been idle for longest gives way, then the one whose request has been coming for longest, and where
+//! all are being served the answer is 503. (axum's own `serve` has no time-outs.) Bodies are timed where
+//! they are read.
 //!
 //! What is served can be exchanged while connections are open: it is looked up for every request.
 
@@ -70,8 +71,8 @@ pub struct Served {
     pub limits: Limits,
 }
 
-/// Bytes that a head may have. GitHub's have less than 1 kB.
-const HEAD_BYTES: usize = 64 * 1024;
+/// Bytes that a head may have, and that a connection reads ahead. GitHub's heads have less than 1 kB.
+const HEAD_BYTES: usize = 16 * 1024;
 /// Connections that are being told 503; beyond these they are simply closed.
 const REFUSING: usize = 64;
 /// After a failed accept: out of file descriptors, most likely, so those that are open get
@@ -102,7 +103,7 @@ pub async fn serve(
                     tasks.spawn(async move {
                         let given_away = place.given_away.clone();
                         let served = connection(stream, served, limits, stop, place.phase.clone());
-                        // Cut where it is: nothing of a request has come on it.
+                        // Cut where it is: no request has come whole on it.
                         given_away.run_until_cancelled(served).await;
                         drop(place);
                     });
@@ -139,6 +140,7 @@ async fn connection(
     let service =
         hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             phase.is(Doing::Serving);
+            request.extensions_mut().insert(phase.clone());
             if let Some(local) = local {
                 request.extensions_mut().insert(local);
             }
@@ -234,7 +236,7 @@ impl Timed {
                 if phase == Doing::ReadingHead { self.limits.head } else { self.limits.idle };
             self.deadline.as_mut().reset(Instant::now() + time);
         }
-        if phase != Doing::Serving && self.deadline.as_mut().poll(context).is_ready() {
+        if phase <= Doing::ReadingHead && self.deadline.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the request's head did not come in time",

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod door;
 mod hand;
+mod in_flight;
 pub mod listener;
 mod open;
 mod payload;
@@ -15,8 +16,9 @@ mod phase;
 mod quota;
 pub mod signature;
 
-pub use body::{Bodies, InFlight};
+pub use body::Bodies;
 pub use door::{Door, router};
 pub use hand::{Hand, Handed};
+pub use in_flight::InFlight;
 pub use payload::{NotAnEvent, read_workflow_job};
 pub use quota::Quota;

@@ -46,8 +46,8 @@ impl Open {
         Place { open: self.clone(), number, phase, given_away }
     }
 
-    /// Ends the connection that has been idle for longest, else the one whose head is the slowest;
-    /// it counts no more. `false`: all of them are being served.
+    /// Ends the connection that has been idle for longest, else the one whose head or body has
+    /// been coming for longest; it counts no more. `false`: all of them are being served.
     pub fn end_one(&self) -> bool {
         let mut connections = self.lock();
         let least = connections.all.iter().min_by_key(|(_, entry)| entry.phase.rank());
@@ -80,15 +80,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_that_is_idle_for_longest_gives_way_then_the_slowest_head_and_none_at_work() {
+    fn the_one_that_is_idle_for_longest_gives_way_then_the_slowest_head_or_body_and_none_at_work() {
         let open = Open::default();
-        let places: Vec<Place> = (0..5).map(|_| open.enter()).collect();
+        let places: Vec<Place> = (0..6).map(|_| open.enter()).collect();
         let ended = || -> Vec<usize> {
-            (0..5).filter(|at| places[*at].given_away.is_cancelled()).collect()
+            (0..6).filter(|at| places[*at].given_away.is_cancelled()).collect()
         };
         places[0].phase.is(Doing::Serving);
         places[3].phase.is(Doing::ReadingHead);
         places[4].phase.is(Doing::Serving);
+        places[5].phase.is(Doing::ReadingBody);
         assert!(open.end_one());
         assert_eq!(ended(), [1]);
         places[0].phase.is(Doing::Idling);
@@ -96,6 +97,8 @@ mod tests {
         assert_eq!(ended(), [1, 2], "the first has just been used");
         assert!(open.end_one() && open.end_one());
         assert_eq!(ended(), [0, 1, 2, 3]);
+        assert!(open.end_one());
+        assert_eq!(ended(), [0, 1, 2, 3, 5]);
         assert!(!open.end_one(), "the last is at work");
         assert_eq!(open.count(), 1);
     }

@@ -9,7 +9,9 @@ pub(super) enum Doing {
     Idling,
     /// Part of a head has come.
     ReadingHead,
-    /// A request is being judged; its body is timed where it is read.
+    /// A body comes whose signature nobody has judged yet. It is timed where it is read.
+    ReadingBody,
+    /// A request is being served.
     Serving,
 }
 
@@ -39,6 +41,7 @@ impl Phase {
         match self.doing.load(Ordering::Relaxed) {
             0 => Doing::Idling,
             1 => Doing::ReadingHead,
+            2 => Doing::ReadingBody,
             _ => Doing::Serving,
         }
     }

@@ -16,9 +16,26 @@ impl Secrets {
         Self { keys: std::iter::once(current).chain(previous).collect() }
     }
 
-    /// Whether it is the signature of `body` under one of the secrets; compares in constant time.
-    pub fn signed(&self, given: &Given, body: &[u8]) -> bool {
-        self.keys.iter().any(|key| mac(key, body).verify_slice(&given.0).is_ok())
+    /// Begins to judge whether it is the signature of what will come.
+    pub fn check(&self, given: Given) -> Checking {
+        Checking { given, macs: self.keys.iter().map(mac).collect() }
+    }
+}
+
+/// Judges a signature of a body that comes in pieces.
+pub struct Checking {
+    given: Given,
+    macs: Vec<Hmac<Sha256>>,
+}
+
+impl Checking {
+    pub fn update(&mut self, piece: &[u8]) {
+        self.macs.iter_mut().for_each(|mac| mac.update(piece));
+    }
+
+    /// Whether one of the secrets made it; compares in constant time.
+    pub fn holds(self) -> bool {
+        self.macs.into_iter().any(|mac| mac.verify_slice(&self.given.0).is_ok())
     }
 }
 
@@ -37,15 +54,15 @@ impl Given {
 
 /// The header's value for a body.
 pub fn sign(secret: &SecretString, body: &[u8]) -> String {
-    format!("sha256={}", hex::encode(mac(secret, body).finalize().into_bytes()))
+    let mut mac = mac(secret);
+    mac.update(body);
+    format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
-fn mac(secret: &SecretString, body: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
+fn mac(secret: &SecretString) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes())
         // HMAC pads or hashes keys, so every length is valid (RFC 2104, section 2).
-        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"));
-    mac.update(body);
-    mac
+        .unwrap_or_else(|_| unreachable!("HMAC takes keys of any length"))
 }
 
 #[cfg(test)]
@@ -60,7 +77,12 @@ mod tests {
     }
 
     fn signed(secrets: &Secrets, header: &str, body: &[u8]) -> bool {
-        Given::read(header.as_bytes()).is_some_and(|given| secrets.signed(&given, body))
+        let Some(given) = Given::read(header.as_bytes()) else { return false };
+        let (first, second) = body.split_at(body.len() / 2);
+        let mut checking = secrets.check(given);
+        checking.update(first);
+        checking.update(second);
+        checking.holds()
     }
 
     #[test]

@@ -33,7 +33,12 @@ impl World {
         let header = delivery.headers.iter().find(|(name, _)| name == "X-Hub-Signature-256");
         let signature = header.map(|(_, value)| value.as_bytes());
         let given = signature.and_then(Given::read);
-        if !given.is_some_and(|given| secrets.signed(&given, delivery.body.as_bytes())) {
+        let holds = given.is_some_and(|given| {
+            let mut checking = secrets.check(given);
+            checking.update(delivery.body.as_bytes());
+            checking.holds()
+        });
+        if !holds {
             return self.answered(delivery, Some(401));
         }
         if delivery.event != "workflow_job" {

@@ -71,7 +71,7 @@ impl Running {
         // Last, for it may bring the tables up to date.
         let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone())?;
-        let in_flight = InFlight::default();
+        let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
         let admin = private[0].local_addr()?;
         let door = public.first().map(TcpListener::local_addr).transpose()?;
         let (served_private, private_door) =
@@ -159,6 +159,10 @@ fn setup(settings: &Arc<Settings>) -> anyhow::Result<Setup> {
     let forges = Forges::new(settings.clone()).context("cannot set up the connection to GitHub")?;
     let nomad = connections::nomad(settings)?;
     Ok(Setup { settings: settings.clone(), forges, nomad, clock: Clock::system() })
+}
+
+fn folder_of(database: &Path) -> &Path {
+    database.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// Made even where the config gives one: a reload may take that away.

@@ -278,7 +278,7 @@ async fn without_a_well_formed_signature_nothing_of_the_body_is_read() {
 async fn strangers_cannot_fill_the_log() {
     let daemon = door().await;
     for number in 0..40 {
-        let event = format!("{number}{}", "x".repeat(60_000));
+        let event = format!("{number}{}", "x".repeat(12_000));
         let request = Request::hook(&event, "one", "{}").without("x-hub-signature-256");
         assert_eq!(request.send(daemon.door).await.status, 401);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roustabout::webhook::listener::{self, Limits, Served};
-use roustabout::webhook::{Bodies, Door, InFlight, Quota, signature::Secrets};
+use roustabout::webhook::{Bodies, Door, Handed, InFlight, Quota, signature::Secrets};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,26 +32,28 @@ fn patient() -> Limits {
     }
 }
 
-/// A door in this process, and nobody who folds: what comes waits in the inbox.
+/// A door in this process, and nobody who folds: what comes waits in the inbox, or, as long as there
+/// is an `engine` that answers nobody, for ever.
 struct Here {
     port: u16,
-    _folder: tempfile::TempDir,
+    engine: tokio::sync::mpsc::UnboundedReceiver<Handed>,
+    folder: tempfile::TempDir,
 }
 
-async fn door_here(limits: Limits, bodies: Bodies) -> Here {
+async fn silent_door(limits: Limits, bodies: Bodies) -> Here {
     let folder = tempfile::tempdir().unwrap();
     let config = format!("[webhook]\nsecret = \"{SECRET}\"\n{NOBODY_THERE}");
     let nothing = roustabout::config::Environment::default();
     let loaded = roustabout::config::from_text(&config, "test", &nothing);
     let settings = loaded.unwrap_or_else(|errors| panic!("{errors}")).settings;
-    let (engine, _) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, engine) = tokio::sync::mpsc::unbounded_channel();
     let store = roustabout::store::Store::open(&folder.path().join("door.db")).unwrap();
     let door = Door {
         secrets: Secrets::new(SECRET.into(), None),
         rules: Arc::new(roustabout::engine::rules(&settings)),
-        hand: roustabout::webhook::Hand { engine, store },
+        hand: roustabout::webhook::Hand { engine: sender, store },
         bodies,
-        in_flight: InFlight::default(),
+        in_flight: InFlight::in_folder(folder.path()),
         refusals: Quota::default(),
         clock: clock::Clock::system(),
     };
@@ -60,7 +62,13 @@ async fn door_here(limits: Limits, bodies: Bodies) -> Here {
     let router = roustabout::webhook::router("/webhook", door);
     let (_, served) = tokio::sync::watch::channel(Served { router, limits });
     tokio::spawn(listener::serve(listener, served, CancellationToken::new()));
-    Here { port, _folder: folder }
+    Here { port, engine, folder }
+}
+
+async fn door_here(limits: Limits, bodies: Bodies) -> Here {
+    let mut door = silent_door(limits, bodies).await;
+    door.engine.close();
+    door
 }
 
 fn usual_bodies() -> Bodies {
@@ -75,7 +83,7 @@ fn the_limits_are_those_of_the_interface() {
     assert_eq!(limits.idle, Duration::from_secs(60));
     let bodies = usual_bodies();
     assert_eq!(bodies.time, Duration::from_secs(10));
-    assert_eq!(bodies.together, 64 * 1024 * 1024);
+    assert_eq!(bodies.files, 64 * 1024 * 1024);
 }
 
 #[tokio::test]
@@ -200,46 +208,137 @@ async fn where_all_connections_are_idle_the_longest_idle_gives_way_to_a_newcomer
 }
 
 #[tokio::test]
-async fn more_connections_at_work_than_allowed_are_told_503_and_come_in_when_there_is_room() {
+async fn where_all_are_being_served_a_newcomer_is_told_503_and_comes_in_when_there_is_room() {
+    let mut door = silent_door(Limits { connections: 3, ..patient() }, usual_bodies()).await;
+    let mut served = Vec::new();
+    for number in 0..3 {
+        let mut raw = Raw::open(door.port).await;
+        raw.say(Request::job(&number.to_string(), &queued(7)).bytes()).await;
+        served.push((raw, door.engine.recv().await.unwrap()));
+    }
+    let refused = Request::job("four", &queued(7)).send(door.port).await;
+    assert_eq!(refused.outcome(), (503, "unavailable".into()));
+    assert_eq!(refused.header("retry-after"), Some("10"));
+    assert_eq!(refused.header("connection"), Some("close"));
+    let (mut raw, handed) = served.pop().unwrap();
+    handed.waiting.send(Ok(roustabout::store::Kept::New)).unwrap();
+    assert_eq!(raw.reply().await.outcome(), (202, "accepted".into()));
+    door.engine.close();
+    assert_accepts(door.port).await;
+}
+
+#[tokio::test]
+async fn where_all_connections_wait_for_bodies_the_one_that_waits_longest_gives_way() {
     let daemon = door_with("max_connections = 3").await;
     let mut held = Vec::new();
     for number in 0..3 {
         let mut raw = Raw::open(daemon.door).await;
-        let request = Request::job(&number.to_string(), &queued(7)).with("expect", "100-continue");
+        // Well-formed, and of another secret: nobody knows before the body is there.
+        let request = Request::job(&number.to_string(), &queued(7)).signed("a stranger's");
+        let request = request.with("expect", "100-continue");
         raw.say(request.head()).await;
         assert_eq!(raw.reply().await.status, 100, "its body is waited for");
-        held.push(raw);
+        held.push((raw, request));
     }
-    let refused = Request::job("four", &queued(7)).send(daemon.door).await;
-    assert_eq!(refused.outcome(), (503, "unavailable".into()));
-    assert_eq!(refused.header("retry-after"), Some("10"));
-    assert_eq!(refused.header("connection"), Some("close"));
-    held.pop();
-    until("there is room again", Duration::from_secs(10), async || {
-        Request::job("five", &queued(7)).send(daemon.door).await.status == 202
-    })
-    .await;
+    assert_accepts(daemon.door).await;
+    held.remove(0).0.end().await;
+    let (mut last, request) = held.pop().unwrap();
+    last.say(&request.body).await;
+    assert_eq!(last.reply().await.status, 401, "a later one is left alone");
+}
+
+/// As GitHub's, and as long as nothing in earnest is.
+fn large(delivery: &str, bytes: usize) -> Request {
+    let mut payload = queued(7);
+    payload["padding"] = " ".repeat(bytes).into();
+    Request::job(delivery, &payload)
+}
+
+/// Sends all of it but the last byte.
+async fn stalled(port: u16, request: &Request) -> Raw {
+    let mut raw = Raw::open(port).await;
+    raw.say(request.head()).await;
+    raw.say(&request.body[..request.body.len() - 1]).await;
+    raw
 }
 
 #[tokio::test]
-async fn more_bytes_in_flight_than_allowed_are_told_503_and_come_in_when_there_is_room() {
+async fn large_bodies_that_stall_give_way_to_one_that_comes_and_keep_no_small_one_out() {
+    const MB: usize = 1024 * 1024;
+    let bodies = Bodies { files: 5 * MB as u64, memory: 0, ..usual_bodies() };
+    let door = door_here(patient(), bodies).await;
+    let request = large("stalled", 2 * MB).signed("a stranger's");
+    let mut held = [stalled(door.port, &request).await, stalled(door.port, &request).await];
+    assert_accepts(door.port).await;
+    // Slower by far than who sends without a pause.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let large = large("large", 3 * MB);
+    assert_eq!(large.send(door.port).await.outcome(), (202, "accepted".into()));
+    let [first, second] = &mut held;
+    let gave_way =
+        tokio::select! { reply = first.reply() => reply, reply = second.reply() => reply };
+    assert_eq!(gave_way.outcome(), (503, "unavailable".into()));
+    assert_eq!(gave_way.header("retry-after"), Some("10"));
+    let files = std::fs::read_dir(door.folder.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| name.starts_with("door.db")), "no file has a name");
+}
+
+#[tokio::test]
+async fn a_large_webhook_is_taken_like_any_other_by_json_and_by_form() {
     let daemon = door().await;
-    let large = Request::hook("push", "large", vec![b' '; 24 * 1024 * 1024]);
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        let mut raw = Raw::open(daemon.door).await;
-        raw.say(large.head()).await;
-        raw.say(&large.body[1..]).await;
-        held.push(raw);
+    for (delivery, form) in [("json", false), ("form", true)] {
+        let request = large(delivery, 8 * 1024 * 1024);
+        let request = if form { request.into_form() } else { request };
+        assert_eq!(request.send(daemon.door).await.outcome(), (202, "accepted".into()));
     }
-    let refused = large.send(daemon.door).await;
-    assert_eq!(refused.outcome(), (503, "unavailable".into()));
-    assert_eq!(refused.header("retry-after"), Some("10"));
+    assert_eq!(daemon.job(7).await["delivery"], "json");
+    // Of other events nothing but the signature is looked at.
+    let push = Request::hook("push", "push", vec![b' '; 24 * 1024 * 1024]);
+    assert_eq!(push.send(daemon.door).await.outcome(), (202, "ignored".into()));
+    assert_eq!(push.signed("another").send(daemon.door).await.status, 401);
+}
+
+/// A status line of `/proc`, in kB.
+fn memory(daemon: &Daemon, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.process())).unwrap();
+    let found = status.lines().find_map(|said| said.strip_prefix(line)).unwrap();
+    found.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// With whatever signature, and whether they stall or send as fast as they can, while webhooks in
+/// earnest come and are answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_senders_of_25_mb_cost_little_memory_and_keep_nobody_out() {
+    let daemon = door().await;
     assert_accepts(daemon.door).await;
-    let mut one = held.pop().unwrap();
-    one.say(" ").await;
-    assert_eq!(one.reply().await.status, 202);
-    assert_eq!(large.send(daemon.door).await.status, 202);
+    let before = memory(&daemon, "VmHWM");
+    let wrong = Arc::new(large("wrong", 24 * 1024 * 1024).signed("a stranger's"));
+    let none = Arc::new((*wrong).clone().without("x-hub-signature-256"));
+    let port = daemon.door;
+    let mut senders = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let request = if number % 2 == 0 { wrong.clone() } else { none.clone() };
+        senders.spawn(async move {
+            if number % 4 == 0 {
+                return Some(stalled(port, &request).await);
+            }
+            let mut raw = Raw::open(port).await;
+            raw.say(request.head()).await;
+            raw.say(&request.body).await;
+            // Refused for its signature, for its size or because it gave way; never accepted.
+            let status = raw.reply_or_end().await.map(|reply| reply.status);
+            assert!(matches!(status, None | Some(401 | 408 | 503)), "{status:?}");
+            None
+        });
+    }
+    let mut stalled = Vec::new();
+    while let Some(done) = senders.join_next().await {
+        stalled.extend(done.unwrap());
+        assert_accepts(daemon.door).await;
+    }
+    let grown = memory(&daemon, "VmHWM") - before;
+    assert!(grown < 20 * 1024, "{grown} kB more than at rest");
 }
 
 #[tokio::test]
