@@ -14,13 +14,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::explaining::{self, Explainer};
-use super::json::{JobJson, RunnerJson};
+use super::json::{JobJson, RunnerJson, StatusJson};
 use super::named::{Named, no_job};
 use super::operate;
 use super::who::{Guard, Refused};
 use crate::engine::Asking;
 use crate::ledger::Job;
 use crate::store::{Reader, Readers, Store, StoreError};
+use crate::webhook::Tally;
 use crate::webhook::listener::LocalAddress;
 
 /// How many rows a list shows.
@@ -33,6 +34,8 @@ const BODY_BYTES: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 pub struct Admin {
+    /// What came to the public door, where there is one.
+    pub tally: Option<Tally>,
     pub asking: Asking,
     pub store: Store,
     pub guard: Guard,
@@ -40,6 +43,7 @@ pub struct Admin {
 }
 
 pub(super) struct Shared {
+    tally: Option<Tally>,
     pub asking: Asking,
     store: Store,
     readers: Readers,
@@ -50,9 +54,9 @@ pub(super) struct Shared {
 pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { asking, store, guard: who, explainer } = admin;
+    let Admin { tally, asking, store, guard: who, explainer } = admin;
     let readers = store.readers();
-    let shared = Arc::new(Shared { asking, store, readers, guard: who, explainer });
+    let shared = Arc::new(Shared { tally, asking, store, readers, guard: who, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
@@ -164,7 +168,10 @@ pub(super) fn no_answer(why: &str) -> Response {
 
 async fn status(State(shared): Door) -> Response {
     match ask(shared.asking.status()).await {
-        Ok(status) => Json(status).into_response(),
+        Ok(status) => {
+            let deliveries = shared.tally.as_ref().map(Tally::deliveries);
+            Json(StatusJson::of(status, deliveries)).into_response()
+        }
         Err(why) => no_answer(why),
     }
 }

@@ -6,13 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
+use url::Url;
 
 use super::door::{Door, Shared, ask, no_answer, problem, read, unread};
 use super::json::DeliveryJson;
 use super::named::Named;
 use crate::explain::{self, Asked, Explained, JobStory, Known};
-use crate::ledger::{Job, Runner, ScopeKey};
-use crate::store::StoreError;
+use crate::ledger::{Job, JobId, RunId, Runner, ScopeKey};
+use crate::store::{Reader, StoreError};
 
 /// Of how many runners of one job Nomad is asked: the newest.
 const RUNNERS: usize = 3;
@@ -25,22 +26,37 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
     };
     let question = asked.clone();
-    let known = read(&shared, move |reader| match question {
-        Asked::Job(job) | Asked::JobAt { job, .. } => Ok(reader.job(job)?.into_iter().collect()),
-        Asked::Run { run, .. } => reader.jobs_of_run(run),
-    });
-    let known: Vec<Job> = match known.await {
-        Ok(known) => known,
+    let found = match read(&shared, move |reader| find(reader, &question)).await {
+        Ok(found) => found,
         Err(error) => return unread(&error),
     };
-    let (unheard, note) = match unheard(&shared, &asked, &known).await {
+    if let Some(why) = elsewhere(&shared, &asked, found.page.as_deref()) {
+        return problem(StatusCode::NOT_FOUND, &why);
+    }
+    let mut known = found.jobs;
+    let (mut unheard, note) = match unheard(&shared, &asked, &known).await {
         Ok(unheard) => (unheard, None),
         Err(why) if known.is_empty() => {
-            let why = format!("nothing was ever heard of {}, and {why}", asked.in_words());
+            let of = found.of.map(|name| format!(" (the one of this id is of {name})"));
+            let why = format!(
+                "nothing was ever heard of {}{}, and {why}",
+                asked.in_words(),
+                of.unwrap_or_default()
+            );
             return problem(StatusCode::NOT_FOUND, &why);
         }
         Err(why) => (Vec::new(), Some(format!("it may have more jobs: {why}"))),
     };
+    // Known under the name that the repository had before.
+    let ids: Vec<JobId> = unheard.iter().map(|job| JobId(job.id)).collect();
+    let renamed = read(&shared, move |reader| {
+        ids.iter().filter_map(|id| reader.job(*id).transpose()).collect::<Result<Vec<Job>, _>>()
+    });
+    match renamed.await {
+        Ok(renamed) => known.extend(renamed),
+        Err(error) => return unread(&error),
+    }
+    unheard.retain(|job| known.iter().all(|known| known.id().0 != job.id));
     let reasons = match ask(shared.asking.reasons(known.iter().map(Job::id).collect())).await {
         Ok(reasons) => reasons,
         Err(why) => return no_answer(why),
@@ -58,9 +74,62 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
     Json(Explained::of(stories, note)).into_response()
 }
 
+/// What the rows have of it.
+struct Found {
+    jobs: Vec<Job>,
+    /// The repository of what has this id, where it is not the one that was asked for.
+    of: Option<String>,
+    /// The page of a repository of this forge.
+    page: Option<String>,
+}
+
+/// A repository that is named counts: ids of two forges, or a slip, may meet.
+fn find(reader: &Reader, asked: &Asked) -> rusqlite::Result<Found> {
+    let mut jobs: Vec<Job> = match asked {
+        Asked::Job(job) | Asked::JobAt { job, .. } => reader.job(*job)?.into_iter().collect(),
+        Asked::Run { run, .. } => reader.jobs_of_run(*run)?,
+        Asked::Number { repository, number } => {
+            let mut jobs = reader.jobs_of_number(repository, *number)?;
+            jobs.extend(reader.jobs_of_run(RunId(*number))?);
+            jobs.sort_by_key(Job::id);
+            jobs.dedup_by_key(|job| job.id());
+            jobs
+        }
+    };
+    let any = jobs.first().map(|job| job.repository_name.clone());
+    if let Some(repository) = asked.repository() {
+        jobs.retain(|job| job.repository_name.eq_ignore_ascii_case(repository));
+    }
+    let page = reader.any_repository()?.map(|repository| repository.html_url);
+    Ok(Found { of: any.filter(|_| jobs.is_empty()), jobs, page })
+}
+
+/// Why the page that was given is none of this daemon's forge. It answers for one forge: its own
+/// host is known by the address of its API, or by a repository's page.
+fn elsewhere(shared: &Shared, asked: &Asked, page: Option<&str>) -> Option<String> {
+    let asked = asked.host()?;
+    let github = &shared.explainer.settings.github;
+    let host = |url: &Url| url.host_str().map(str::to_lowercase);
+    // GitHub's own, and that of an enterprise at ghe.com.
+    let is_api = |host: &&str| host.ends_with("github.com") || host.ends_with(".ghe.com");
+    let api = host(&github.api_url).map(|host| match host.strip_prefix("api.").filter(is_api) {
+        Some(page) => page.to_owned(),
+        None => host,
+    });
+    let page = page.and_then(|page| host(&Url::parse(page).ok()?));
+    let ours: Vec<&String> = api.iter().chain(&page).collect();
+    // An address of this machine, and nothing heard yet: its pages may be anywhere.
+    let unsure = page.is_none() && transport::is_loopback(&github.api_url);
+    if unsure || ours.iter().any(|host| *host == asked) {
+        return None;
+    }
+    let ours = page.as_ref().or(api.as_ref())?;
+    Some(format!("{asked} is not the forge of this daemon; it works for {ours}"))
+}
+
 /// What GitHub has to be asked about: a job that is not known, and the rest of a run.
 async fn unheard(shared: &Shared, asked: &Asked, known: &[Job]) -> Result<Vec<JobStory>, String> {
-    if !known.is_empty() && !matches!(asked, Asked::Run { .. }) {
+    if !known.is_empty() && asked.is_one() {
         return Ok(Vec::new());
     }
     let Explainer { forges, settings, rules, .. } = &shared.explainer;

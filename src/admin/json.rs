@@ -3,8 +3,29 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::{Capacity, Oldest, PoolView, StatusView, UnservedView};
 use crate::ledger::{Job, Runner, Time};
 use crate::store::Unparsed;
+use crate::webhook::Deliveries;
+
+/// What `status` shows.
+#[derive(Debug, Serialize)]
+pub struct StatusJson {
+    capacity: Capacity,
+    pools: Vec<PoolView>,
+    oldest_waiting: Option<Oldest>,
+    unserved: UnservedView,
+    /// `None`: the public door is off.
+    deliveries: Option<Deliveries>,
+    degraded: Vec<String>,
+}
+
+impl StatusJson {
+    pub fn of(status: StatusView, deliveries: Option<Deliveries>) -> Self {
+        let StatusView { capacity, pools, oldest_waiting, unserved, degraded } = status;
+        Self { capacity, pools, oldest_waiting, unserved, deliveries, degraded }
+    }
+}
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct JobJson {

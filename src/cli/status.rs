@@ -112,8 +112,40 @@ fn table(status: &Value) -> String {
             oldest["reason"].as_str().map(|why| format!(": {why}")).unwrap_or_default(),
         );
     }
+    text += &unserved(&status["unserved"]);
+    text += &deliveries(&status["deliveries"]);
     for who in status["degraded"].as_array().into_iter().flatten() {
         text += &format!("\ndegraded: {}\n", who.as_str().unwrap_or_default());
     }
     text
+}
+
+fn unserved(unserved: &Value) -> String {
+    let newest = &unserved["newest"];
+    if newest.is_null() {
+        return String::new();
+    }
+    format!(
+        "\nunserved: {}{} that no pool serves, the newest job {} of {}: {}\n",
+        if unserved["more"] == true { "at least " } else { "" },
+        match unserved["jobs"].as_u64().unwrap_or_default() {
+            1 => "1 job".to_owned(),
+            jobs => format!("{jobs} jobs"),
+        },
+        newest["job"],
+        newest["repository"].as_str().unwrap_or_default(),
+        newest["reason"].as_str().unwrap_or_default(),
+    )
+}
+
+fn deliveries(deliveries: &Value) -> String {
+    let Some(since) = deliveries["since"].as_str() else { return String::new() };
+    let outcomes = deliveries["outcomes"].as_object().into_iter().flatten();
+    let outcomes: Vec<String> =
+        outcomes.map(|(outcome, count)| format!("{count} {outcome}")).collect();
+    format!(
+        "\ndeliveries since {since}: {}; last_good: {}\n",
+        if outcomes.is_empty() { "none".to_owned() } else { outcomes.join(", ") },
+        deliveries["last_good"].as_str().unwrap_or("never"),
+    )
 }

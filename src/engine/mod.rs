@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use children::{named, phase_of, tell, went_away};
 pub use health::Health;
 pub use rules::rules;
-pub use views::{PoolView, StatusView};
+pub use views::{Capacity, Oldest, PoolView, StatusView, UnservedView};
 
 use crate::config::Settings;
 use crate::forge::Forges;

@@ -13,6 +13,8 @@ pub struct StatusView {
     pub pools: Vec<PoolView>,
     /// The job that has waited longest, for a runner or for an answer about its policy.
     pub oldest_waiting: Option<Oldest>,
+    /// Jobs that wait although no pool has them.
+    pub unserved: UnservedView,
     /// `"who: why"`, for each part that is in trouble.
     pub degraded: Vec<String>,
 }
@@ -98,7 +100,38 @@ pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
         capacity: Capacity { alive: state.runners.alive(), max: state.rules.max },
         pools: pools.collect(),
         oldest_waiting: oldest(state, now),
+        unserved: unserved(state, now),
         degraded,
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct UnservedView {
+    pub jobs: usize,
+    /// There may be more than `jobs` says.
+    pub more: bool,
+    pub newest: Option<NewestUnserved>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct NewestUnserved {
+    pub job: JobId,
+    pub repository: String,
+    pub reason: String,
+}
+
+fn unserved(state: &State, now: Time) -> UnservedView {
+    let unserved = &state.unserved;
+    UnservedView {
+        jobs: unserved.jobs(now).count(),
+        more: unserved.may_be_more(),
+        newest: unserved.jobs(now).max_by_key(|(id, job)| (job.since, *id)).map(|(id, job)| {
+            NewestUnserved {
+                job: id,
+                repository: job.repository.clone(),
+                reason: job.reason.clone(),
+            }
+        }),
     }
 }
 

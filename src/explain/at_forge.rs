@@ -25,7 +25,9 @@ pub async fn never_seen(
                        OWNER/REPO#RUN";
             return Err(why.to_owned());
         }
-        Asked::JobAt { repository, .. } | Asked::Run { repository, .. } => repository.as_str(),
+        Asked::JobAt { repository, .. }
+        | Asked::Run { repository, .. }
+        | Asked::Number { repository, .. } => repository.as_str(),
     };
     let owner = owner_of(repository);
     let kind = forges.name();
@@ -33,6 +35,7 @@ pub async fn never_seen(
     let forge = forges.of(owner).map_err(|error| away(&error.to_string()))?;
     let which = match asked {
         Asked::Run { run, .. } => Which::Run(*run),
+        Asked::Number { number, .. } => Which::Number(*number),
         Asked::Job(job) | Asked::JobAt { job, .. } => Which::Job(*job),
     };
     let asking = async {
@@ -42,6 +45,12 @@ pub async fn never_seen(
             }
             _ => away(&error.to_string()),
         })?;
+        if jobs.is_empty() && matches!(which, Which::Number(_)) {
+            return Err(format!(
+                "{kind} shows no run with this id, and of the runs that are not over none with this \
+                 number: give the address of its page"
+            ));
+        }
         let found = forge.repository(repository).await;
         let found = found.map_err(|error| away(&error.to_string()))?;
         let hooks = match settings.webhook.enabled {

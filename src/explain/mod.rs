@@ -12,6 +12,8 @@ mod foresee;
 mod sentence;
 mod story;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 pub use asked::Asked;
@@ -103,11 +105,11 @@ fn of_run(jobs: &[JobStory]) -> String {
     }
     let counts: Vec<String> =
         counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
-    format!(
-        "run {} of {} has {} jobs: {}",
-        first.run_id,
-        first.repository,
-        jobs.len(),
-        counts.join(", ")
-    )
+    let runs: BTreeSet<u64> = jobs.iter().map(|job| job.run_id).collect();
+    let runs = match runs.len() {
+        1 => format!("run {} of {} has", first.run_id, first.repository),
+        // Each workflow counts its runs for itself.
+        runs => format!("{runs} runs of {} with this number have", first.repository),
+    };
+    format!("{runs} {} jobs: {}", jobs.len(), counts.join(", "))
 }

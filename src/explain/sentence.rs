@@ -2,18 +2,24 @@
 
 use super::at_nomad::Look;
 use super::story::Known;
-use crate::ledger::{Job, JobStatus, Runner, RunnerState, Verdict};
+use crate::ledger::{Job, JobStatus, Rules, Runner, RunnerState, Verdict, runner_name};
 
-/// `forge` is what people call it.
-pub fn of(known: &Known, forge: &str) -> String {
+pub fn of(known: &Known, rules: &Rules) -> String {
+    let forge = rules.forge.name;
     let job = &known.job;
     let subject = subject(job);
     match job.report.status {
         JobStatus::Completed => format!("{subject} is done: {}", done(job)),
-        JobStatus::InProgress => format!("{subject} is running{}", on(known)),
-        JobStatus::Waiting => format!(
-            "{subject} waits at {forge} for its environment's approval or timer, or for its concurrency group; a runner is launched when {forge} lets it run"
-        ),
+        JobStatus::InProgress => format!("{subject} is running{}", on(known, &rules.name_prefix)),
+        JobStatus::Waiting => {
+            let then = match job.verdict.reason() {
+                Some(why) => format!("no runner is launched for it: {why}"),
+                None => format!("a runner is wanted for it once {forge} lets it run"),
+            };
+            format!(
+                "{subject} waits at {forge} for its environment's approval or timer, or for its concurrency group; {then}"
+            )
+        }
         JobStatus::Queued => queued(known, forge, &subject),
     }
 }
@@ -33,20 +39,22 @@ fn done(job: &Job) -> String {
     let conclusion = job.report.conclusion.as_deref().unwrap_or("completed");
     match &job.report.runner_name {
         Some(runner) => format!("{conclusion}, on runner {runner}"),
-        None => format!("{conclusion}, and no runner ever had it"),
+        None => format!("{conclusion}, without a runner as far as was told"),
     }
 }
 
-fn on(known: &Known) -> String {
+/// The rows of a runner that is ours may be gone already: then its name says that it was.
+fn on(known: &Known, prefix: &str) -> String {
     let Some(name) = &known.job.report.runner_name else { return String::new() };
     let ours = known.runners.iter().find(|(runner, _)| runner.name.as_str() == name);
     match ours {
         Some((runner, _)) => match runner.cause {
             Some(cause) if cause != known.job.id() => {
-                format!(" on runner {name}, which was hired for job {cause}")
+                format!(" on runner {name}, which was launched for job {cause}")
             }
             _ => format!(" on runner {name}"),
         },
+        None if runner_name::pool_of(prefix, name).is_some() => format!(" on runner {name}"),
         None => format!(" on runner {name}, which is none of ours"),
     }
 }
@@ -70,7 +78,8 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
         }
         _ => match &known.waits {
             Some(why) => format!("{subject} waits: {why}"),
-            None => format!("{subject} is queued, and a runner is about to be hired for it"),
+            // Row and answer are of two moments.
+            None => format!("{subject} is queued, and its state changes at this moment: ask again"),
         },
     }
 }
@@ -83,7 +92,7 @@ fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
             None => format!("{name} is being dispatched to Nomad"),
         },
         RunnerState::Registered => {
-            format!("{name} is registered and ready, and {forge} is to give it a job")
+            format!("{name} is registered, and {forge} has not given it a job yet")
         }
         _ => match look {
             Some(Look::Unplaced { why: Some(why) }) => {

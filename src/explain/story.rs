@@ -2,7 +2,8 @@
 
 use super::at_nomad::{Look, events};
 use super::{JobStory, Line, sentence};
-use crate::ledger::{Job, JobStatus, Rules, Runner, Time};
+use crate::ledger::matching::{labels_in_words, pool_for};
+use crate::ledger::{Job, JobStatus, Rules, Runner, Time, Verdict};
 use crate::store::Happening;
 
 /// Everything that is known of a job.
@@ -26,7 +27,7 @@ pub fn tell(known: &Known, rules: &Rules) -> JobStory {
         status: job.report.status.as_str().to_owned(),
         known: true,
         pool: job.pool.as_ref().map(|pool| pool.0.clone()),
-        sentence: sentence::of(known, rules.forge.name),
+        sentence: sentence::of(known, rules),
         timeline: timeline(known, rules),
         now: if job.ended_at.is_some() { Vec::new() } else { now(known) },
     }
@@ -71,23 +72,37 @@ fn matched(job: &Job, rules: &Rules) -> String {
             None => "no pool has it".to_owned(),
         },
         Some(name) => match rules.pool(name) {
+            None => format!("pool {name} had it, which is no longer in the config"),
+            // The rules of today need not be those that it was matched by.
+            Some(_) if !matches_today(job, rules) => {
+                format!("pool {name} had it, by the config of that time")
+            }
             Some(pool) => format!(
                 "pool {name} has it: the first that serves {} and has all of its labels ({}) among its own ({})",
                 job.repository_name,
-                job.report.labels.join(", "),
+                labels_in_words(&job.report.labels),
                 pool.labels.join(", ")
             ),
-            None => format!("pool {name} had it, which is no longer in the config"),
         },
     }
 }
 
+fn matches_today(job: &Job, rules: &Rules) -> bool {
+    let report = &job.report;
+    let found = pool_for(&rules.pools, &job.repository_name, &report.labels, report.run);
+    found.is_ok_and(|pool| Some(&pool.name) == job.pool.as_ref())
+}
+
 fn now(known: &Known) -> Vec<String> {
     let mut now = Vec::new();
-    if known.job.report.status == JobStatus::Queued
-        && let Some(why) = known.job.verdict.reason().or_else(|| known.waits.clone())
-    {
-        now.push(format!("waits: {why}"));
+    if known.job.report.status == JobStatus::Queued {
+        match (&known.job.verdict, known.job.verdict.reason().or_else(|| known.waits.clone())) {
+            (Verdict::Refused(_) | Verdict::Unserved(_), Some(why)) => {
+                now.push(format!("no runner is launched for it: {why}"));
+            }
+            (_, Some(why)) => now.push(format!("waits: {why}")),
+            (_, None) => {}
+        }
     }
     for (runner, look) in &known.runners {
         if runner.ended_at.is_some() {
@@ -137,7 +152,7 @@ mod tests {
     use crate::explain::Explained;
     use crate::ledger::{
         ClassKey, DeliveryId, JobId, JobReport, PoolName, RepositoryId, RunId, RunnerName,
-        RunnerState, ScopeKey, Verdict,
+        RunnerState, ScopeKey,
     };
     use crate::nomad::{Allocation, ClientStatus, TaskEvent, TaskState};
 
@@ -271,7 +286,7 @@ mod tests {
         let mut registered = runner();
         registered.state = RunnerState::Registered;
         let registered = sentence(registered, Look::Placed(vec![allocation()]));
-        assert!(registered.ends_with("registered and ready, and GitHub is to give it a job"));
+        assert!(registered.ends_with("is registered, and GitHub has not given it a job yet"));
         let mut another = runner();
         another.cause = Some(JobId(8));
         assert_eq!(

@@ -40,6 +40,8 @@ pub struct Missed {
 pub enum Which {
     Run(RunId),
     Job(JobId),
+    /// What stands behind a `#`: a run's id, or the number that people see, of any workflow.
+    Number(u64),
 }
 
 /// A job in the forge's own words.

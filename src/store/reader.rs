@@ -22,6 +22,11 @@ const OPEN_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NULL ORDER BY i
 const ENDED_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NOT NULL
      ORDER BY ended_at DESC, id DESC LIMIT ?1";
 const JOBS_OF_A_RUN: &str = "SELECT body FROM jobs WHERE run = ?1 ORDER BY id LIMIT ?2";
+const JOBS_OF_A_NUMBER: &str = "SELECT body FROM jobs
+     WHERE json_extract(body, '$.report.details.run_number') = ?1
+     AND repository = ?2 COLLATE NOCASE ORDER BY id LIMIT ?3";
+const LAST_DELIVERY: &str = "SELECT MAX(received_at) FROM deliveries";
+const ANY_REPOSITORY: &str = "SELECT body FROM repositories ORDER BY id DESC LIMIT 1";
 const OPEN_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NULL
      ORDER BY hired_at DESC LIMIT ?1";
 const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
@@ -34,10 +39,11 @@ const TIMELINE: &str = "SELECT sequence, at, warn, what, runner FROM timeline WH
 
 /// What people's questions come to, by name.
 #[cfg(test)]
-pub(super) const QUESTIONS: [(&str, &str); 7] = [
+pub(super) const QUESTIONS: [(&str, &str); 8] = [
     ("OPEN_JOBS", OPEN_JOBS),
     ("ENDED_JOBS", ENDED_JOBS),
     ("JOBS_OF_A_RUN", JOBS_OF_A_RUN),
+    ("JOBS_OF_A_NUMBER", JOBS_OF_A_NUMBER),
     ("OPEN_RUNNERS", OPEN_RUNNERS),
     ("ENDED_RUNNERS", ENDED_RUNNERS),
     ("RUNNERS_OF_A_JOB", RUNNERS_OF_A_JOB),
@@ -107,6 +113,24 @@ impl Reader {
     /// All jobs of a run, of all its attempts.
     pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
         self.bodies_of(JOBS_OF_A_RUN, params![run.0.cast_signed(), limit_of(JOBS_OF_RUN)])
+    }
+
+    /// All jobs of a repository's runs with this number, as far as it was told. Each workflow counts
+    /// for itself, so there may be several.
+    pub fn jobs_of_number(&self, repository: &str, number: u64) -> rusqlite::Result<Vec<Job>> {
+        let asked = params![number.cast_signed(), repository, limit_of(JOBS_OF_RUN)];
+        self.bodies_of(JOBS_OF_A_NUMBER, asked)
+    }
+
+    /// When the last delivery came that was signed and understood.
+    pub fn last_delivery(&self) -> rusqlite::Result<Option<Time>> {
+        let last = self.connection.query_row(LAST_DELIVERY, [], |row| row.get::<_, Option<i64>>(0));
+        Ok(last?.map(Time))
+    }
+
+    /// One of those that were heard of: whose pages are where those of all are.
+    pub fn any_repository(&self) -> rusqlite::Result<Option<Repository>> {
+        Ok(self.bodies::<Repository>(ANY_REPOSITORY)?.into_iter().next())
     }
 
     /// Open jobs first, then the newest that ended; at most `limit`.

@@ -62,7 +62,10 @@ const MIGRATIONS: &[&str] = &[
      CREATE INDEX deliveries_received ON deliveries (received_at);
      CREATE INDEX timeline_at ON timeline (at);
      -- A pause says since when, so that one that was made while the clock was wrong ends in time.
-     ALTER TABLE pauses ADD COLUMN since INTEGER;",
+     ALTER TABLE pauses ADD COLUMN since INTEGER;
+     -- What people call a run by; only listings of runs tell it.
+     CREATE INDEX jobs_run_number ON jobs (json_extract(body, '$.report.details.run_number'))
+         WHERE json_extract(body, '$.report.details.run_number') IS NOT NULL;",
 ];
 
 /// The schema that this program writes.

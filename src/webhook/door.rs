@@ -20,6 +20,7 @@ use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
 use super::signature::{Given, Secrets};
+use super::tally::Tally;
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
 use crate::store::{Delivery, Kept, Unparsed};
@@ -42,6 +43,7 @@ pub struct Door {
     /// The same for all that share one memory: the door before a reload and the one after it.
     pub in_flight: InFlight,
     pub refusals: Quota,
+    pub tally: Tally,
     pub clock: Clock,
 }
 
@@ -72,6 +74,7 @@ async fn take(
     let delivery = delivery_id(&headers);
     let answer = judge(&shared, &method, &headers, phase.as_deref(), body, delivery.as_ref());
     let answer = answer.await;
+    shared.door.tally.count(&answer, shared.door.clock.now().into());
     log(&answer, &headers, delivery.as_ref(), &shared.door.refusals);
     answer.respond(delivery.as_ref())
 }

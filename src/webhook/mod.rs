@@ -15,6 +15,7 @@ mod payload;
 mod phase;
 mod quota;
 pub mod signature;
+mod tally;
 
 pub use body::Bodies;
 pub use door::{Door, router};
@@ -22,3 +23,4 @@ pub use hand::{Hand, Handed};
 pub use in_flight::InFlight;
 pub use payload::{NotAnEvent, read_workflow_job};
 pub use quota::Quota;
+pub use tally::{Deliveries, Tally};

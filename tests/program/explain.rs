@@ -111,15 +111,47 @@ async fn a_job_that_gets_no_runner_says_by_which_rule() {
         "job 9 (build) of octo/app gets no runner from here: no pool that serves the repository \
          has all labels of the job (windows)"
     );
+    send(&daemon, "three", &queued(10), "queued").await;
     let run = explain(&daemon, "octo/app#9").await;
     assert!(sentence(&run).ends_with("has 2 jobs: 2 queued"), "{run}");
-    assert!(run.contains("is public") && run.contains("(windows)"), "{run}");
+    assert!(run.contains("job 10 (build)") && run.contains("(windows)"), "{run}");
     assert!(run.contains("\nit may have more jobs: GitHub could not be asked: "), "{run}");
     let (_, out, _) = call(&daemon, &["explain", "9", "--json"]).await;
     let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(shown["sentence"], sentence(&text));
     assert_eq!((&shown["jobs"][0]["id"], &shown["jobs"][0]["known"]), (&json!(9), &json!(true)));
     assert!(shown["jobs"][0]["timeline"][0]["at"].is_string());
+}
+
+/// `octocat/nosuch#1` once described the job of another repository.
+#[tokio::test]
+async fn repository_and_host_count() {
+    let daemon = door().await;
+    send(&daemon, "one", &queued(7), "queued").await;
+    let page = |place: &str| format!("https://{place}/actions/runs/9/job/7");
+    assert!(explain(&daemon, &page("github.com/OCTO/app")).await.starts_with("job 7 (build)"));
+    assert!(explain(&daemon, "octo/app#9").await.starts_with("job 7 (build)"));
+    for other in ["octocat/nosuch#9", &page("github.com/octocat/nosuch")] {
+        let (code, out, err) = call(&daemon, &["explain", other]).await;
+        assert_eq!((code, out.as_str()), (1, ""), "{other}");
+        assert!(err.contains("of octocat/nosuch (the one of this id is of octo/app)"), "{err}");
+    }
+    let (code, out, err) = call(&daemon, &["explain", &page("git.example.org/octo/app")]).await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("git.example.org is not the forge of this daemon"), "{err}");
+    assert!(err.contains("it works for github.com"), "{err}");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_an_approval_and_would_be_refused_is_promised_no_runner() {
+    let daemon = door().await;
+    let mut waiting = queued(7);
+    waiting["action"] = json!("waiting");
+    waiting["workflow_job"]["status"] = json!("waiting");
+    waiting["repository"]["private"] = json!(false);
+    send(&daemon, "one", &waiting, "waiting").await;
+    let text = explain(&daemon, "7").await;
+    assert!(sentence(&text).contains("no runner is launched for it: octo/app is public"), "{text}");
 }
 
 #[tokio::test]
@@ -203,6 +235,13 @@ async fn a_job_never_seen_is_asked_for_at_github() {
     });
     let text = explain(&daemon, &format!("octocat/own#{run}")).await;
     assert!(sentence(&text).contains(&format!("job {other}")), "{text}");
+    // The number that people see, too.
+    let number = github.with(|github, _| github.run(run).unwrap().number);
+    let text = explain(&daemon, &format!("OCTOCAT/own#{number}")).await;
+    assert!(sentence(&text).contains(&format!("job {other}")), "{text}");
+    let (code, _, err) = call(&daemon, &["explain", "octocat/own#4711"]).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("none with this number"), "{err}");
     github.shutdown().await;
 }
 

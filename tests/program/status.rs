@@ -134,3 +134,66 @@ async fn watching_outlives_a_restart_of_the_daemon_and_says_that_it_is_away() {
         assert!(line["capacity"].is_object() || line["error"].is_string(), "{line}");
     }
 }
+
+/// Labels that no pool has.
+fn windows(job: u64) -> Value {
+    let mut payload = queued(job);
+    payload["workflow_job"]["labels"] = json!(["self-hosted", "windows"]);
+    payload
+}
+
+#[tokio::test]
+async fn jobs_that_no_pool_serves_are_counted_and_told_once_with_their_labels() {
+    let daemon = door().await;
+    for job in [7, 8] {
+        let reply = Request::job(&job.to_string(), &windows(job)).send(daemon.door).await;
+        assert_eq!(reply.outcome(), (202, "ignored".into()));
+    }
+    let unserved = shown(&daemon).await["unserved"].clone();
+    assert_eq!((&unserved["jobs"], &unserved["newest"]["job"]), (&json!(2), &json!(8)));
+    let table = status(&daemon).await;
+    let line = "unserved: 2 jobs that no pool serves, the newest job 8 of octo/app: no pool that";
+    assert!(table.contains(line) && table.contains("(self-hosted, windows)"), "{table}");
+    let told = daemon.log().lines().filter(|line| line.contains("no pool serves the job")).count();
+    assert_eq!(told, 1, "{}", daemon.log());
+    let log = daemon.log();
+    let line = log.lines().find(|line| line.contains("no pool serves the job")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["level"], &line["repository"]), (&json!("WARN"), &json!("octo/app")));
+    assert!(line["message"].as_str().unwrap().contains("self-hosted, windows"), "{line}");
+}
+
+#[tokio::test]
+async fn deliveries_are_counted_by_outcome_and_the_last_good_one_is_known_after_a_restart() {
+    let mut daemon = door().await;
+    let nothing = shown(&daemon).await["deliveries"].clone();
+    assert_eq!((&nothing["last_good"], &nothing["outcomes"]), (&Value::Null, &json!({})));
+    assert!(status(&daemon).await.contains("none; last_good: never"));
+    let good = || Request::job("one", &queued(7));
+    for request in [
+        good(),
+        good(),
+        Request::job("two", &windows(8)),
+        Request::hook("ping", "three", "{}"),
+        Request::hook("workflow_job", "four", "{"),
+        good().without("x-hub-signature-256"),
+        good().with("x-hub-signature-256", "sha256=zz"),
+        good().signed("another secret"),
+        good().path("/elsewhere"),
+    ] {
+        request.send(daemon.door).await;
+    }
+    let counted = shown(&daemon).await["deliveries"].clone();
+    assert_eq!(
+        counted["outcomes"],
+        json!({"accepted": 1, "duplicate": 1, "ignored": 1, "pong": 1, "unreadable": 1,
+            "signature_missing": 1, "signature_malformed": 1, "signature_wrong": 1})
+    );
+    assert!(counted["last_good"].as_str() >= counted["since"].as_str(), "{counted}");
+    assert!(status(&daemon).await.contains("1 accepted, 1 duplicate, 1 ignored"));
+    daemon.kill_hard();
+    daemon.start().await;
+    let after = shown(&daemon).await["deliveries"].clone();
+    assert_eq!(after["outcomes"], json!({}));
+    assert!(after["last_good"].is_string(), "{after}");
+}

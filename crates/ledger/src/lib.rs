@@ -24,6 +24,7 @@ pub mod runner_name;
 pub mod state;
 pub mod step;
 pub mod time;
+pub mod unserved;
 pub mod why;
 
 pub use backoff::backoff;

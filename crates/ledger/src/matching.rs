@@ -79,10 +79,22 @@ impl fmt::Display for NoPool {
                 write!(
                     f,
                     "no pool that serves the repository has all labels of the job ({})",
-                    labels.join(", ")
+                    labels_in_words(labels)
                 )
             }
         }
+    }
+}
+
+/// Labels that a sentence names; a job may have a hundred of 256 bytes.
+const NAMED_LABELS: usize = 10;
+
+/// A job's labels, as a sentence has them.
+pub fn labels_in_words(labels: &[String]) -> String {
+    let named = labels[..labels.len().min(NAMED_LABELS)].join(", ");
+    match labels.len().saturating_sub(NAMED_LABELS) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 

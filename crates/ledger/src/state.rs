@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
+use super::unserved::Unserved;
 use super::{
     Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName, Repository, RepositoryId,
     Roster, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
@@ -52,6 +53,8 @@ pub struct State {
     /// than their end, so they are asked about once more.
     pub outdated: BTreeSet<RunnerName>,
     pub timers: BTreeSet<(Time, Timer)>,
+    /// Jobs that wait although no pool has them.
+    pub unserved: Unserved,
     pub(super) ended: BTreeMap<JobId, Job>,
     pub(super) ended_order: VecDeque<JobId>,
     /// Children whose runners left memory, and when: listings may be older than that.
@@ -174,6 +177,7 @@ impl State {
             by_run: BTreeMap::new(),
             outdated: BTreeSet::new(),
             timers: BTreeSet::new(),
+            unserved: Unserved::default(),
             ended: BTreeMap::new(),
             ended_order: VecDeque::new(),
             left: VecDeque::new(),
@@ -306,7 +310,7 @@ impl State {
     }
 
     /// Jobs that left memory a moment ago only because no pool has them.
-    pub(super) fn unserved(&self) -> impl Iterator<Item = &Job> {
+    pub(super) fn left_unserved(&self) -> impl Iterator<Item = &Job> {
         let gone = self.ended.values().filter(|job| !self.jobs.contains_key(&job.id()));
         gone.filter(|job| job.ended_at.is_none() && matches!(job.verdict, Verdict::Unserved(_)))
     }

@@ -22,7 +22,7 @@ use crate::engine::{self, Engine, Setup};
 use crate::forge::Forges;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
-use crate::webhook::{self, Bodies, Door, InFlight, Quota, signature::Secrets};
+use crate::webhook::{self, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
 
 /// Connections to the private door.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -33,6 +33,7 @@ pub struct Running {
     engine: Engine,
     store: Store,
     in_flight: InFlight,
+    tally: Tally,
     /// What each door serves. Without a public door there is nothing to exchange.
     served_public: Option<watch::Sender<Served>>,
     served_private: watch::Sender<Served>,
@@ -72,16 +73,18 @@ impl Running {
         let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone())?;
         let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
+        let last_good = store.reader()?.last_delivery().context("cannot read the store")?;
+        let tally = Tally::new(setup.clock.now().into(), last_good);
         let admin = private[0].local_addr()?;
         let door = public.first().map(TcpListener::local_addr).transpose()?;
         let (served_private, private_door) =
-            watch::channel(served_private(&setup, &engine, &store, &made_token)?);
+            watch::channel(served_private(&setup, &engine, &store, &made_token, &tally)?);
         let stop = CancellationToken::new();
         let mut doors = Vec::new();
         for listener in private {
             doors.push(tokio::spawn(listener::serve(listener, private_door.clone(), stop.clone())));
         }
-        let public_door = served_public(&setup, &engine, &in_flight);
+        let public_door = served_public(&setup, &engine, &in_flight, &tally);
         let served_public = public_door.filter(|_| !public.is_empty()).map(|public_door| {
             let (sender, public_door) = watch::channel(public_door);
             for listener in public {
@@ -102,6 +105,7 @@ impl Running {
             engine,
             store,
             in_flight,
+            tally,
             served_public,
             served_private,
             made_token,
@@ -120,10 +124,11 @@ impl Running {
     /// (`changes`). No connection is closed, and no webhook refused.
     pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
         let setup = setup(&settings)?;
-        let private = served_private(&setup, &self.engine, &self.store, &self.made_token)?;
+        let private =
+            served_private(&setup, &self.engine, &self.store, &self.made_token, &self.tally)?;
         // First the ledger: what the door promises by the new rules, it must know.
         self.engine.reload(setup.clone()).await.map_err(|why| anyhow!(why))?;
-        let public = served_public(&setup, &self.engine, &self.in_flight);
+        let public = served_public(&setup, &self.engine, &self.in_flight, &self.tally);
         if let (Some(sender), Some(public)) = (&self.served_public, public) {
             sender.send_replace(public);
         }
@@ -177,9 +182,12 @@ fn served_private(
     engine: &Engine,
     store: &Store,
     made_token: &SecretString,
+    tally: &Tally,
 ) -> anyhow::Result<Served> {
     let settings = &setup.settings.admin;
+    let door_is_on = setup.settings.webhook.enabled;
     let router = admin::router(admin::Admin {
+        tally: door_is_on.then(|| tally.clone()),
         asking: engine.asking(),
         store: store.clone(),
         guard: admin::Guard {
@@ -203,7 +211,12 @@ fn served_private(
 }
 
 /// `None` without a secret: then there is no public door.
-fn served_public(setup: &Setup, engine: &Engine, in_flight: &InFlight) -> Option<Served> {
+fn served_public(
+    setup: &Setup,
+    engine: &Engine,
+    in_flight: &InFlight,
+    tally: &Tally,
+) -> Option<Served> {
     let settings = &setup.settings;
     let webhook = &settings.webhook;
     let door = Door {
@@ -212,6 +225,7 @@ fn served_public(setup: &Setup, engine: &Engine, in_flight: &InFlight) -> Option
         hand: engine.hand.clone(),
         bodies: Bodies::up_to(webhook.max_body),
         in_flight: in_flight.clone(),
+        tally: tally.clone(),
         refusals: Quota::default(),
         clock: setup.clock.clone(),
     };

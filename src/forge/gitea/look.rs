@@ -12,7 +12,7 @@ use crate::gitea::{self, Owner, WorkflowJob};
 use crate::ledger::{Details, JobReport, Repository, RunDetails, Time};
 
 /// Everything that has not ended.
-const OPEN: [&str; 3] = ["queued", "waiting", "in_progress"];
+pub(super) const OPEN: [&str; 3] = ["queued", "waiting", "in_progress"];
 
 /// How many looks the repository's own data is believed for; they are in every webhook too.
 const BELIEVED: u32 = 30;

@@ -1,6 +1,7 @@
 //! What people are told of jobs that nothing was ever heard of: Gitea's own words, and why no
 //! webhook may have come.
 
+use super::look::OPEN;
 use super::{Gitea, about};
 use crate::forge::{Error, Told, Which, owner_of};
 use crate::gitea::{self, Hook, Owner};
@@ -10,10 +11,30 @@ impl Gitea {
     pub async fn told(&self, full_name: &str, which: Which) -> Result<Vec<Told>, Error> {
         let jobs = match which {
             Which::Run(run) => self.client.jobs_of_run(full_name, run.0).await,
+            Which::Number(number) => self.jobs_of_number(full_name, number).await,
             Which::Job(job) => self.client.job(full_name, job.0).await.map(|job| vec![job]),
         };
         let jobs = jobs.map_err(|error| about(&error, "read:repository", full_name))?;
         Ok(jobs.into_iter().map(told).collect())
+    }
+
+    /// Of the run with this id, else of the runs that are not over and have it for a number.
+    async fn jobs_of_number(
+        &self,
+        full_name: &str,
+        number: u64,
+    ) -> Result<Vec<gitea::WorkflowJob>, gitea::Error> {
+        match self.client.jobs_of_run(full_name, number).await {
+            Ok(jobs) if !jobs.is_empty() => return Ok(jobs),
+            Ok(_) | Err(gitea::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let mut jobs = Vec::new();
+        let runs = self.client.runs(Owner::Repository(full_name), &OPEN).await?;
+        for run in runs.iter().filter(|run| run.run_number == Some(number)) {
+            jobs.extend(self.client.jobs_of_run(full_name, run.id).await?);
+        }
+        Ok(jobs)
     }
 
     pub async fn why_unheard(&self, repository: &Repository, path: &str) -> String {

@@ -10,7 +10,8 @@ use crate::ledger::{Details, JobReport, Repository, RunDetails, Time};
 
 /// A run in any of these may hold jobs that wait. Jobs are queued inside runs that are in
 /// progress too (slang#11143), and in pending ones (cap-evolve#228).
-const UNFINISHED: [&str; 5] = ["queued", "in_progress", "waiting", "pending", "requested"];
+pub(super) const UNFINISHED: [&str; 5] =
+    ["queued", "in_progress", "waiting", "pending", "requested"];
 
 /// A run, the login that caused it, and what only runs say.
 type Caused = (u64, (Option<String>, RunDetails));

@@ -289,6 +289,28 @@ async fn strangers_cannot_fill_the_log() {
 }
 
 #[tokio::test]
+async fn a_refused_webhook_is_told_with_its_delivery_what_was_wrong_and_what_to_do() {
+    let daemon = door().await;
+    for (delivery, signature, why, what) in [
+        ("d-1", None, "it has no X-Hub-Signature-256", "set the webhook's secret"),
+        ("d-2", Some("sha256=zz"), "is not sha256= and 64 hex digits", "X-Hub-Signature-256"),
+        ("d-3", Some("other"), "invalid signature", "differs from [webhook] secret"),
+    ] {
+        let request = Request::job(delivery, &queued(7));
+        let request = match signature {
+            None => request.without("x-hub-signature-256"),
+            Some("other") => request.signed("another secret"),
+            Some(value) => request.with("x-hub-signature-256", value),
+        };
+        assert_eq!(request.send(daemon.door).await.status, 401);
+        let log = daemon.log();
+        let line = log.lines().find(|line| line.contains(delivery)).unwrap_or_default();
+        assert!(line.contains("webhook refused") && line.contains("WARN"), "{log}");
+        assert!(line.contains(why) && line.contains(what), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn while_secrets_change_either_may_have_signed() {
     let daemon = door_with("previous_secret = \"the one before this one\"").await;
     for (delivery, secret, status) in

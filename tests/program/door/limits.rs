@@ -54,6 +54,7 @@ async fn silent_door(limits: Limits, bodies: Bodies) -> Here {
         hand: roustabout::webhook::Hand { engine: sender, store },
         bodies,
         in_flight: InFlight::in_folder(folder.path()),
+        tally: roustabout::webhook::Tally::new(roustabout::ledger::Time(0), None),
         refusals: Quota::default(),
         clock: clock::Clock::system(),
     };

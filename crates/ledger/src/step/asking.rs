@@ -122,6 +122,12 @@ impl<R: Rng> Fold<'_, R> {
             names.into_iter().filter(|name| class.unaccounted.contains(name)).collect();
         let others = class.unaccounted.len() > unseen.len();
         if !unseen.is_empty() && !class.waiting.is_empty() {
+            for name in &unseen {
+                let how = self.state.runners.get(name).and_then(|runner| runner.reason.clone());
+                let how = how.unwrap_or_else(|| "its child has ended".to_owned());
+                let message = format!("runner ended without having taken a job: {how}");
+                self.note_runner(true, name, message);
+            }
             let wait = self.wait_before_replacing(&key, &unseen);
             self.pool_failed(&key, &unseen);
             let until = self.now + wait;

@@ -110,6 +110,7 @@ fn shift(state: &mut State, by: i64) {
         ended,
         ended_order: _,
         left,
+        unserved,
     } = state;
     jobs.values_mut().chain(ended.values_mut()).for_each(|job| times_of_job(job, move_on));
     reruns.values_mut().for_each(|(job, _)| times_of_job(job, move_on));
@@ -136,6 +137,7 @@ fn shift(state: &mut State, by: i64) {
     }
     *timers = std::mem::take(timers).into_iter().map(|(at, who)| (at.moved(by), who)).collect();
     left.iter_mut().for_each(|(_, at)| move_on(at));
+    unserved.times(move_on);
 }
 
 /// Moments of ours; what the forge says of its own is its own.

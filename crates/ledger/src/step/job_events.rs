@@ -285,6 +285,7 @@ impl<R: Rng> Fold<'_, R> {
             self.touch(&key);
         }
         self.jobs.insert(id);
+        self.see_unserved(&job);
         let open = job.report.status != JobStatus::Completed
             && !matches!(job.verdict, Verdict::Unserved(_));
         if !open {

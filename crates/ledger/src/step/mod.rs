@@ -30,6 +30,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod unserved;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

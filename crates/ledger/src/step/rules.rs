@@ -22,7 +22,8 @@ impl<R: Rng> Fold<'_, R> {
             rules.pools.iter().map(|pool| rules.place_of(pool)).collect();
         self.state.nomad.retain(|place, _| places.contains(place));
         let open: Vec<JobId> = self.state.jobs.keys().copied().collect();
-        let unserved: Vec<Job> = self.state.unserved().cloned().collect();
+        let unserved: Vec<Job> = self.state.left_unserved().cloned().collect();
+        self.state.unserved.tell_anew();
         for id in open {
             self.judge_again(id);
         }

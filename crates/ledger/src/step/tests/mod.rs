@@ -18,6 +18,7 @@ mod reruns;
 mod restart;
 mod robots;
 mod rules;
+mod unserved;
 mod world;
 
 use std::collections::BTreeMap;
