@@ -69,7 +69,7 @@ impl Client {
         };
         let version = agent.pointer("/config/Version/Version");
         let version = version.or_else(|| agent.pointer("/member/Tags/build"));
-        Ok(version.and_then(Value::as_str).map(str::to_owned))
+        Ok(version.and_then(Value::as_str).map(wire::text))
     }
 
     /// `GET /v1/acl/token/self`. None where ACLs are off.
@@ -93,9 +93,9 @@ impl Client {
         }
         Ok(Some(AclToken {
             accessor_id: wire.accessor_id,
-            name: wire.name,
-            kind: wire.r#type,
-            policies: wire.policies,
+            name: wire::text(&wire.name),
+            kind: wire::text(&wire.r#type),
+            policies: wire.policies.iter().map(|policy| wire::text(policy)).collect(),
             expires_at: wire.expiration_time.and_then(|t| t.parse().ok()),
         }))
     }

@@ -58,7 +58,7 @@ impl From<&str> for ClientStatus {
             "failed" => ClientStatus::Failed,
             "lost" => ClientStatus::Lost,
             "unknown" => ClientStatus::Unknown,
-            other => ClientStatus::Other(other.to_owned()),
+            other => ClientStatus::Other(wire::text(other)),
         }
     }
 }
@@ -99,6 +99,56 @@ pub struct TaskEvent {
     /// Of `Terminated` only.
     pub exit_code: Option<i64>,
     pub time: Timestamp,
+}
+
+/// What keeps a task from its work, or ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskTrouble {
+    pub task: String,
+    /// Where its command ran, and ended badly.
+    pub exit_code: Option<i64>,
+    /// Nomad's words: an image or an archive that cannot be downloaded, a command that cannot be
+    /// started, a template that waits for a value.
+    pub message: String,
+}
+
+impl std::fmt::Display for TaskTrouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.exit_code {
+            Some(code) => write!(f, "task {} exited with {code}", self.task),
+            None => write!(f, "task {}: {}", self.task, self.message.trim()),
+        }
+    }
+}
+
+impl Allocation {
+    /// The first trouble of its tasks; those that failed are looked at first. `None` where all is
+    /// well, as far as Nomad says.
+    pub fn trouble(&self) -> Option<TaskTrouble> {
+        let troubles = |failed: bool| {
+            let tasks = self.task_states.iter().filter(move |(_, state)| state.failed == failed);
+            tasks.filter_map(|(task, state)| {
+                // A task that has been started since is over it.
+                let mut since = state.events.iter().rev().take_while(|it| it.kind != "Started");
+                let event = since.find(|event| event.is_trouble())?;
+                let exit_code = event.exit_code.filter(|code| *code != 0);
+                Some(TaskTrouble { task: task.clone(), exit_code, message: event.message.clone() })
+            })
+        };
+        troubles(true).chain(troubles(false)).next()
+    }
+}
+
+impl TaskEvent {
+    /// By Nomad's kinds of events (`nomad/structs/structs.go`, `TaskSetupFailure` and the others).
+    fn is_trouble(&self) -> bool {
+        self.exit_code.is_some_and(|code| code != 0)
+            || (self.kind.to_ascii_lowercase().contains("fail")
+                // What follows from another task's end.
+                && self.kind != "Sibling Task Failed")
+            || (self.kind == "Killing" && self.message.starts_with("Template failed"))
+            || (self.kind == "Template" && self.message.starts_with("Missing"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -158,8 +208,10 @@ impl From<WireEvent> for TaskEvent {
         TaskEvent {
             // Go writes 0 for every other kind.
             exit_code: (wire.r#type == "Terminated").then_some(detail.unwrap_or(wire.exit_code)),
-            kind: wire.r#type,
-            message: without_arguments(wire::some(wire.display_message).unwrap_or(wire.message)),
+            kind: wire::text(&wire.r#type),
+            message: wire::text(&without_arguments(
+                wire::some(wire.display_message).unwrap_or(wire.message),
+            )),
             time: wire::time(wire.time),
         }
     }
@@ -181,15 +233,15 @@ impl From<WireAllocation> for Allocation {
     fn from(wire: WireAllocation) -> Allocation {
         let task = |(name, task): (String, WireTaskState)| {
             let events = task.events.into_iter().map(TaskEvent::from).collect();
-            (name, TaskState { state: task.state, failed: task.failed, events })
+            (wire::text(&name), TaskState { state: task.state, failed: task.failed, events })
         };
         Allocation {
             id: wire.id,
             client_status: wire.client_status.as_str().into(),
-            client_description: wire.client_description,
+            client_description: wire::text(&wire.client_description),
             desired_status: wire.desired_status,
             node_id: wire.node_id,
-            node_name: wire.node_name,
+            node_name: wire::text(&wire.node_name),
             create_time: wire::time(wire.create_time),
             modify_time: wire::time(wire.modify_time),
             task_states: wire.task_states.unwrap_or_default().into_iter().map(task).collect(),
@@ -211,6 +263,7 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::testing;
     use serde_json::json;
     use wiremock::matchers::{path, query_param};
@@ -259,6 +312,66 @@ mod tests {
         for other in ["Exit Code: 3", "", "x --- args=[1", "]: y --- args=[1"] {
             assert_eq!(super::without_arguments(other.to_owned()), other);
         }
+    }
+
+    fn allocation(tasks: serde_json::Value) -> Allocation {
+        let wire: WireAllocation =
+            serde_json::from_value(json!({"ID": "a", "TaskStates": tasks})).unwrap();
+        wire.into()
+    }
+
+    fn trouble(failed: bool, events: serde_json::Value) -> Option<String> {
+        let tasks = json!({"runner": {"State": "pending", "Failed": failed, "Events": events}});
+        allocation(tasks).trouble().map(|trouble| trouble.to_string())
+    }
+
+    #[test]
+    fn a_download_that_fails_is_the_reason() {
+        // Kinds and the beginnings of texts as Nomad 1.11.3 has them; the last is the docker driver's.
+        for (kind, message) in [
+            ("Failed Artifact Download", "failed to download artifact \"http://a/absent\""),
+            ("Driver Failure", "Failed to pull `nosuch:1`: API error (404)"),
+            ("Failed Validation", "2 errors occurred"),
+            ("Task hook failed", "template: template destination path escapes alloc directory"),
+            ("Killing", "Template failed: (dynamic): parse"),
+            ("Template", "Missing: nomad.var.block(absent@default.global)"),
+        ] {
+            let events = json!([{"Type": "Received", "DisplayMessage": "Task received by client"},
+                {"Type": kind, "DisplayMessage": message},
+                {"Type": "Restarting", "DisplayMessage": "Task restarting in 15s"}]);
+            assert_eq!(trouble(false, events), Some(format!("task runner: {message}")));
+        }
+    }
+
+    #[test]
+    fn a_task_that_was_started_since_has_no_trouble() {
+        let failed = json!({"Type": "Failed Artifact Download", "DisplayMessage": "x"});
+        let started = json!({"Type": "Started", "DisplayMessage": "Task started by client"});
+        assert_eq!(trouble(false, json!([failed, started])), None);
+        let ended = json!({"Type": "Terminated", "Details": {"exit_code": "7"}});
+        let told = trouble(true, json!([failed, started, ended]));
+        assert_eq!(told.as_deref(), Some("task runner exited with 7"));
+        let fine = json!({"Type": "Terminated", "Details": {"exit_code": "0"}});
+        assert_eq!(trouble(false, json!([started, fine])), None);
+    }
+
+    #[test]
+    fn the_task_that_failed_is_told_and_not_its_sibling() {
+        let tasks = json!({
+            "a": {"Failed": true, "Events": [{"Type": "Sibling Task Failed", "DisplayMessage": "Task's sibling \"b\" failed"}]},
+            "b": {"Failed": true, "Events": [{"Type": "Driver Failure", "DisplayMessage": "no"}]}});
+        assert_eq!(allocation(tasks).trouble().unwrap().to_string(), "task b: no");
+    }
+
+    #[test]
+    fn texts_of_nomad_move_no_terminal() {
+        let wire = json!({"ID": "a", "NodeName": "n\u{1b}]0;x\u{7}", "TaskStates": {"t\n": {"Events":
+            [{"Type": "Driver Failure", "DisplayMessage": "1\n\t* ${NOMAD_SECRETS_DIR}\u{9b}"}]}}});
+        let wire: WireAllocation = serde_json::from_value(wire).unwrap();
+        let allocation = Allocation::from(wire);
+        assert_eq!(allocation.node_name, "n ]0;x ");
+        let told = allocation.trouble().unwrap().to_string();
+        assert_eq!(told, "task t : 1  * $ {NOMAD_SECRETS_DIR}");
     }
 
     #[tokio::test]

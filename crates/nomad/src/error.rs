@@ -3,6 +3,8 @@
 //! Each text is a fragment that reads after "failed to": it names method and path and never a
 //! token, a payload or meta.
 
+use super::authentication;
+
 /// A failed call. `request` is method and path, as in `GET /v1/job/x`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -31,16 +33,12 @@ pub enum Error {
 impl Error {
     /// For an answer that is not a success. `text` is Nomad's own, cleaned by the transport.
     pub(super) fn from_status(request: String, status: u16, text: String) -> Error {
-        // Nomad's own names for token trouble come with 500 from some calls (nomad/structs/errors.go).
-        // A token that is no UUID is taken for a workload identity and fails to parse.
-        let token_trouble = ["ACL token", "Permission denied", "failed to parse signed token"]
-            .iter()
-            .any(|words| text.contains(words));
         match status {
-            // A workload identity has no entry behind /v1/acl/token/self; all else here is absence.
-            404 if !token_trouble => Error::NotFound { request },
-            401 | 403 => Error::Forbidden { request, text },
-            404 | 500 if token_trouble => Error::Forbidden { request, text },
+            // Before absence: a workload identity has no entry behind /v1/acl/token/self.
+            _ if authentication::is_refused(status, &text) => {
+                Error::Forbidden { request, text: authentication::in_words(text) }
+            }
+            404 => Error::NotFound { request },
             405 => Error::Unsupported { request },
             429 => Error::Unavailable { request, reason: format!("too many connections: {text}") },
             500..=599 => Error::Unavailable { request, reason: format!("{status}: {text}") },

@@ -51,6 +51,16 @@ pub struct PlacementFailure {
     pub quota_exhausted: Vec<String>,
 }
 
+/// Why a job is not placed, of all its evaluations, oldest first; `None` where none of them says.
+/// The newest one that failed counts, for the blocked one itself may tell less.
+pub fn why_not_placed(evaluations: &[Evaluation]) -> Option<String> {
+    let failed = evaluations.iter().rev().find(|e| !e.failed_tg_allocs.is_empty())?;
+    let mut words: Vec<String> =
+        failed.failed_tg_allocs.values().map(PlacementFailure::in_words).collect();
+    words.dedup();
+    Some(words.join("; "))
+}
+
 impl PlacementFailure {
     /// As in `3 nodes: 2 lack memory, 1 filtered by ${attr.cpu.arch} = arm64`.
     pub fn in_words(&self) -> String {
@@ -142,25 +152,39 @@ impl From<WireFailure> for PlacementFailure {
             nodes_filtered: wire.nodes_filtered,
             nodes_exhausted: wire.nodes_exhausted,
             nodes_in_pool: wire.nodes_in_pool,
-            node_pool: wire.node_pool.unwrap_or_default(),
-            nodes_available: wire.nodes_available.unwrap_or_default(),
-            constraint_filtered: wire.constraint_filtered.unwrap_or_default(),
-            dimension_exhausted: wire.dimension_exhausted.unwrap_or_default(),
-            quota_exhausted: wire.quota_exhausted.unwrap_or_default(),
+            node_pool: wire::text(&wire.node_pool.unwrap_or_default()),
+            nodes_available: counted(wire.nodes_available, wire::text),
+            // A constraint is written with `${…}`, and is searched for in the job as it is written
+            // there; what is told of it is never sent to Nomad.
+            constraint_filtered: counted(wire.constraint_filtered, |name| {
+                wire::text(name).replace("$ {", "${")
+            }),
+            dimension_exhausted: counted(wire.dimension_exhausted, wire::text),
+            quota_exhausted: wire
+                .quota_exhausted
+                .into_iter()
+                .flatten()
+                .map(|it| wire::text(&it))
+                .collect(),
         }
     }
+}
+
+fn counted(map: Map<u64>, name: impl Fn(&str) -> String) -> BTreeMap<String, u64> {
+    map.unwrap_or_default().into_iter().map(|(of, nodes)| (name(&of), nodes)).collect()
 }
 
 impl From<WireEvaluation> for Evaluation {
     fn from(wire: WireEvaluation) -> Evaluation {
         let failures = wire.failed_tg_allocs.unwrap_or_default();
-        let failure =
-            |(group, f): (String, Option<WireFailure>)| (group, f.unwrap_or_default().into());
+        let failure = |(group, f): (String, Option<WireFailure>)| {
+            (wire::text(&group), f.unwrap_or_default().into())
+        };
         Evaluation {
             id: wire.id,
             status: wire.status,
-            status_description: wire.status_description,
-            triggered_by: wire.triggered_by,
+            status_description: wire::text(&wire.status_description),
+            triggered_by: wire::text(&wire.triggered_by),
             blocked_eval: wire::some(wire.blocked_eval),
             failed_tg_allocs: failures.into_iter().map(failure).collect(),
             create_time: wire::time(wire.create_time),
@@ -229,6 +253,41 @@ mod tests {
         assert_eq!(words(json!({"NodesEvaluated": 2, "NodesFiltered": 2})), "2 nodes: 2 filtered");
         assert_eq!(words(json!({"NodesEvaluated": 1})), "1 node, and no reason given");
         assert_eq!(words(json!({"QuotaExhausted": ["cpu"]})), "quota used up: cpu");
+    }
+
+    #[test]
+    fn what_nodes_and_jobs_are_called_moves_no_terminal() {
+        let words = words(json!({"NodesEvaluated": 2, "NodesFiltered": 1, "NodesExhausted": 1,
+            "DimensionExhausted": {"mem\u{1b}[2J": 1},
+            "ConstraintFiltered": {"${meta.a} = \u{202e}x\n": 1}}));
+        assert_eq!(words, "2 nodes: 1 lacks mem [2J, 1 filtered by ${meta.a} =  x ");
+    }
+
+    #[test]
+    fn the_newest_failure_is_told() {
+        let evaluation = |second, lacking: Option<&str>| Evaluation {
+            id: String::new(),
+            status: "complete".to_owned(),
+            status_description: String::new(),
+            triggered_by: String::new(),
+            blocked_eval: None,
+            failed_tg_allocs: lacking
+                .map(|lacking| {
+                    let failure = PlacementFailure {
+                        nodes_evaluated: 1,
+                        nodes_exhausted: 1,
+                        dimension_exhausted: BTreeMap::from([(lacking.to_owned(), 1)]),
+                        ..PlacementFailure::default()
+                    };
+                    ("g".to_owned(), failure)
+                })
+                .into_iter()
+                .collect(),
+            create_time: Timestamp::from_second(second).unwrap(),
+        };
+        let all = [evaluation(1, Some("cpu")), evaluation(2, Some("memory")), evaluation(3, None)];
+        assert_eq!(why_not_placed(&all).as_deref(), Some("1 node: 1 lacks memory"));
+        assert_eq!(why_not_placed(&all[2..]), None);
     }
 
     #[tokio::test]

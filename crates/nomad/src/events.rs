@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use tokio::time::Instant;
 use transport::Response;
 
 use super::connection::Place;
@@ -29,7 +30,11 @@ pub struct EventStream {
     response: Response,
     request: String,
     buffer: Vec<u8>,
+    /// False before the first whole line.
     started: bool,
+    /// When something was last heard, or the stream was opened. Of the stream and not of a call of
+    /// `next`, which the caller gives up whenever it has something else to do.
+    heard: Instant,
 }
 
 /// Something happened to a job, or to an allocation or evaluation of it.
@@ -75,8 +80,13 @@ impl Client {
         };
         let opened = tokio::time::timeout(FIRST_SIGN, self.open(call)).await;
         let response = opened.map_err(silent)??;
-        let mut stream =
-            EventStream { response, request: request.clone(), buffer: Vec::new(), started: false };
+        let mut stream = EventStream {
+            response,
+            request: request.clone(),
+            buffer: Vec::new(),
+            started: false,
+            heard: Instant::now(),
+        };
         // Whatever is buffered at the server comes with the first sign; nobody needs it, for
         // everything is listed after this.
         stream.next().await?;
@@ -94,14 +104,20 @@ impl EventStream {
                     continue;
                 }
                 self.started = true;
+                self.heard = Instant::now();
                 return self.read(&line);
             }
             if self.buffer.len() > LONGEST_LINE {
                 return Err(self.protocol("a line without an end"));
             }
             let patience = if self.started { SILENCE } else { FIRST_SIGN };
-            match tokio::time::timeout(patience, self.response.chunk()).await {
-                Ok(Ok(Some(chunk))) => self.buffer.extend_from_slice(&chunk),
+            match tokio::time::timeout_at(self.heard + patience, self.response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
+                    self.buffer.extend_from_slice(&chunk);
+                    if self.started {
+                        self.heard = Instant::now();
+                    }
+                }
                 Ok(Ok(None)) => return Err(self.unavailable("the stream has ended".to_owned())),
                 Ok(Err(error)) => return Err(self.unavailable(error.reason)),
                 Err(_) if self.started => {
@@ -110,7 +126,10 @@ impl EventStream {
                 Err(_) => {
                     return Err(Error::Forbidden {
                         request: self.request.clone(),
-                        text: "the stream stays silent, which is how it denies".to_owned(),
+                        text:
+                            "the stream stays silent, which is how it denies a token, and how it \
+                               answers of a region that it does not know"
+                                .to_owned(),
                     });
                 }
             }
@@ -171,6 +190,61 @@ mod tests {
         assert_eq!(jobs, ["gha/dispatch-1", "gha/dispatch-2"]);
         assert!(stream.next().await.unwrap().is_empty());
         assert!(matches!(stream.next().await, Err(Error::Unavailable { .. })));
+    }
+
+    /// An agent that answers every request with this head and body, and then says nothing more.
+    async fn falls_silent_after(body: &'static str) -> Client {
+        testing::client(&testing::stays_open_after(body).await)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_falls_silent_ends_however_often_it_is_looked_at() {
+        let client = falls_silent_after("{}\n").await;
+        let mut stream = client.events(client.place()).await.unwrap();
+        tokio::time::pause();
+        // The follower looks at everything every 30 s, and gives up waiting for that.
+        let look = Duration::from_secs(30);
+        let begun = Instant::now();
+        assert!(tokio::time::timeout(look, stream.next()).await.is_err());
+        let ended = tokio::time::timeout(look, stream.next()).await.expect("it ends by 40 s");
+        assert!(matches!(ended, Err(Error::Unavailable { .. })), "{ended:?}");
+        assert_eq!(begun.elapsed().as_secs(), SILENCE.as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_heartbeat_is_a_sign_of_life() {
+        let client = falls_silent_after("{}\n{}\n").await;
+        let mut stream = client.events(client.place()).await.unwrap();
+        tokio::time::pause();
+        tokio::time::advance(SILENCE / 2).await;
+        assert!(stream.next().await.unwrap().is_empty());
+        let begun = Instant::now();
+        assert!(stream.next().await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), SILENCE.as_secs());
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_a_first_sign_is_denied() {
+        for first in ["", "{\"Ind"] {
+            let client = falls_silent_after(first).await;
+            let mut call = Call::to(Endpoint::Events);
+            call.timeout = LONGEST;
+            let response = client.open(call).await.unwrap();
+            let (request, buffer, heard) = (String::new(), Vec::new(), Instant::now());
+            let mut stream = EventStream { response, request, buffer, started: false, heard };
+            tokio::time::pause();
+            assert!(matches!(stream.next().await, Err(Error::Forbidden { .. })));
+            assert!(heard.elapsed() < FIRST_SIGN + Duration::from_secs(1));
+            tokio::time::resume();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_held_back_is_given_up() {
+        let client = testing::warm(&testing::never_answers().await).await;
+        tokio::time::pause();
+        let opened = client.events(client.place()).await.err().map(|error| error.to_string());
+        assert!(opened.is_some_and(|it| it.contains("does something before Nomad hold")));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod agent;
 mod allocation;
+mod authentication;
 mod children;
 mod connection;
 mod dispatch;
@@ -27,12 +28,12 @@ mod transport;
 mod wire;
 
 pub use agent::AclToken;
-pub use allocation::{Allocation, ClientStatus, TaskEvent, TaskState};
+pub use allocation::{Allocation, ClientStatus, TaskEvent, TaskState, TaskTrouble};
 pub use children::{AllocationCounts, ChildStub};
 pub use connection::{Address, BuildError, Connection, Place};
 pub use dispatch::{DispatchError, DispatchRequest, Dispatched, PAYLOAD_LIMIT};
 pub use error::Error;
-pub use evaluation::{Evaluation, PlacementFailure};
+pub use evaluation::{Evaluation, PlacementFailure, why_not_placed};
 pub use events::{EventStream, StreamEvent};
 pub use job::{Group, Job, JobStatus, Parameterized, PayloadRule};
 pub use needs::Needs;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::authentication;
+
 /// A dispatch that Nomad refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -83,10 +85,7 @@ impl Refusal {
             Refusal::DispatchDisabled
         } else if text.contains("No path to region") {
             Refusal::NoSuchRegion
-        } else if matches!(status, 401 | 403)
-            || text.contains("Permission denied")
-            || text.contains("ACL token")
-        {
+        } else if authentication::is_refused(status, text) {
             Refusal::Forbidden { namespace: namespace() }
         } else if status == 429 {
             Refusal::TooManyConnections
@@ -146,8 +145,9 @@ impl fmt::Display for Refusal {
             ),
             Refusal::Forbidden { namespace } => write!(
                 f,
-                "the ACL token may not dispatch in namespace {namespace:?}: it is missing, expired \
-                 or lacks the capability dispatch-job; renew it or mend its policy"
+                "the ACL token may not dispatch in namespace {namespace:?}: it is missing, expired, \
+                 of another cluster, or lacks the capability dispatch-job; renew it or mend its \
+                 policy"
             ),
             Refusal::DispatchDisabled => f.write_str(
                 "dispatching is disabled by the scheduler configuration; an operator can enable it \

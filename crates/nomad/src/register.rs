@@ -38,8 +38,8 @@ impl Client {
         Ok(self.read(call.body(body)).await?.0)
     }
 
-    /// `PUT /v1/jobs`: registers what [`parse_hcl`](Self::parse_hcl) gave. The job's own
-    /// namespace and region win over `place`. Needs the capability `submit-job`.
+    /// `PUT /v1/jobs`: registers what [`parse_hcl`](Self::parse_hcl) gave. `place` wins over
+    /// the job's own namespace and region. Needs the capability `submit-job`.
     pub async fn register(&self, place: &Place, job: &Value) -> Result<(), Error> {
         let call = Call::to(Endpoint::Register).at(place);
         let body = json(&call, &WireRegister { job })?;

@@ -116,7 +116,7 @@ impl Client {
         wait: Duration,
     ) -> Result<Statuses, Error> {
         if ids.is_empty() {
-            // Nomad takes an empty list for "all jobs".
+            // Nomad refuses an empty list with 400.
             return Ok(Statuses { index: 0, jobs: Vec::new() });
         }
         let request = "POST /v1/jobs/statuses";

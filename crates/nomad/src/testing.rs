@@ -50,3 +50,46 @@ pub async fn hangs_up_after(reply: &'static str) -> String {
     });
     address
 }
+
+/// Answers every request with 200 and this beginning of a body, and then says nothing more.
+pub async fn stays_open_after(body: &'static str) -> String {
+    answers_and_waits(move |_| Some(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}")))
+        .await
+}
+
+/// Answers the first request of a connection, and no other: as a client agent that loses its servers.
+pub async fn never_answers() -> String {
+    answers_and_waits(|nth| {
+        (nth == 0).then(|| "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n\"l\"\n".to_owned())
+    })
+    .await
+}
+
+/// A client whose connection to [`never_answers`] is open already, so that only the answer is missing.
+pub async fn warm(address: &str) -> Client {
+    let client = client(address);
+    client.leader().await.unwrap();
+    client
+}
+
+async fn answers_and_waits(
+    answer: impl Fn(usize) -> Option<String> + Send + Copy + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 16384];
+                let mut nth = 0;
+                while socket.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                    if let Some(answer) = answer(nth) {
+                        let _ = socket.write_all(answer.as_bytes()).await;
+                    }
+                    nth += 1;
+                }
+            });
+        }
+    });
+    address
+}

@@ -143,6 +143,10 @@ impl Client {
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, Failure> {
         let request = self.request(call).map_err(Failure::NotSent)?;
         let fail = |failure: transport::Failure| match failure.sent {
+            // So it is with a client agent that has lost its servers (seen on 1.11.3).
+            true if failure.reason.starts_with("no answer within") => {
+                Failure::Unknown(format!("{}; has the agent lost its servers?", failure.reason))
+            }
             true => Failure::Unknown(failure.reason),
             false => Failure::NotSent(failure.reason),
         };
@@ -241,4 +245,45 @@ impl Client {
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::testing;
+
+    /// As a client agent that has lost its servers: it takes every request, and answers none.
+    #[tokio::test]
+    async fn an_agent_that_never_answers_is_given_up_in_time() {
+        let client = testing::warm(&testing::never_answers().await).await;
+        let (place, ids) = (client.place().clone(), ["x".to_owned()]);
+        tokio::time::pause();
+        let begun = Instant::now();
+        let Err(error) = client.job(&place, "x").await else { panic!("it was answered") };
+        assert!(begun.elapsed() >= TIMEOUT && begun.elapsed() < 2 * TIMEOUT);
+        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("no answer within 10 s; has the agent lost"), "{error}");
+        tokio::time::resume();
+        let client = testing::warm(&testing::never_answers().await).await;
+        tokio::time::pause();
+        let begun = Instant::now();
+        let wait = Duration::from_secs(32);
+        let asked = client.statuses(&place, &ids, Some(7), wait).await;
+        assert!(matches!(asked, Err(Error::Unavailable { .. })), "{asked:?}");
+        assert!(begun.elapsed() >= wait && begun.elapsed() < wait + 2 * TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_stops_half_way_is_given_up_in_time() {
+        let client = testing::client(&testing::stays_open_after("{\"ID\": \"x").await);
+        let call = Call::to(Endpoint::Job("x"));
+        let opened = client.open(call).await.unwrap();
+        tokio::time::pause();
+        drop(opened);
+        let begun = Instant::now();
+        assert!(client.job(client.place(), "x").await.is_err());
+        assert!(begun.elapsed() < 2 * TIMEOUT);
+    }
 }

@@ -8,6 +8,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
+use strangers_text::harmless_up_to;
+
+/// Of a text that people are told: drivers' and schedulers' words can be long.
+const TEXT_LIMIT: usize = 500;
+
+/// Text for people. Nodes, jobs, drivers and images choose it, so it is made harmless here; ids, by
+/// which more is asked, are not read by it.
+pub(super) fn text(text: &str) -> String {
+    harmless_up_to(text, TEXT_LIMIT)
+}
+
 /// A map that Go may have written as `null`.
 pub(super) type Map<T> = Option<BTreeMap<String, T>>;
 
