@@ -89,10 +89,6 @@ impl Nomad {
     /// left to evaluate, even where the job is stopped ([V]: an evaluation that waits for
     /// `lost_after` keeps it so); else dead (`nomad/state/state_store.go`, `getJobStatus`).
     pub(super) fn status_from_rows(&self, key: &JobKey) -> JobStatus {
-        let stopped = self.children.get(key).is_some_and(|child| child.stop);
-        if stopped && !self.knobs.lasting_stops {
-            return JobStatus::Dead;
-        }
         let mut allocations = self.allocations_of(key).peekable();
         let placed = allocations.peek().is_some();
         if allocations.any(|one| !one.is_terminal()) {

@@ -444,7 +444,6 @@ fn knobs(heartbeats: Heartbeats) -> Knobs {
         heartbeat: (ttl + grace, ttl + ttl + grace),
         real_clients: true,
         tells: true,
-        lasting_stops: true,
         disconnect_replaces: false,
         ..Knobs::default()
     }

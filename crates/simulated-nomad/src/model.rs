@@ -61,9 +61,6 @@ pub struct Knobs {
     pub real_clients: bool,
     /// Every write is kept until somebody takes it, to be told ([`Nomad::take_frames`]).
     pub tells: bool,
-    /// A stopped job is dead only when its evaluations are over, and what of it is unknown stays
-    /// so until its node is back: as it is. Off: it is dead at once.
-    pub lasting_stops: bool,
     /// What is unknown is replaced where its disconnect block says so, even where its group is
     /// never rescheduled: so did versions before 1.11.2 (GH-27053).
     pub disconnect_replaces: bool,
@@ -84,7 +81,6 @@ impl Default for Knobs {
             dispatch_disabled: false,
             real_clients: false,
             tells: false,
-            lasting_stops: false,
             disconnect_replaces: true,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Read next: `mod.rs`.
 
-use super::allocations::Allocation;
+use super::allocations::{Allocation, ClientStatus};
 use super::children::{Child, JobStatus};
 use super::jobs::JobKey;
 use super::model::Nomad;
@@ -75,11 +75,20 @@ impl Nomad {
         (newest.max().unwrap_or(self.index), found)
     }
 
-    /// Whether the child takes up room: its job is not dead, or one of its allocations is not over.
+    /// Whether the child takes up room: one of its allocations is not over, or it is yet to have one.
+    /// What was stopped and is on a node that is away takes up none that could be had.
     #[must_use]
     pub fn is_alive(&self, key: &JobKey) -> bool {
-        self.status(key).is_some_and(|status| status != JobStatus::Dead)
-            || self.allocations_of(key).any(|one| !one.client_status.is_terminal())
+        let status = self.status(key);
+        let stopped = self.children.get(key).is_some_and(|child| child.stop);
+        let runs = |one: &Allocation| {
+            let away = stopped && one.client_status == ClientStatus::Unknown;
+            !one.client_status.is_terminal() && !away
+        };
+        let mut allocations = self.allocations_of(key).peekable();
+        let over = status.is_none_or(|it| it == JobStatus::Dead)
+            || (stopped && allocations.peek().is_some());
+        !over || allocations.any(runs)
     }
 
     /// Names what should not be there when all is done: children that are alive, processes that

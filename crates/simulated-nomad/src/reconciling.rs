@@ -276,7 +276,6 @@ mod tests {
 
     fn cluster() -> Nomad {
         let mut nomad = Nomad::new(StdRng::seed_from_u64(1));
-        nomad.knobs.lasting_stops = true;
         nomad.knobs.disconnect_replaces = false;
         nomad.add_node("one", NodeSpec::with_room_for(4), 0);
         nomad

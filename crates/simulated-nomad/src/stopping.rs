@@ -3,7 +3,7 @@
 //! Neither stops anything by itself: each makes an evaluation, which does. Read next:
 //! `scheduling.rs`.
 
-use super::allocations::{ClientStatus, Migration};
+use super::allocations::Migration;
 use super::changes::{Row, Subject};
 use super::evaluations::Trigger;
 use super::happenings::What;
@@ -44,9 +44,6 @@ impl Nomad {
         let evaluation = self.new_evaluation(key, Trigger::JobDeregister, now);
         let row = Row::Evaluation(evaluation.clone());
         self.commit_at(index, "JobDeregistered", vec![row]);
-        if !self.knobs.lasting_stops {
-            self.let_go(key, now);
-        }
         Some(Stopped { evaluation: Some(evaluation), index })
     }
 
@@ -67,24 +64,6 @@ impl Nomad {
             let (key, child) = (key.clone(), Box::new(child));
             let subject = Subject::Child { key, child, deleted: true };
             self.tell(index, "JobDeregistered", vec![subject]);
-        }
-    }
-
-    /// What of a stopped job is on a node that does not answer is given up at once.
-    fn let_go(&mut self, key: &JobKey, now: Millis) {
-        let ids = self.children.get(key).map(|child| child.allocations.clone()).unwrap_or_default();
-        for id in ids {
-            let silent = |node: &String| self.nodes.get(node).is_none_or(|it| it.is_silent());
-            let gone = self
-                .allocations
-                .get(&id)
-                .is_some_and(|one| one.client_status == ClientStatus::Unknown && silent(&one.node));
-            if gone {
-                if let Some(one) = self.allocations.get_mut(&id) {
-                    one.stopping = true;
-                }
-                self.set_status(&id, ClientStatus::Lost, now);
-            }
         }
     }
 

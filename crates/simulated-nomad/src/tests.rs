@@ -119,9 +119,10 @@ fn a_stop_makes_the_job_dead_before_its_task() {
     let child = dispatch(&mut nomad, "a", 0);
     run(&mut nomad, 10 * SECOND);
     nomad.stop(&child, false, 10 * SECOND);
+    // When the stop's evaluation has been worked on.
+    nomad.tick(11 * SECOND);
     assert_eq!(nomad.status(&child), Some(JobStatus::Dead));
     assert!(nomad.is_alive(&child));
-    nomad.tick(11 * SECOND);
     assert_eq!(nomad.take_signalled().len(), 1);
     nomad.tick(16 * SECOND);
     assert_eq!(nomad.take_killed().len(), 1);
