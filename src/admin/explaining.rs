@@ -158,7 +158,8 @@ async fn story(
     }
     let first = runners.len().saturating_sub(RUNNERS);
     let runners = runners.split_off(first);
-    let looks = explain::look(&shared.explainer.nomad, &runners, end).await;
+    let looks =
+        explain::look(&shared.explainer.nomad, &shared.explainer.rules, &runners, end).await;
     let runners = runners.into_iter().zip(looks).collect();
     Ok(explain::tell(&Known { job, runners, happened, waits }, &shared.explainer.rules))
 }

@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::Setup;
-use super::dispatching::{forbidden, place};
 use super::health::Health;
-use crate::ledger::event::{ChildPhase, Children, NomadTrouble};
-use crate::ledger::{Event, NomadPlace, RunnerName, RunnerState, State};
+use super::held_up::{HeldUp, Idle, SOON};
+use super::places::{at, named, tell, went_away};
+use crate::ledger::event::{ChildPhase, Children};
+use crate::ledger::{Event, RunnerName, RunnerState, State};
 use crate::nomad::{
     Allocation, ChildStatus, Client, ClientStatus, Error, EventStream, JobStatus, Place,
     StreamEvent,
@@ -46,25 +46,17 @@ const OLD_AGENT: Duration = Duration::from_secs(2);
 /// Children that are alive as far as the ledger knows.
 pub type Living = BTreeMap<RunnerName, (Place, String)>;
 
-pub fn living(state: &State, nomad: &Client) -> Living {
+pub fn living(state: &State) -> Living {
     let followed = state
         .runners
         .values()
         .filter(|runner| !matches!(runner.state, RunnerState::Clearing | RunnerState::Gone));
     followed
         .filter_map(|runner| {
-            let place = place(nomad, runner.namespace.as_ref(), runner.region.as_ref());
+            let place = at(&state.rules.place_of_runner(runner));
             Some((runner.name.clone(), (place, runner.child.clone()?)))
         })
         .collect()
-}
-
-/// Everywhere where children of ours can be.
-pub fn places(setup: &Setup, state: &State) -> BTreeSet<Place> {
-    let pools =
-        setup.settings.pools.iter().map(|pool| (pool.namespace.as_ref(), pool.region.as_ref()));
-    let runners = state.runners.values().map(|r| (r.namespace.as_ref(), r.region.as_ref()));
-    pools.chain(runners).map(|(namespace, region)| place(&setup.nomad, namespace, region)).collect()
 }
 
 /// Runs until it is aborted. Of a place nothing is told before `listed` has it.
@@ -88,6 +80,7 @@ pub async fn follow(
             stream: None,
             opening: None,
             streams_again: Instant::now(),
+            held_up: HeldUp::default(),
         };
         tasks.spawn(follower.run(events.clone(), health.clone()));
     }
@@ -107,6 +100,16 @@ struct Follower {
     opening: Option<JoinHandle<Option<EventStream>>>,
     /// When opening the stream is tried again.
     streams_again: Instant,
+    held_up: HeldUp,
+}
+
+/// What a look has shown.
+#[derive(Default)]
+struct Look {
+    /// What has changed since the last one.
+    news: Vec<(RunnerName, ChildPhase)>,
+    /// Who does not work yet.
+    idle: Vec<Idle>,
 }
 
 impl Follower {
@@ -123,11 +126,8 @@ impl Follower {
             }
             let looked = self.look().await;
             tell(&health, &self.nomad, &place, looked.as_ref().err());
-            let news = match looked {
-                Ok(phases) if away || !phases.is_empty() => {
-                    Some(Event::ChildrenSeen(Children { place: named(&place), phases }))
-                }
-                Ok(_) => None,
+            let Look { news, idle } = match looked {
+                Ok(look) => look,
                 Err(error) => {
                     away = true;
                     self.index = None;
@@ -137,8 +137,16 @@ impl Follower {
                     continue;
                 }
             };
+            if away || !news.is_empty() {
+                let seen = Children { place: named(&place), phases: news };
+                if events.send(Event::ChildrenSeen(seen)).is_err() {
+                    return;
+                }
+            }
             away = false;
-            if news.is_some_and(|news| events.send(news).is_err()) {
+            // After the news, for this takes more questions.
+            let held_up = self.held_up.ask(&self.nomad, &place, &idle).await;
+            if !held_up.is_empty() && events.send(Event::ChildrenHeldUp(held_up)).is_err() {
                 return;
             }
         }
@@ -161,10 +169,17 @@ impl Follower {
         }
         // Not marked as seen: a change that came since the last look must wake this.
         let pause = if self.of_mine(&self.living.borrow()).is_empty() { IDLE } else { OLD_AGENT };
+        let over = self.or_a_question(Instant::now() + pause);
         tokio::select! {
             changed = self.living.changed() => changed.is_ok(),
-            () = tokio::time::sleep(pause) => true,
+            () = tokio::time::sleep_until(over) => true,
         }
+    }
+
+    /// That moment, or an earlier one where somebody is to be asked about by then.
+    fn or_a_question(&self, over: Instant) -> Instant {
+        let soon = Instant::now() + SOON;
+        self.held_up.next().map_or(over, |next| next.max(soon).min(over))
     }
 
     /// Opens the stream beside what else is done, for that may take its time where it is denied
@@ -195,7 +210,7 @@ impl Follower {
     /// Waits for something to happen to a child of ours, or to the set of them, or for a while.
     async fn wait_for_event(&mut self) -> bool {
         let Some(mut stream) = self.stream.take() else { return true };
-        let over = Instant::now() + LOOK_ANYWAY;
+        let over = self.or_a_question(Instant::now() + LOOK_ANYWAY);
         loop {
             let mine = self.of_mine(&self.living.borrow());
             let about_us =
@@ -231,7 +246,8 @@ impl Follower {
 
     /// What has changed since the last look. With an index it waits for a change, in Nomad or
     /// in the set of children; only that waiting is ever cut short.
-    async fn look(&mut self) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
+    async fn look(&mut self) -> Result<Look, Error> {
+        let over = self.or_a_question(Instant::now() + 2 * WAIT);
         loop {
             let living = self.living.borrow_and_update().clone();
             let mine = self.of_mine(&living);
@@ -239,7 +255,7 @@ impl Follower {
             if mine.is_empty() {
                 self.index = None;
                 self.nomad.leader_at(&self.place).await?;
-                return Ok(Vec::new());
+                return Ok(Look::default());
             }
             let ids: Vec<String> = mine.keys().cloned().collect();
             let since = self.index.take();
@@ -247,13 +263,14 @@ impl Follower {
                 statuses = self.nomad.statuses(&self.place, &ids, since, WAIT) => statuses,
                 changed = self.living.changed(), if since.is_some() => {
                     if changed.is_err() {
-                        return Ok(Vec::new());
+                        return Ok(Look::default());
                     }
                     tokio::time::sleep(GATHER).await;
                     continue;
                 }
+                () = tokio::time::sleep_until(over), if since.is_some() => continue,
             };
-            let phases = match statuses {
+            let (phases, idle) = match statuses {
                 Ok(statuses) => {
                     if since.is_some_and(|since| statuses.index <= since) {
                         tokio::time::sleep(IN_VAIN).await;
@@ -269,7 +286,7 @@ impl Follower {
                 phases.into_iter().filter(|(name, phase)| self.seen.get(name) != Some(phase));
             let news: Vec<_> = news.collect();
             self.seen.extend(news.iter().cloned());
-            return Ok(news);
+            return Ok(Look { news, idle });
         }
     }
 
@@ -282,16 +299,25 @@ impl Follower {
         &self,
         mine: &BTreeMap<String, RunnerName>,
         jobs: Vec<ChildStatus>,
-    ) -> Result<Vec<(RunnerName, ChildPhase)>, Error> {
+    ) -> Result<(Vec<(RunnerName, ChildPhase)>, Vec<Idle>), Error> {
         let mut phases = Vec::new();
+        let mut idle = Vec::new();
         let mut missing = mine.clone();
         let mut doubtful = Vec::new();
         for job in jobs {
             let Some(name) = missing.remove(&job.id) else { continue };
             let statuses: Vec<ClientStatus> =
                 job.allocations.into_iter().map(|allocation| allocation.client_status).collect();
-            match brief_phase(&job.status, &statuses) {
-                Brief::Alive(phase) => phases.push((name, phase)),
+            let not_started =
+                statuses.iter().all(|it| it.is_terminal() || *it == ClientStatus::Pending);
+            match brief_phase(&job.status, job.stop, &statuses) {
+                Brief::Alive(phase) => {
+                    if not_started {
+                        let placed = phase != ChildPhase::NotPlaced;
+                        idle.push(Idle { child: job.id, runner: name.clone(), placed });
+                    }
+                    phases.push((name, phase));
+                }
                 Brief::Ended => doubtful.push((job.id, name)),
             }
         }
@@ -300,39 +326,21 @@ impl Follower {
             let mut asked = tokio::task::JoinSet::new();
             for (child, name) in some.iter().cloned() {
                 let (nomad, place) = (self.nomad.clone(), self.place.clone());
-                asked.spawn(async move { (name, phase_of(&nomad, &place, &child).await) });
+                asked.spawn(async move {
+                    let phase = phase_of(&nomad, &place, &child).await;
+                    (child, name, phase)
+                });
             }
-            for (name, phase) in asked.join_all().await {
-                phases.push((name, phase?));
+            for (child, runner, phase) in asked.join_all().await {
+                let phase = phase?;
+                if phase == ChildPhase::NotPlaced {
+                    idle.push(Idle { child, runner: runner.clone(), placed: false });
+                }
+                phases.push((runner, phase));
             }
         }
-        Ok(phases)
+        Ok((phases, idle))
     }
-}
-
-/// Says of one place that it is away, or (`None`) well.
-pub fn tell(health: &Health, nomad: &Client, place: &Place, error: Option<&Error>) {
-    let part = format!("{}@{}", place.namespace, place.region.as_deref().unwrap_or_default());
-    let unlike = named(place).unlike(&named(nomad.place()));
-    let trouble = error.map(|error| match unlike.trim_start() {
-        "" => error.to_string(),
-        unlike => format!("{unlike}: {error}"),
-    });
-    health.report("nomad", &part, trouble);
-}
-
-/// Nomad does not answer about children there.
-pub fn went_away(place: &Place, error: &Error) -> Event {
-    let trouble = match error {
-        Error::Forbidden { .. } => NomadTrouble::Refuses(forbidden(error, place)),
-        _ => NomadTrouble::Unreachable(error.to_string()),
-    };
-    Event::NomadAway { place: named(place), trouble }
-}
-
-/// In the ledger's words.
-pub fn named(place: &Place) -> NomadPlace {
-    NomadPlace { namespace: place.namespace.clone(), region: place.region.clone() }
 }
 
 enum Brief {
@@ -340,15 +348,20 @@ enum Brief {
     Ended,
 }
 
-/// A stop makes the job dead at once, its task up to `kill_timeout` later: both must be over.
-fn brief_phase(status: &JobStatus, allocations: &[ClientStatus]) -> Brief {
-    let lives = allocations.iter().any(|allocation| !allocation.is_terminal());
+/// A stop makes the job dead at once, its task up to `kill_timeout` later: both must be over. A job
+/// that is stopped while its node is away stays `pending`, even after its allocation has ended, until
+/// the `lost_after` of its `disconnect` block (seen on 1.11.3), so there its allocations alone count.
+/// One on a node that is away is over as far as anybody can tell: Nomad ends it when the node is back.
+fn brief_phase(status: &JobStatus, stopped: bool, allocations: &[ClientStatus]) -> Brief {
+    let over = |it: &ClientStatus| it.is_terminal() || (stopped && *it == ClientStatus::Unknown);
+    let lives = !allocations.iter().all(over);
     let lost = allocations.iter().any(|a| matches!(a, ClientStatus::Lost | ClientStatus::Unknown));
-    match status {
-        _ if lives && lost && allocations.len() > 1 => Brief::Alive(ChildPhase::Replaced),
+    match (allocations, status) {
+        (all, _) if lives && lost && all.len() > 1 => Brief::Alive(ChildPhase::Replaced),
         _ if lives => Brief::Alive(ChildPhase::Placed),
-        JobStatus::Dead => Brief::Ended,
-        _ if allocations.is_empty() => Brief::Alive(ChildPhase::NotPlaced),
+        (_, JobStatus::Dead) => Brief::Ended,
+        ([], _) => Brief::Alive(ChildPhase::NotPlaced),
+        _ if stopped => Brief::Ended,
         _ => Brief::Alive(ChildPhase::Placed),
     }
 }
@@ -366,7 +379,7 @@ pub async fn phase_of(nomad: &Client, place: &Place, child: &str) -> Result<Chil
     let allocations = nomad.allocations(place, child).await?;
     let statuses: Vec<ClientStatus> =
         allocations.iter().map(|allocation| allocation.client_status.clone()).collect();
-    Ok(match brief_phase(&job.status, &statuses) {
+    Ok(match brief_phase(&job.status, job.stop, &statuses) {
         Brief::Alive(phase) => phase,
         Brief::Ended => {
             ChildPhase::Ended { how: how_it_ended(&allocations), placed: !allocations.is_empty() }
@@ -383,22 +396,48 @@ fn how_it_ended(allocations: &[Allocation]) -> String {
     let Some(last) = allocations.last() else {
         return "it was stopped before it was placed".to_owned();
     };
-    let failed =
-        last.task_states.iter().filter(|(_, state)| state.failed).find_map(|(task, state)| {
-            let event =
-                state.events.iter().rev().find(|e| e.exit_code.is_some_and(|code| code != 0));
-            let event =
-                event.or_else(|| state.events.iter().rev().find(|e| e.kind.contains("Failure")));
-            event.map(|event| match event.exit_code {
-                Some(OUTDATED) => {
-                    format!("task {task} exited with 7: its actions/runner is outdated")
-                }
-                Some(code) if code != 0 => format!("task {task} exited with {code}"),
-                _ => format!("task {task}: {}", event.message),
-            })
-        });
+    let failed = last.trouble().map(|trouble| match trouble.exit_code {
+        Some(OUTDATED) => format!("{trouble}: its actions/runner is outdated"),
+        _ => trouble.to_string(),
+    });
     match failed {
         Some(how) => format!("its allocation on {} failed: {how}", last.node_name),
         None => format!("its allocation on {} is {}", last.node_name, last.client_status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ClientStatus::{Complete, Lost, Pending, Running, Unknown};
+
+    fn phase(status: JobStatus, stopped: bool, allocations: &[ClientStatus]) -> Option<ChildPhase> {
+        match brief_phase(&status, stopped, allocations) {
+            Brief::Alive(phase) => Some(phase),
+            Brief::Ended => None,
+        }
+    }
+
+    #[test]
+    fn a_child_ends_with_its_allocations() {
+        assert_eq!(phase(JobStatus::Pending, false, &[]), Some(ChildPhase::NotPlaced));
+        assert_eq!(phase(JobStatus::Running, false, &[Pending]), Some(ChildPhase::Placed));
+        assert_eq!(phase(JobStatus::Dead, true, &[Running]), Some(ChildPhase::Placed));
+        assert_eq!(phase(JobStatus::Dead, true, &[Complete]), None);
+        assert_eq!(phase(JobStatus::Dead, true, &[]), None, "it was never placed");
+        let replaced = phase(JobStatus::Running, false, &[Lost, Running]);
+        assert_eq!(replaced, Some(ChildPhase::Replaced));
+        // Between two allocations.
+        assert_eq!(phase(JobStatus::Pending, false, &[Lost]), Some(ChildPhase::Placed));
+    }
+
+    /// As in the scenario `node-lost-and-child-stopped` of the record.
+    #[test]
+    fn a_child_that_was_stopped_while_its_node_was_away_holds_no_place() {
+        assert_eq!(phase(JobStatus::Running, false, &[Unknown]), Some(ChildPhase::Placed));
+        assert_eq!(phase(JobStatus::Pending, true, &[Unknown]), None, "its node is away");
+        assert_eq!(phase(JobStatus::Pending, true, &[Complete]), None, "and back");
+        assert_eq!(phase(JobStatus::Pending, true, &[Running]), Some(ChildPhase::Placed));
+        assert_eq!(phase(JobStatus::Pending, true, &[]), Some(ChildPhase::NotPlaced));
     }
 }

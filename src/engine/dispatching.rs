@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::health::Health;
 use super::meta;
 use super::parents::Version;
+use super::places::{at, forbidden};
 use crate::config::{self, Delivery, Settings};
 use crate::credential::Tokens;
 use crate::ledger::Time;
@@ -93,7 +94,7 @@ impl Dispatcher {
                 reason: format!("pool {} is no longer in the config", order.pool),
             };
         };
-        let place = place(&self.nomad, order.namespace.as_ref(), order.region.as_ref());
+        let place = at(&order.place);
         let believed = self.believed(&key(&place, &order.parent));
         let fresh = believed.is_none();
         let declared = match believed {
@@ -254,22 +255,4 @@ fn accepted(
 
 fn key(place: &Place, parent: &str) -> ParentKey {
     (place.namespace.clone(), place.region.clone(), parent.to_owned())
-}
-
-/// Where a pool's job lives: as the pool says, else as the connection does.
-pub fn place(nomad: &Client, namespace: Option<&String>, region: Option<&String>) -> Place {
-    let own = nomad.place();
-    Place {
-        namespace: namespace.cloned().unwrap_or_else(|| own.namespace.clone()),
-        region: region.cloned().or_else(|| own.region.clone()),
-    }
-}
-
-/// With what the token needs there.
-pub fn forbidden(error: &nomad::Error, place: &Place) -> String {
-    format!(
-        "{error}; in namespace {:?} it needs read-job, list-jobs, dispatch-job and deregister-job \
-         (before Nomad 1.11.2: submit-job)",
-        place.namespace
-    )
 }

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use super::children::{self, Living};
 use super::helpers::Helpers;
+use super::places;
 use super::steady::Steady;
 use super::taking::Taken;
 use super::workers::Workers;
@@ -244,7 +245,7 @@ impl FoldLoop {
         }
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
-            let places = children::places(&setup, &self.state);
+            let places = places::places(&setup, &self.state);
             self.helpers.start(&setup, places, self.health.clone());
         }
         for reply in replies {
@@ -267,7 +268,7 @@ impl FoldLoop {
     }
 
     fn tell_living(&self) {
-        let living = children::living(&self.state, self.workers.nomad());
+        let living = children::living(&self.state);
         self.live.send_if_modified(|before| {
             let changed = *before != living;
             *before = living;

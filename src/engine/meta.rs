@@ -130,6 +130,7 @@ mod tests {
 
     use super::*;
     use crate::config::META_KEYS;
+    use crate::ledger::NomadPlace;
     use crate::ledger::step::testing::{report, repository};
     use crate::ledger::{
         DeliveryId, Job, JobStatus, PoolName, RepositoryId, RunnerName, ScopeKey, Time, Verdict,
@@ -170,8 +171,7 @@ mod tests {
             target: Target::Repository("octo/app".into()),
             labels: vec!["self-hosted".into(), "linux".into()],
             runner_url: "https://github.com/octo/app".into(),
-            namespace: None,
-            region: None,
+            place: NomadPlace::default(),
             parent: "runner".into(),
             cause: Some(cause),
             repository: Some(repository(1, "octo/app")),

@@ -10,9 +10,11 @@ mod desk;
 mod dispatching;
 mod fold_loop;
 mod health;
+mod held_up;
 mod helpers;
 mod meta;
 mod parents;
+mod places;
 mod probes;
 mod rules;
 mod steady;
@@ -29,8 +31,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use children::{named, phase_of, tell, went_away};
+pub use children::phase_of;
 pub use health::Health;
+pub use places::{at, named, tell, went_away};
 pub use rules::rules;
 pub use views::{Capacity, Oldest, PoolView, StatusView, UnservedView};
 
@@ -130,7 +133,7 @@ impl Engine {
         let stop = CancellationToken::new();
         let workers = workers::Workers::new(&setup, events.clone(), health.clone());
         // What lives is told first, so that the first listing is about all of it.
-        live.send_replace(children::living(&state, &setup.nomad));
+        live.send_replace(children::living(&state));
         let mut helpers = helpers::Helpers {
             store: store.clone(),
             hand: hand.clone(),
@@ -141,7 +144,7 @@ impl Engine {
             memory: Arc::default(),
             tasks: JoinSet::new(),
         };
-        helpers.start(&setup, children::places(&setup, &state), health.clone());
+        helpers.start(&setup, places::places(&setup, &state), health.clone());
         let fold_loop = fold_loop::FoldLoop {
             state,
             store,

@@ -9,12 +9,13 @@ use tokio_util::task::TaskTracker;
 use super::Setup;
 use super::children::phase_of;
 use super::desk::Desk;
-use super::dispatching::{Dispatcher, place};
+use super::dispatching::Dispatcher;
 use super::health::Health;
 use super::parents;
+use super::places::at;
 use crate::credential::Tokens;
 use crate::ledger::effect::ChildAt;
-use crate::ledger::event::{Answer, ChildPhase, Failure, FoundChild};
+use crate::ledger::event::{Answer, Failure, FoundChild};
 use crate::ledger::{Event, Request};
 use crate::nomad::{self, Client, Place};
 
@@ -48,8 +49,8 @@ impl Workers {
     pub fn carry_out(&self, request: Request) {
         let crew = self.crew.clone();
         // A watch has no end of its own, and is nothing to wait for.
-        if let Request::WatchParent { pool, namespace, region, parent } = request {
-            let place = place(&crew.nomad, namespace.as_ref(), region.as_ref());
+        if let Request::WatchParent { pool, place, parent } = request {
+            let place = at(&place);
             let refused = crew.dispatcher.refused_as(&place, &parent);
             let (nomad, events) = (crew.nomad.clone(), crew.events.clone());
             crew.watches.watch(nomad, place, parent, refused, pool, events);
@@ -61,10 +62,6 @@ impl Workers {
                 let _ = crew.events.send(event);
             }
         });
-    }
-
-    pub fn nomad(&self) -> &Client {
-        &self.crew.nomad
     }
 
     /// Whether requests are under way.
@@ -102,9 +99,8 @@ impl Crew {
                 outcome: self.dispatcher.dispatch(&order).await,
                 runner: order.runner,
             },
-            Request::FindChild { runner, token, namespace, region, parent } => {
-                let place = place(&self.nomad, namespace.as_ref(), region.as_ref());
-                let answer = self.find_child(&place, &parent, &token).await;
+            Request::FindChild { runner, token, place, parent } => {
+                let answer = self.find_child(&at(&place), &parent, &token).await;
                 Event::ChildLookedUp { runner, answer: from_nomad(answer) }
             }
             Request::FindAtForge { runner, target, repositories, runs } => {
@@ -113,15 +109,13 @@ impl Crew {
                     runner,
                 }
             }
-            Request::LookAtPlacement { runner, at } => {
-                Event::PlacementSeen { answer: self.placement(&at).await, runner }
+            Request::LookAtPlacement { runner, at: ChildAt { place, child } } => {
+                let phase = phase_of(&self.nomad, &at(&place), &child).await;
+                Event::PlacementSeen { runner, answer: from_nomad(phase) }
             }
-            Request::StopChild { runner, at } => {
-                let place = place(&self.nomad, at.namespace.as_ref(), at.region.as_ref());
-                Event::ChildStopped {
-                    runner,
-                    answer: from_nomad(self.nomad.stop(&place, &at.child).await),
-                }
+            Request::StopChild { runner, at: ChildAt { place, child } } => {
+                let stopped = self.nomad.stop(&at(&place), &child).await;
+                Event::ChildStopped { runner, answer: from_nomad(stopped) }
             }
             Request::DeleteRegistration { runner, target, id } => {
                 Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
@@ -164,11 +158,6 @@ impl Crew {
             Err(error) => return Err(error),
         };
         Ok(Some(FoundChild { child: stub.id, nameless }))
-    }
-
-    async fn placement(&self, at: &ChildAt) -> Answer<ChildPhase> {
-        let place = place(&self.nomad, at.namespace.as_ref(), at.region.as_ref());
-        from_nomad(phase_of(&self.nomad, &place, &at.child).await)
     }
 }
 

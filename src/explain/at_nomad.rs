@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ledger::{Runner, Time};
-use crate::nomad::{Allocation, Client, Error, Evaluation, Place};
+use crate::engine::at;
+use crate::ledger::{Rules, Runner, Time};
+use crate::nomad::{Allocation, Client, Error, Place, why_not_placed};
 
 /// How long all looks of one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,18 +30,19 @@ pub enum Look {
 }
 
 /// One look for each of the runners, in their order; `None`: there is no child to ask for.
-pub async fn look(nomad: &Client, runners: &[Runner], end: Instant) -> Vec<Option<Look>> {
+pub async fn look(
+    nomad: &Client,
+    rules: &Rules,
+    runners: &[Runner],
+    end: Instant,
+) -> Vec<Option<Look>> {
     let mut looks = Vec::new();
     for runner in runners {
         let Some(child) = &runner.child else {
             looks.push(None);
             continue;
         };
-        let own = nomad.place();
-        let place = Place {
-            namespace: runner.namespace.clone().unwrap_or_else(|| own.namespace.clone()),
-            region: runner.region.clone().or_else(|| own.region.clone()),
-        };
+        let place = at(&rules.place_of_runner(runner));
         let look = tokio::time::timeout_at(end, look_at(nomad, &place, child)).await;
         looks.push(Some(
             look.unwrap_or_else(|_| {
@@ -56,21 +58,17 @@ async fn look_at(nomad: &Client, place: &Place, child: &str) -> Look {
     match asked {
         Err(Error::NotFound { .. }) => Look::Nothing,
         Err(error) => Look::Away(error.to_string()),
-        Ok((allocations, evaluations)) => match (allocations.is_empty(), evaluations.is_empty()) {
-            (false, _) => Look::Placed(allocations),
-            (true, true) => Look::Nothing,
-            (true, false) => Look::Unplaced { why: blocked(&evaluations) },
-        },
+        Ok((allocations, evaluations)) if allocations.is_empty() && !evaluations.is_empty() => {
+            // Evaluations outlive a job that was purged.
+            match nomad.job(place, child).await {
+                Ok(_) => Look::Unplaced { why: why_not_placed(&evaluations) },
+                Err(Error::NotFound { .. }) => Look::Nothing,
+                Err(error) => Look::Away(error.to_string()),
+            }
+        }
+        Ok((allocations, _)) if allocations.is_empty() => Look::Nothing,
+        Ok((allocations, _)) => Look::Placed(allocations),
     }
-}
-
-/// The newest evaluation that failed counts: the blocked one itself may tell less.
-fn blocked(evaluations: &[Evaluation]) -> Option<String> {
-    let failed = evaluations.iter().rev().find(|e| !e.failed_tg_allocs.is_empty())?;
-    let mut words: Vec<String> =
-        failed.failed_tg_allocs.values().map(|failure| failure.in_words()).collect();
-    words.dedup();
-    Some(words.join("; "))
 }
 
 /// What happened to a child's tasks, for its story.
@@ -105,34 +103,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::nomad::{ClientStatus, PlacementFailure, TaskEvent, TaskState};
-
-    #[test]
-    fn the_newest_failure_is_told() {
-        let evaluation = |second, lacking: Option<&str>| Evaluation {
-            id: String::new(),
-            status: "complete".to_owned(),
-            status_description: String::new(),
-            triggered_by: String::new(),
-            blocked_eval: None,
-            failed_tg_allocs: lacking
-                .map(|lacking| {
-                    let failure = PlacementFailure {
-                        nodes_evaluated: 1,
-                        nodes_exhausted: 1,
-                        dimension_exhausted: BTreeMap::from([(lacking.to_owned(), 1)]),
-                        ..PlacementFailure::default()
-                    };
-                    ("g".to_owned(), failure)
-                })
-                .into_iter()
-                .collect(),
-            create_time: Timestamp::from_second(second).unwrap_or_default(),
-        };
-        let all = [evaluation(1, Some("cpu")), evaluation(2, Some("memory")), evaluation(3, None)];
-        assert_eq!(blocked(&all).as_deref(), Some("1 node: 1 lacks memory"));
-        assert_eq!(blocked(&all[2..]), None);
-    }
+    use crate::nomad::{ClientStatus, TaskEvent, TaskState};
 
     #[test]
     fn a_task_that_failed_is_marked() {

@@ -25,6 +25,7 @@ mod lifecycle;
 mod main_job;
 mod nomad_connections;
 mod nomad_job;
+mod nomad_places;
 mod policy;
 mod refusal;
 mod reload;

@@ -100,23 +100,28 @@ pub fn phase_of(nomad: &Nomad, child: &JobKey) -> ChildPhase {
         return ChildPhase::Ended { how, placed: true };
     };
     let allocations: Vec<&Allocation> = nomad.allocations_of(child).collect();
-    phase(status, &allocations)
+    let stopped = nomad.child(child).is_some_and(|it| it.stop);
+    phase(status, stopped, &allocations)
 }
 
-fn phase(status: JobStatus, allocations: &[&Allocation]) -> ChildPhase {
-    let mut statuses = allocations.iter().map(|one| one.client_status);
-    let lives = statuses.clone().any(|one| !one.is_terminal());
-    let lost = statuses.any(|one| matches!(one, ClientStatus::Lost | ClientStatus::Unknown));
-    match (status, allocations.last()) {
+fn phase(status: JobStatus, stopped: bool, allocations: &[&Allocation]) -> ChildPhase {
+    let statuses = || allocations.iter().map(|one| one.client_status);
+    let over = |one: ClientStatus| one.is_terminal() || (stopped && one == ClientStatus::Unknown);
+    let lives = !statuses().all(over);
+    let lost = statuses().any(|one| matches!(one, ClientStatus::Lost | ClientStatus::Unknown));
+    let ended = || {
+        let how =
+            allocations.last().map_or("it was stopped before it was placed".to_owned(), |it| {
+                format!("its allocation is {}", it.client_status.as_str())
+            });
+        ChildPhase::Ended { how, placed: !allocations.is_empty() }
+    };
+    match status {
         _ if lives && lost && allocations.len() > 1 => ChildPhase::Replaced,
         _ if lives => ChildPhase::Placed,
-        (JobStatus::Dead, last) => {
-            let how = last.map_or("it was stopped before it was placed".to_owned(), |last| {
-                format!("its allocation is {}", last.client_status.as_str())
-            });
-            ChildPhase::Ended { how, placed: last.is_some() }
-        }
-        (_, None) => ChildPhase::NotPlaced,
-        (_, Some(_)) => ChildPhase::Placed,
+        JobStatus::Dead => ended(),
+        _ if allocations.is_empty() => ChildPhase::NotPlaced,
+        _ if stopped => ended(),
+        _ => ChildPhase::Placed,
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    ClassKey, DeliveryId, Job, JobId, PoolName, Repository, RepositoryId, RunId, Runner,
-    RunnerName, ScopeKey,
+    ClassKey, DeliveryId, Job, JobId, NomadPlace, PoolName, Repository, RepositoryId, RunId,
+    Runner, RunnerName, ScopeKey,
 };
 
 #[must_use]
@@ -69,8 +69,7 @@ impl Target {
 /// A child's address in Nomad.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildAt {
-    pub namespace: Option<String>,
-    pub region: Option<String>,
+    pub place: NomadPlace,
     pub child: String,
 }
 
@@ -86,8 +85,7 @@ pub enum Request {
     FindChild {
         runner: RunnerName,
         token: String,
-        namespace: Option<String>,
-        region: Option<String>,
+        place: NomadPlace,
         parent: String,
     },
     /// The name among the scope's runners and, else, the running jobs of these repositories
@@ -136,8 +134,7 @@ pub enum Request {
     /// Tell when the parameterized job changes: it refused a dispatch.
     WatchParent {
         pool: PoolName,
-        namespace: Option<String>,
-        region: Option<String>,
+        place: NomadPlace,
         parent: String,
     },
 }
@@ -161,8 +158,7 @@ pub struct DispatchOrder {
     pub labels: Vec<String>,
     /// What `config.sh --url` wants.
     pub runner_url: String,
-    pub namespace: Option<String>,
-    pub region: Option<String>,
+    pub place: NomadPlace,
     pub parent: String,
     pub cause: Option<Job>,
     pub repository: Option<Repository>,

@@ -102,6 +102,10 @@ pub enum Event {
     /// been told of. A runner is followed from the moment its child is known, and its phase is
     /// told then, however old it is.
     ChildrenSeen(Children),
+    /// What keeps children from their work although nothing has ended: Nomad has no place for them,
+    /// or their tasks do not start. Reads after "a runner is dispatched, but"; `None`: nothing that
+    /// Nomad tells of.
+    ChildrenHeldUp(Vec<(RunnerName, Option<String>)>),
     /// Nomad's API did not answer about children.
     NomadAway {
         place: NomadPlace,

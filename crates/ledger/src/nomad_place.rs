@@ -1,11 +1,13 @@
 //! Where in Nomad something is: a region and a namespace of it. Each answers, refuses and goes away
 //! by itself, so each has a gate of its own, see `step::gates`.
 
+use serde::{Deserialize, Serialize};
+
 /// A namespace, with the region where one was named.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct NomadPlace {
     pub namespace: String,
-    /// `None`: the region of the agent that is asked.
+    /// `None`: the region of the agent that is asked, whatever the config names later.
     pub region: Option<String>,
 }
 

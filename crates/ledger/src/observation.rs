@@ -3,7 +3,7 @@
 
 use super::effect::Target;
 use super::event::ChildPhase;
-use super::{JobReport, Repository, RepositoryId, Time};
+use super::{JobReport, NomadPlace, Repository, RepositoryId, Time};
 
 #[derive(Debug, Clone)]
 pub enum Observation {
@@ -36,8 +36,7 @@ pub struct Found {
     /// `<name>@<scope>`, with `#<run id>` where its class has one.
     pub token: String,
     pub parent: String,
-    pub namespace: Option<String>,
-    pub region: Option<String>,
+    pub place: NomadPlace,
     pub submitted_at: Time,
     pub phase: ChildPhase,
     /// When Nomad was asked for its phase; what it says may be older than its end.

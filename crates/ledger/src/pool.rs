@@ -108,9 +108,11 @@ impl Rules {
         self.nomad.or(pool.namespace.as_ref(), pool.region.as_ref())
     }
 
-    /// Where the runner was dispatched.
+    /// Where the runner was dispatched. A row that does not say so is of a version that resolved
+    /// it each time anew.
     pub fn place_of_runner(&self, runner: &Runner) -> NomadPlace {
-        self.nomad.or(runner.namespace.as_ref(), runner.region.as_ref())
+        let resolved = || self.nomad.or(runner.namespace.as_ref(), runner.region.as_ref());
+        runner.place.clone().unwrap_or_else(resolved)
     }
 
     pub fn pool(&self, name: &PoolName) -> Option<&Pool> {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassKey, JobId, RunnerName, Time};
+use super::{ClassKey, JobId, NomadPlace, RunnerName, Time};
 
 /// Where a hiring stands. `busy` is not among these: a runner that took a job did so whatever
 /// we knew of its dispatch at that moment (see `Runner::took`).
@@ -95,9 +95,15 @@ pub struct Runner {
     pub not_before: Option<Time>,
     /// The job that caused the hiring.
     pub cause: Option<JobId>,
-    /// Kept with the row because Nomad keeps idempotency per parent.
+    /// Where its child is, whatever the config says by now; `None` only in rows of versions that
+    /// kept what the pool named instead, see `Rules::place_of_runner`.
+    #[serde(default)]
+    pub place: Option<NomadPlace>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The parameterized job: Nomad keeps idempotency for each.
     pub parent: String,
     pub child: Option<String>,
     /// Its parameterized job takes no `runner_name`, so GitHub's word cannot be matched to it.
@@ -145,6 +151,7 @@ impl Runner {
             steps_back: 0,
             not_before: None,
             cause: None,
+            place: None,
             namespace: None,
             region: None,
             parent: String::new(),

@@ -195,6 +195,7 @@ impl State {
         let mut state = Self::new(rules);
         state.repositories = repositories.into_iter().map(|r| (r.id, r)).collect();
         for mut runner in runners {
+            runner.place = Some(state.rules.place_of_runner(&runner));
             match runner.state {
                 RunnerState::Dispatching(_) => {
                     runner.state = RunnerState::Dispatching(Sending::LookingUp);

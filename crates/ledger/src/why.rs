@@ -28,10 +28,15 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
 
 fn supplied(state: &State, key: &ClassKey) -> String {
     let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
-    let mut doubtful =
-        runners.filter(|r| r.is_supply() && matches!(r.state, RunnerState::Dispatching(_)));
-    match doubtful.find_map(|runner| runner.reason.clone()) {
-        Some(reason) => format!("a runner is on the way, but {reason}"),
+    let supply = || runners.clone().filter(|runner| runner.is_supply());
+    let reason = |state: fn(&RunnerState) -> bool| {
+        supply().filter(|runner| state(&runner.state)).find_map(|runner| runner.reason.clone())
+    };
+    if let Some(reason) = reason(|state| matches!(state, RunnerState::Dispatching(_))) {
+        return format!("a runner is on the way, but {reason}");
+    }
+    match reason(|state| *state == RunnerState::Dispatched) {
+        Some(reason) => format!("a runner is dispatched, but {reason}"),
         None => "a runner is on the way".to_owned(),
     }
 }

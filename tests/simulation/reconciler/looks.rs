@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::Listed;
 use crate::calls::{Luck, Side};
 use crate::daemon::Handed;
-use crate::follower::{NAMESPACE, phase_of};
+use crate::follower::{NAMESPACE, phase_of, place};
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -158,8 +158,7 @@ impl World {
                 repository,
                 nameless: !child.meta.contains_key("runner_name"),
                 parent: child.parent,
-                namespace: Some(key.namespace),
-                region: None,
+                place: place(),
                 submitted_at: Time(child.submit_time),
                 child: key.id,
                 token,

@@ -6,8 +6,12 @@ use rand::Rng;
 use super::{ASK_AFTER_END, Fold};
 use crate::RunnerName;
 use crate::event::{ChildPhase, Children};
-use crate::runner::{Leaving, RunnerState, Took};
+use crate::runner::{Leaving, Runner, RunnerState, Took};
 use crate::state::{NomadState, Timer};
+
+/// Why a dispatch that is not placed is not waited for any longer.
+pub(super) const ANOTHER_ORDER: &str =
+    "not placed, and its pool dispatches another job now; launched again by that one";
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn children_seen(&mut self, Children { place, phases }: Children) {
@@ -20,7 +24,7 @@ impl<R: Rng> Fold<'_, R> {
         }
         for (name, phase) in phases {
             match phase {
-                ChildPhase::NotPlaced => {}
+                ChildPhase::NotPlaced => self.not_placed(&name),
                 ChildPhase::Placed => self.placed(&name),
                 ChildPhase::Replaced => self.replaced(&name),
                 ChildPhase::Ended { how, placed } => self.child_ended(&name, &how, placed),
@@ -28,10 +32,51 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    /// In Nomad's words; they are told anew where they change, and noted once.
+    pub(super) fn children_held_up(&mut self, told: Vec<(RunnerName, Option<String>)>) {
+        for (name, why) in told {
+            let Some(runner) = self.state.runners.get(&name) else { continue };
+            let waits = runner.state == RunnerState::Dispatched && runner.took.is_none();
+            if !waits || runner.reason == why {
+                continue;
+            }
+            if let (None, Some(why)) = (&runner.reason, &why) {
+                self.note_runner(true, &name, format!("runner does not start: {why}"));
+            }
+            self.change(&name, |runner| runner.reason = why);
+        }
+    }
+
+    /// Between two starts its pool may have been given another job to dispatch.
+    fn not_placed(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if self.is_unplaced(runner) && self.is_of_another_order(runner) {
+            self.let_go_for_good(name, ANOTHER_ORDER);
+        }
+    }
+
+    /// Nomad has it, and had no place for it when we last heard.
+    pub(super) fn is_unplaced(&self, runner: &Runner) -> bool {
+        runner.state == RunnerState::Dispatched && runner.is_supply() && runner.placed_at.is_none()
+    }
+
+    /// Its pool dispatches another parameterized job now, or the same elsewhere.
+    pub(super) fn is_of_another_order(&self, runner: &Runner) -> bool {
+        let rules = &self.state.rules;
+        rules.pool(&runner.class.pool).is_some_and(|pool| {
+            pool.nomad_job != runner.parent || rules.place_of(pool) != rules.place_of_runner(runner)
+        })
+    }
+
     fn placed(&mut self, name: &RunnerName) {
         let now = self.now;
         if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
-            self.change(name, |runner| runner.placed_at = Some(now));
+            self.change(name, |runner| {
+                runner.placed_at = Some(now);
+                if runner.state == RunnerState::Dispatched {
+                    runner.reason = None;
+                }
+            });
             self.note_runner(false, name, "runner placed".to_owned());
             self.start_clocks(name);
         }

@@ -178,6 +178,7 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         name: _,
         class: _,
         scope_name: _,
+        place: _,
         state,
         took: _,
         done_at,

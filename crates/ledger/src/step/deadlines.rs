@@ -156,6 +156,7 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| {
             runner.state = RunnerState::Registered;
             runner.github_id = Some(id);
+            runner.reason = None;
             runner.registered_at.get_or_insert(now);
         });
         self.note_runner(false, name, "runner registered".to_owned());

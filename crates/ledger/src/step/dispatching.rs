@@ -20,17 +20,14 @@ impl Runner {
     pub fn idempotency_token(&self) -> String {
         runner_name::idempotency_token(&self.name, &self.scope_name, self.class.run)
     }
-
-    pub(super) fn child_at(&self) -> Option<ChildAt> {
-        Some(ChildAt {
-            namespace: self.namespace.clone(),
-            region: self.region.clone(),
-            child: self.child.clone()?,
-        })
-    }
 }
 
 impl<R: Rng> Fold<'_, R> {
+    pub(super) fn child_at(&self, runner: &Runner) -> Option<ChildAt> {
+        let place = self.state.rules.place_of_runner(runner);
+        Some(ChildAt { place, child: runner.child.clone()? })
+    }
+
     /// Asks what a runner's state asks for, unless that question is under way already.
     pub(super) fn drive(&mut self, name: &RunnerName) {
         let Some(runner) = self.state.runners.get(name) else { return };
@@ -42,8 +39,7 @@ impl<R: Rng> Fold<'_, R> {
             RunnerState::Dispatching(Sending::LookingUp) => Some(Request::FindChild {
                 runner: name.clone(),
                 token: runner.idempotency_token(),
-                namespace: runner.namespace.clone(),
-                region: runner.region.clone(),
+                place: self.state.rules.place_of_runner(runner),
                 parent: runner.parent.clone(),
             }),
             RunnerState::Dispatching(Sending::AskingForge) => Some(self.find_at_forge(runner)),

@@ -26,8 +26,7 @@ impl<R: Rng> Fold<'_, R> {
             if let Some(pool) = self.state.rules.pool(pool) {
                 let request = Request::WatchParent {
                     pool: pool.name.clone(),
-                    namespace: pool.namespace.clone(),
-                    region: pool.region.clone(),
+                    place: self.state.rules.place_of(pool),
                     parent: pool.nomad_job.clone(),
                 };
                 self.request(request);

@@ -202,8 +202,7 @@ impl<R: Rng> Fold<'_, R> {
         let name = runner_name::draw(&self.state.rules.name_prefix, &key.pool, self.rng);
         let runner = Runner {
             cause,
-            namespace: pool.namespace.clone(),
-            region: pool.region.clone(),
+            place: Some(self.state.rules.place_of(pool)),
             parent: pool.nomad_job.clone(),
             ..Runner::new(name.clone(), key.clone(), scope_name, self.now)
         };
@@ -232,9 +231,9 @@ impl<R: Rng> Fold<'_, R> {
         let Some(pool) = self.state.rules.pool(&runner.class.pool).cloned() else { return };
         let (old, cause) = (runner.cause, class.unnamed.first().copied());
         let stale = old.is_none_or(|job| !class.waiting.contains(&job));
+        let place = self.state.rules.place_of(&pool);
         self.change(name, |runner| {
-            runner.namespace = pool.namespace;
-            runner.region = pool.region;
+            runner.place = Some(place);
             runner.parent = pool.nomad_job;
         });
         if !stale || cause.is_none() {
@@ -300,8 +299,7 @@ impl<R: Rng> Fold<'_, R> {
             target,
             labels,
             runner_url,
-            namespace: runner.namespace.clone(),
-            region: runner.region.clone(),
+            place: self.state.rules.place_of_runner(runner),
             parent: runner.parent.clone(),
             // In organization scope without a cause nothing says which repository it is for.
             repository: repository.filter(|_| {

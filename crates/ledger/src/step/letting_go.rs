@@ -62,9 +62,11 @@ impl<R: Rng> Fold<'_, R> {
         let name = runner.name.clone();
         match leaving {
             Leaving::LookingForPlacement => {
-                Some(Request::LookAtPlacement { runner: name, at: runner.child_at()? })
+                Some(Request::LookAtPlacement { runner: name, at: self.child_at(runner)? })
             }
-            Leaving::Stopping => Some(Request::StopChild { runner: name, at: runner.child_at()? }),
+            Leaving::Stopping => {
+                Some(Request::StopChild { runner: name, at: self.child_at(runner)? })
+            }
             Leaving::LookingForRegistration | Leaving::LookingForJob => {
                 Some(self.find_at_forge(runner))
             }

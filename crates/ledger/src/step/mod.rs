@@ -83,6 +83,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::ChildStopped { runner, answer } => fold.child_stopped(&runner, answer),
         Event::RegistrationDeleted { runner, answer } => fold.registration_deleted(&runner, answer),
         Event::ChildrenSeen(children) => fold.children_seen(children),
+        Event::ChildrenHeldUp(told) => fold.children_held_up(told),
         Event::NomadAway { place, trouble } => fold.nomad_away(place, None, &trouble),
         Event::ParentChanged { pool } => fold.parent_changed(&pool),
         Event::Pause { pool, until } => fold.pause(&pool, until),

@@ -1,5 +1,7 @@
 //! What people ask for: `pause` and `resume` of a pool, `retry` of a job.
 
+use std::time::Duration;
+
 use rand::Rng;
 
 use super::Fold;
@@ -7,6 +9,9 @@ use crate::class::Hold;
 use crate::runner::RunnerState;
 use crate::state::{ForkAnswer, Gate, Timer};
 use crate::{ClassKey, JobId, Note, PoolName, Record, Time};
+
+/// How old a dispatch is of which we would have heard by now that it is placed.
+const SURELY_SEEN: Duration = Duration::from_secs(10);
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn pause(&mut self, pool: &PoolName, until: Option<Time>) {
@@ -81,7 +86,22 @@ impl<R: Rng> Fold<'_, R> {
             }
         }
         self.look_up_again(&key);
+        self.launch_again_what_waits(&key);
         self.touch(&key);
+    }
+
+    /// Dispatches that Nomad has no place for. It keeps what the parameterized job was when it was
+    /// dispatched, so one that was mended since is of use to new ones only.
+    fn launch_again_what_waits(&mut self, key: &ClassKey) {
+        let Some(class) = self.state.classes.get(key) else { return };
+        let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
+        let waits = runners.filter(|runner| {
+            let sent = runner.last_sent_at.unwrap_or(runner.hired_at);
+            self.is_unplaced(runner) && self.now.since(sent) >= SURELY_SEEN
+        });
+        for name in waits.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
+            self.let_go_for_good(&name, "not placed; launched again, as asked");
+        }
     }
 
     /// Dispatches in doubt, whose next look waits for its time.

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use rand::Rng;
 
 use super::Fold;
+use super::children::ANOTHER_ORDER;
 use crate::class::Hold;
 use crate::state::{ForkAnswer, NomadState};
 use crate::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunId, RunnerName};
@@ -30,6 +31,7 @@ impl<R: Rng> Fold<'_, R> {
         for job in unserved {
             self.judge_and_place(job);
         }
+        self.let_go_of_what_waits_by_old_orders(&before);
         self.touch_all();
         self.try_everything_once();
         let runners: Vec<RunnerName> = self.state.runners.keys().cloned().collect();
@@ -38,14 +40,33 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    /// What Nomad has no place for yet: what was wrong may be mended by what is dispatched now.
+    fn let_go_of_what_waits_by_old_orders(&mut self, before: &Rules) {
+        let told = |pool: &Pool| (pool.delivery, pool.labels.clone());
+        let others: BTreeSet<PoolName> = {
+            let pools = before.pools.iter();
+            let now = |pool: &Pool| self.state.rules.pool(&pool.name).map(told);
+            let others = pools.filter(|pool| now(pool).is_some_and(|now| now != told(pool)));
+            others.map(|pool| pool.name.clone()).collect()
+        };
+        let old = self.state.runners.values().filter(|runner| {
+            self.is_unplaced(runner)
+                && (others.contains(&runner.class.pool) || self.is_of_another_order(runner))
+        });
+        for name in old.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
+            self.let_go_for_good(&name, ANOTHER_ORDER);
+        }
+    }
+
     /// What one parameterized job refused, and how its runners ended, says nothing of another.
     fn forget_other_parents(&mut self, before: &Rules) {
-        let parent = |pool: &Pool| {
-            (pool.nomad_job.clone(), pool.namespace.clone(), pool.region.clone(), pool.delivery)
+        let parent = |rules: &Rules, name: &PoolName| {
+            let pool = rules.pool(name)?;
+            Some((pool.nomad_job.clone(), rules.place_of(pool), pool.delivery))
         };
         let same = |name: &PoolName| {
-            let now = self.state.rules.pool(name).map(parent);
-            now.is_some() && now == before.pool(name).map(parent)
+            let now = parent(&self.state.rules, name);
+            now.is_some() && now == parent(before, name)
         };
         let known: Vec<PoolName> =
             self.state.refusals.keys().chain(self.state.breakers.keys()).cloned().collect();

@@ -286,3 +286,31 @@ fn runners_of_a_pool_that_is_gone_are_let_go_when_idle_and_followed_when_busy() 
     let _ = ledger.child(&busy, ended());
     ledger.is_empty();
 }
+
+fn held_up(ledger: &mut Ledger, runner: &RunnerName, why: Option<&str>) -> Effects {
+    let told = vec![(runner.clone(), why.map(str::to_owned))];
+    ledger.step(Event::ChildrenHeldUp(told))
+}
+
+#[test]
+fn what_keeps_a_dispatch_from_its_work_is_why_its_jobs_wait() {
+    const WHY: &str = "Nomad has no place for it: 1 node: 1 lacks memory";
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    assert_eq!(ledger.waits(), "a runner is on the way");
+    let notes = held_up(&mut ledger, &runner, Some(WHY)).notes;
+    assert!(notes.iter().any(|note| note.warn && note.message.contains(WHY)), "{notes:?}");
+    assert_eq!(ledger.waits(), format!("a runner is dispatched, but {WHY}"));
+    assert_eq!(ledger.runner(&runner).reason.as_deref(), Some(WHY));
+    let again = held_up(&mut ledger, &runner, Some(WHY));
+    assert!(again.notes.is_empty() && again.records.is_empty(), "it is told once");
+    let _ = ledger.child(&runner, ChildPhase::Placed);
+    assert_eq!(ledger.waits(), "a runner is on the way");
+    let _ = held_up(&mut ledger, &runner, Some("its task does not start: no such image"));
+    assert!(ledger.waits().ends_with("no such image"), "{}", ledger.waits());
+    let _ = held_up(&mut ledger, &runner, None);
+    assert_eq!(ledger.waits(), "a runner is on the way");
+    let _ = ledger.at_work(1, &runner);
+    let late = held_up(&mut ledger, &runner, Some(WHY));
+    assert!(late.records.is_empty(), "it has a job");
+}

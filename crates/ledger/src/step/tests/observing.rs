@@ -17,14 +17,17 @@ fn found(scope: &str, repository: Option<Repository>) -> Found {
         child: format!("child of {NAME}"),
         token: format!("{NAME}@{scope}"),
         parent: "github-runner-x64".into(),
-        namespace: Some("ci".into()),
-        region: None,
+        place: ci(),
         submitted_at: Time(1_800_000_000_000 - 60_000),
         phase: ChildPhase::Placed,
         asked_at: Time(1_800_000_000_000),
         nameless: false,
         repository: repository.map(Box::new),
     }
+}
+
+fn ci() -> NomadPlace {
+    NomadPlace { namespace: "ci".into(), region: None }
 }
 
 fn ours() -> Found {
@@ -176,7 +179,7 @@ fn a_child_that_is_ours_and_unknown_is_adopted_by_its_token() {
     let _ = finds(&mut ledger, ours());
     let runner = ledger.runner(&name());
     assert_eq!((runner.class.clone(), runner.state.clone()), (class(), RunnerState::Dispatched));
-    assert_eq!(runner.namespace.as_deref(), Some("ci"));
+    assert_eq!(runner.place, Some(ci()));
     assert_eq!(runner.credential_ends, Some(runner.hired_at + 30 * MINUTE));
     assert!(ledger.rows.runners.contains_key(&name()), "it has a row from now on");
     let effects = ledger.step(children_seen(Vec::new()));

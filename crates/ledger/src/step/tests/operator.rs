@@ -186,3 +186,24 @@ fn retry_does_not_end_a_pause() {
     let _ = ledger.queued(1);
     assert_eq!(retry(&mut ledger, 1), ["ask job 1"]);
 }
+
+#[test]
+fn retry_launches_again_what_nomad_has_no_place_for() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::NotPlaced);
+    assert_eq!(retry(&mut ledger, 1), ["ask job 1"], "it may be placed at any moment");
+    let _ = ledger.passes(Duration::from_secs(11));
+    assert_eq!(retry(&mut ledger, 1), ["ask job 1", "look at placement", "dispatch"]);
+    assert_eq!(words(&ledger.placement(&runner, ChildPhase::NotPlaced)), ["stop child"]);
+}
+
+#[test]
+fn retry_leaves_alone_what_is_placed() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::Placed);
+    let _ = ledger.passes(MINUTE);
+    assert_eq!(retry(&mut ledger, 1), ["ask job 1"]);
+    assert!(ledger.runner(&runner).is_supply());
+}

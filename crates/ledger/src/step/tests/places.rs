@@ -107,3 +107,60 @@ fn a_runner_that_may_be_a_childs_of_an_unlisted_place_is_no_stray() {
     let _ = ledger.step(shown());
     assert_eq!(words(&ledger.lists(vec![of("eu")])), ["delete stray 7"]);
 }
+
+/// What a config says by now of the place where everything is, and what was said of it before.
+fn moved(namespace: &str) -> Rules {
+    let nomad = NomadPlace { namespace: namespace.into(), region: None };
+    Rules { nomad, ..rules(20, vec![pool("x64", &["linux"])]) }
+}
+
+fn place_of_request(effects: &Effects) -> Option<NomadPlace> {
+    effects.requests.iter().find_map(|request| match request {
+        Request::Dispatch(order) => Some(order.place.clone()),
+        Request::LookAtPlacement { at, .. } | Request::StopChild { at, .. } => {
+            Some(at.place.clone())
+        }
+        Request::FindChild { place, .. } => Some(place.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_runner_stays_where_it_was_dispatched_whatever_the_config_says_later() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::Placed);
+    let own = NomadPlace::default();
+    let _ = ledger.step(Event::Rules(Box::new(moved("ci"))));
+    assert_eq!(ledger.state.rules.place_of_runner(ledger.runner(&runner)), own);
+    let there = NomadPlace { namespace: "ci".into(), region: None };
+    let _ = ledger.step(Event::ChildrenSeen(Children { place: there, phases: Vec::new() }));
+    let effects = ledger.cancelled(1);
+    assert_eq!(place_of_request(&effects), Some(own.clone()), "{:?}", words(&effects));
+    let _ = ledger.restart_with(moved("other"));
+    assert_eq!(ledger.state.rules.place_of_runner(ledger.runner(&runner)), own);
+}
+
+#[test]
+fn a_region_that_is_named_later_is_not_where_runners_of_before_are() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires(1);
+    let eu = Rules { nomad: eu(), ..rules(20, vec![pool("x64", &["linux"])]) };
+    let _ = ledger.restart_with(eu);
+    let effects = ledger.unknown(&runner);
+    let asked = place_of_request(&effects).unwrap_or_default();
+    assert_eq!(asked, NomadPlace::default(), "it asks where the dispatch went");
+}
+
+#[test]
+fn a_row_of_an_earlier_version_is_resolved_when_it_is_read() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let row = ledger.rows.runners.get_mut(&runner).unwrap();
+    (row.place, row.namespace) = (None, Some("old".into()));
+    let old = NomadPlace { namespace: "old".into(), region: None };
+    let _ = ledger.restart_with(moved("ci"));
+    assert_eq!(ledger.runner(&runner).place, Some(old.clone()));
+    let _ = ledger.step(Event::Rules(Box::new(Rules { nomad: eu(), ..moved("ci") })));
+    assert_eq!(ledger.state.rules.place_of_runner(ledger.runner(&runner)), old);
+}

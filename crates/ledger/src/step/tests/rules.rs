@@ -194,3 +194,59 @@ fn another_scope_is_another_class() {
     let effects = with_pools(&mut ledger, vec![organizations]);
     assert_eq!(words(&effects), ["look at placement", "mint for octo"]);
 }
+
+fn renamed() -> Vec<Pool> {
+    vec![Pool { nomad_job: "another".into(), ..pool("x64", &["linux"]) }]
+}
+
+#[test]
+fn what_nomad_has_no_place_for_is_launched_again_by_another_job() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::NotPlaced);
+    assert_eq!(words(&with_pools(&mut ledger, renamed())), ["look at placement", "dispatch"]);
+    assert_eq!(words(&ledger.placement(&runner, ChildPhase::NotPlaced)), ["stop child"]);
+}
+
+#[test]
+fn a_runner_that_is_placed_is_kept_whatever_its_pool_dispatches_now() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ChildPhase::Placed);
+    assert!(words(&with_pools(&mut ledger, renamed())).is_empty());
+    assert!(ledger.runner(&runner).is_supply());
+}
+
+#[test]
+fn other_labels_and_another_delivery_are_another_dispatch() {
+    let labelled = pool("x64", &["linux", "x64"]);
+    let by_meta = Pool { delivery: crate::pool::Delivery::Meta, ..pool("x64", &["linux"]) };
+    for changed in [labelled, by_meta] {
+        let mut ledger = Ledger::ready(20);
+        let _ = ledger.hires_at_nomad(1);
+        let asked = words(&with_pools(&mut ledger, vec![changed]));
+        assert_eq!(asked, ["look at placement", "dispatch"]);
+    }
+}
+
+#[test]
+fn a_start_with_another_job_launches_again_what_nomad_has_no_place_for() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.restart_with(rules(20, renamed()));
+    let _ = ledger.minted(scope());
+    assert_eq!(
+        words(&ledger.child(&runner, ChildPhase::NotPlaced)),
+        ["look at placement", "dispatch"]
+    );
+}
+
+#[test]
+fn a_dispatch_under_way_that_is_placed_by_now_is_kept_after_a_reload() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires(1);
+    assert!(words(&with_pools(&mut ledger, renamed())).is_empty());
+    let _ = ledger.accepted(&runner);
+    assert!(words(&ledger.child(&runner, ChildPhase::Placed)).is_empty());
+    assert!(ledger.runner(&runner).is_supply());
+}
