@@ -75,7 +75,10 @@ impl FoldLoop {
         let mut batch = Batch::default();
         let now = self.now();
         batch.take(step::resume(&mut self.state, now, &mut rng));
-        for delivery in std::mem::take(&mut self.inbox) {
+        for (number, delivery) in std::mem::take(&mut self.inbox).into_iter().enumerate() {
+            if number % BATCH == 0 {
+                self.finish(&mut batch, true).await;
+            }
             self.fold_delivery(delivery, &mut rng, &mut batch);
         }
         self.finish(&mut batch, true).await;

@@ -160,6 +160,7 @@ mod tests {
             robot: false,
             fork: None,
             ended_attempt: None,
+            in_vain: None,
             cause_of: None,
             ended_at: None,
         };

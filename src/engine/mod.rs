@@ -117,12 +117,10 @@ impl Engine {
         let unfinished = reader.unfinished()?;
         let (engine, deliveries) = mpsc::unbounded_channel::<webhook::Handed>();
         let hand = webhook::Hand { engine, store: store.clone() };
-        let mut state = State::load(
-            rules(&setup.settings),
-            unfinished.repositories,
-            unfinished.jobs,
-            unfinished.runners,
-        );
+        let (rules, runners) = (rules(&setup.settings), unfinished.runners);
+        let mut state = State::load(rules, unfinished.repositories, Vec::new(), runners);
+        reader.each_open_job(|job| state.take_up(job))?;
+        state.breakers = unfinished.breakers;
         let clock = steady::Steady::over(setup.clock.clone());
         let pauses = unfinished.pauses.into_iter();
         state.pauses = pauses.map(|(pool, pause)| (pool, pause.until_as_of(clock.now()))).collect();

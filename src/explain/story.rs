@@ -184,6 +184,7 @@ mod tests {
             robot: false,
             fork: None,
             ended_attempt: None,
+            in_vain: None,
             cause_of: Some(RunnerName::from("roustabout-x64-1")),
             ended_at: None,
         }

@@ -10,6 +10,7 @@ mod readers;
 mod schema;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub use readers::Readers;
 pub use schema::VERSION;
 
 use crate::ledger::state::Paused;
-use crate::ledger::{Job, PoolName, Record, Repository, Runner, Time};
+use crate::ledger::{Breaker, BreakerKey, PoolName, Record, Repository, Runner, Time};
 use writer::Op;
 
 /// The store could not be opened.
@@ -74,13 +75,15 @@ pub enum Pruned {
     All,
 }
 
-/// What an earlier life left behind.
+/// What an earlier life left behind, but for the open jobs, of which there may be many:
+/// `Reader::each_open_job` hands them out one by one.
 pub struct Unfinished {
     pub repositories: Vec<Repository>,
-    pub jobs: Vec<Job>,
     pub runners: Vec<Runner>,
+    /// What is counted against pools and their scopes.
+    pub breakers: BTreeMap<BreakerKey, Breaker>,
     /// Pools that hire nobody new, and until when if that was said.
-    pub pauses: std::collections::BTreeMap<PoolName, Paused>,
+    pub pauses: BTreeMap<PoolName, Paused>,
     /// Kept and not folded, oldest first.
     pub inbox: Vec<Delivery>,
 }

@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::{Delivery, Unfinished, Unparsed, schema};
 use crate::ledger::state::Paused;
-use crate::ledger::{DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time};
+use crate::ledger::{
+    Breaker, BreakerKey, DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time,
+};
 
 /// Lines of a story, and runners in it, that are read at most: the newest. A job that runners keep
 /// dying for has many.
@@ -68,19 +70,42 @@ impl Reader {
         schema::open_to_read(path).map(|connection| Self { connection })
     }
 
-    /// Everything that has not ended, in the order in which it came.
+    /// Everything that has not ended, in the order in which it came, but for the jobs.
     pub fn unfinished(&self) -> rusqlite::Result<Unfinished> {
         Ok(Unfinished {
             repositories: self.bodies::<Repository>("SELECT body FROM repositories ORDER BY id")?,
-            jobs: self.bodies::<Job>("SELECT body FROM jobs WHERE ended_at IS NULL ORDER BY id")?,
             runners: self.bodies::<Runner>(
                 "SELECT body FROM runners WHERE ended_at IS NULL ORDER BY name",
             )?,
+            breakers: self.breakers()?,
             pauses: self.pauses()?,
             inbox: self.bodies::<Delivery>(
                 "SELECT inbox FROM deliveries WHERE inbox IS NOT NULL ORDER BY received_at",
             )?,
         })
+    }
+
+    /// Hands out the jobs that have not ended, one by one, so that no more than one of them is in
+    /// memory twice.
+    pub fn each_open_job(&self, mut take: impl FnMut(Job)) -> rusqlite::Result<()> {
+        let sql = "SELECT body FROM jobs WHERE ended_at IS NULL ORDER BY id";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let body = row.get_ref(0)?.as_str()?;
+            take(parse(body)?);
+        }
+        Ok(())
+    }
+
+    /// One that cannot be read holds up nothing, and so is left out.
+    fn breakers(&self) -> rusqlite::Result<BTreeMap<BreakerKey, Breaker>> {
+        let mut statement = self.connection.prepare("SELECT key, body FROM breakers")?;
+        let rows = statement.query_map([], |row| {
+            let (key, body) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            Ok(parse(&key).and_then(|key| Ok((key, parse(&body)?))).ok())
+        })?;
+        rows.filter_map(Result::transpose).collect()
     }
 
     /// Reads that follow until `release` see one and the same moment, and cost less than each

@@ -65,7 +65,9 @@ const MIGRATIONS: &[&str] = &[
      ALTER TABLE pauses ADD COLUMN since INTEGER;
      -- What people call a run by; only listings of runs tell it.
      CREATE INDEX jobs_run_number ON jobs (json_extract(body, '$.report.details.run_number'))
-         WHERE json_extract(body, '$.report.details.run_number') IS NOT NULL;",
+         WHERE json_extract(body, '$.report.details.run_number') IS NOT NULL;
+     -- Ends without a job are counted over a restart: what stands against a pool or a scope.
+     CREATE TABLE breakers (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
 ];
 
 /// The schema that this program writes.

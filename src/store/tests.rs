@@ -1,7 +1,7 @@
 //! What survives, what is refused, what is forgotten.
 
 use super::*;
-use crate::ledger::{DeliveryId, JobId};
+use crate::ledger::{DeliveryId, Job, JobId, ScopeKey};
 
 fn delivery(id: &str) -> Delivery {
     serde_json::from_value(serde_json::json!({
@@ -33,6 +33,7 @@ fn job(id: u64, ended_at: Option<Time>) -> Record {
         robot: false,
         fork: None,
         ended_attempt: None,
+        in_vain: None,
         cause_of: None,
         ended_at,
     }))
@@ -119,7 +120,32 @@ async fn what_ended_long_ago_is_forgotten_and_what_is_open_stays() {
     let reader = store.reader().unwrap();
     let left: Vec<u64> = reader.jobs(10).unwrap().iter().map(|job| job.id().0).collect();
     assert_eq!(left, [3, 2]);
-    assert_eq!(reader.unfinished().unwrap().jobs.len(), 1);
+    let mut open = Vec::new();
+    reader.each_open_job(|job| open.push(job.id().0)).unwrap();
+    assert_eq!(open, [3]);
+}
+
+#[tokio::test]
+async fn what_is_counted_against_pools_and_scopes_is_read_back_until_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Store::open(&path).unwrap();
+    let reader = store.reader().unwrap();
+    let scope = Some(ScopeKey::Organization("octo".into()));
+    let key = |scope| BreakerKey { pool: "x64".into(), scope };
+    let breaker = Breaker { ends: 3, counted_at: Some(Time(7)), ..Breaker::default() };
+    let record = |scope, breaker: Option<Breaker>| Record::Breaker {
+        key: key(scope),
+        breaker: breaker.map(Box::new),
+    };
+    let both = [scope.clone(), None].map(|scope| record(scope, Some(breaker.clone())));
+    store.commit(Arc::new(both.to_vec())).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute("INSERT INTO breakers VALUES ('{}', 'what is this?')", []).unwrap();
+    assert_eq!(reader.unfinished().unwrap().breakers.len(), 2, "the third says nothing");
+    store.commit(Arc::new(vec![record(None, None)])).await.unwrap();
+    let left = reader.unfinished().unwrap().breakers;
+    assert_eq!(left, BTreeMap::from([(key(scope), breaker)]));
 }
 
 #[test]

@@ -225,6 +225,14 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             .prepare_cached("DELETE FROM pauses WHERE pool = ?1")?
             .execute([pool.as_str()])
             .map(|_| ()),
+        Record::Breaker { key, breaker: Some(breaker) } => connection
+            .prepare_cached("INSERT OR REPLACE INTO breakers (key, body) VALUES (?1, ?2)")?
+            .execute(params![json(key)?, json(breaker)?])
+            .map(|_| ()),
+        Record::Breaker { key, breaker: None } => connection
+            .prepare_cached("DELETE FROM breakers WHERE key = ?1")?
+            .execute([json(key)?])
+            .map(|_| ()),
         Record::Happened { at, note } => connection
             .prepare_cached(
                 "INSERT INTO timeline (at, job, runner, warn, what) VALUES (?1, ?2, ?3, ?4, ?5)",

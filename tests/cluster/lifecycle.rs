@@ -139,7 +139,7 @@ async fn idle_for_too_long(world: &Proxied) {
     world.stop_by_hand(&second.id).await;
 }
 
-/// Three times in a row, those together once: the pool tries one at a time, says why, and goes
+/// For three repositories in a row, those together once: the pool tries one at a time, says why, and goes
 /// on when one works. The jobs that run then.
 async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
     let mut broken = Vec::new();
@@ -148,8 +148,8 @@ async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
         broken.extend(world.queue_for("broken", repository, 1));
         old.extend(world.queue_for("old", repository, 1));
     }
-    until_logged(world, "pool broken hires one runner at a time").await;
-    until_logged(world, "pool old hires one runner at a time").await;
+    until_logged(world, "pool broken: one runner at a time").await;
+    until_logged(world, "pool old: one runner at a time").await;
     assert!(world.daemon.log().contains("exited with 3"));
     assert!(world.daemon.log().contains("its actions/runner is outdated"));
     world.cancel(&old);
@@ -161,7 +161,7 @@ async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
         let answer = retry.json(&serde_json::json!({})).send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
     }
-    until_logged(world, "pool broken works again").await;
+    until_logged(world, "pool broken: works again").await;
     broken
 }
 

@@ -121,16 +121,17 @@ impl World {
         }
         self.life += 1;
         let unfinished = self.disk.unfinished();
+        let jobs = self.disk.open_jobs();
         self.story.tell(self.now, "daemon", || {
-            let (jobs, runners) = (unfinished.jobs.len(), unfinished.runners.len());
+            let (jobs, runners) = (jobs.len(), unfinished.runners.len());
             format!(
                 "starts with {jobs} jobs, {runners} runners, {} in the inbox",
                 unfinished.inbox.len()
             )
         });
         let rules = self.rules_of_this_start();
-        let state =
-            State::load(rules, unfinished.repositories, unfinished.jobs, unfinished.runners);
+        let mut state = State::load(rules, unfinished.repositories, jobs, unfinished.runners);
+        state.breakers = unfinished.breakers;
         let mut daemon = Daemon {
             state,
             incoming: VecDeque::new(),
@@ -254,7 +255,9 @@ impl World {
         if !batch.records.is_empty() && self.strikes(Trouble::DiskFull, 0.4) {
             return self.refuse(batch);
         }
+        let closed = self.closed_in_rows();
         self.disk.commit(batch.records);
+        self.check_pauses(&closed, &batch.requests);
         for delivery in std::mem::take(&mut batch.waiting) {
             self.watching.promised(&delivery.guid);
             self.answered(delivery, Some(202));

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use roustabout::ledger::state::Paused;
 use roustabout::ledger::{
-    DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId, Runner, RunnerName,
+    Breaker, BreakerKey, DeliveryId, Job, JobId, PoolName, Record, Repository, RepositoryId,
+    Runner, RunnerName,
 };
 use roustabout::store::{Delivery, Unfinished};
 use serde::Serialize;
@@ -21,6 +22,7 @@ pub struct Disk {
     /// The row is taken out once it is folded.
     pub deliveries: BTreeMap<DeliveryId, Option<Delivery>>,
     pub pauses: BTreeMap<PoolName, Paused>,
+    pub breakers: BTreeMap<BreakerKey, Breaker>,
     /// Up to which delivery the hook's log was read.
     pub cursor: u64,
 }
@@ -54,6 +56,12 @@ impl Disk {
                 Record::Pause { pool, until: None, .. } => {
                     self.pauses.remove(&pool);
                 }
+                Record::Breaker { key, breaker: Some(breaker) } => {
+                    self.breakers.insert(key, *breaker);
+                }
+                Record::Breaker { key, breaker: None } => {
+                    self.breakers.remove(&key);
+                }
                 // For people.
                 Record::Happened { .. } => {}
                 Record::Folded { delivery, .. } => {
@@ -70,11 +78,19 @@ impl Disk {
         inbox.sort_by_key(|delivery| delivery.received_at);
         Unfinished {
             repositories: self.repositories.values().map(through_json).collect(),
-            jobs: open(&self.jobs, |job| job.ended_at.is_some()),
+            breakers: self
+                .breakers
+                .iter()
+                .map(|(key, it)| (key.clone(), through_json(it)))
+                .collect(),
             runners: open(&self.runners, |runner| runner.ended_at.is_some()),
             pauses: self.pauses.clone(),
             inbox,
         }
+    }
+
+    pub fn open_jobs(&self) -> Vec<Job> {
+        open(&self.jobs, |job| job.ended_at.is_some())
     }
 
     pub fn job(&self, id: JobId) -> Option<Job> {

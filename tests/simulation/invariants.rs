@@ -7,7 +7,8 @@ use roustabout::ledger::effect::{DispatchOrder, Target};
 use roustabout::ledger::state::NomadState;
 use roustabout::ledger::why;
 use roustabout::ledger::{
-    ClassKey, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State, Time, Visibility,
+    BreakerKey, ClassKey, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State, Time,
+    Visibility,
 };
 use roustabout::simulated::github::model::{MINUTE, SECOND};
 use roustabout::simulated::github::{GitHub, Head};
@@ -104,6 +105,34 @@ impl World {
     fn caps_may_be_passed(&self) -> bool {
         let excuses = [Trouble::ConfigChanges, Trouble::RequestsActLate];
         excuses.into_iter().any(|trouble| self.weather.has(trouble))
+    }
+
+    /// Scopes of pools of which the rows say that nobody is launched now, and until when.
+    pub fn closed_in_rows(&self) -> BTreeMap<BreakerKey, Time> {
+        let now = self.time();
+        let gates = self.disk.breakers.iter().filter(|(key, _)| key.scope.is_some());
+        let gates = gates.filter_map(|(key, it)| Some((key.clone(), it.gate.as_ref()?.until)));
+        gates.filter(|(_, until)| *until > now).collect()
+    }
+
+    /// Whatever life of the daemon counted an end without a job: nobody is launched before the
+    /// pause is over that followed from it.
+    pub fn check_pauses(&mut self, closed: &BTreeMap<BreakerKey, Time>, requests: &[Request]) {
+        let now = self.time();
+        let still = self.closed_in_rows();
+        for request in requests {
+            let Request::Dispatch(order) = request else { continue };
+            if order.again {
+                continue;
+            }
+            let cause = order.cause.as_ref().and_then(|job| self.disk.jobs.get(&job.id()));
+            let held = cause.is_some_and(|job| job.is_held(now));
+            let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
+            if held || still.get(&key).is_some_and(|until| closed.get(&key) == Some(until)) {
+                let runner = &order.runner;
+                self.watching.broken(|| format!("{runner} is launched before a pause is over"));
+            }
+        }
     }
 
     /// After each commit: the rows are what is in memory, so a crash now loses nothing.

@@ -9,6 +9,8 @@ use rand::Rng;
 const FIRST: u64 = 10;
 /// Longest wait, in seconds.
 const LONGEST: u64 = 600;
+/// No wait is longer, jitter included.
+pub const AT_MOST: Duration = Duration::from_secs(LONGEST + LONGEST / 10);
 
 /// The wait before try number `attempt + 1`: 10 s, doubled each time, at most 10 min, and up
 /// to a tenth longer so that many who failed together do not come back together.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,16 +41,18 @@ pub enum Hold {
     /// A runner ended without having been busy: GitHub is asked what became of the jobs;
     /// `sent`: the question is under way, else it waits for a timer or a listing.
     Asking { sent: bool },
-    /// It was asked, and jobs still wait: try again then.
-    Until(Time),
 }
 
 #[derive(Debug, Default)]
 pub struct Class {
     /// Demand.
     pub waiting: BTreeSet<JobId>,
-    /// Those of them that no live dispatch names as its cause.
-    pub unnamed: BTreeSet<JobId>,
+    /// Those of them that a dispatch may name as its cause: no live one does, and they are not
+    /// held. First those for which the fewest runners were launched in vain.
+    pub unnamed: BTreeSet<(u32, JobId)>,
+    /// Those of them for which nobody is hired for a while, because runners that were launched for
+    /// them ended in vain. They give up their place to the others.
+    pub held: BTreeSet<JobId>,
     /// Those of them that robots caused.
     pub robots: BTreeSet<JobId>,
     /// In which repositories they wait, and how many in each.
@@ -59,21 +62,35 @@ pub struct Class {
     pub hold: Option<Hold>,
     /// The jobs that the question under way is about.
     pub asked: BTreeSet<JobId>,
-    /// Runners that ended unseen since the last one that got a job, those together once.
-    pub ended_unseen: u32,
-    /// When the last of them was counted: who had been sent before then ended together with it.
-    pub counted_at: Option<Time>,
-    /// What was last told of the end of one.
-    pub last_end: Option<String>,
     /// Names of runners that ended unseen and that GitHub has yet to be asked about.
     pub unaccounted: BTreeSet<RunnerName>,
     /// How often asking has failed in a row.
     pub asks_failed: u32,
 }
 
+impl ClassKey {
+    /// The least key of the same pool and scope, and the greatest: all runs are between them.
+    pub fn runs_of_scope(&self) -> RangeInclusive<ClassKey> {
+        Self::all_runs(&self.pool, &self.scope)
+    }
+
+    pub fn all_runs(pool: &PoolName, scope: &ScopeKey) -> RangeInclusive<ClassKey> {
+        let of = |run| ClassKey { pool: pool.clone(), scope: scope.clone(), run };
+        of(None)..=of(Some(RunId(u64::MAX)))
+    }
+
+    pub fn all_of_pool(pool: &PoolName) -> RangeInclusive<ClassKey> {
+        // Repositories are less than organizations; the next possible name is the end.
+        let scope = ScopeKey::Repository(RepositoryId(0));
+        let first = ClassKey { pool: pool.clone(), scope: scope.clone(), run: None };
+        let end = PoolName(format!("{pool}\0"));
+        first..=ClassKey { pool: end, scope, run: None }
+    }
+}
+
 impl Class {
-    /// Nothing to remember. A hold is remembered: it ends by a timer or an answer, and until
-    /// then a new job of the class must not slip past it.
+    /// Nothing to remember. A hold is remembered: it ends by an answer, and until then a new job
+    /// of the class must not slip past it.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
             && self.runners.is_empty()
@@ -81,37 +98,53 @@ impl Class {
             && self.hold.is_none()
     }
 
-    pub(super) fn enlist(&mut self, job: &Job) {
+    /// How many of its jobs are to have a runner now.
+    pub fn wanted(&self) -> usize {
+        self.waiting.len() - self.held.len()
+    }
+
+    /// How many of its jobs people caused.
+    pub fn people(&self) -> usize {
+        self.waiting.len() - self.robots.len()
+    }
+
+    pub(super) fn enlist(&mut self, job: &Job, now: Time) {
         if self.waiting.insert(job.id()) {
             *self.repositories.entry(job.repository).or_default() += 1;
         }
-        if job.cause_of.is_none() {
-            self.unnamed.insert(job.id());
+        if job.is_held(now) {
+            self.held.insert(job.id());
         }
+        self.offer(job);
         if job.robot {
             self.robots.insert(job.id());
         }
     }
 
-    pub(super) fn strike(&mut self, job: JobId, repository: RepositoryId) {
-        self.unnamed.remove(&job);
-        self.robots.remove(&job);
-        if self.waiting.remove(&job)
-            && let Some(count) = self.repositories.get_mut(&repository)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.repositories.remove(&repository);
-            }
+    /// A dispatch may name the job, if nothing stands against it.
+    pub(super) fn offer(&mut self, job: &Job) {
+        let id = job.id();
+        if job.cause_of.is_none() && self.waiting.contains(&id) && !self.held.contains(&id) {
+            self.unnamed.insert((job.ends_in_vain(), id));
         }
     }
 
-    /// A runner of the class got a job: whatever ended unseen before counts no more.
-    pub(super) fn works(&mut self) {
-        self.ended_unseen = 0;
-        self.counted_at = None;
-        if matches!(self.hold, Some(Hold::Until(_))) {
-            self.hold = None;
+    pub(super) fn withdraw(&mut self, job: &Job) {
+        self.unnamed.remove(&(job.ends_in_vain(), job.id()));
+    }
+
+    pub(super) fn strike(&mut self, job: &Job) {
+        let id = job.id();
+        self.withdraw(job);
+        self.held.remove(&id);
+        self.robots.remove(&id);
+        if self.waiting.remove(&id)
+            && let Some(count) = self.repositories.get_mut(&job.repository)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.repositories.remove(&job.repository);
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    ClassKey, DeliveryId, Job, JobId, NomadPlace, PoolName, Repository, RepositoryId, RunId,
-    Runner, RunnerName, ScopeKey,
+    Breaker, BreakerKey, ClassKey, DeliveryId, Job, JobId, NomadPlace, PoolName, Repository,
+    RepositoryId, RunId, Runner, RunnerName, ScopeKey,
 };
 
 #[must_use]
@@ -29,6 +29,11 @@ pub enum Record {
         until: Option<Option<super::Time>>,
         /// When that was said, or last moved with the clock.
         at: super::Time,
+    },
+    /// What is counted against a pool or one of its scopes; `None`: nothing any more.
+    Breaker {
+        key: BreakerKey,
+        breaker: Option<Box<Breaker>>,
     },
     /// A line of a job's or runner's story, for whoever asks why.
     Happened {

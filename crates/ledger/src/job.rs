@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeliveryId, Details, JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
+use super::{DeliveryId, Details, InVain, JobId, PoolName, RepositoryId, RunId, RunnerName, Time};
 
 /// Where GitHub says a job is. `InProgress` and `Completed` are final; `Queued` and `Waiting`
 /// come and go (an environment's approval) and no time stamp decides between them.
@@ -115,6 +115,9 @@ pub struct Job {
     /// do. News of that attempt, or of an earlier one, is late.
     #[serde(default)]
     pub ended_attempt: Option<u64>,
+    /// How often a runner that was launched for it ended without a job.
+    #[serde(default)]
+    pub in_vain: Option<InVain>,
     /// The runner whose dispatch named this job as its cause; at most one that is alive.
     pub cause_of: Option<RunnerName>,
     pub ended_at: Option<Time>,

@@ -5,6 +5,7 @@
 //! carries that out. Read `state` for what is remembered, then `step` for what happens.
 
 pub mod backoff;
+pub mod breaker;
 pub mod class;
 pub mod details;
 pub mod effect;
@@ -26,8 +27,10 @@ pub mod step;
 pub mod time;
 pub mod unserved;
 pub mod why;
+mod work;
 
 pub use backoff::backoff;
+pub use breaker::{Breaker, BreakerKey, InVain};
 pub use class::{Class, ClassKey, ScopeKey};
 pub use details::{Details, RunDetails, Step};
 pub use effect::{Effects, Note, Record, Request};

@@ -4,7 +4,7 @@
 //! everything else together. So nobody gets at a runner to change it but through `change`.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::ops::{Deref, RangeInclusive};
 
 use super::runner::RunnerState;
 use super::{ClassKey, PoolName, Runner, RunnerName, ScopeKey};
@@ -102,6 +102,14 @@ impl Roster {
 
     pub fn counts(&self, class: &ClassKey) -> Counts {
         self.of_classes.get(class).copied().unwrap_or_default()
+    }
+
+    /// Classes of this range that have runners.
+    pub fn classes_of(
+        &self,
+        range: RangeInclusive<ClassKey>,
+    ) -> impl Iterator<Item = (&ClassKey, &Counts)> {
+        self.of_classes.range(range)
     }
 
     fn tally(&mut self, class: &ClassKey, counts: Counts, add: impl Fn(&mut usize, usize)) {

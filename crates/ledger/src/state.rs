@@ -6,12 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
 use super::unserved::Unserved;
 use super::{
-    Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName, Repository, RepositoryId,
-    Roster, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict,
+    Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
+    Repository, RepositoryId, Roster, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time,
+    Verdict,
 };
 
 /// How many jobs that ended just now are kept in memory: until their rows can be read back
@@ -28,13 +31,17 @@ pub struct State {
     pub classes: BTreeMap<ClassKey, Class>,
     /// Classes that would hire if there were room, in the order in which turns go round.
     pub hungry: BTreeSet<ClassKey>,
+    /// Those of them that have too few runners for what people caused.
+    pub hungry_people: BTreeSet<ClassKey>,
     /// The class that was served last.
     pub turn: Option<ClassKey>,
+    /// Where runs are classes: the one that was served last in each scope that has had a turn.
+    pub run_turns: BTreeMap<BreakerKey, RunId>,
     pub credentials: BTreeMap<ScopeKey, CredentialState>,
     /// Pools whose parameterized job refused a dispatch.
     pub refusals: BTreeMap<PoolName, Gate>,
-    /// Pools whose runners keep ending unused.
-    pub breakers: BTreeMap<PoolName, Breaker>,
+    /// Pools and scopes whose runners ended unused.
+    pub breakers: BTreeMap<BreakerKey, Breaker>,
     /// Pools that hire nobody new, and until when, if that was said.
     pub pauses: BTreeMap<PoolName, Option<Time>>,
     /// What has been looked at since the start.
@@ -71,22 +78,13 @@ pub struct CredentialState {
 }
 
 /// A way that is closed after a failure: one try when the time is over, then longer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gate {
     pub reason: String,
     pub tries: u32,
     pub until: Time,
+    #[serde(skip)]
     pub probe: Option<RunnerName>,
-}
-
-/// Counts ends without a job over a whole pool, those together once; opens at the third.
-#[derive(Debug, Clone, Default)]
-pub struct Breaker {
-    pub ends: u32,
-    /// When the last of them was counted: who had been sent before then ended together with it.
-    pub counted_at: Option<Time>,
-    /// Set while it is open.
-    pub gate: Option<Gate>,
 }
 
 /// A pause as its row tells of it.
@@ -145,7 +143,9 @@ pub enum Timer {
     Runner(RunnerName),
     /// One of the deadlines of its life.
     Deadline(RunnerName),
-    Breaker(PoolName),
+    Breaker(BreakerKey),
+    /// A job for which nobody was hired for a while.
+    Held(JobId),
     Pause(PoolName),
     Credential(ScopeKey),
     Refusal(PoolName),
@@ -163,7 +163,9 @@ impl State {
             runners: Roster::default(),
             classes: BTreeMap::new(),
             hungry: BTreeSet::new(),
+            hungry_people: BTreeSet::new(),
             turn: None,
+            run_turns: BTreeMap::new(),
             credentials: BTreeMap::new(),
             refusals: BTreeMap::new(),
             breakers: BTreeMap::new(),
@@ -214,11 +216,16 @@ impl State {
             }
             state.runners.insert(runner);
         }
-        for mut job in jobs {
-            job.cause_of = job.cause_of.filter(|name| state.runners.contains_key(name));
-            state.insert_job(job);
+        for job in jobs {
+            state.take_up(job);
         }
         state
+    }
+
+    /// One more open job of an earlier life, after its runners.
+    pub fn take_up(&mut self, mut job: Job) {
+        job.cause_of = job.cause_of.filter(|name| self.runners.contains_key(name));
+        self.insert_job(job);
     }
 
     /// The class of a job that `pool` has.
@@ -240,6 +247,22 @@ impl State {
         let pool = self.rules.pool(job.pool.as_ref()?)?;
         let repository = self.repositories.get(&job.repository)?;
         Some(self.class_key(pool, repository, job.report.run))
+    }
+
+    pub(super) fn sated(&mut self, key: &ClassKey) {
+        self.hungry.remove(key);
+        self.hungry_people.remove(key);
+    }
+
+    /// A scope as people call it.
+    pub fn name_of(&self, scope: &ScopeKey) -> String {
+        match scope {
+            ScopeKey::Repository(id) => match self.repositories.get(id) {
+                Some(repository) => repository.full_name.clone(),
+                None => scope.to_string(),
+            },
+            ScopeKey::Organization(login) => login.clone(),
+        }
     }
 
     /// Whether no question about a fork is open: an answer may bring demand back.

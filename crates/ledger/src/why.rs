@@ -5,7 +5,7 @@ use super::class::Hold;
 use super::pool::{Delivery, Pool};
 use super::runner::RunnerState;
 use super::state::{Gate, NomadState, State};
-use super::{ClassKey, ScopeKey, Time};
+use super::{Breaker, ClassKey, Job, ScopeKey, Time};
 
 /// `None` where nothing of the class waits.
 pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
@@ -62,38 +62,70 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
         }
         Some(NomadState::Listed) => {}
     }
-    let gates = [held_back, breaker_open, refused, without_credential];
+    let gates = [asked, ended_in_vain, refused, without_credential];
     gates
         .iter()
         .find_map(|gate| gate(state, key, pool, now))
         .unwrap_or_else(|| at_capacity(state, key, pool))
 }
 
-/// By what became of the runners of the class itself.
-fn held_back(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
-    let class = state.classes.get(key)?;
-    match class.hold.as_ref()? {
+/// A runner of the class ended, and the forge is asked first.
+fn asked(state: &State, key: &ClassKey, _: &Pool, _: Time) -> Option<String> {
+    match state.classes.get(key)?.hold.as_ref()? {
         Hold::Asking { .. } => Some(format!(
             "a runner ended without a job that we know of; {} is asked before another is launched",
             state.rules.forge.name
         )),
-        Hold::Until(at) if *at > now => Some(format!(
-            "runners of this pool ended without having taken a job ({} in a row, last: {}); no \
-             other is launched before {at}",
-            class.ended_unseen,
-            class.last_end.as_deref().unwrap_or("see their allocations"),
-        )),
-        Hold::Until(_) => None,
     }
 }
 
-fn breaker_open(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
-    let gate = state.breakers.get(&key.pool)?.gate.as_ref()?;
+/// Runners that ended without a job: of the class's jobs, of its scope, of the pool.
+fn ended_in_vain(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
+    let class = state.classes.get(key)?;
+    if state.runners.counts(key).sent() >= class.wanted() {
+        let held = class.held.first().and_then(|id| state.jobs.get(id));
+        return held.and_then(|job| job_is_held(job, now));
+    }
+    let scope = state.breaker(&key.pool, Some(&key.scope));
+    scope_failed(state, key, scope, now).or_else(|| {
+        let gate = state.breaker(&key.pool, None)?.gate.as_ref()?;
+        // Before the time only scopes that have not failed are tried.
+        let waits = scope.is_some() || gate.probe.is_some();
+        let when = when(gate, now).filter(|_| waits)?;
+        Some(format!(
+            "one runner at a time is launched for pool {}: those of several repositories or \
+             organizations ended without a job (the last: {}); {when}",
+            key.pool, gate.reason,
+        ))
+    })
+}
+
+fn scope_failed(
+    state: &State,
+    key: &ClassKey,
+    breaker: Option<&Breaker>,
+    now: Time,
+) -> Option<String> {
+    let breaker = breaker?;
+    let gate = breaker.gate.as_ref().filter(|gate| breaker.is_open() || gate.until > now)?;
+    let one = if breaker.is_open() { "one runner at a time is launched for" } else { "of" };
     Some(format!(
-        "pool {} launches one runner at a time, for they keep ending without a job (the last: {}); {}",
+        "{one} {} in pool {}: {} ended in a row without a job (the last: {}); {}",
+        state.name_of(&key.scope),
         key.pool,
+        breaker.ends,
         gate.reason,
         when(gate, now)?,
+    ))
+}
+
+/// Why nobody is launched for a job of which the others of its class say nothing.
+pub fn job_is_held(job: &Job, now: Time) -> Option<String> {
+    let vain = job.in_vain.as_ref().filter(|vain| vain.until > now)?;
+    Some(format!(
+        "runners launched for this job ended without a job ({} in a row, the last: {}); other jobs \
+         go first, and the next is launched at {}",
+        vain.ends, vain.last, vain.until
     ))
 }
 
@@ -153,7 +185,7 @@ fn at_capacity(state: &State, key: &ClassKey, pool: &Pool) -> String {
     if runners.alive() >= state.rules.max as usize {
         return format!("at capacity: all {} runners are alive ([runners] max)", state.rules.max);
     }
-    if state.robots_have_theirs(key, pool) {
+    if state.only_robots_wait(key, pool) {
         return "bot jobs: the repository's bots have robots_per_repository runners while other jobs \
                 wait"
             .to_owned();
@@ -168,7 +200,7 @@ mod tests {
 
     use super::*;
     use crate::pool::Forge;
-    use crate::state::{Breaker, CredentialState};
+    use crate::state::CredentialState;
     use crate::step::testing::{pool, report, repository};
     use crate::{
         DeliveryId, Event, JobStatus, NomadPlace, PoolName, RepositoryId, Rules, RunnerName, step,
@@ -218,6 +250,14 @@ mod tests {
         Gate { reason: "no such job".to_owned(), tries: 1, until, probe }
     }
 
+    /// The breakers of the pool and of the scope.
+    fn close(state: &mut State, until: Time) {
+        for of in key().breakers() {
+            let gate = Some(gate(until, None));
+            state.breakers.insert(of, Breaker { ends: 3, gate, ..Breaker::default() });
+        }
+    }
+
     fn waits(state: &State) -> String {
         class_waits(state, &key(), NOW).unwrap()
     }
@@ -225,12 +265,8 @@ mod tests {
     #[test]
     fn a_paused_pool_names_no_time_but_its_own() {
         let mut state = state();
-        state.classes.get_mut(&key()).unwrap().hold = Some(Hold::Until(NOW + LATER));
-        assert!(waits(&state).ends_with(&format!("is launched before {}", NOW + LATER)));
-        state.breakers.insert(
-            key().pool,
-            Breaker { gate: Some(gate(NOW + LATER, None)), ..Breaker::default() },
-        );
+        close(&mut state, NOW + LATER);
+        assert!(waits(&state).ends_with(&format!("tried again at {}", NOW + LATER)));
         state.pauses.insert(key().pool, None);
         assert_eq!(waits(&state), "pool x64 is paused");
     }
@@ -239,10 +275,8 @@ mod tests {
     fn a_time_that_has_passed_is_no_reason() {
         let mut state = state();
         for until in [NOW, Time(1)] {
-            state.classes.get_mut(&key()).unwrap().hold = Some(Hold::Until(until));
             state.refusals.insert(key().pool, gate(until, None));
-            let breaker = Breaker { gate: Some(gate(until, None)), ..Breaker::default() };
-            state.breakers.insert(key().pool, breaker);
+            close(&mut state, until);
             assert_eq!(waits(&state), "there is room, and a runner is about to be launched");
         }
         // What does keep it is told instead.

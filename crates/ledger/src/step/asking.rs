@@ -1,7 +1,7 @@
 //! Questions to GitHub about jobs: what became of a class's jobs when runners of it ended
 //! unseen, and what one job's state is. Only GitHub ends a job; absence moves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::Rng;
@@ -14,16 +14,17 @@ use crate::event::{Answer, Failure, JobsOfRuns};
 use crate::state::Timer;
 use crate::{
     ClassKey, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, RunnerName, ScopeKey,
-    Time, backoff,
+    Time, work,
 };
 
-/// GitHub ends jobs that wait "at least 24 h"; past that it is asked hourly.
-const OLD: Duration = Duration::from_secs(24 * 3600);
-const HOURLY: Duration = Duration::from_secs(3600);
 /// A job that GitHub does not know so long after its first news is gone.
 const KNOWN_BY_THEN: Duration = Duration::from_secs(600);
 /// How long after an answer a job that its runner left unfinished is asked about again.
 const UNFINISHED: Duration = Duration::from_secs(600);
+/// How many runs and how many jobs one question is about, at most. Of the rest nobody knows more
+/// than before; the next sweep tells.
+const RUNS_A_QUESTION: usize = 30;
+const JOBS_A_QUESTION: usize = 256;
 /// How many jobs that an answer lacks are asked for by id at once; the next sweep tells the rest.
 const BY_ID_AT_ONCE: usize = 10;
 
@@ -34,7 +35,6 @@ impl<R: Rng> Fold<'_, R> {
         let class = self.state.classes.entry(key.clone()).or_default();
         if let Some(name) = ended {
             class.unaccounted.insert(name.clone());
-            class.last_end = self.state.runners.get(name).and_then(|r| r.reason.clone());
         }
         if !matches!(class.hold, Some(Hold::Asking { .. })) {
             class.hold = Some(Hold::Asking { sent: false });
@@ -72,18 +72,24 @@ impl<R: Rng> Fold<'_, R> {
         self.request(Request::AskJobs { class: key.clone(), runs, names });
     }
 
-    /// These jobs by their runs, in the order of their first mention.
+    /// These jobs by their runs, in the order of their first mention; no more of either than one
+    /// question is about.
     pub(super) fn runs_of(&self, jobs: impl Iterator<Item = JobId>) -> Vec<RunJobs> {
         let mut order: Vec<RunId> = Vec::new();
         let mut runs: BTreeMap<RunId, RunJobs> = BTreeMap::new();
-        for id in jobs {
+        let mut seen = BTreeSet::new();
+        for id in jobs.take(JOBS_A_QUESTION) {
+            work::count(1);
             let Some(job) = self.state.known_job(id) else { continue };
             let run = job.report.run;
+            if runs.len() == RUNS_A_QUESTION && !runs.contains_key(&run) {
+                break;
+            }
             let entry = runs.entry(run).or_insert_with(|| {
                 order.push(run);
                 RunJobs { full_name: job.repository_name.clone(), run, jobs: Vec::new() }
             });
-            if !entry.jobs.contains(&id) {
+            if seen.insert(id) {
                 entry.jobs.push(id);
             }
         }
@@ -128,14 +134,9 @@ impl<R: Rng> Fold<'_, R> {
                 let message = format!("runner ended without having taken a job: {how}");
                 self.note_runner(true, name, message);
             }
-            let wait = self.wait_before_replacing(&key, &unseen);
-            self.pool_failed(&key, &unseen);
-            let until = self.now + wait;
-            self.set_hold(&key, Some(Hold::Until(until)));
-            self.set_timer(until, Timer::Class(key.clone()));
-        } else {
-            self.set_hold(&key, None);
+            self.ended_in_vain(&key, &unseen);
         }
+        self.set_hold(&key, None);
         self.account_for(&key, unseen);
         for id in missing.into_iter().take(BY_ID_AT_ONCE) {
             self.ask_job(id);
@@ -175,23 +176,6 @@ impl<R: Rng> Fold<'_, R> {
         self.touch(key);
     }
 
-    /// Counts an end without a job, and says how long nobody is hired for it. Runners that had
-    /// been sent before the last one was counted ended together with that one.
-    fn wait_before_replacing(&mut self, key: &ClassKey, unseen: &[RunnerName]) -> Duration {
-        let sent = self.last_sent(unseen);
-        let Some(class) = self.state.classes.get_mut(key) else { return Duration::ZERO };
-        if class.counted_at.is_none_or(|counted| sent.is_some_and(|sent| sent > counted)) {
-            class.ended_unseen += 1;
-            class.counted_at = Some(self.now);
-        }
-        // GitHub's ids ascend, so the last is the youngest.
-        let youngest = class.waiting.last().and_then(|id| self.state.jobs.get(id));
-        if youngest.is_some_and(|job| self.now.since(job.received_at) > OLD) {
-            return HOURLY;
-        }
-        backoff(class.ended_unseen.saturating_sub(1), self.rng)
-    }
-
     /// When the last of them was sent to Nomad.
     pub(super) fn last_sent(&self, names: &[RunnerName]) -> Option<Time> {
         let runners = names.iter().filter_map(|name| self.state.runners.get(name));
@@ -218,12 +202,8 @@ impl<R: Rng> Fold<'_, R> {
 
     pub(super) fn class_timer(&mut self, key: &ClassKey) {
         let Some(class) = self.state.classes.get(key) else { return };
-        match class.hold {
-            Some(Hold::Asking { sent: false }) => {
-                self.asks.insert(key.clone());
-            }
-            Some(Hold::Until(at)) if at <= self.now => self.set_hold(key, None),
-            _ => {}
+        if class.hold == Some(Hold::Asking { sent: false }) {
+            self.asks.insert(key.clone());
         }
     }
 

@@ -51,11 +51,8 @@ impl<R: Rng> Fold<'_, R> {
     /// The runner has ended already, and took a job all the same: its pool works.
     fn runner_was_ours(&mut self, id: JobId) {
         let key = self.state.known_job(id).and_then(|job| self.state.class_of(job));
-        if let Some(key) = key
-            && let Some(class) = self.state.classes.get_mut(&key)
-        {
-            class.works();
-            self.pool_works(&key.pool);
+        if let Some(key) = key {
+            self.works(&key);
             self.touch(&key);
         }
     }
@@ -78,7 +75,7 @@ impl<R: Rng> Fold<'_, R> {
     /// stopped; the class's pools work, so its backoff starts over.
     pub(super) fn runner_took(&mut self, name: &RunnerName, job: Option<JobId>, done: bool) {
         let Some(runner) = self.state.runners.get(name) else { return };
-        let class = runner.class.clone();
+        let (class, cause) = (runner.class.clone(), runner.cause);
         let ended = runner.has_ended();
         let takes = runner.took.is_none();
         let news = runner.took.is_none_or(|took| took.job.is_none() || took.done != done);
@@ -107,13 +104,14 @@ impl<R: Rng> Fold<'_, R> {
             };
         });
         if let Some(entry) = self.state.classes.get_mut(&class) {
-            if takes {
-                entry.works();
-            }
             entry.unaccounted.remove(name);
         }
         if takes {
-            self.pool_works(&class.pool);
+            self.works(&class);
+            // Whatever it took, the data of the job that it was hired for did not end it.
+            if let Some(cause) = cause {
+                self.clear_hold(cause);
+            }
         }
         if news {
             let message = if done { "runner finished its job" } else { "runner took a job" };

@@ -10,10 +10,9 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Fold;
-use crate::class::Hold;
 use crate::runner::Leaving;
-use crate::state::{Breaker, CredentialState, Gate, NomadState, State, Swept};
-use crate::{Class, Job, Note, Record, Runner, RunnerName, Time};
+use crate::state::{CredentialState, Gate, NomadState, State, Swept};
+use crate::{Breaker, InVain, Job, Note, Record, Runner, RunnerName, Time};
 
 /// From here on people are told, and rows are written anew, for a restart reads them.
 const TOLD: Duration = Duration::from_secs(60);
@@ -35,6 +34,7 @@ impl<R: Rng> Fold<'_, R> {
         }
         self.jobs.extend(self.state.jobs.keys().copied());
         self.runners.extend(self.state.runners.keys().cloned());
+        self.breakers.extend(self.state.breakers.keys().cloned());
         for (pool, until) in self.state.pauses.clone() {
             let at = self.now;
             self.effects.records.push(Record::Pause { pool, until: Some(until), at });
@@ -91,9 +91,12 @@ fn shift(state: &mut State, by: i64) {
         repositories: _,
         jobs,
         runners,
-        classes,
+        // A class remembers no moment: it waits for an answer or a timer.
+        classes: _,
         hungry: _,
+        hungry_people: _,
         turn: _,
+        run_turns: _,
         credentials,
         refusals,
         breakers,
@@ -117,13 +120,12 @@ fn shift(state: &mut State, by: i64) {
     for name in runners.keys().cloned().collect::<Vec<_>>() {
         runners.change(&name, |runner| times_of_runner(runner, move_on));
     }
-    classes.values_mut().for_each(|class| times_of_class(class, move_on));
     for CredentialState { ends, minting: _, life: _, failed } in credentials.values_mut() {
         ends.iter_mut().for_each(&mut *move_on);
         failed.iter_mut().for_each(|gate| times_of_gate(gate, move_on));
     }
     refusals.values_mut().for_each(|gate| times_of_gate(gate, move_on));
-    for Breaker { ends: _, counted_at, gate } in breakers.values_mut() {
+    for Breaker { ends: _, counted_at, from: _, gate } in breakers.values_mut() {
         counted_at.iter_mut().for_each(&mut *move_on);
         gate.iter_mut().for_each(|gate| times_of_gate(gate, move_on));
     }
@@ -143,34 +145,15 @@ fn shift(state: &mut State, by: i64) {
 /// Moments of ours; what the forge says of its own is its own.
 fn times_of_job(job: &mut Job, visit: &mut impl FnMut(&mut Time)) {
     visit(&mut job.received_at);
+    if let Some(InVain { ends: _, until, last: _ }) = &mut job.in_vain {
+        visit(until);
+    }
     job.ended_at.iter_mut().for_each(visit);
 }
 
 fn times_of_gate(gate: &mut Gate, visit: &mut impl FnMut(&mut Time)) {
     let Gate { reason: _, tries: _, until, probe: _ } = gate;
     visit(until);
-}
-
-fn times_of_class(class: &mut Class, visit: &mut impl FnMut(&mut Time)) {
-    let Class {
-        waiting: _,
-        unnamed: _,
-        robots: _,
-        repositories: _,
-        runners: _,
-        hold,
-        asked: _,
-        ended_unseen: _,
-        counted_at,
-        last_end: _,
-        unaccounted: _,
-        asks_failed: _,
-    } = class;
-    match hold {
-        Some(Hold::Until(at)) => visit(at),
-        Some(Hold::Asking { .. }) | None => {}
-    }
-    counted_at.iter_mut().for_each(visit);
 }
 
 fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {

@@ -6,7 +6,7 @@ use rand::Rng;
 use super::Fold;
 use crate::event::NomadTrouble;
 use crate::state::{Gate, NomadState, Timer};
-use crate::{NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
+use crate::{ClassKey, NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
 
 impl<R: Rng> Fold<'_, R> {
     /// Nomad said no to a dispatch of the pool.
@@ -116,8 +116,12 @@ impl<R: Rng> Fold<'_, R> {
     /// The one that tried found neither that the way is open nor that it is closed.
     pub(super) fn release_probe(&mut self, name: &RunnerName) {
         self.release_dispatch_probe(name);
-        for gate in self.state.breakers.values_mut().filter_map(|b| b.gate.as_mut()) {
-            gate.release(name);
+        let Some(runner) = self.state.runners.get(name) else { return };
+        for of in runner.class.breakers() {
+            let gate = self.state.breakers.get_mut(&of).and_then(|breaker| breaker.gate.as_mut());
+            if let Some(gate) = gate {
+                gate.release(name);
+            }
         }
     }
 
@@ -130,13 +134,16 @@ impl<R: Rng> Fold<'_, R> {
 }
 
 impl State {
-    /// Every gate before the dispatches of a pool: its parameterized job's, its breaker's, and that
-    /// of its place of Nomad.
-    pub(super) fn gates_of(&mut self, pool: &PoolName) -> impl Iterator<Item = &mut Gate> {
-        let place = self.rules.pool(pool).map(|pool| self.rules.place_of(pool));
+    /// Every gate before the dispatches of a class: its parameterized job's, the breakers of its
+    /// pool and its scope, and that of its place of Nomad.
+    pub(super) fn each_gate_of(&mut self, key: &ClassKey, mut see: impl FnMut(&mut Gate)) {
+        let place = self.rules.pool(&key.pool).map(|pool| self.rules.place_of(pool));
         let away = place.and_then(|place| self.nomad.get_mut(&place)?.gate());
-        let breaker = self.breakers.get_mut(pool).and_then(|breaker| breaker.gate.as_mut());
-        self.refusals.get_mut(pool).into_iter().chain(breaker).chain(away)
+        self.refusals.get_mut(&key.pool).into_iter().chain(away).for_each(&mut see);
+        for of in key.breakers() {
+            let breaker = self.breakers.get_mut(&of);
+            breaker.and_then(|breaker| breaker.gate.as_mut()).into_iter().for_each(&mut see);
+        }
     }
 }
 

@@ -9,17 +9,13 @@ use super::Fold;
 use crate::class::Hold;
 use crate::effect::DispatchOrder;
 use crate::runner::{Runner, RunnerState, Sending};
-use crate::state::NomadState;
-use crate::{
-    ClassKey, JobId, Note, Pool, PoolName, RepositoryId, Request, RunId, RunnerName, ScopeKey,
-    runner_name,
-};
+use crate::state::{Gate, NomadState};
+use crate::{ClassKey, JobId, Note, Pool, Request, RunnerName, ScopeKey, runner_name, work};
 
 /// What keeps a hungry class from hiring, and with it its neighbours.
 enum Obstacle {
     Pool,
-    Repository,
-    Class,
+    Scope,
 }
 
 impl<R: Rng> Fold<'_, R> {
@@ -31,6 +27,7 @@ impl<R: Rng> Fold<'_, R> {
             if supply <= class.waiting.len() || !self.may_let_go(key) {
                 return;
             }
+            work::count(class.runners.len());
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
             let least = runners.filter(|r| r.is_supply()).min_by_key(|r| r.advance());
             let Some(name) = least.map(|runner| runner.name.clone()) else { return };
@@ -47,6 +44,7 @@ impl<R: Rng> Fold<'_, R> {
             if counts.returning == 0 || counts.supply >= class.waiting.len() {
                 return;
             }
+            work::count(class.runners.len());
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
             let most = runners
                 .filter(|r| r.can_return() && !self.is_past_use(r))
@@ -58,13 +56,19 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Whether the class would hire if there were room. Asks for a credential on the way.
     pub(super) fn refresh(&mut self, key: &ClassKey) {
-        let wants = self.state.classes.get(key).is_some_and(|class| {
-            class.hold.is_none() && self.state.runners.counts(key).sent() < class.waiting.len()
-        });
-        if wants && self.has_credential(key) {
+        work::count(1);
+        let sent = self.state.runners.counts(key).sent();
+        let class = self.state.classes.get(key);
+        let wants = class.is_some_and(|class| class.hold.is_none() && sent < class.wanted());
+        let for_people = class.is_some_and(|class| sent < class.people());
+        if wants && self.state.scope_may_try(key, self.now) && self.has_credential(key) {
             self.state.hungry.insert(key.clone());
+            match for_people {
+                true => self.state.hungry_people.insert(key.clone()),
+                false => self.state.hungry_people.remove(key),
+            };
         } else {
-            self.state.hungry.remove(key);
+            self.state.sated(key);
         }
     }
 
@@ -78,28 +82,32 @@ impl<R: Rng> Fold<'_, R> {
             let Some(key) = self.next_hungry() else { return };
             // It may have waited for room longer than its credential lived.
             if !self.has_credential(&key) {
-                self.state.hungry.remove(&key);
+                self.state.sated(&key);
                 self.touch(&key);
                 continue;
             }
             self.state.turn = Some(key.clone());
+            if let Some(run) = key.run {
+                self.state.run_turns.insert(key.breaker(), run);
+            }
             let alive = self.state.runners.alive();
             self.hire(&key);
             self.refresh(&key);
             if self.state.runners.alive() == alive {
                 // Nobody could be: it must not be its turn for ever.
-                self.state.hungry.remove(&key);
+                self.state.sated(&key);
             }
             self.touch(&key);
         }
     }
 
-    /// The first class after the one served last that may hire under its pool's caps.
+    /// The class whose turn it is. Turns go round the scopes of the pools; within a scope whose
+    /// runs are classes of their own they go round these.
     fn next_hungry(&self) -> Option<ClassKey> {
-        let after = self.state.turn.clone().map(Bound::Excluded);
+        let after = self.state.turn.as_ref().map(|turn| turn.runs_of_scope().into_inner().1);
         let round = |people_first| {
+            let after = after.clone().map(Bound::Excluded);
             after
-                .clone()
                 .and_then(|after| self.hungry_from(after, people_first))
                 .or_else(|| self.hungry_from(Bound::Unbounded, people_first))
         };
@@ -111,41 +119,57 @@ impl<R: Rng> Fold<'_, R> {
     fn hungry_from(&self, mut from: Bound<ClassKey>, people_first: bool) -> Option<ClassKey> {
         loop {
             let key = self.state.hungry.range((from, Bound::Unbounded)).next()?;
-            from = match self.obstacle(key, people_first) {
-                None => return Some(key.clone()),
-                Some(Obstacle::Pool) => Bound::Included(ClassKey {
-                    // The next possible name, and the first of its keys.
-                    pool: PoolName(format!("{}\0", key.pool)),
-                    scope: ScopeKey::Repository(RepositoryId(0)),
-                    run: None,
-                }),
-                Some(Obstacle::Repository) => {
-                    Bound::Excluded(ClassKey { run: Some(RunId(u64::MAX)), ..key.clone() })
-                }
-                Some(Obstacle::Class) => Bound::Excluded(key.clone()),
+            let skipped = match self.obstacle(key) {
+                None => match self.next_run(key, people_first) {
+                    Some(key) => return Some(key.clone()),
+                    None => key.runs_of_scope(),
+                },
+                Some(Obstacle::Scope) => key.runs_of_scope(),
+                Some(Obstacle::Pool) => ClassKey::all_of_pool(&key.pool),
             };
+            from = Bound::Excluded(skipped.into_inner().1);
         }
     }
 
-    fn obstacle(&self, key: &ClassKey, people_first: bool) -> Option<Obstacle> {
+    /// Of the hungry classes of a scope the one whose turn it is.
+    fn next_run(&self, of: &ClassKey, people_first: bool) -> Option<&ClassKey> {
+        let (first, last) = of.runs_of_scope().into_inner();
+        let pool = self.state.rules.pool(&of.pool)?;
+        let classes = match people_first && self.state.robots_have_theirs(of, pool) {
+            true => &self.state.hungry_people,
+            false => &self.state.hungry,
+        };
+        let served = self.state.run_turns.get(&of.breaker());
+        let after = served.and_then(|run| {
+            let served = ClassKey { run: Some(*run), ..first.clone() };
+            classes.range((Bound::Excluded(served), Bound::Included(last.clone()))).next()
+        });
+        after.or_else(|| classes.range(first..=last).next())
+    }
+
+    /// What stands against hiring for any class of this one's scope.
+    fn obstacle(&self, key: &ClassKey) -> Option<Obstacle> {
+        work::count(1);
         let Some(pool) = self.state.rules.pool(&key.pool) else { return Some(Obstacle::Pool) };
         let taken = self.state.runners.alive_of_pool(&key.pool);
-        let breaker = self.state.breakers.get(&key.pool).and_then(|b| b.gate.as_ref());
-        let mut gates = self.state.refusals.get(&key.pool).into_iter().chain(breaker);
-        let closed = gates.any(|gate| !gate.may_pass(self.now));
+        let tried = |gate: &Gate| gate.probe.is_some();
+        let breaker = self.state.breaker(&key.pool, None).and_then(|b| b.gate.as_ref());
+        let refused = self.state.refusals.get(&key.pool);
+        let closed = refused.is_some_and(|gate| !gate.may_pass(self.now));
         let full = taken >= pool.max_runners as usize || self.is_paused(&key.pool);
-        if full || closed || !self.nomad_takes_more(pool) {
+        if full || closed || breaker.is_some_and(tried) || !self.nomad_takes_more(pool) {
             return Some(Obstacle::Pool);
         }
-        if people_first && self.state.robots_have_theirs(key, pool) {
-            return Some(Obstacle::Class);
+        let own = self.state.breaker(&key.pool, Some(&key.scope)).filter(|own| own.is_open());
+        if own.and_then(|own| own.gate.as_ref()).is_some_and(tried) {
+            return Some(Obstacle::Scope);
         }
         let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
         else {
             return None;
         };
         let here = self.state.runners.alive_of_scope(&key.pool, &key.scope);
-        (here >= cap as usize).then_some(Obstacle::Repository)
+        (here >= cap as usize).then_some(Obstacle::Scope)
     }
 
     /// Whether a dispatch of the pool may be sent at all: Nomad has shown its children there since
@@ -182,9 +206,9 @@ impl<R: Rng> Fold<'_, R> {
             runner.first_sent_at.get_or_insert(now);
             runner.reason = None;
         });
-        for gate in self.state.gates_of(&key.pool) {
+        self.state.each_gate_of(key, |gate| {
             gate.probe.get_or_insert_with(|| name.clone());
-        }
+        });
         self.drive(&name);
     }
 
@@ -192,7 +216,7 @@ impl<R: Rng> Fold<'_, R> {
         let class = self.state.classes.get(key)?;
         let pool = self.state.rules.pool(&key.pool)?;
         // A job is the cause of one live dispatch at most, so the first that is of none yet.
-        let cause = class.unnamed.first().copied();
+        let cause = class.unnamed.first().map(|(_, job)| *job);
         let first = class.waiting.first().and_then(|id| self.state.jobs.get(id))?;
         let repository = self.state.repositories.get(&first.repository)?;
         let scope_name = match &key.scope {
@@ -229,7 +253,7 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let Some(class) = self.state.classes.get(&runner.class) else { return };
         let Some(pool) = self.state.rules.pool(&runner.class.pool).cloned() else { return };
-        let (old, cause) = (runner.cause, class.unnamed.first().copied());
+        let (old, cause) = (runner.cause, class.unnamed.first().map(|(_, job)| *job));
         let stale = old.is_none_or(|job| !class.waiting.contains(&job));
         let place = self.state.rules.place_of(&pool);
         self.change(name, |runner| {
@@ -242,8 +266,10 @@ impl<R: Rng> Fold<'_, R> {
         if let Some(job) = old.and_then(|id| self.state.jobs.get_mut(&id))
             && job.cause_of.as_ref() == Some(name)
         {
+            let id = job.id();
             job.cause_of = None;
-            self.jobs.insert(job.report.id);
+            self.jobs.insert(id);
+            self.unname(id);
         }
         self.change(name, |runner| runner.cause = cause);
         self.name_cause(name, cause);
@@ -254,10 +280,9 @@ impl<R: Rng> Fold<'_, R> {
         let id = job.id();
         job.cause_of = Some(name.clone());
         self.jobs.insert(id);
-        if let Some(class) =
-            self.state.enlisted.get(&id).and_then(|key| self.state.classes.get_mut(key))
-        {
-            class.unnamed.remove(&id);
+        let key = self.state.enlisted.get(&id);
+        if let Some(class) = key.and_then(|key| self.state.classes.get_mut(key)) {
+            class.withdraw(job);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::policy::{self, Judgement};
 use crate::state::{ForkAnswer, Timer};
 use crate::{
     DeliveryId, Details, JobId, Note, Record, Repository, RepositoryId, Request, RunnerName, Time,
-    matching,
+    matching, work,
 };
 
 /// GitHub's own state lags by up to about 20 s after an approval (runs-on#429).
@@ -104,6 +104,9 @@ impl<R: Rng> Fold<'_, R> {
         } else if before.is_none() {
             self.match_only(&mut job);
         }
+        if job.report.status.rank() > 0 {
+            job.in_vain = None;
+        }
         if job.report.status == JobStatus::Completed {
             job.ended_at = Some(self.now);
         }
@@ -161,6 +164,7 @@ impl<R: Rng> Fold<'_, R> {
             robot: false,
             fork: None,
             ended_attempt: None,
+            in_vain: None,
             cause_of: None,
             ended_at: None,
         }
@@ -276,11 +280,14 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Puts a job where it belongs now: in memory and in its class's demand, or out of both.
     pub(super) fn place(&mut self, mut job: Job) {
+        work::count(1);
         let id = job.id();
         job.cause_of = job.cause_of.filter(|name| self.state.runners.contains_key(name));
         if let Some(key) = self.state.enlisted.remove(&id) {
+            // As it stood there.
+            let before = self.state.jobs.get(&id).unwrap_or(&job);
             if let Some(class) = self.state.classes.get_mut(&key) {
-                class.strike(id, job.repository);
+                class.strike(before);
             }
             self.touch(&key);
         }
@@ -296,7 +303,10 @@ impl<R: Rng> Fold<'_, R> {
         if job.is_demand()
             && let Some(key) = self.state.class_of(&job)
         {
-            self.state.classes.entry(key.clone()).or_default().enlist(&job);
+            self.state.classes.entry(key.clone()).or_default().enlist(&job, self.now);
+            if let Some(vain) = job.in_vain.as_ref().filter(|vain| vain.until > self.now) {
+                self.state.set_timer(vain.until, Timer::Held(id));
+            }
             self.touch(&key);
             self.state.enlisted.insert(id, key);
         }

@@ -42,8 +42,8 @@ use super::event::Failure;
 use super::runner::RunnerState;
 use super::state::Timer;
 use super::{
-    ClassKey, Effects, Event, JobId, Note, Record, Request, Runner, RunnerName, State, Time,
-    backoff,
+    BreakerKey, ClassKey, Effects, Event, JobId, Note, Record, Request, Runner, RunnerName, State,
+    Time, backoff, work,
 };
 
 /// GitHub's word on a job whose runner has ended is waited for this long before it is asked.
@@ -104,9 +104,16 @@ pub fn resume(state: &mut State, now: Time, rng: &mut impl Rng) -> Effects {
     fold.believe_no_future();
     let jobs: Vec<JobId> = fold.state.jobs.keys().copied().collect();
     for id in jobs {
+        // Most rows say already what is so, and are not written again.
+        let row = fold.state.jobs.get(&id).filter(|_| !fold.jobs.contains(&id)).cloned();
+        fold.resume_job(id);
         fold.judge_again(id);
+        if row.is_some() && fold.state.jobs.get(&id) == row.as_ref() {
+            fold.jobs.remove(&id);
+        }
     }
     let runners: Vec<RunnerName> = fold.state.runners.keys().cloned().collect();
+    fold.resume_breakers();
     for name in &runners {
         let class = fold.state.runners[name].class.clone();
         fold.touch(&class);
@@ -142,6 +149,8 @@ struct Fold<'a, R> {
     /// Classes that have a question; asked at the end, so that those that end together are
     /// asked about together.
     asks: BTreeSet<ClassKey>,
+    /// Whose counts of ends have changed.
+    breakers: BTreeSet<BreakerKey>,
     /// Runners that ended in this step; their last rows are still to be written.
     gone: Vec<Runner>,
 }
@@ -157,12 +166,14 @@ impl<'a, R: Rng> Fold<'a, R> {
             runners: BTreeSet::new(),
             classes: BTreeSet::new(),
             asks: BTreeSet::new(),
+            breakers: BTreeSet::new(),
             gone: Vec::new(),
         }
     }
 
     fn touch(&mut self, class: &ClassKey) {
         if !self.classes.contains(class) {
+            work::count(1);
             self.classes.insert(class.clone());
         }
     }
@@ -205,6 +216,7 @@ impl<'a, R: Rng> Fold<'a, R> {
     /// The end of a runner: out of memory, its row closed.
     fn end_runner(&mut self, name: &RunnerName, reason: &str) {
         self.state.set_clock(name, None);
+        self.release_probe(name);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
         if let Some(child) = &runner.child {
             self.state.remember_left(child.clone(), self.now);
@@ -226,7 +238,6 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.unname(cause);
         }
         self.state.outdated.remove(name);
-        self.release_probe(name);
         self.runners.remove(name);
         self.note(Note {
             message: format!("runner gone: {reason}"),
@@ -244,8 +255,17 @@ impl<'a, R: Rng> Fold<'a, R> {
     fn unname(&mut self, job: JobId) {
         if let Some(key) = self.state.enlisted.get(&job)
             && let Some(class) = self.state.classes.get_mut(key)
+            && let Some(job) = self.state.jobs.get(&job)
         {
-            class.unnamed.insert(job);
+            class.offer(job);
+        }
+    }
+
+    /// Where none of a scope's classes is left, nothing is remembered of it for long.
+    fn forget_scope(&mut self, key: &ClassKey) {
+        if self.state.classes.range(key.runs_of_scope()).next().is_none() {
+            self.state.run_turns.remove(&key.breaker());
+            self.forget_breaker(&key.breaker());
         }
     }
 
@@ -281,7 +301,8 @@ impl<'a, R: Rng> Fold<'a, R> {
         for key in std::mem::take(&mut self.classes) {
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
                 self.state.classes.remove(&key);
-                self.state.hungry.remove(&key);
+                self.state.sated(&key);
+                self.forget_scope(&key);
             }
         }
         for job in self.gone.iter().filter_map(|runner| runner.took?.job) {
@@ -289,7 +310,9 @@ impl<'a, R: Rng> Fold<'a, R> {
                 self.state.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
             }
         }
+        let breakers = self.breaker_records();
         let Self { state, mut effects, jobs, runners, gone, .. } = self;
+        effects.records.extend(breakers);
         let jobs = jobs.into_iter().filter_map(|id| state.known_job(id).cloned());
         effects.records.extend(jobs.map(|job| Record::Job(Box::new(job))));
         let runners = runners.into_iter().filter_map(|name| state.runners.get(&name).cloned());

@@ -73,17 +73,13 @@ impl<R: Rng> Fold<'_, R> {
         let Some(key) = key else { return };
         let now = self.now;
         let try_now = |gate: &mut Gate| gate.until = gate.until.min(now);
-        self.state.gates_of(&key.pool).for_each(try_now);
+        self.state.each_gate_of(&key, try_now);
+        self.try_job_again(id, true);
         let credential = self.state.credentials.get_mut(&key.scope);
         credential.and_then(|c| c.failed.as_mut()).into_iter().for_each(try_now);
-        if let Some(class) = self.state.classes.get(&key) {
-            match class.hold {
-                Some(Hold::Until(_)) => self.set_hold(&key, None),
-                Some(Hold::Asking { sent: false }) => {
-                    self.asks.insert(key.clone());
-                }
-                _ => {}
-            }
+        let hold = self.state.classes.get(&key).and_then(|class| class.hold.as_ref());
+        if hold == Some(&Hold::Asking { sent: false }) {
+            self.asks.insert(key.clone());
         }
         self.look_up_again(&key);
         self.launch_again_what_waits(&key);

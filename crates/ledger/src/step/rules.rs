@@ -68,12 +68,11 @@ impl<R: Rng> Fold<'_, R> {
             let now = parent(&self.state.rules, name);
             now.is_some() && now == parent(before, name)
         };
-        let known: Vec<PoolName> =
-            self.state.refusals.keys().chain(self.state.breakers.keys()).cloned().collect();
-        let others: Vec<PoolName> = known.into_iter().filter(|name| !same(name)).collect();
+        let known = before.pools.iter().map(|pool| pool.name.clone());
+        let others: Vec<PoolName> = known.filter(|name| !same(name)).collect();
         for name in others {
             self.state.refusals.remove(&name);
-            self.state.breakers.remove(&name);
+            self.forget_ends(&name);
         }
     }
 

@@ -78,10 +78,10 @@ fn a_runner_that_does_not_boot_in_time_is_looked_for_then_stopped_and_looked_for
     let _ = ledger.stopped(&runner);
     let effects = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
     assert!(words(&effects).is_empty(), "it is not stopped a second time");
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 1);
+    assert_eq!(ledger.state.jobs[&JobId(1)].ends_in_vain(), 1);
     assert_eq!(words(&ledger.child(&runner, ended())), [LOOK]);
     let _ = ledger.at_forge(&runner, AtForge::Nowhere);
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 1, "accounted for once");
+    assert_eq!(ledger.state.jobs[&JobId(1)].ends_in_vain(), 1, "accounted for once");
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_runner_of_no_use_that_ends_before_the_answer_is_accounted_for_once() {
     assert!(words(&ledger.child(&runner, ended())).is_empty());
     let effects = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
     assert_eq!(words(&effects), [LOOK]);
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 1);
+    assert_eq!(ledger.state.jobs[&JobId(1)].ends_in_vain(), 1);
     let _ = ledger.at_forge(&runner, AtForge::Nowhere);
     assert_eq!(ledger.words_within(MINUTE), ["dispatch"]);
 }
@@ -160,7 +160,7 @@ fn registered_and_given_no_job_although_jobs_wait_is_let_go_and_github_asked() {
     assert!(words(&ledger.child(&runner, ended())).is_empty(), "first GitHub's answer");
     let effects = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
     assert_eq!(words(&effects), ["delete registration 7"]);
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 1);
+    assert_eq!(ledger.state.jobs[&JobId(1)].ends_in_vain(), 1);
     let _ = ledger.deleted(&runner, Deletion::NoNewJob);
     assert!(ledger.state.runners.is_empty());
     assert!(ledger.waits().contains("idle_timeout"), "{}", ledger.waits());

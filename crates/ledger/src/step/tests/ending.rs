@@ -143,9 +143,11 @@ fn the_backoff_starts_over_when_a_runner_of_the_class_is_busy() {
     let _ = ledger.child(&one, ended());
     let waiting = vec![report(1, JobStatus::Queued), report(2, JobStatus::Queued)];
     let _ = ledger.jobs_seen(&[&one], waiting);
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 1);
-    assert_eq!(words(&ledger.at_work(2, &two)), ["dispatch"]);
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 0);
+    assert_eq!(ledger.state.breakers.len(), 2, "its scope's and its pool's");
+    assert!(words(&ledger.at_work(2, &two)).is_empty(), "the job itself is still held");
+    assert!(ledger.state.breakers.is_empty());
+    let _ = ledger.at_forge(&one, AtForge::Nowhere);
+    assert_eq!(ledger.words_within(MINUTE), ["dispatch"]);
 }
 
 #[test]
@@ -158,9 +160,11 @@ fn late_news_that_a_runner_had_a_job_after_all_lifts_the_backoff() {
     let _ = ledger.child(&one, ended());
     let _ = ledger.jobs_seen(&[&one], Vec::new());
     let _ = ledger.at_forge(&one, AtForge::Nowhere);
-    assert!(ledger.state.classes[&class()].hold.is_some());
+    assert!(!ledger.state.breakers.is_empty());
+    assert!(ledger.state.classes[&class()].held.contains(&JobId(1)));
     let _ = ledger.done(1, &one);
-    assert!(ledger.state.classes[&class()].hold.is_none());
+    assert!(ledger.state.breakers.is_empty());
+    assert!(ledger.state.classes[&class()].held.is_empty());
     assert!(ledger.runner(&two).took.is_none());
 }
 
@@ -178,7 +182,7 @@ fn runners_that_end_together_are_asked_about_together_and_count_once() {
     let effects = ledger.jobs_seen(&names, waiting.clone());
     assert!(words(&effects).contains(&"ask jobs after 1 ended".into()));
     let _ = ledger.jobs_seen(&[&runners[3]], waiting);
-    assert_eq!(ledger.state.classes[&class()].ended_unseen, 1);
+    assert!(ledger.state.breakers.values().all(|breaker| breaker.ends == 1));
 }
 
 #[test]

@@ -1,6 +1,17 @@
 //! Supply is held to demand, within caps, the classes in turn.
 
 use super::*;
+
+impl Ledger {
+    /// A job of the run is queued, and its runner is dispatched.
+    fn hires_run(&mut self, number: u64, run: u64) -> RunnerName {
+        let repository = repository(number, &format!("octo/r{number}"));
+        let effects = self.hears_of(repository, of_run(run));
+        let [runner] = &dispatched(&effects)[..] else { panic!("{:?}", words(&effects)) };
+        let _ = self.accepted(runner);
+        runner.clone()
+    }
+}
 use crate::pool::Delivery;
 use crate::{RunId, ScopeKind};
 
@@ -96,16 +107,16 @@ fn each_waiting_job_is_the_cause_of_one_live_dispatch_at_most() {
     let _ = ledger.at_work(2, &one);
     let _ = ledger.child(&two, ended());
     let effects = ledger.jobs_seen(&[&two], vec![report(1, JobStatus::Queued)]);
-    assert_eq!(words(&effects), ["find at forge in octo/app"]);
+    assert_eq!(words(&effects), ["find at forge in octo/app", "dispatch"]);
     let _ = ledger.at_forge(&two, AtForge::Nowhere);
-    let three = dispatched(&ledger.passes(MINUTE))[0].clone();
+    let three = dispatched(&effects)[0].clone();
     assert_eq!(ledger.runner(&three).cause, None);
     let _ = ledger.accepted(&three);
     // Once the first is gone job 1 can be named again.
     let _ = ledger.done(2, &one);
     let _ = ledger.child(&one, ended());
     assert_eq!(ledger.state.jobs[&JobId(1)].cause_of, None);
-    assert!(ledger.state.classes[&class()].unnamed.contains(&JobId(1)));
+    assert!(ledger.state.classes[&class()].unnamed.contains(&(0, JobId(1))));
 }
 
 #[test]
@@ -252,6 +263,62 @@ fn a_full_repository_with_many_runs_is_passed_over_for_the_next() {
     assert_eq!(hired, 1);
     let other = ledger.hears_of(repository(2, "octo/two"), queued(10));
     assert_eq!(words(&other), ["dispatch"]);
+}
+
+fn per_run() -> Pool {
+    pool("x64", &["run-{run_id}"])
+}
+
+fn of_run(run: u64) -> JobReport {
+    let labels = vec![format!("run-{run}")];
+    JobReport { labels, run: RunId(run), ..report(run * 100, JobStatus::Queued) }
+}
+
+/// Frees the room of a runner by giving it a job that nobody knew, and says who comes next.
+fn room_for_one_more(ledger: &mut Ledger, runner: &RunnerName, number: u64) -> RunnerName {
+    let repository = repository(number, &format!("octo/r{number}"));
+    let _ = ledger.hears_of(repository, report_by(9_000_000, JobStatus::InProgress, runner));
+    let next = dispatched(&ledger.child(runner, ended()));
+    assert_eq!(next.len(), 1);
+    let _ = ledger.accepted(&next[0]);
+    next[0].clone()
+}
+
+#[test]
+fn where_each_run_is_a_class_turns_go_round_repositories_first_and_then_runs() {
+    let mut ledger = Ledger::with(rules(1, vec![per_run()])).made_ready();
+    let _ = ledger.minted(ScopeKey::Repository(RepositoryId(2)));
+    let mut runner = ledger.hires_run(1, 1);
+    for run in 2..=60 {
+        let _ = ledger.hears_of(repository(1, "octo/r1"), of_run(run));
+    }
+    let _ = ledger.hears_of(repository(2, "octo/r2"), of_run(1000));
+    let _ = ledger.hears_of(repository(2, "octo/r2"), of_run(1001));
+    let mut served = Vec::new();
+    for _ in 0..6 {
+        let class = ledger.runner(&runner).class.clone();
+        let ScopeKey::Repository(id) = class.scope else { panic!() };
+        served.push((id.0, class.run.unwrap().0));
+        runner = room_for_one_more(&mut ledger, &runner, id.0);
+    }
+    assert_eq!(served, [(1, 1), (2, 1000), (1, 2), (2, 1001), (1, 3), (2, 1000)]);
+}
+
+#[test]
+fn where_each_run_is_a_class_ends_count_against_the_repository_and_not_the_run() {
+    let mut ledger = Ledger::with(rules(20, vec![per_run()])).made_ready();
+    let _ = ledger.minted(ScopeKey::Repository(RepositoryId(2)));
+    let ended: Vec<RunnerName> = (1..=2).map(|run| ledger.hires_run(1, run)).collect();
+    for (runner, run) in ended.iter().zip(1..) {
+        let _ = ledger.child(runner, super::ended());
+        let class = ledger.runner(runner).class.clone();
+        let answer = Ok(JobsOfRuns { reports: vec![of_run(run)], looked_at: vec![RunId(run)] });
+        let _ = ledger.step(Event::JobsSeen { class, names: vec![runner.clone()], answer });
+        let _ = ledger.at_forge(runner, AtForge::Nowhere);
+    }
+    let more = ledger.hears_of(repository(1, "octo/r1"), of_run(3));
+    assert!(dispatched(&more).is_empty(), "another run of the same repository waits too");
+    let _ = ledger.hires_run(2, 1000);
 }
 
 #[test]

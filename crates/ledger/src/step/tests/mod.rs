@@ -4,6 +4,7 @@
 mod asking;
 mod breaker;
 mod clock;
+mod crowd;
 mod deadlines;
 mod details;
 mod dispatching;
@@ -37,9 +38,9 @@ use crate::observation::{Found, Observation, Registered};
 use crate::pool::Forge;
 use crate::why::class_waits;
 use crate::{
-    ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus, Leaving, NomadPlace,
-    Pool, Record, Repository, RepositoryId, Request, Rules, Runner, RunnerName, RunnerState,
-    ScopeKey, State, Time,
+    Breaker, BreakerKey, ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus,
+    Leaving, NomadPlace, Pool, Record, Repository, RepositoryId, Request, Rules, Runner,
+    RunnerName, RunnerState, ScopeKey, State, Time,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -51,6 +52,7 @@ struct Rows {
     jobs: BTreeMap<JobId, Job>,
     runners: BTreeMap<RunnerName, Runner>,
     repositories: BTreeMap<RepositoryId, Repository>,
+    breakers: BTreeMap<BreakerKey, Breaker>,
 }
 
 impl Rows {
@@ -60,6 +62,10 @@ impl Rows {
                 Record::Job(job) => drop(self.jobs.insert(job.id(), *job)),
                 Record::Runner(runner) => drop(self.runners.insert(runner.name.clone(), *runner)),
                 Record::Repository(repo) => drop(self.repositories.insert(repo.id, *repo)),
+                Record::Breaker { key, breaker: Some(breaker) } => {
+                    drop(self.breakers.insert(key, *breaker));
+                }
+                Record::Breaker { key, breaker: None } => drop(self.breakers.remove(&key)),
                 Record::Folded { .. } | Record::Pause { .. } | Record::Happened { .. } => {}
             }
         }
@@ -67,21 +73,25 @@ impl Rows {
 
     /// A ledger that knows nothing but these rows, as after a crash.
     fn load(&self, rules: Rules) -> State {
-        let through_json = |runner: &Runner| {
-            let text = serde_json::to_string(runner).unwrap();
-            serde_json::from_str::<Runner>(&text).unwrap()
-        };
-        State::load(
+        let mut state = State::load(
             rules,
             self.repositories.values().cloned().collect(),
-            self.jobs.values().filter(|job| job.ended_at.is_none()).cloned().collect(),
+            self.jobs.values().filter(|job| job.ended_at.is_none()).map(through_json).collect(),
             self.runners
                 .values()
                 .filter(|runner| runner.ended_at.is_none())
                 .map(through_json)
                 .collect(),
-        )
+        );
+        let breakers = self.breakers.iter();
+        state.breakers = breakers.map(|(key, it)| (key.clone(), through_json(it))).collect();
+        state
     }
+}
+
+/// As a store reads it back.
+fn through_json<T: serde::Serialize + serde::de::DeserializeOwned>(row: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(row).unwrap()).unwrap()
 }
 
 struct Ledger {

@@ -160,23 +160,30 @@ fn retry_asks_again_about_a_fork() {
 }
 
 #[test]
-fn retry_lets_one_pass_an_open_breaker() {
+fn retry_tries_a_held_job_at_once() {
     let mut ledger = Ledger::ready(20);
     let mut runner = ledger.hires_at_nomad(1);
-    for end in 1..=3 {
+    for _ in 1..=5 {
         let _ = ledger.child(&runner, ended());
         let _ = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
         let _ = ledger.at_forge(&runner, AtForge::Nowhere);
         ledger.now = ledger.now + Duration::from_millis(1);
-        if end < 3 {
-            let effects = ledger.step(Event::Retry { job: JobId(1) });
-            runner = dispatched(&effects)[0].clone();
-            let _ = ledger.accepted(&runner);
-        }
+        let effects = ledger.step(Event::Retry { job: JobId(1) });
+        runner = dispatched(&effects)[0].clone();
+        let _ = ledger.accepted(&runner);
     }
-    assert!(ledger.state.breakers[&"x64".into()].gate.is_some());
-    let _ = ledger.queued(2);
-    assert_eq!(retry(&mut ledger, 1), ["ask job 1", "dispatch"], "one of two");
+}
+
+#[test]
+fn retry_lets_one_pass_the_closed_gate_of_its_repository() {
+    let mut ledger = Ledger::ready(20);
+    let runners = [ledger.hires_at_nomad(1), ledger.hires_at_nomad(2)];
+    let ends = runners.iter().map(|runner| (runner.clone(), ended())).collect();
+    let _ = ledger.step(children_seen(ends));
+    let waiting = vec![report(1, JobStatus::Queued), report(2, JobStatus::Queued)];
+    let _ = ledger.jobs_seen(&[&runners[0], &runners[1]], waiting);
+    let _ = ledger.queued(3);
+    assert_eq!(retry(&mut ledger, 3), ["ask job 3", "dispatch"], "two are held for themselves");
 }
 
 #[test]

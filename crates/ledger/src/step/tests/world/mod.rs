@@ -353,9 +353,16 @@ impl World {
             }
         }
         for (key, class) in &self.state.classes {
-            let free = |id: &&JobId| self.state.jobs[id].cause_of.is_none();
-            let unnamed: BTreeSet<JobId> = class.waiting.iter().filter(free).copied().collect();
+            assert!(class.held.is_subset(&class.waiting), "{key:?}");
+            let jobs = class.waiting.difference(&class.held).map(|id| &self.state.jobs[id]);
+            let free = jobs.filter(|job| job.cause_of.is_none());
+            let unnamed = free.map(|job| (job.ends_in_vain(), job.id())).collect();
             assert_eq!(class.unnamed, unnamed, "{key:?}");
+            for job in class.held.iter().map(|id| &self.state.jobs[id]) {
+                let until = job.in_vain.as_ref().unwrap().until;
+                let timer = (until, crate::state::Timer::Held(job.id()));
+                assert!(self.state.timers.contains(&timer), "{} is held for ever", job.id());
+            }
             assert_eq!(class.repositories.values().sum::<usize>(), class.waiting.len());
         }
     }
