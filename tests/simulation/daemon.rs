@@ -56,6 +56,8 @@ pub struct Daemon {
     /// Runners whose dispatch is under way.
     pub dispatching: BTreeSet<RunnerName>,
     pub since: Millis,
+    /// A small step of the clock has moved what is in memory, and no row.
+    pub rows_lag: bool,
     /// How far the clock of its machine was ahead when it looked last.
     skew: Millis,
     rng: StdRng,
@@ -149,6 +151,7 @@ impl World {
             gitea: gitea::Memory::default(),
             dispatching: BTreeSet::new(),
             since: self.now,
+            rows_lag: false,
             skew: self.skew,
             rng: StdRng::seed_from_u64(self.rng.random()),
             writing: None,
@@ -176,6 +179,8 @@ impl World {
         // As `engine::steady`.
         let by = self.skew - std::mem::replace(&mut daemon.skew, self.skew);
         if by != 0 {
+            // Rows follow from a minute on.
+            daemon.rows_lag = by.abs() < 60 * SECOND;
             let jump = Event::ClockJumped { by };
             batch.take(step(&mut daemon.state, jump, now, &mut daemon.rng));
         }
@@ -345,10 +350,13 @@ impl World {
                 self.left_in_inbox(*waiting, row);
             }
         }
-        let off = match self.weather.has(Trouble::OffForHours) && self.rng.random_bool(0.3) {
+        let long = self.weather.has(Trouble::OffForHours) && self.rng.random_bool(0.3);
+        // Not for most of the day after which GitHub cancels what waits.
+        let off = match long && self.off_in_all < 12 * HOUR {
             true => self.draw(3 * HOUR, 6 * HOUR),
             false => *self.pick(&[100, SECOND, 10 * SECOND, 120 * SECOND]).get_or_insert(0),
         };
+        self.off_in_all += off;
         self.starts_at = self.now + off;
         self.agenda.enter(self.starts_at, Act::Start);
     }

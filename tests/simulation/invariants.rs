@@ -137,7 +137,7 @@ impl World {
 
     /// After each commit: the rows are what is in memory, so a crash now loses nothing.
     pub fn check_rows(&mut self) {
-        let Some(daemon) = &self.daemon else { return };
+        let Some(daemon) = self.daemon.as_ref().filter(|daemon| !daemon.rows_lag) else { return };
         for (id, job) in &daemon.state.jobs {
             if self.disk.jobs.get(id) != Some(job) {
                 let row = self.disk.jobs.get(id);

@@ -57,6 +57,8 @@ pub struct World {
     pub nomad_back_at: Millis,
     /// When the daemon is started again, if it is off.
     pub starts_at: Millis,
+    /// For how long it was off, over all its lives.
+    pub off_in_all: Millis,
     /// Since when nothing goes wrong any more.
     pub calm_since: Option<Millis>,
     quiet_since: Option<Millis>,
@@ -101,6 +103,7 @@ impl World {
             watching: Watching::default(),
             nomad_back_at: BEGIN,
             starts_at: BEGIN,
+            off_in_all: 0,
             calm_since: None,
             quiet_since: None,
             told: (0, 0),
