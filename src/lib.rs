@@ -9,7 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod credential;
-pub mod demo;
+pub mod daemon;
 pub mod engine;
 pub mod explain;
 pub mod forge;
@@ -18,4 +18,4 @@ pub mod reconcile;
 pub mod store;
 pub mod webhook;
 
-pub use {gitea, github, ledger, nomad, simulated};
+pub use {gitea, github, ledger, nomad};

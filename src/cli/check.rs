@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::{Failed, connections};
+use super::Failed;
 use crate::check::{self, Unit, View};
 use crate::config::Environment;
+use crate::daemon::connections;
 
 #[derive(clap::Args)]
 pub struct Options {

@@ -3,7 +3,6 @@
 
 mod admin_token;
 mod check;
-pub(crate) mod connections;
 mod daemon;
 mod demo;
 mod explain;
@@ -21,7 +20,6 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Environment, Loaded};
 use crate::log_lines::Lines;
-pub(crate) use serve::Running;
 
 /// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
 #[derive(Parser)]
@@ -40,7 +38,8 @@ enum Command {
     Serve,
     /// Look at config, secrets, store, GitHub and Nomad; one line a finding, each with its mend.
     Check(check::Options),
-    /// The whole thing on this machine in about a minute; nothing to configure.
+    /// The whole thing on this machine in about a minute, by the program roustabout-demo.
+    #[command(disable_help_flag = true)]
     Demo(demo::Options),
     /// Sign a payload and post it to a running door.
     Send(send::Options),
@@ -60,15 +59,6 @@ enum Command {
     Hooks(NotYet),
     /// Minutes by repository and month (not yet).
     Report(NotYet),
-    /// The stand-in for actions/runner, as its scripts call it.
-    #[command(hide = true, disable_help_flag = true)]
-    SimulatedRunner(Everything),
-    /// The stand-in for Nomad, with the part of Nomad's own command line that is needed here.
-    #[command(hide = true, disable_help_flag = true)]
-    SimulatedNomad(Everything),
-    /// A task of the stand-in for Nomad, as that one starts it.
-    #[command(hide = true, disable_help_flag = true)]
-    SimulatedTask(Everything),
 }
 
 /// Whatever follows a command that is not built yet.
@@ -76,12 +66,6 @@ enum Command {
 struct NotYet {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     _arguments: Vec<String>,
-}
-
-#[derive(clap::Args)]
-struct Everything {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
 }
 
 /// What a command came to, where it is not simply done.
@@ -146,7 +130,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
     let outcome = match command {
         Command::Serve => serve::run(config).await,
         Command::Check(options) => check::run(config, options).await,
-        Command::Demo(options) => demo::run(options).await,
+        Command::Demo(options) => demo::run(options),
         Command::Send(options) => send::run(config, options).await,
         Command::Status(options) => status::run(config, options).await,
         Command::Explain(options) => explain::run(config, options).await,
@@ -156,15 +140,6 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::AdminToken(options) => admin_token::run(config, options),
         Command::Hooks(_) => not_yet("hooks"),
         Command::Report(_) => not_yet("report"),
-        Command::SimulatedRunner(everything) => {
-            return crate::simulated::runner::main(everything.arguments).await;
-        }
-        Command::SimulatedNomad(everything) => {
-            return crate::simulated::nomad::command::main(everything.arguments).await;
-        }
-        Command::SimulatedTask(everything) => {
-            return crate::simulated::nomad::tasks::supervise::main(everything.arguments).await;
-        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,8 +5,8 @@ use crate::support;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use local_parts::agent::{Agent, AgentError, AgentOptions};
 use reqwest::Client;
-use roustabout::demo::agent::{Agent, AgentError, AgentOptions};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use support::cluster;

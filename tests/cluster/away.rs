@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roustabout::nomad::JobStatus;
-use roustabout::simulated::github::Status;
+use simulated::github::Status;
 use support::daemon::{GITHUB_TOKEN, SECRET};
 use support::parents::pool;
 use support::proxied::Proxied;

@@ -6,11 +6,11 @@ use crate::support;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions};
+use local_parts::agent::{Agent, AgentOptions};
 use roustabout::nomad::Client;
-use roustabout::simulated::github::{HookSpec, Level, Scope, Server, Visibility};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use simulated::github::{HookSpec, Level, Scope, Server, Visibility};
 use support::checking::{Checked, check};
 use support::{cluster, world};
 use tokio::net::TcpListener;
@@ -86,8 +86,7 @@ impl Parts {
             let repository = github.repository(repository).unwrap().id;
             github.add_hook(Scope::Repository(repository), hook, now)
         });
-        let delivered =
-            |github: &roustabout::simulated::github::GitHub| !github.deliveries(id).is_empty();
+        let delivered = |github: &simulated::github::GitHub| !github.deliveries(id).is_empty();
         self.github.until(Duration::from_secs(10), delivered).await.unwrap();
         door
     }
@@ -428,8 +427,7 @@ async fn an_organizations_hook_is_seen() {
         let hook = HookSpec::new(format!("{}/webhook", door.uri()), SECRET);
         github.add_hook(Scope::Organization(organization), hook, now)
     });
-    let delivered =
-        |github: &roustabout::simulated::github::GitHub| !github.deliveries(id).is_empty();
+    let delivered = |github: &simulated::github::GitHub| !github.deliveries(id).is_empty();
     parts.github.until(Duration::from_secs(10), delivered).await.unwrap();
     let pools = pool("x64", "runner", "octo/app", "");
     let checked = parts.check(&credential("*", TOKEN), "", &pools).await;

@@ -5,7 +5,7 @@ use crate::support;
 
 use std::process::Command;
 
-use roustabout::demo::agent::Program;
+use local_parts::agent::Program;
 use serde_json::Value;
 
 use support::cluster;

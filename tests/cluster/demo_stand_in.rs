@@ -5,16 +5,22 @@ use crate::support;
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
+use local_parts::agent::Agent;
+use serde_json::Value;
+
+use support::cluster;
 use support::demo::{
     Running, assert_burst, assert_nothing_left, demo, errors, lines, processes_of, temporary,
 };
+use support::programs;
 
 /// Where no Nomad is to be found.
 fn without_nomad(folder: &Path, arguments: &[&str]) -> Command {
@@ -41,6 +47,50 @@ fn the_same_burst_goes_through_and_it_is_said_what_it_ran_on() {
         setup.iter().any(|text| text.contains("developer.hashicorp.com/nomad/install")),
         "{setup:?}"
     );
+    assert_nothing_left(folder.path());
+}
+
+/// What it says of the Nomad at its beginning, and at its end.
+fn nomads_told(output: &Output) -> [Value; 2] {
+    assert!(output.status.success(), "{}", errors(output));
+    let steps = lines(output);
+    let setup = steps.iter().find(|step| step["part"] == "Nomad").unwrap();
+    [setup.clone(), steps.last().unwrap().clone()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stand_in_behind_an_address_or_in_a_programs_place_is_not_called_real() {
+    let mut options = cluster::options();
+    options.program = cluster::stand_in();
+    let agent = Agent::start(options).await.unwrap();
+    let address = agent.address().to_string();
+    let folder = temporary();
+    let mut named = without_nomad(folder.path(), &["--json", "--jobs", "1", "--nomad", &address]);
+    let named = tokio::task::spawn_blocking(move || named.output().unwrap()).await.unwrap();
+    agent.stop().await;
+
+    // Where whoever runs an agent can reach it.
+    let bin = temporary();
+    let program = bin.path().join("roustabout-demo");
+    // By a process of its own, or a child of this one may inherit it open for writing.
+    let copied = Command::new("cp").arg(programs::roustabout_demo()).arg(&program).status();
+    assert!(copied.unwrap().success());
+    let wrapper = bin.path().join("nomad");
+    let script = format!("#!/bin/sh\nexec {} simulated-nomad \"$@\"\n", program.display());
+    std::fs::write(&wrapper, script).unwrap();
+    std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).unwrap();
+    let mut found = demo(folder.path(), &["--json", "--jobs", "1"]);
+    found.env("NOMAD_BIN", &wrapper);
+    let found = tokio::task::spawn_blocking(move || found.output().unwrap()).await.unwrap();
+
+    for (output, by) in [(named, "--nomad"), (found, "program")] {
+        let [setup, summary] = nomads_told(&output);
+        let text = setup["text"].as_str().unwrap();
+        assert!(text.starts_with("not a real one but a stand-in"), "{text}");
+        for told in [&setup["nomad"], &summary["nomad"]] {
+            assert_eq!((&told["real"], &told["by"]), (&false.into(), &by.into()), "{told}");
+        }
+    }
     assert_nothing_left(folder.path());
 }
 

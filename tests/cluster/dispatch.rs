@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use roustabout::simulated::github::{JobSpec, RunSpec};
 use serde_json::{Value, json};
+use simulated::github::{JobSpec, RunSpec};
 use support::parents::{Parent, pool};
 use support::proxied::Proxied;
 use support::until;

@@ -5,9 +5,9 @@ use crate::support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::{Conclusion, GitHub, Head, Job, JobSpec, RunSpec, Status};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use simulated::github::{Conclusion, GitHub, Head, Job, JobSpec, RunSpec, Status};
 use support::cluster;
 use support::daemon::here;
 use support::only_nomad::OnlyNomad;

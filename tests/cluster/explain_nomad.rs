@@ -5,8 +5,8 @@ use crate::support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::Status;
 use serde_json::{Value, json};
+use simulated::github::Status;
 use support::parents::pool;
 use support::until;
 use support::world::{Parts, Plan, World};

@@ -6,10 +6,10 @@ use crate::support;
 
 use std::time::{Duration, Instant};
 
-use roustabout::demo::runner_job;
+use local_parts::runner_job;
 use roustabout::nomad::{ChildStub, JobStatus};
-use roustabout::simulated::github::{RunSpec, Status, Visibility};
 use serde_json::Value;
+use simulated::github::{RunSpec, Status, Visibility};
 use support::parents::{Parent, pool, register_script};
 use support::proxied::Proxied;
 use support::proxy::Fate;

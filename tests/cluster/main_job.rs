@@ -5,7 +5,7 @@ use crate::support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::GitHub;
+use simulated::github::GitHub;
 use support::until;
 use support::world::World;
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use roustabout::demo::agent::{Agent, AgentOptions};
+use local_parts::agent::{Agent, AgentOptions};
 use roustabout::nomad::{
     Address, Client, ClientStatus, Connection, DispatchRequest, Error, JobStatus, Place,
 };

@@ -7,9 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, Visibility};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, Visibility};
 use support::daemon::{GITHUB_TOKEN, SECRET, here};
 use support::only_nomad::OnlyNomad;
 use support::world::{LABELS, PARENT, Parts};

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use roustabout::demo::runner_job;
+use local_parts::runner_job;
 use roustabout::nomad::{Address, Client, Connection, JobStatus, Place};
-use roustabout::simulated::github::{RunSpec, Status};
 use serde_json::json;
+use simulated::github::{RunSpec, Status};
 
 use crate::support::parents::{Parent, pool};
 use crate::support::proxied::Proxied;

@@ -6,8 +6,8 @@ use crate::support;
 use std::time::Duration;
 
 use roustabout::nomad::JobStatus;
-use roustabout::simulated::github::{Head, RunSpec, Visibility};
 use serde_json::json;
+use simulated::github::{Head, RunSpec, Visibility};
 use support::parents::{Parent, pool};
 use support::proxied::Proxied;
 use support::until;

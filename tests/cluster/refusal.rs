@@ -5,10 +5,10 @@ use crate::support;
 
 use std::time::{Duration, Instant};
 
-use roustabout::demo::agent::Agent;
-use roustabout::simulated::github::{FaultKind, FaultRule, Level, Visibility};
+use local_parts::agent::Agent;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use simulated::github::{FaultKind, FaultRule, Level, Visibility};
 use support::parents::{Parent, pool, register_plain};
 use support::proxied::Proxied;
 use support::until;

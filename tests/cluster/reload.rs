@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use roustabout::demo::runner_job;
+use local_parts::runner_job;
 use roustabout::nomad::{Address, Client, Connection};
-use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, Visibility};
+use simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, Visibility};
 
 use secrecy::ExposeSecret;
 use serde_json::json;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use roustabout::simulated::github::Status;
+use simulated::github::Status;
 use support::proxied::Proxied;
 use support::proxy::Fate;
 use support::until;

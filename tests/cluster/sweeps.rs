@@ -6,7 +6,7 @@ use crate::support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::{DeliveryFaults, HookSpec, Scope, Status, Visibility};
+use simulated::github::{DeliveryFaults, HookSpec, Scope, Status, Visibility};
 use support::daemon::SECRET;
 use support::proxied::Proxied;
 use support::proxy::Fate;

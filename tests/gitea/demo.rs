@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use roustabout::demo::agent::Program;
+use local_parts::agent::Program;
 
 use crate::support;
 use support::cluster;

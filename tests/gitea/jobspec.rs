@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use roustabout::demo::runner_job;
+use local_parts::runner_job;
 use secrecy::ExposeSecret;
 use support::gitea::{until_jobs, workflow};
 use support::gitea_world::{GiteaParts, PARENT};

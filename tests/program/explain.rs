@@ -5,8 +5,8 @@ use crate::support;
 
 use std::time::Duration;
 
-use roustabout::simulated::github::{FaultKind, FaultRule, JobSpec, RunSpec, Server, Visibility};
 use serde_json::{Value, json};
+use simulated::github::{FaultKind, FaultRule, JobSpec, RunSpec, Server, Visibility};
 use support::daemon::{Daemon, GITHUB_TOKEN, roustabout};
 use support::until;
 use support::webhook::{NOBODY_THERE, Request, door, queued};

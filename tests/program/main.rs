@@ -8,10 +8,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod borders;
 mod check_offline;
 mod check_unit;
 mod commands;
 mod config_file;
+mod demo;
 mod documents;
 mod door;
 mod examples;

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode};
-use roustabout::simulated::github::{
+use serde_json::Value;
+use simulated::github::{
     Conclusion, FaultKind, FaultRule, HookSpec, JobSpec, RunSpec, Scope, Server, Visibility,
 };
-use roustabout::simulated::runner::{self, Environment};
-use serde_json::Value;
+use simulated::runner::{self, Environment};
 use tokio::net::TcpListener;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -125,7 +125,7 @@ async fn an_idle_runner_ends_by_itself_when_its_registration_is_gone() {
     let path = root.path().to_owned();
     let running = tokio::spawn(async move { World::run(&path, Environment::new()).await });
     let scope = Scope::Repository(world.repository);
-    let polled = |github: &roustabout::simulated::github::GitHub| {
+    let polled = |github: &simulated::github::GitHub| {
         github.runners_of(scope).any(|one| one.last_seen.is_some())
     };
     world.github.until(PATIENCE, polled).await.unwrap();

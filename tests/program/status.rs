@@ -6,8 +6,8 @@ use std::fs::File;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use roustabout::simulated::github::Server;
 use serde_json::{Value, json};
+use simulated::github::Server;
 use support::daemon::{Daemon, roustabout};
 use support::until;
 use support::webhook::{NOBODY_THERE, Request, door, queued};

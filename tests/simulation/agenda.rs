@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use roustabout::ledger::{Event, PoolName};
-use roustabout::simulated::github::hooks::Delivery;
-use roustabout::simulated::github::model::Millis;
 use roustabout::store;
+use simulated::github::hooks::Delivery;
+use simulated::github::model::Millis;
 
 use crate::carrier::Flight;
 use crate::reconciler::Look;

@@ -2,9 +2,9 @@
 
 use roustabout::ledger::Time;
 use roustabout::ledger::event::{Answer, Failure};
-use roustabout::simulated::github::model::{Millis, SECOND};
-use roustabout::simulated::github::rest;
 use serde_json::Value;
+use simulated::github::model::{Millis, SECOND};
+use simulated::github::rest;
 
 use crate::troubles::Trouble;
 use crate::world::World;

@@ -12,10 +12,10 @@ use roustabout::ledger::{
     DeliveryId, Effects, Event, JobStatus, Note, PoolName, Record, Request, Rules, RunnerName,
     ScopeKey, State, step,
 };
-use roustabout::simulated::github::hooks;
-use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
-use roustabout::simulated::nomad::JobSpec;
 use roustabout::store::Delivery;
+use simulated::github::hooks;
+use simulated::github::model::{HOUR, Millis, SECOND};
+use simulated::nomad::JobSpec;
 
 use crate::agenda::Act;
 use crate::carrier::Flight;

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use rand::Rng;
-use roustabout::simulated::github::hooks::{Delivery, Outcome};
 use roustabout::store;
 use roustabout::webhook::read_workflow_job;
 use roustabout::webhook::signature::{Given, Secrets, sign};
 use secrecy::SecretString;
 use serde_json::Value;
+use simulated::github::hooks::{Delivery, Outcome};
 
 use crate::agenda::Act;
 use crate::daemon::Handed;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use roustabout::ledger::event::{ChildPhase, Children, NomadTrouble};
 use roustabout::ledger::{Event, NomadPlace, RunnerName, RunnerState, State};
-use roustabout::simulated::github::model::SECOND;
-use roustabout::simulated::nomad::{Allocation, ClientStatus, JobKey, JobStatus, Nomad};
+use simulated::github::model::SECOND;
+use simulated::nomad::{Allocation, ClientStatus, JobKey, JobStatus, Nomad};
 
 use crate::agenda::Act;
 use crate::calls::{Luck, Side};

@@ -8,9 +8,9 @@ use roustabout::ledger::effect::Target;
 use roustabout::ledger::event::{Answer, Deletion};
 use roustabout::ledger::pool::Forge;
 use roustabout::ledger::{JobReport, Repository, RepositoryId, RunId, Time};
-use roustabout::simulated::github::model::{Millis, SECOND};
-use roustabout::simulated::github::{Kind, Status};
 use serde_json::Value;
+use simulated::github::model::{Millis, SECOND};
+use simulated::github::{Kind, Status};
 
 use crate::calls::{Luck, Side};
 use crate::reconciler::looks;

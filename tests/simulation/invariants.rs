@@ -10,9 +10,9 @@ use roustabout::ledger::{
     BreakerKey, ClassKey, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State, Time,
     Visibility,
 };
-use roustabout::simulated::github::model::{MINUTE, SECOND};
-use roustabout::simulated::github::{GitHub, Head};
-use roustabout::simulated::nomad::{DispatchCall, JobKey};
+use simulated::github::model::{MINUTE, SECOND};
+use simulated::github::{GitHub, Head};
+use simulated::nomad::{DispatchCall, JobKey};
 
 use crate::calls::TOKEN;
 use crate::daemon::Batch;

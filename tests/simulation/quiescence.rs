@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use roustabout::ledger::{JobId, RunId, matching, runner_name};
-use roustabout::simulated::github::{Conclusion, Status, What};
-use roustabout::simulated::nomad;
+use simulated::github::{Conclusion, Status, What};
+use simulated::nomad;
 
 use crate::runners::OWN;
 use crate::world::World;

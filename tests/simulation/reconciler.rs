@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use roustabout::ledger::observation::Observation;
 use roustabout::ledger::{Event, Repository, ScopeKey, State};
-use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
 use serde_json::Value;
+use simulated::github::model::{MINUTE, Millis, SECOND};
 
 use crate::agenda::Act;
 use crate::world::World;

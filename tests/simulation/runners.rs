@@ -5,12 +5,12 @@
 
 use rand::Rng;
 use roustabout::ledger::RunnerName;
-use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
-use roustabout::simulated::github::runners::Runner;
-use roustabout::simulated::github::tokens::Purpose;
-use roustabout::simulated::github::{Conclusion, Scope};
-use roustabout::simulated::nomad::Started;
-use roustabout::simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
+use simulated::github::model::{MINUTE, Millis, SECOND};
+use simulated::github::runners::Runner;
+use simulated::github::tokens::Purpose;
+use simulated::github::{Conclusion, Scope};
+use simulated::nomad::Started;
+use simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
 
 use crate::agenda::Act;
 use crate::troubles::Trouble;

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use rand::Rng;
 use roustabout::ledger::{Event, JobId, PoolName, Time};
-use roustabout::simulated::github::model::{HOUR, MINUTE, Millis, SECOND};
-use roustabout::simulated::github::tokens::Purpose;
-use roustabout::simulated::github::{
+use simulated::github::model::{HOUR, MINUTE, Millis, SECOND};
+use simulated::github::tokens::Purpose;
+use simulated::github::{
     Conclusion, DeliveryFaults, Head, JobSpec, RunSpec, Scope, Status, Visibility,
 };
-use roustabout::simulated::nomad::{self, JobKey, Outage};
-use roustabout::simulated::protocol::Registration;
+use simulated::nomad::{self, JobKey, Outage};
+use simulated::protocol::Registration;
 
 use crate::agenda::Act;
 use crate::disk::Disk;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use roustabout::ledger::matching::RepositoryGlobs;
 use roustabout::ledger::pool::Delivery;
 use roustabout::ledger::{Pool, PoolName, ScopeKind};
-use roustabout::simulated::github::hooks::HookSpec;
-use roustabout::simulated::github::model::{MINUTE, SECOND};
-use roustabout::simulated::github::{DeliveryFaults, Scope, Visibility};
-use roustabout::simulated::nomad::nodes::NodeSpec;
-use roustabout::simulated::nomad::{JobKey, JobSpec, jobs::Disconnect};
+use simulated::github::hooks::HookSpec;
+use simulated::github::model::{MINUTE, SECOND};
+use simulated::github::{DeliveryFaults, Scope, Visibility};
+use simulated::nomad::nodes::NodeSpec;
+use simulated::nomad::{JobKey, JobSpec, jobs::Disconnect};
 
 use crate::calls::TOKEN;
 use crate::door::SECRET;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use roustabout::simulated::github::model::Millis;
+use simulated::github::model::Millis;
 
 pub struct Story {
     tells: bool,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roustabout::ledger::RunnerName;
-use roustabout::simulated::github::model::Millis;
-use roustabout::simulated::nomad::JobKey;
+use simulated::github::model::Millis;
+use simulated::nomad::JobKey;
 
 #[derive(Default)]
 pub struct Watching {

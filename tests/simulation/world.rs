@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use roustabout::ledger::{Rules, Time};
-use roustabout::simulated::github::GitHub;
-use roustabout::simulated::github::model::{MINUTE, Millis, SECOND};
-use roustabout::simulated::nomad::Nomad;
+use simulated::github::GitHub;
+use simulated::github::model::{MINUTE, Millis, SECOND};
+use simulated::nomad::Nomad;
 
 use crate::agenda::{Act, Agenda};
 use crate::daemon::Daemon;

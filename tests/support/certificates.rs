@@ -4,11 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use local_parts::agent::Tls;
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use roustabout::demo::agent::Tls;
 
 /// In a folder of its own.
 pub struct Certificates(pub tempfile::TempDir);

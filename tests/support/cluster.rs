@@ -1,10 +1,12 @@
 //! The one place that says which Nomad the tests run on: the real one where one is found (`NOMAD_BIN`,
 //! else on `PATH`), else the stand-in. Tests ask for a cluster and do not know which it is.
 
-use std::path::Path;
 use std::sync::OnceLock;
 
-use roustabout::demo::agent::{Agent, AgentOptions, Program, find_binary};
+use local_parts::agent::{Agent, AgentOptions, Program};
+use local_parts::programs::find_binary;
+
+use super::programs;
 
 /// What agents are started from.
 pub fn program() -> Program {
@@ -22,7 +24,7 @@ pub fn program() -> Program {
 
 /// The stand-in, whatever is found.
 pub fn stand_in() -> Program {
-    Program::StandIn(Path::new(env!("CARGO_BIN_EXE_roustabout")).to_owned())
+    Program::StandIn(programs::roustabout_demo().to_owned())
 }
 
 /// How an agent is started where nothing else is wanted of it.

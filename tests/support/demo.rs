@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::daemon::{roustabout, signal};
+use super::programs;
 
 /// A folder for temporary files that every account may enter, so that all that the demo makes is
 /// in it.
@@ -22,6 +23,8 @@ pub fn temporary() -> tempfile::TempDir {
 }
 
 pub fn demo(folder: &Path, arguments: &[&str]) -> Command {
+    // Beside the daemon's, where that one looks for it.
+    programs::roustabout_demo();
     let mut command = roustabout();
     command.arg("demo").args(arguments).env("TMPDIR", folder).stdin(Stdio::null());
     command
@@ -190,6 +193,11 @@ pub fn assert_keeps(command: Command) {
     let ended = running.until("completed");
     assert_eq!(ended["job"], kept["job"], "{ended}");
     assert!(ended["text"].as_str().unwrap().starts_with("completed: success"), "{ended}");
+    // What is shown to be asked with is answered.
+    let explain = kept["ask"][0].as_str().unwrap();
+    let explained = Command::new("/bin/sh").args(["-c", explain]).env_clear().output().unwrap();
+    assert!(explained.status.success(), "{explain}: {}", errors(&explained));
+    assert!(Path::new(kept["token_file"].as_str().unwrap()).exists(), "{kept}");
     let (last, output) = running.end("INT");
     assert!(output.status.success(), "{}", errors(&output));
     let summary = last.unwrap();

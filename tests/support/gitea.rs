@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use roustabout::demo::gitea::{Gitea, Parts, Person, find_parts};
+use local_parts::gitea::{Gitea, Parts, Person, find_parts};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 

@@ -6,9 +6,9 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use roustabout::demo::agent::Agent;
-use roustabout::demo::gitea::{Gitea, Person};
-use roustabout::demo::runner_job;
+use local_parts::agent::Agent;
+use local_parts::gitea::{Gitea, Person};
+use local_parts::runner_job;
 use roustabout::nomad::{ChildStub, Client, DispatchRequest, JobStatus};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;

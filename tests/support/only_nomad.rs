@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use roustabout::demo::agent::{Agent, Program};
+use local_parts::agent::{Agent, Program};
 use serde_json::Value;
 
 use super::cluster;

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use roustabout::demo::gitea::find_parts;
+use local_parts::gitea::find_parts;
 
 use super::daemon::here;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use roustabout::simulated::github::tokens::Purpose;
-use roustabout::simulated::github::{HookSpec, Scope, Status, Visibility, What};
-use roustabout::simulated::protocol::Registration;
 use serde_json::Value;
+use simulated::github::tokens::Purpose;
+use simulated::github::{HookSpec, Scope, Status, Visibility, What};
+use simulated::protocol::Registration;
 
 use super::daemon::SECRET;
 use super::proxy::Proxy;

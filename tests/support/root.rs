@@ -1,5 +1,5 @@
-//! A root file system for tasks that have one of their own: busybox, the built binary with its
-//! libraries as `/opt/roustabout`, and nothing else. And a Docker engine with an image of it.
+//! A root file system for tasks that have one of their own: busybox, the demo's program with its
+//! libraries as `/opt/roustabout-demo`, and nothing else. And a Docker engine with an image of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,9 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::daemon::signal;
+use super::programs;
 
 /// Where the stand-in for the runner finds its program in there.
-pub const BINARY: &str = "/opt/roustabout";
+pub const BINARY: &str = "/opt/roustabout-demo";
 pub const IMAGE: &str = "roustabout-test:1";
 
 pub struct Root(tempfile::TempDir);
@@ -35,7 +36,7 @@ impl Root {
             }
         }
         // Without what debuggers want it is a fifth.
-        let (built, stripped) = (env!("CARGO_BIN_EXE_roustabout"), root.join(&BINARY[1..]));
+        let (built, stripped) = (programs::roustabout_demo(), root.join(&BINARY[1..]));
         run(Command::new("strip").args(["--strip-debug", "-o"]).arg(&stripped).arg(built));
         for word in run(Command::new("ldd").arg(&stripped)).split_whitespace() {
             if let Some(inside) = word.strip_prefix('/') {
@@ -110,11 +111,8 @@ impl Docker {
             assert!(Instant::now() < deadline, "dockerd does not answer:\n{}", log());
             std::thread::sleep(Duration::from_millis(100));
         }
-        roustabout::simulated::runner::archive::write_to(
-            &root.path().join("home/runner"),
-            Path::new(BINARY),
-        )
-        .unwrap();
+        simulated::runner::archive::write_to(&root.path().join("home/runner"), Path::new(BINARY))
+            .unwrap();
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped());
         let mut tar = tar.spawn().unwrap();

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use roustabout::demo::agent::{Agent, AgentOptions};
-use roustabout::demo::runner_job;
+use local_parts::agent::{Agent, AgentOptions};
+use local_parts::runner_job;
 use roustabout::nomad::{Address, ChildStub, Client, Connection, JobStatus};
-use roustabout::simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
+use simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
 use tokio::net::TcpListener;
 
-use super::cluster;
 use super::daemon::{Daemon, GITHUB_TOKEN, SECRET};
 use super::until;
+use super::{cluster, programs};
 
 pub const PARENT: &str = "github-runner-x64";
 pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];
@@ -76,7 +76,7 @@ impl Parts {
         let agent = Agent::start(options).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let github = Server::start(listener, 7).unwrap();
-        github.set_runner_binary(env!("CARGO_BIN_EXE_roustabout"));
+        github.set_runner_binary(programs::roustabout_demo());
         let nomad = client(&agent);
         let archive = github.runner_archive_url().parse().unwrap();
         runner_job::register(&nomad, PARENT, &archive).await.unwrap();

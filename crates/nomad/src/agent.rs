@@ -62,14 +62,20 @@ impl Client {
     /// The agent's version, such as `1.11.3`, from `GET /v1/agent/self`. None where the token may
     /// not see it (capability `agent { policy = "read" }`).
     pub async fn agent_version(&self) -> Result<Option<String>, Error> {
-        let agent = match self.read::<Value>(Call::to(Endpoint::Agent)).await {
-            Ok((agent, _)) => agent,
-            Err(Error::Forbidden { .. }) => return Ok(None),
-            Err(other) => return Err(other),
-        };
+        let Some(agent) = self.agent_self().await? else { return Ok(None) };
         let version = agent.pointer("/config/Version/Version");
         let version = version.or_else(|| agent.pointer("/member/Tags/build"));
         Ok(version.and_then(Value::as_str).map(wire::text))
+    }
+
+    /// What the agent says of itself, `GET /v1/agent/self`: `config`, `member` and `stats` as they come.
+    /// None where the token may not see it, as in [`Client::agent_version`].
+    pub async fn agent_self(&self) -> Result<Option<Value>, Error> {
+        match self.read::<Value>(Call::to(Endpoint::Agent)).await {
+            Ok((agent, _)) => Ok(Some(agent)),
+            Err(Error::Forbidden { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     /// `GET /v1/acl/token/self`. None where ACLs are off.

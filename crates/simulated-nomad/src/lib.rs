@@ -67,6 +67,10 @@ mod wire;
 /// Whose behaviour this is.
 pub const VERSION: &str = "1.11.3";
 
+/// In `config` of `GET /v1/agent/self`: true here, and a real Nomad has no such key. By it one who is handed
+/// an address can tell which of both is there.
+pub const MARK: &str = "StandIn";
+
 pub use allocations::{Allocation, ClientStatus, TaskEvent};
 pub use children::{Child, JobStatus};
 pub use dispatching::{DispatchCall, Dispatched, Refused};

@@ -1,10 +1,8 @@
 //! The daemon: reads its config, runs until it is told to end, and reads the config again when it
-//! is told to. `running` is the daemon itself, `changes` what a new config may change while it
-//! runs, `systemd` what it gets from a service manager and tells it.
+//! is told to. The daemon itself is `crate::daemon`; `changes` is what a new config may change while
+//! it runs.
 
 mod changes;
-mod running;
-mod systemd;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +13,8 @@ use tracing::{error, info, warn};
 
 use super::{Failed, logging};
 use crate::config::{self, Environment, Loaded, Settings};
-pub use running::Running;
-use systemd::Sockets;
+use crate::daemon::Running;
+use crate::daemon::systemd::{self, Sockets};
 
 pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     // Before anything else: it takes variables out of the environment.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use roustabout::github::{Client, Conditional, DeleteOutcome, Error, RunnersOf};
-use roustabout::simulated::github::{FaultKind, FaultRule, Head, JobSpec, RunSpec};
 use secrecy::SecretString;
 use serde_json::json;
+use simulated::github::{FaultKind, FaultRule, Head, JobSpec, RunSpec};
 
 use crate::contract::calls::{Asked, CALLS, Call, of_the_source};
 use crate::contract::description::Description;

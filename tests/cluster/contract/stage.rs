@@ -1,12 +1,12 @@
 //! A simulated GitHub that shows all it can: runs and jobs in every state, of branches and of
 //! forks, runners idle and at work, hooks of both kinds with a log.
 
-use roustabout::simulated::github::tokens::Purpose;
-use roustabout::simulated::github::{
+use simulated::github::tokens::Purpose;
+use simulated::github::{
     Conclusion, ContentType, GitHub, Head, HookSpec, JobSpec, Millis, RunSpec, Scope, Server,
     Visibility,
 };
-use roustabout::simulated::protocol::{Poll, Registered, Registration};
+use simulated::protocol::{Poll, Registered, Registration};
 use tokio::net::TcpListener;
 
 pub const LABELS: [&str; 3] = ["self-hosted", "linux", "x64"];

@@ -11,8 +11,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use roustabout::simulated::github::{HookSpec, Scope, Visibility};
 use serde_json::{Value, json};
+use simulated::github::{HookSpec, Scope, Visibility};
 use tokio::net::TcpListener;
 
 use crate::contract::stage::Stage;

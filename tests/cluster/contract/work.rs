@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use roustabout::simulated::github::{HookSpec, Scope};
+use simulated::github::{HookSpec, Scope};
 
 use crate::contract::description::Description;
 use crate::contract::judge::Judge;
@@ -37,7 +37,7 @@ async fn a_daemon_at_work_keeps_to_githubs_description() {
     });
     // While nobody is there: a delivery that fails and is fetched later.
     world.queue(world.lib, 1, 200);
-    let failed = |github: &roustabout::simulated::github::GitHub| {
+    let failed = |github: &simulated::github::GitHub| {
         github.events().iter().any(|one| format!("{:?}", one.what).contains("Delivered"))
     };
     world.github.until(Duration::from_secs(30), failed).await.unwrap();

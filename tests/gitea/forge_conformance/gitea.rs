@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roustabout::demo::gitea::{Gitea, Person};
+use local_parts::gitea::{Gitea, Person};
 use roustabout::forge::Forge;
 use roustabout::ledger::{JobId, RunId};
 use secrecy::ExposeSecret;

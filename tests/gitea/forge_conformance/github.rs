@@ -2,11 +2,9 @@
 
 use roustabout::forge::Forge;
 use roustabout::ledger::{JobId, RunId};
-use roustabout::simulated::github::tokens::Purpose;
-use roustabout::simulated::github::{
-    Conclusion, Head, HookSpec, JobSpec, RunSpec, Scope, Server, Visibility,
-};
-use roustabout::simulated::protocol::{Poll, Registered, Registration};
+use simulated::github::tokens::Purpose;
+use simulated::github::{Conclusion, Head, HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
+use simulated::protocol::{Poll, Registered, Registration};
 use tokio::net::TcpListener;
 
 use crate::forge_conformance::stage::{self, APP, LABELS, OWN, Stage};

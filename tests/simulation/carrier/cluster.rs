@@ -4,8 +4,8 @@
 use roustabout::ledger::effect::ChildAt;
 use roustabout::ledger::event::{Answer, ChildPhase, FoundChild};
 use roustabout::ledger::{Event, PoolName, Request, RunnerName};
-use roustabout::simulated::github::model::{HOUR, Millis, SECOND};
-use roustabout::simulated::nomad::JobKey;
+use simulated::github::model::{HOUR, Millis, SECOND};
+use simulated::nomad::JobKey;
 
 use super::{Landing, Stage};
 use crate::agenda::Act;

@@ -7,8 +7,8 @@ use roustabout::ledger::effect::DispatchOrder;
 use roustabout::ledger::event::DispatchOutcome;
 use roustabout::ledger::pool::Delivery;
 use roustabout::ledger::{Event, Request, Time};
-use roustabout::simulated::github::model::{Millis, SECOND};
-use roustabout::simulated::nomad::{DispatchCall, JobKey};
+use simulated::github::model::{Millis, SECOND};
+use simulated::nomad::{DispatchCall, JobKey};
 
 use super::{Landing, Stage};
 use crate::calls::{Luck, Side};

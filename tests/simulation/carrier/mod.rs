@@ -10,7 +10,7 @@ mod forge;
 
 use rand::Rng;
 use roustabout::ledger::{Event, Request};
-use roustabout::simulated::github::model::Millis;
+use simulated::github::model::Millis;
 
 use crate::agenda::Act;
 use crate::gitea::Taking;

@@ -9,11 +9,11 @@ use roustabout::ledger::{
     JobId, JobReport, JobStatus, Repository, RepositoryId, RunId, ScopeKind, Time, Visibility,
     runner_name,
 };
-use roustabout::simulated::github::{Conclusion, RunSpec, Status, runs};
-use roustabout::simulated::nomad::JobKey;
 use roustabout::store;
 use roustabout::webhook::read_workflow_job;
 use serde_json::Value;
+use simulated::github::{Conclusion, RunSpec, Status, runs};
+use simulated::nomad::JobKey;
 
 use super::Listed;
 use crate::calls::{Luck, Side};

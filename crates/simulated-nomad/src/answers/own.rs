@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::agent::{member, rpc_address};
 use super::call::{Call, Reply, Stated};
-use crate::VERSION;
 use crate::acl::Acl;
 use crate::config::Config;
 use crate::standing::Standing;
+use crate::{MARK, VERSION};
 
 pub(super) fn own(call: &Call) -> Reply {
     let acl = call.server.view(|view, now| {
@@ -18,6 +18,7 @@ pub(super) fn own(call: &Call) -> Reply {
     let config = call.server.config();
     let mut whole = settings(config);
     whole.insert("ACL".to_owned(), acl);
+    whole.insert(MARK.to_owned(), true.into());
     Ok(call.json(&json!({"config": whole, "member": member(config), "stats": counts(call)})))
 }
 

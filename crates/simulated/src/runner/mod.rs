@@ -1,6 +1,6 @@
 //! The stand-in for actions/runner: takes the real one's commands, runs jobs by sleeping.
 //!
-//! `config.sh` and `run.sh` here are tiny and call this program again (`roustabout
+//! `config.sh` and `run.sh` here are tiny and call this program again (`roustabout-demo
 //! simulated-runner …`). It knows GitHub only by `simulated/protocol.rs`.
 //! Read next: `options.rs`, `configure.rs`, `listen.rs`, `archive.rs`.
 
@@ -15,6 +15,9 @@ mod options;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// The hidden command of `roustabout-demo` that is this stand-in.
+pub const COMMAND: &str = "simulated-runner";
 
 /// The version it claims to be.
 pub const VERSION: &str = "2.337.0";

@@ -1,0 +1,250 @@
+//! The daemon that is up: opens the store, takes up unfinished work, opens the doors, goes on by
+//! another config, and ends in order. It knows no command line: `serve` starts it, and so does the
+//! demo. Read next: `connections.rs` (its client of Nomad), `systemd.rs` (sockets that it is passed).
+
+pub mod connections;
+pub mod systemd;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clock::Clock;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::config::Settings;
+use crate::engine::{self, Engine, Setup};
+use crate::forge::Forges;
+use crate::store::Store;
+use crate::webhook::listener::{self, Limits, Served};
+use crate::webhook::{self, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
+use systemd::Sockets;
+
+/// Connections to the private door.
+const ADMIN_CONNECTIONS: usize = 64;
+
+pub struct Running {
+    pub door: Option<SocketAddr>,
+    pub admin: SocketAddr,
+    engine: Engine,
+    store: Store,
+    in_flight: InFlight,
+    tally: Tally,
+    /// What each door serves. Without a public door there is nothing to exchange.
+    served_public: Option<watch::Sender<Served>>,
+    served_private: watch::Sender<Served>,
+    /// What the private door asks for where the config gives no token.
+    made_token: SecretString,
+    stop: CancellationToken,
+    doors: Vec<tokio::task::JoinHandle<()>>,
+    grace: Duration,
+}
+
+impl Running {
+    pub async fn start(settings: Arc<Settings>) -> anyhow::Result<Self> {
+        Self::start_on(settings, Sockets::default()).await
+    }
+
+    /// The same on sockets that another process has opened, where it has.
+    pub async fn start_on(settings: Arc<Settings>, sockets: Sockets) -> anyhow::Result<Self> {
+        // First of all, so that a second daemon by mistake changes and binds nothing.
+        let locked = Store::lock(&settings.store.path)?;
+        let setup = setup(&settings)?;
+        let made_token = made_token(&settings.store.path)?;
+        // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
+        let private = match sockets.private.is_empty() {
+            true => vec![bind(settings.admin.listen, "[admin] listen").await?],
+            false => sockets.private,
+        };
+        let public = match (settings.webhook.enabled, sockets.public.is_empty()) {
+            (true, true) => vec![bind(settings.webhook.listen, "[webhook] listen").await?],
+            (true, false) => sockets.public,
+            (false, true) => Vec::new(),
+            (false, false) => {
+                warn!("a socket was passed for the public door, and webhook.enabled is false");
+                Vec::new()
+            }
+        };
+        // Last, for it may bring the tables up to date.
+        let store = locked.open()?;
+        let engine = Engine::start(setup.clone(), store.clone())?;
+        let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
+        let last_good = store.reader()?.last_delivery().context("cannot read the store")?;
+        let tally = Tally::new(setup.clock.now().into(), last_good);
+        let admin = private[0].local_addr()?;
+        let door = public.first().map(TcpListener::local_addr).transpose()?;
+        let (served_private, private_door) =
+            watch::channel(served_private(&setup, &engine, &store, &made_token, &tally)?);
+        let stop = CancellationToken::new();
+        let mut doors = Vec::new();
+        for listener in private {
+            doors.push(tokio::spawn(listener::serve(listener, private_door.clone(), stop.clone())));
+        }
+        let public_door = served_public(&setup, &engine, &in_flight, &tally);
+        let served_public = public_door.filter(|_| !public.is_empty()).map(|public_door| {
+            let (sender, public_door) = watch::channel(public_door);
+            for listener in public {
+                doors.push(tokio::spawn(listener::serve(
+                    listener,
+                    public_door.clone(),
+                    stop.clone(),
+                )));
+            }
+            sender
+        });
+        // The loop answers when what was unfinished is taken up.
+        engine.asking().status().await;
+        info!(door = door.map(|address| address.to_string()), admin = %admin, "ready");
+        Ok(Self {
+            door,
+            admin,
+            engine,
+            store,
+            in_flight,
+            tally,
+            served_public,
+            served_private,
+            made_token,
+            stop,
+            doors,
+            grace: settings.shutdown_grace,
+        })
+    }
+
+    /// The token that the private door asks for, as long as the config gives none.
+    pub fn made_token(&self) -> &SecretString {
+        &self.made_token
+    }
+
+    /// Goes on by other settings, which differ only where a running daemon can follow
+    /// (`changes`). No connection is closed, and no webhook refused.
+    pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
+        let setup = setup(&settings)?;
+        let private =
+            served_private(&setup, &self.engine, &self.store, &self.made_token, &self.tally)?;
+        // First the ledger: what the door promises by the new rules, it must know.
+        self.engine.reload(setup.clone()).await.map_err(|why| anyhow!(why))?;
+        let public = served_public(&setup, &self.engine, &self.in_flight, &self.tally);
+        if let (Some(sender), Some(public)) = (&self.served_public, public) {
+            sender.send_replace(public);
+        }
+        self.served_private.send_replace(private);
+        self.grace = settings.shutdown_grace;
+        Ok(())
+    }
+
+    /// Accepts nobody new, keeps what comes on open connections, and ends what is in flight
+    /// within the grace.
+    pub async fn stop(self) {
+        info!("ending: no new connections, finishing what is in flight");
+        self.stop.cancel();
+        let doors = async {
+            for door in self.doors {
+                // A door that panicked has ended, which is what is waited for.
+                let _ = door.await;
+            }
+        };
+        let doors = async {
+            if tokio::time::timeout(self.grace, doors).await.is_err() {
+                warn!("connections are still open after the grace; they are cut");
+            }
+        };
+        // Side by side, so that both end within one grace. What the door keeps after the
+        // engine's end waits in the inbox for the next start.
+        tokio::join!(doors, self.engine.stop());
+        info!("ended");
+    }
+}
+
+fn setup(settings: &Arc<Settings>) -> anyhow::Result<Setup> {
+    let forges = Forges::new(settings.clone()).context("cannot set up the connection to GitHub")?;
+    let nomad = connections::nomad(settings)?;
+    Ok(Setup { settings: settings.clone(), forges, nomad, clock: Clock::system() })
+}
+
+fn folder_of(database: &Path) -> &Path {
+    database.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+}
+
+/// Made even where the config gives one: a reload may take that away.
+fn made_token(database: &Path) -> anyhow::Result<SecretString> {
+    let file = admin::token::beside(database);
+    admin::token::read_or_make(&file)
+        .with_context(|| format!("cannot use the admin token in {}", file.display()))
+}
+
+fn served_private(
+    setup: &Setup,
+    engine: &Engine,
+    store: &Store,
+    made_token: &SecretString,
+    tally: &Tally,
+) -> anyhow::Result<Served> {
+    let settings = &setup.settings.admin;
+    let door_is_on = setup.settings.webhook.enabled;
+    let router = admin::router(admin::Admin {
+        tally: door_is_on.then(|| tally.clone()),
+        asking: engine.asking(),
+        store: store.clone(),
+        guard: admin::Guard {
+            token: settings.token.clone().unwrap_or_else(|| made_token.clone()),
+            hosts: settings.hosts.clone(),
+        },
+        explainer: admin::Explainer {
+            forges: setup.forges.clone(),
+            nomad: setup.nomad.clone(),
+            settings: setup.settings.clone(),
+            rules: engine::rules(&setup.settings),
+        },
+    });
+    // Nothing is to be kept there that comes after the end has begun.
+    let limits = Limits {
+        connections: ADMIN_CONNECTIONS,
+        last_requests: Duration::ZERO,
+        ..Limits::default()
+    };
+    Ok(Served { router, limits })
+}
+
+/// `None` without a secret: then there is no public door.
+fn served_public(
+    setup: &Setup,
+    engine: &Engine,
+    in_flight: &InFlight,
+    tally: &Tally,
+) -> Option<Served> {
+    let settings = &setup.settings;
+    let webhook = &settings.webhook;
+    let door = Door {
+        secrets: Secrets::new(webhook.secret.clone()?, webhook.previous_secret.clone()),
+        rules: Arc::new(engine::rules(settings)),
+        hand: engine.hand.clone(),
+        bodies: Bodies::up_to(webhook.max_body),
+        in_flight: in_flight.clone(),
+        tally: tally.clone(),
+        refusals: Quota::default(),
+        clock: setup.clock.clone(),
+    };
+    let usual = Limits::default();
+    let limits = Limits {
+        connections: webhook.max_connections,
+        last_requests: usual.last_requests.min(settings.shutdown_grace / 2),
+        ..usual
+    };
+    Some(Served { router: webhook::router(&webhook.path, door), limits })
+}
+
+async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address} ({key}); is another roustabout running, or the port taken?"
+        )
+    })
+}
