@@ -13,7 +13,7 @@ use super::minting::Minting;
 use super::plan::{self, Plan};
 use super::{clock, repository};
 use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
-use crate::github::{Client, Conditional, Error, Operation, RateLimit, Repository, User};
+use crate::github::{Client, Error, Operation, RateLimit, Repository, User};
 
 /// A token that ends sooner is told: time enough to make another in working hours.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -98,11 +98,7 @@ async fn one(
 }
 
 async fn repositories(client: &Client) -> Result<Vec<Seen>, Error> {
-    let found = match client.my_repositories(None).await? {
-        Conditional::Fresh { value, .. } => value,
-        // Only an earlier answer's ETag brings it.
-        Conditional::Unchanged => Vec::new(),
-    };
+    let found = client.my_repositories().await?;
     let seen = |found: Repository| Seen {
         full_name: found.full_name,
         private: found.private,
@@ -142,11 +138,13 @@ fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
             message,
             "make a new token (GitHub → Settings → Developer settings) and put it where [[github.credentials]] takes this one from",
         ),
-        Error::HeldBack { .. } | Error::RateLimited { .. } => Finding::warn(
-            subject,
-            message,
-            "wait until then; if it comes again, see what else uses up this user's rate limit",
-        ),
+        Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
+            Finding::warn(
+                subject,
+                message,
+                "wait until then; if it comes again, see what else uses up this user's rate limit",
+            )
+        }
         Error::Unavailable { .. } => Finding::fail(
             subject,
             message,

@@ -54,7 +54,7 @@ pub async fn repository(
                 false => None,
             }
         },
-        client.runs(name, "queued", None),
+        client.runs(name, "queued"),
         async {
             match settings.webhook.enabled {
                 true => Some(client.hooks(name).await),
@@ -175,7 +175,11 @@ pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str)
     let needs = permission_for(operation);
     let message = error.to_string();
     match error {
-        Error::Unauthorized { .. } | Error::Forbidden { .. } => {
+        Error::Forbidden { .. } => {
+            let mend = crate::forge::mend(error, operation, on).unwrap_or_default();
+            Finding::fail(subject, message, mend)
+        }
+        Error::Unauthorized { .. } => {
             Finding::fail(subject, message, format!("give the token for {on} {needs}"))
         }
         Error::NotFound { .. } => Finding::fail(
@@ -183,7 +187,7 @@ pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str)
             message,
             format!("does {on} exist? if so, give its token {needs}"),
         ),
-        Error::HeldBack { .. } | Error::RateLimited { .. } => {
+        Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
             Finding::warn(subject, message, "look again after that time")
         }
         _ => Finding::fail(subject, message, "look again; githubstatus.com tells if it is GitHub"),

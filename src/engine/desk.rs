@@ -50,9 +50,14 @@ impl Desk {
         self.ask(full_name, forge, forge.is_fork(repository, full_name, run)).await
     }
 
-    pub async fn job(&self, full_name: &str, job: JobId) -> Answer<Option<JobReport>> {
+    pub async fn job(
+        &self,
+        full_name: &str,
+        job: JobId,
+        at_work: bool,
+    ) -> Answer<Option<JobReport>> {
         let forge = self.forges.of_repository(full_name)?;
-        self.ask(full_name, forge, forge.job(full_name, job)).await
+        self.ask(full_name, forge, forge.job(full_name, job, at_work)).await
     }
 
     /// What became of the jobs of these runs; stops early once all of `names` are found.
@@ -77,7 +82,7 @@ impl Desk {
                     continue;
                 }
                 by_id -= 1;
-                if let Some(report) = self.job(&asked.full_name, *id).await? {
+                if let Some(report) = self.job(&asked.full_name, *id, true).await? {
                     reports.push(report);
                 }
             }

@@ -128,8 +128,8 @@ impl Crew {
                 let answer = self.desk.jobs(&runs, &names).await;
                 Event::JobsSeen { class, names, answer }
             }
-            Request::AskJob { full_name, job } => {
-                Event::JobSeen { job, answer: self.desk.job(&full_name, job).await }
+            Request::AskJob { full_name, job, at_work } => {
+                Event::JobSeen { job, answer: self.desk.job(&full_name, job, at_work).await }
             }
             Request::DeleteStray { runner, target, id } => {
                 // Whatever comes of it, the next listing shows.
@@ -162,5 +162,5 @@ impl Crew {
 }
 
 fn from_nomad<T>(answer: Result<T, nomad::Error>) -> Answer<T> {
-    answer.map_err(|error| Failure { reason: error.to_string(), retry_at: None })
+    answer.map_err(|error| Failure { reason: error.to_string(), retry_after: None })
 }

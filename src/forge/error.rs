@@ -1,6 +1,7 @@
 //! A question that a forge did not answer: of which kind, in words, and what to mend.
 
-use crate::ledger::Time;
+use std::time::Duration;
+
 use crate::ledger::event::Failure;
 
 /// What a caller decides by.
@@ -14,6 +15,8 @@ pub enum Kind {
     Unauthorized,
     /// It asks to wait.
     Wait,
+    /// Not asked: what is left of the rate limit is kept for others.
+    Share,
     /// It is not there. The question may have been acted on all the same.
     Away,
     Other,
@@ -27,8 +30,8 @@ pub struct Error {
     pub what: String,
     /// What to do about it, where something is to be done.
     pub mend: Option<String>,
-    /// When it said to come back.
-    pub retry_at: Option<Time>,
+    /// After how long to come back, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -37,7 +40,7 @@ impl Error {
             kind: Kind::Other,
             what: format!("no [[github.credentials]] has {owner} among its owners"),
             mend: None,
-            retry_at: None,
+            retry_after: None,
         }
     }
 
@@ -54,6 +57,6 @@ impl Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { reason: error.to_string(), retry_at: error.retry_at }
+        Self { reason: error.to_string(), retry_after: error.retry_after }
     }
 }

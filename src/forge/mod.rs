@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::{Error, Kind};
+pub use self::github::mend;
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::Token;
@@ -167,9 +168,15 @@ impl Forge {
     }
 
     /// `None`: there is no such job. One that says it waits while its run is over has ended.
-    pub async fn job(&self, full_name: &str, job: JobId) -> Result<Option<JobReport>, Error> {
+    /// `at_work`: a runner has it as far as is known, so the answer cannot wait for a share.
+    pub async fn job(
+        &self,
+        full_name: &str,
+        job: JobId,
+        at_work: bool,
+    ) -> Result<Option<JobReport>, Error> {
         match self {
-            Forge::GitHub(forge) => forge.job(full_name, job).await,
+            Forge::GitHub(forge) => forge.job(full_name, job, at_work).await,
             Forge::Gitea(forge) => forge.job(full_name, job).await,
         }
     }

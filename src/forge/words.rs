@@ -1,14 +1,20 @@
 //! What a forge tells that the ledger has no word for, because only sweeps and people ask.
 
+use std::collections::BTreeSet;
+
 use crate::ledger::{JobId, JobReport, Repository, RunId, Time};
 
-/// A repository with all jobs of its unfinished runs.
+/// A repository with the jobs of its unfinished runs.
 #[derive(Debug, Clone)]
 pub struct Look {
     pub repository: Repository,
     pub reports: Vec<JobReport>,
     /// It was so then, or later.
     pub began: Time,
+    /// Unfinished runs that were not looked into this time: nothing is known of their jobs.
+    pub unseen: BTreeSet<RunId>,
+    /// More runs are unfinished than the forge lists.
+    pub cut: bool,
 }
 
 /// A repository that a credential sees.

@@ -26,9 +26,10 @@ pub async fn look(
     let result = match forges.of_repository(&name) {
         Err(error) => Ok(refused(&memory, &name, &error)),
         Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
-            Ok(Look { repository, reports, began }) => {
+            Ok(Look { repository, reports, began, unseen, cut }) => {
                 memory.repository = Some(repository.id);
-                Ok(Observation::Swept { repository: Box::new(repository), reports, began })
+                let repository = Box::new(repository);
+                Ok(Observation::Swept { repository, reports, began, unseen, cut })
             }
             Err(error) if error.refuses() => Ok(refused(&memory, &name, &error)),
             Err(error) => Err(error.to_string()),

@@ -1,6 +1,7 @@
 //! The network: how long a call takes, and what becomes of it.
 
-use roustabout::ledger::Time;
+use std::time::Duration;
+
 use roustabout::ledger::event::{Answer, Failure};
 use serde_json::Value;
 use simulated::github::model::{Millis, SECOND};
@@ -82,11 +83,11 @@ impl World {
     }
 
     pub fn failure(&mut self, luck: Luck) -> Failure {
-        let retry_at = match luck {
-            Luck::Limited => Some(Time(self.now + self.draw(-10 * SECOND, 120 * SECOND))),
+        let retry_after = match luck {
+            Luck::Limited => Some(after(self.draw(-10 * SECOND, 120 * SECOND))),
             _ => None,
         };
-        Failure { reason: luck.reason().to_owned(), retry_at }
+        Failure { reason: luck.reason().to_owned(), retry_after }
     }
 
     /// One call to GitHub's API: status and body of what came back. A redirect is followed.
@@ -112,8 +113,8 @@ impl World {
         };
         if matches!(answer.status, 403 | 429) {
             let reset = header("x-ratelimit-reset").and_then(|at| at.parse::<i64>().ok());
-            let retry_at = reset.map(|at| Time(at * SECOND));
-            return Err(Failure { reason: "rate limit exceeded".to_owned(), retry_at });
+            let retry_after = reset.map(|at| after(at * SECOND - self.now));
+            return Err(Failure { reason: "rate limit exceeded".to_owned(), retry_after });
         }
         let tag = header("etag");
         Ok((answer.status, answer.body.unwrap_or_default(), tag))
@@ -142,7 +143,14 @@ impl World {
     pub fn get(&mut self, path: &str) -> Answer<Value> {
         match self.github("GET", path)? {
             (200, body) => Ok(body),
-            (status, _) => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
+            (status, _) => {
+                Err(Failure { reason: format!("{status} for {path}"), retry_after: None })
+            }
         }
     }
+}
+
+/// So many milliseconds from now; none where that has passed.
+fn after(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }

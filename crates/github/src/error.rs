@@ -3,17 +3,32 @@
 //! Each text is a fragment that reads after "failed to": it names method and path and never a
 //! credential. When to try again is `gate`'s business.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-/// A failed call. `request` is method and path, as in `GET /repos/o/r`.
+use super::budget::Purpose;
+
+/// A failed call. `request` is method and path, as in `GET /repos/o/r`; `wait` is what counts, and
+/// `until` the same for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No request was made, for an earlier answer told us to wait.
     #[error("{request}: held back until {until}, as GitHub asked")]
-    HeldBack { request: String, until: Timestamp },
+    HeldBack { request: String, wait: Duration, until: Timestamp },
     /// GitHub asks to wait; until then every call is held back.
     #[error("{request}: rate limited until {until}: {reason}")]
-    RateLimited { request: String, until: Timestamp, reason: String },
+    RateLimited { request: String, wait: Duration, until: Timestamp, reason: String },
+    /// No request was made, for what is left of the rate limit is kept for others.
+    #[error("{request}: waits for GitHub's rate limit until {until}: {}", share(purpose, *spent, *limit))]
+    OverShare {
+        request: String,
+        wait: Duration,
+        until: Timestamp,
+        purpose: Purpose,
+        spent: u64,
+        limit: u64,
+    },
     /// 401: the credential is unknown, expired or revoked.
     #[error("{request}: 401 {message} (the token is wrong, expired or revoked)")]
     Unauthorized { request: String, message: String },
@@ -34,6 +49,17 @@ pub enum Error {
     /// The answer is not what GitHub's documentation says.
     #[error("{request}: unexpected answer: {reason}")]
     Protocol { request: String, reason: String },
+}
+
+fn share(purpose: &Purpose, spent: u64, limit: u64) -> String {
+    match purpose {
+        Purpose::For(whose) | Purpose::Background(whose) => format!(
+            "{whose} has used {spent} of {limit} requests an hour, and the rest is kept for others"
+        ),
+        Purpose::Essential | Purpose::Important => {
+            format!("what is left of {limit} requests an hour is kept for launching runners")
+        }
+    }
 }
 
 fn wanted(permissions: Option<&str>) -> String {

@@ -1,32 +1,40 @@
 //! When GitHub asks to wait, everything on that credential waits: reads an answer's headers and
-//! says until when. It makes no request and looks at no clock of its own.
+//! says for how long. It makes no request and looks at no clock of its own.
+//!
+//! Waiting is measured on a clock that never jumps. The wall clock is asked only where an answer
+//! carries no `Date`, and whatever comes of that is bounded. How a limit is shared out before it is
+//! used up is in `budget`.
 //!
 //! Rules: docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api,
 //! "Handle rate limit errors appropriately".
 
+use std::time::Duration;
+
 use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use tokio::time::Instant;
 
 /// For a secondary limit that names no time: "wait for at least one minute".
-const SECONDARY: SignedDuration = SignedDuration::from_secs(60);
+const SECONDARY: Duration = Duration::from_secs(60);
 /// No limit of GitHub's is longer than an hour; a nonsense header must not stop us for good.
-const LONGEST: SignedDuration = SignedDuration::from_hours(2);
+const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
-/// Open, or closed until a time (by our clock).
+/// Open, or closed until a time.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    until: Option<Timestamp>,
+    until: Option<Instant>,
 }
 
 impl Gate {
-    /// Until when nothing may be asked.
-    pub fn closed(&self, now: Timestamp) -> Option<Timestamp> {
-        self.until.filter(|until| *until > now)
+    /// For how long nothing may be asked.
+    pub fn closed(&self, now: Instant) -> Option<Duration> {
+        let left = self.until?.saturating_duration_since(now);
+        (!left.is_zero()).then_some(left)
     }
 
     /// Never opens earlier than it was to.
-    pub fn close(&mut self, until: Timestamp) {
+    pub fn close(&mut self, until: Instant) {
         self.until = self.until.max(Some(until));
     }
 }
@@ -36,56 +44,63 @@ impl Gate {
 pub(super) enum Waiting {
     No,
     /// Wait, but the answer itself stands.
-    Later(Timestamp),
+    Later(Duration),
     /// The answer is a refusal for having asked too much.
-    Refused(Timestamp, String),
+    Refused(Duration, String),
 }
 
-/// Judges an answer. `message` is GitHub's own, of a 403 or 429.
+/// Judges an answer. `message` is GitHub's own, of a 403 or 429; `now` is the wall clock's.
 pub(super) fn waiting(status: u16, headers: &HeaderMap, message: &str, now: Timestamp) -> Waiting {
     let retry_after = retry_after(headers, now);
-    let reset = empty_until(headers, now);
+    let reset = empty_for(headers, now);
     let says_limit = message.to_ascii_lowercase().contains("rate limit");
     let refused = match status {
         429 => true,
         403 => retry_after.is_some() || reset.is_some() || says_limit,
         _ => false,
     };
-    let until = retry_after.or(reset).map(|until| until.min(now + LONGEST));
+    let wait = retry_after.or(reset);
     if refused {
-        return Waiting::Refused(until.unwrap_or(now + SECONDARY), message.to_owned());
+        return Waiting::Refused(wait.unwrap_or(SECONDARY), message.to_owned());
     }
-    match until {
+    match wait {
         // A refused credential's limit is that of the address, not its own.
-        Some(until) if status != 401 => Waiting::Later(until),
+        Some(wait) if status != 401 => Waiting::Later(wait),
         _ => Waiting::No,
     }
 }
 
 /// Seconds, or a date by GitHub's clock.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match value.parse::<u32>() {
-        Ok(seconds) => SignedDuration::from_secs(i64::from(seconds)),
-        Err(_) => http_date(value)?.duration_since(date(headers).unwrap_or(now)),
-    };
-    Some(now + wait.clamp(SignedDuration::ZERO, LONGEST))
+    Some(match value.parse::<u32>() {
+        Ok(seconds) => Duration::from_secs(seconds.into()).min(LONGEST),
+        Err(_) => bounded(http_date(value)?.duration_since(date(headers).unwrap_or(now))),
+    })
 }
 
 /// Until the limit is full again, where nothing remains of it.
-fn empty_until(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+fn empty_for(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     if number(headers, "x-ratelimit-remaining")? != 0 {
         return None;
     }
-    let reset = number(headers, "x-ratelimit-reset")?;
-    let reset = Timestamp::from_second(reset).ok()?;
+    resets_in(headers, now)
+}
+
+/// Until the limit is full again.
+pub(super) fn resets_in(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let reset = Timestamp::from_second(number(headers, "x-ratelimit-reset")?).ok()?;
     // By GitHub's clock on both sides, so that ours may be wrong. One second more, for `Date`
     // has whole seconds.
     let wait = reset.duration_since(date(headers).unwrap_or(now)) + SignedDuration::from_secs(1);
-    Some(now + wait.clamp(SignedDuration::ZERO, LONGEST))
+    Some(bounded(wait))
 }
 
-fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
+fn bounded(wait: SignedDuration) -> Duration {
+    Duration::try_from(wait).unwrap_or_default().min(LONGEST)
+}
+
+pub(super) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
@@ -117,10 +132,10 @@ mod tests {
         waiting(status, &pairs.collect(), message, at(NOW))
     }
 
-    fn seconds(waiting: &Waiting) -> Option<i64> {
+    fn seconds(waiting: &Waiting) -> Option<u64> {
         match waiting {
             Waiting::No => None,
-            Waiting::Later(until) | Waiting::Refused(until, _) => Some(until.as_second() - NOW),
+            Waiting::Later(wait) | Waiting::Refused(wait, _) => Some(wait.as_secs()),
         }
     }
 
@@ -142,7 +157,7 @@ mod tests {
         #[case] status: u16,
         #[case] headers: &[(&'static str, &str)],
         #[case] message: &str,
-        #[case] expected: i64,
+        #[case] expected: u64,
     ) {
         let waiting = judge(status, headers, message);
         assert!(matches!(waiting, Waiting::Refused(..)), "{waiting:?}");
@@ -159,19 +174,40 @@ mod tests {
     #[test]
     fn the_last_success_before_the_limit_closes_too() {
         let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800000500")];
-        assert_eq!(judge(200, &headers, ""), Waiting::Later(at(NOW + 501)));
-        assert_eq!(judge(304, &headers, ""), Waiting::Later(at(NOW + 501)));
+        assert_eq!(judge(200, &headers, ""), Waiting::Later(Duration::from_secs(501)));
+        assert_eq!(judge(304, &headers, ""), Waiting::Later(Duration::from_secs(501)));
         assert_eq!(judge(401, &headers, ""), Waiting::No);
-        assert_eq!(judge(503, &[("retry-after", "9")], ""), Waiting::Later(at(NOW + 9)));
+        assert_eq!(judge(503, &[("retry-after", "9")], ""), Waiting::Later(Duration::from_secs(9)));
     }
 
     #[test]
     fn a_gate_opens_at_its_time_and_never_earlier() {
-        let mut gate = Gate::default();
-        assert_eq!(gate.closed(at(0)), None);
+        let (mut gate, now) = (Gate::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(gate.closed(now), None);
         gate.close(at(20));
         gate.close(at(10));
-        assert_eq!(gate.closed(at(19)), Some(at(20)));
+        assert_eq!(gate.closed(at(19)), Some(Duration::from_secs(1)));
         assert_eq!(gate.closed(at(20)), None);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_a_day_ahead_or_behind_moves_no_wait() {
+        let headers: HeaderMap = [
+            ("retry-after", "20"),
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "1800000500"),
+            ("date", "Fri, 15 Jan 2027 08:00:00 GMT"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .collect();
+        for wrong in [NOW - 86_400, NOW + 86_400, 0] {
+            assert_eq!(
+                waiting(429, &headers, "", at(wrong)),
+                Waiting::Refused(Duration::from_secs(20), String::new())
+            );
+            assert_eq!(resets_in(&headers, at(wrong)), Some(Duration::from_secs(501)));
+        }
     }
 }

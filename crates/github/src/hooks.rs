@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::error::Error;
+use super::paging::Pages;
 use super::registration;
-use super::runs::Conditional;
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -68,13 +68,13 @@ impl Client {
         self.pages(Call::get(vec!["orgs", login, "hooks"]), read).await
     }
 
-    /// The same, if they are others than when `etag` was told.
-    pub async fn organization_hooks_if_changed(
+    /// The same, for what is known of them already.
+    pub async fn organization_hooks_again(
         &self,
         login: &str,
-        etag: Option<&str>,
-    ) -> Result<Conditional<Vec<Hook>>, Error> {
-        self.pages_if_changed(Call::get(vec!["orgs", login, "hooks"]), etag, read).await
+        known: &mut Pages<Hook>,
+    ) -> Result<(), Error> {
+        self.pages_again(Call::get(vec!["orgs", login, "hooks"]), known, read, |hook| hook).await
     }
 }
 

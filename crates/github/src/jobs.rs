@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::paging::Pages;
 use super::registration;
-use super::runs::Conditional;
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -168,25 +168,25 @@ impl Client {
 
     /// `GET /repos/…/actions/runs/:id/jobs?filter=latest`: the jobs of the latest attempt.
     pub async fn jobs_of_run(&self, repo: &str, run_id: u64) -> Result<Vec<WorkflowJob>, Error> {
-        let id = run_id.to_string();
-        let mut path = registration::repository(repo);
-        path.extend(["actions", "runs", &id, "jobs"]);
-        let call = Call::get(path).query("filter", "latest");
-        self.pages(call, items).await
+        self.pages(listing(repo, &run_id.to_string()), items).await
     }
 
-    /// As [`jobs_of_run`](Self::jobs_of_run), if they are others than when `etag` was told.
-    pub async fn jobs_of_run_if_changed(
+    /// As [`jobs_of_run`](Self::jobs_of_run), for what is known of them already.
+    pub async fn jobs_of_run_again<T>(
         &self,
         repo: &str,
         run_id: u64,
-        etag: Option<&str>,
-    ) -> Result<Conditional<Vec<WorkflowJob>>, Error> {
-        let id = run_id.to_string();
-        let mut path = registration::repository(repo);
-        path.extend(["actions", "runs", &id, "jobs"]);
-        self.pages_if_changed(Call::get(path).query("filter", "latest"), etag, items).await
+        known: &mut Pages<T>,
+        keep: impl Fn(WorkflowJob) -> T,
+    ) -> Result<(), Error> {
+        self.pages_again(listing(repo, &run_id.to_string()), known, items, keep).await
     }
+}
+
+fn listing<'a>(repo: &'a str, run: &'a str) -> Call<'a> {
+    let mut path = registration::repository(repo);
+    path.extend(["actions", "runs", run, "jobs"]);
+    Call::get(path).query("filter", "latest")
 }
 
 fn items(page: WireJobs) -> Vec<WorkflowJob> {

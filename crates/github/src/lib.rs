@@ -2,11 +2,13 @@
 //!
 //! It knows GitHub's resources and nothing of why anybody wants them. It never retries and never
 //! sleeps; what GitHub says about waiting closes a gate that all clones share, and the caller is
-//! told until when. Read `transport` next (how a request is made), then `gate`.
+//! told until when. A client that is told what its requests are for keeps to a share of the rate limit.
+//! Read `transport` next (how a request is made), then `gate` and `budget`.
 //!
 //! Source of all facts unless said otherwise: docs.github.com/en/rest, API version 2022-11-28,
 //! and GitHub's OpenAPI description.
 
+mod budget;
 mod deliveries;
 mod error;
 mod gate;
@@ -14,6 +16,7 @@ mod hooks;
 mod jobs;
 mod paging;
 mod permission;
+mod refusal;
 mod registration;
 mod repositories;
 mod runners;
@@ -22,15 +25,18 @@ mod transport;
 mod user;
 mod wire;
 
+pub use budget::Purpose;
 pub use deliveries::Delivery;
 pub use error::Error;
 pub use hooks::{Hook, LastResponse};
 pub use jobs::{JobStatus, Step, WorkflowJob};
+pub use paging::Pages;
 pub use permission::{Operation, permission_for};
+pub use refusal::Refusal;
 pub use registration::{RegistrationToken, RunnersOf};
 pub use repositories::{Repository, RepositoryPermissions, RepositoryRef};
 pub use runners::{DeleteOutcome, Runner};
-pub use runs::{Conditional, Run};
+pub use runs::{Conditional, MOST_RUNS, Run};
 pub use transport::{BuildError, Client};
 pub use user::{RateLimit, User};
 

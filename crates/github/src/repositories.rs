@@ -4,6 +4,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::paging::Pages;
 use super::registration;
 use super::runs::Conditional;
 use super::transport::{self, Call, Client};
@@ -119,13 +120,20 @@ impl Client {
     }
 
     /// `GET /user/repos`: every repository that the token's user owns, works on, or sees through
-    /// an organization. `etag` is that of an earlier answer; it covers the first page.
-    pub async fn my_repositories(
-        &self,
-        etag: Option<&str>,
-    ) -> Result<Conditional<Vec<Repository>>, Error> {
+    /// an organization.
+    pub async fn my_repositories(&self) -> Result<Vec<Repository>, Error> {
         let items = |page: Vec<WireRepository>| page.into_iter().map(Repository::from).collect();
-        self.pages_if_changed(Call::get(vec!["user", "repos"]), etag, items).await
+        self.pages(Call::get(vec!["user", "repos"]), items).await
+    }
+
+    /// The same, for what is known of them already.
+    pub async fn my_repositories_again<T>(
+        &self,
+        known: &mut Pages<T>,
+        keep: impl Fn(Repository) -> T,
+    ) -> Result<(), Error> {
+        let items = |page: Vec<WireRepository>| page.into_iter().map(Repository::from).collect();
+        self.pages_again(Call::get(vec!["user", "repos"]), known, items, keep).await
     }
 }
 

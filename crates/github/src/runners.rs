@@ -8,8 +8,8 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::paging::Pages;
 use super::registration::RunnersOf;
-use super::runs::Conditional;
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -88,14 +88,15 @@ impl Client {
         Ok(all)
     }
 
-    /// All runners of the scope, if they are others than when `etag` was told.
-    pub async fn runners_if_changed(
+    /// All runners of the scope, for what is known of them already.
+    pub async fn runners_again<T>(
         &self,
         of: RunnersOf<'_>,
-        etag: Option<&str>,
-    ) -> Result<Conditional<Vec<Runner>>, Error> {
+        known: &mut Pages<T>,
+        keep: impl Fn(Runner) -> T,
+    ) -> Result<(), Error> {
         let items = |p: WireRunners| p.runners.into_iter().map(Runner::from).collect();
-        self.pages_if_changed(Call::get(of.path()), etag, items).await
+        self.pages_again(Call::get(of.path()), known, items, keep).await
     }
 
     /// `DELETE …/actions/runners/:id`.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::error::Error;
+use super::paging::Pages;
 use super::registration;
 use super::repositories::RepositoryRef;
 use super::transport::{Call, Client};
@@ -39,6 +40,9 @@ pub struct Run {
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
 }
+
+/// A filtered listing of runs shows no more (docs, "List workflow runs for a repository").
+pub const MOST_RUNS: usize = 1_000;
 
 /// An answer to a question that may not have changed. An unchanged one costs no rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,21 +116,32 @@ impl Client {
         Ok(self.read::<WireRun>(Call::get(path)).await?.0.into())
     }
 
-    /// `GET /repos/…/actions/runs?status=`, newest first, all pages; GitHub gives at most 1000.
-    ///
-    /// `etag` is that of an earlier answer to the same question. It covers the first page, which
-    /// also holds the total.
-    pub async fn runs(
+    /// `GET /repos/…/actions/runs?status=`, newest first, all pages; GitHub gives at most
+    /// [`MOST_RUNS`].
+    pub async fn runs(&self, repo: &str, status: &str) -> Result<Vec<Run>, Error> {
+        self.pages(listing(repo, status), items).await
+    }
+
+    /// As [`runs`](Self::runs), for what is known of them already.
+    pub async fn runs_again<T>(
         &self,
         repo: &str,
         status: &str,
-        etag: Option<&str>,
-    ) -> Result<Conditional<Vec<Run>>, Error> {
-        let mut path = registration::repository(repo);
-        path.extend(["actions", "runs"]);
-        let items = |p: WireRuns| p.workflow_runs.into_iter().map(Run::from).collect();
-        self.pages_if_changed(Call::get(path).query("status", status), etag, items).await
+        known: &mut Pages<T>,
+        keep: impl Fn(Run) -> T,
+    ) -> Result<(), Error> {
+        self.pages_again(listing(repo, status), known, items, keep).await
     }
+}
+
+fn listing<'a>(repo: &'a str, status: &str) -> Call<'a> {
+    let mut path = registration::repository(repo);
+    path.extend(["actions", "runs"]);
+    Call::get(path).query("status", status)
+}
+
+fn items(page: WireRuns) -> Vec<Run> {
+    page.workflow_runs.into_iter().map(Run::from).collect()
 }
 
 #[cfg(test)]
@@ -180,10 +195,9 @@ mod tests {
             .mount(&server)
             .await;
         let client = testing::client(&server.uri());
-        let fresh = client.runs("o/r", "queued", None).await.unwrap();
-        let Conditional::Fresh { value, etag } = fresh else { panic!("{fresh:?}") };
-        assert_eq!(value.len(), 1);
-        let again = client.runs("o/r", "queued", etag.as_deref()).await.unwrap();
-        assert_eq!(again, Conditional::Unchanged);
+        let mut known = Pages::default();
+        client.runs_again("o/r", "queued", &mut known, |run| run.id).await.unwrap();
+        client.runs_again("o/r", "queued", &mut known, |run| run.id).await.unwrap();
+        assert_eq!(known.items().collect::<Vec<_>>(), [&33_714_470_481]);
     }
 }

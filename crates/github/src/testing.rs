@@ -38,7 +38,7 @@ async fn each_status_has_its_kind() {
             .insert_header("x-accepted-github-permissions", "administration=write");
         let (client, _server) = answering(answer).await;
         assert_eq!(client.repository("o/r").await.unwrap_err().to_string(), shown);
-        assert_eq!(client.held_back_until(), None);
+        assert_eq!(client.held_back_for(), None);
     }
 }
 
@@ -49,14 +49,14 @@ async fn a_rate_limit_holds_back_every_call_of_every_clone() {
     assert!(matches!(error, Error::RateLimited { .. }), "{error}");
     let twin = client.clone();
     let held = twin.registration_token(RunnersOf::Organization("o")).await.unwrap_err();
-    let Error::HeldBack { until, .. } = held else { panic!("{held}") };
-    assert_eq!(Some(until), client.held_back_until());
+    let Error::HeldBack { wait, .. } = held else { panic!("{held}") };
+    assert!(wait <= std::time::Duration::from_secs(60) && wait >= client.held_back_for().unwrap());
     assert_eq!(server.received_requests().await.unwrap().len(), 1);
 
     client.set_token(SecretString::from("ghp_s3cr3t"));
-    assert!(client.held_back_until().is_some());
+    assert!(client.held_back_for().is_some());
     client.set_token(SecretString::from("ghp_another"));
-    assert_eq!(twin.held_back_until(), None);
+    assert_eq!(twin.held_back_for(), None);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! means is the business of the call's own file.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clock::Clock;
 use jiff::Timestamp;
@@ -12,9 +13,11 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NO
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use transport::{Failure, Request, Response, Transport, Unread};
 use url::Url;
 
+use super::budget::{Budget, OverShare, Purpose};
 use super::error::Error;
 use super::gate::{self, Gate, Waiting};
 
@@ -31,10 +34,11 @@ pub enum BuildError {
     Http(String),
 }
 
-/// One credential at one GitHub. Clones share connections, credential and gate.
+/// One credential at one GitHub. Clones share connections, credential, gate and budget.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    purpose: Purpose,
 }
 
 struct Inner {
@@ -47,6 +51,7 @@ struct Inner {
 struct State {
     token: SecretString,
     gate: Gate,
+    budget: Budget,
     /// GitHub's clock and ours, at the last answer.
     clock: Option<(Timestamp, Timestamp)>,
 }
@@ -132,9 +137,15 @@ impl Client {
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.
     pub fn over(wire: Transport, api_url: Url, token: SecretString, clock: Clock) -> Client {
-        let state = State { token, gate: Gate::default(), clock: None };
-        let state = Mutex::new(state);
-        Client { inner: Arc::new(Inner { wire, clock, base: api_url, state }) }
+        let (gate, budget) = (Gate::default(), Budget::default());
+        let state = Mutex::new(State { token, gate, budget, clock: None });
+        let inner = Arc::new(Inner { wire, clock, base: api_url, state });
+        Client { inner, purpose: Purpose::default() }
+    }
+
+    /// A clone whose requests are for that.
+    pub fn with_purpose(&self, purpose: Purpose) -> Client {
+        Client { inner: self.inner.clone(), purpose }
     }
 
     /// By which it counts.
@@ -147,6 +158,7 @@ impl Client {
         let mut state = self.state();
         if state.token.expose_secret() != token.expose_secret() {
             state.gate = Gate::default();
+            state.budget = Budget::default();
         }
         state.token = token;
     }
@@ -156,9 +168,9 @@ impl Client {
         self.state().clock
     }
 
-    /// Until when every call would be held back.
-    pub fn held_back_until(&self) -> Option<Timestamp> {
-        self.state().gate.closed(self.inner.clock.now())
+    /// For how long every call would be held back.
+    pub fn held_back_for(&self) -> Option<Duration> {
+        self.state().gate.closed(Instant::now())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -233,37 +245,49 @@ impl Client {
         self.judge(request, Answer { status, headers, url, body })
     }
 
-    /// Notes clock and gate.
+    /// Notes clock, gate and budget.
     fn judge(&self, request: &str, answer: Answer) -> Result<Answer, Error> {
-        let now = self.inner.clock.now();
+        let (now, wall) = (Instant::now(), self.inner.clock.now());
         let text = if answer.status.is_client_error() {
             transport::forge_message(&answer.body)
         } else {
             String::new()
         };
-        let waiting = gate::waiting(answer.status.as_u16(), &answer.headers, &text, now);
+        let waiting = gate::waiting(answer.status.as_u16(), &answer.headers, &text, wall);
+        let counted = answer.status != StatusCode::NOT_MODIFIED;
         let mut state = self.state();
+        // A refused credential's limit is that of the address, not its own.
+        if answer.status != StatusCode::UNAUTHORIZED {
+            state.budget.learn(&answer.headers, &self.purpose, counted, wall, now);
+        }
         if let Some(server) = gate::date(&answer.headers) {
-            state.clock = Some((server, now));
+            state.clock = Some((server, wall));
         }
         match waiting {
             Waiting::No => Ok(answer),
-            Waiting::Later(until) => {
-                state.gate.close(until);
+            Waiting::Later(wait) => {
+                state.gate.close(now + wait);
                 Ok(answer)
             }
-            Waiting::Refused(until, reason) => {
-                state.gate.close(until);
-                Err(Error::RateLimited { request: request.to_owned(), until, reason })
+            Waiting::Refused(wait, reason) => {
+                state.gate.close(now + wait);
+                let (request, until) = (request.to_owned(), after(wall, wait));
+                Err(Error::RateLimited { request, wait, until, reason })
             }
         }
     }
 
-    /// The header, if the gate is open.
+    /// The header, if the gate is open and the budget has something left for this.
     fn authorization(&self, request: &str) -> Result<HeaderValue, Error> {
-        let state = self.state();
-        if let Some(until) = state.gate.closed(self.inner.clock.now()) {
-            return Err(Error::HeldBack { request: request.to_owned(), until });
+        let (state, now) = (self.state(), Instant::now());
+        if let Some(wait) = state.gate.closed(now) {
+            let (request, until) = (request.to_owned(), after(self.inner.clock.now(), wait));
+            return Err(Error::HeldBack { request, wait, until });
+        }
+        if let Err(OverShare { wait, spent, limit }) = state.budget.admits(&self.purpose, now) {
+            let (request, until) = (request.to_owned(), after(self.inner.clock.now(), wait));
+            let purpose = self.purpose.clone();
+            return Err(Error::OverShare { request, wait, until, purpose, spent, limit });
         }
         let text = format!("Bearer {}", state.token.expose_secret());
         let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized {
@@ -296,6 +320,12 @@ impl Client {
         }
         Ok(url)
     }
+}
+
+/// The time when so long has passed, for people: in whole seconds.
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    let seconds = i64::try_from(wait.as_secs()).unwrap_or(i64::MAX).saturating_add(1);
+    Timestamp::from_second(now.as_second().saturating_add(seconds)).unwrap_or(now)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(request: String, answer: &Answer) -> Result<T, Error> {

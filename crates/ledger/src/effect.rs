@@ -135,6 +135,8 @@ pub enum Request {
     AskJob {
         full_name: String,
         job: JobId,
+        /// A runner has it as far as is known, and takes up room for it.
+        at_work: bool,
     },
     /// Tell when the parameterized job changes: it refused a dispatch.
     WatchParent {

@@ -1,6 +1,8 @@
 //! Everything that can happen to the ledger: webhooks, the answers to what it asked, what
 //! Nomad shows, and time. Wire formats stop before this file.
 
+use std::time::Duration;
+
 use super::{
     ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RunId, RunnerName,
     ScopeKey, Time,
@@ -11,8 +13,9 @@ use super::{
 pub struct Failure {
     /// In words, with what to mend where something is to be mended.
     pub reason: String,
-    /// When the other side said to come back; else backoff decides.
-    pub retry_at: Option<Time>,
+    /// After how long the other side said to come back; else backoff decides. A length and not a
+    /// time, so that no clock but the ledger's own counts.
+    pub retry_after: Option<Duration>,
 }
 
 pub type Answer<T> = Result<T, Failure>;

@@ -1,15 +1,25 @@
 //! What a look at GitHub or Nomad showed, beside webhooks and answers: the language in which
 //! `reconcile` speaks. What follows from it is decided in `step::observing`.
 
+use std::collections::BTreeSet;
+
 use super::effect::Target;
 use super::event::ChildPhase;
-use super::{JobReport, NomadPlace, Repository, RepositoryId, Time};
+use super::{JobReport, NomadPlace, Repository, RepositoryId, RunId, Time};
 
 #[derive(Debug, Clone)]
 pub enum Observation {
-    /// All jobs of a repository's unfinished runs, as they were at `began` or later. Who was
+    /// The jobs of a repository's unfinished runs, as they were at `began` or later. Who was
     /// known by then, is open and missing is asked for by id, for listings lag.
-    Swept { repository: Box<Repository>, reports: Vec<JobReport>, began: Time },
+    Swept {
+        repository: Box<Repository>,
+        reports: Vec<JobReport>,
+        began: Time,
+        /// Unfinished runs that were not looked into: the look says nothing of their jobs.
+        unseen: BTreeSet<RunId>,
+        /// More runs are unfinished than the forge lists, so nobody can be missing.
+        cut: bool,
+    },
     /// GitHub does not let us see this repository: it counts as answered, and its own classes
     /// are left alone.
     SweepRefused { repository: Option<RepositoryId>, full_name: String, reason: String },

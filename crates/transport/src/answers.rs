@@ -32,9 +32,15 @@ pub fn forge_message(body: &[u8]) -> String {
     struct WireError {
         #[serde(default)]
         message: String,
+        /// A list for what is wrong with a request; a text where the message is only "Forbidden".
+        #[serde(default)]
+        errors: serde_json::Value,
     }
     let text = match serde_json::from_slice::<WireError>(body) {
-        Ok(wire) => wire.message,
+        Ok(WireError { message, errors: serde_json::Value::String(more) }) => {
+            format!("{message}: {more}")
+        }
+        Ok(WireError { message, .. }) => message,
         Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
     };
     harmless_up_to(&text, TEXT_LIMIT)

@@ -1,7 +1,7 @@
 //! Looks at repositories: what waits and runs in them. Gitea lists the open jobs of everything
 //! that an owner has in one answer, so all looks of one sweep share it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -82,7 +82,8 @@ impl Gitea {
             JobReport { actor, details: Details { run, ..details }.kept(), ..report }
         };
         let reports = here.map(report).collect();
-        Ok(Look { repository, reports, began: open.began })
+        let unseen = BTreeSet::new();
+        Ok(Look { repository, reports, began: open.began, unseen, cut: false })
     }
 
     /// `None` where they cannot be had in one: another account's.

@@ -304,5 +304,5 @@ fn bare(error: &gitea::Error) -> Error {
         gitea::Error::Unavailable { .. } => Kind::Away,
         gitea::Error::Unknown { .. } | gitea::Error::Protocol { .. } => Kind::Other,
     };
-    Error { kind, what: error.to_string(), mend: None, retry_at: None }
+    Error { kind, what: error.to_string(), mend: None, retry_after: None }
 }

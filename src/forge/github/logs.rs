@@ -5,14 +5,12 @@ use std::collections::BTreeMap;
 
 use super::{GitHub, bare};
 use crate::forge::{Error, Log, Missed};
-use crate::github::{self, Conditional, Hook};
+use crate::github::{self, Conditional, Hook, Pages};
 
 /// What was seen the last time, so that asking again costs nothing while nothing is new.
 #[derive(Default)]
 pub struct LogMemory {
-    /// The tag of the organization's hooks, and they.
-    tag: Option<String>,
-    hooks: Vec<Hook>,
+    hooks: Pages<Hook>,
     /// By hook: the tag of its log.
     logs: BTreeMap<u64, Option<String>>,
 }
@@ -32,11 +30,10 @@ impl GitHub {
         path: &str,
         memory: &mut LogMemory,
     ) -> Result<Vec<Log>, Error> {
-        let answer = self.client.organization_hooks_if_changed(login, memory.tag.as_deref()).await;
-        if let Conditional::Fresh { value, etag } = answer.map_err(|error| bare(&error))? {
-            (memory.hooks, memory.tag) = (value, etag);
-        }
-        let ours = memory.hooks.iter().filter(|hook| {
+        let client = self.in_background(login);
+        let answer = client.organization_hooks_again(login, &mut memory.hooks).await;
+        answer.map_err(|error| bare(&error))?;
+        let ours = memory.hooks.items().filter(|hook| {
             let leads_to_us = url::Url::parse(&hook.url).is_ok_and(|url| url.path() == path);
             hook.active && hook.tells_of_jobs() && leads_to_us
         });
@@ -51,7 +48,7 @@ impl GitHub {
         memory: &LogMemory,
     ) -> Result<Option<Missed>, Error> {
         let tag = memory.logs.get(&log.hook).and_then(Option::as_deref);
-        let new = self.client.deliveries_after(login, log.hook, after, tag).await;
+        let new = self.in_background(login).deliveries_after(login, log.hook, after, tag).await;
         let (new, tag) = match new.map_err(|error| bare(&error))? {
             Conditional::Unchanged => return Ok(None),
             Conditional::Fresh { value, etag } => (value, etag),
@@ -59,7 +56,7 @@ impl GitHub {
         let newest = new.iter().map(|delivery| delivery.id).max();
         let mut payloads = Vec::new();
         for missed in new.into_iter().filter(|d| d.failed() && d.event == "workflow_job") {
-            match self.client.delivered_payload(login, log.hook, missed.id).await {
+            match self.in_background(login).delivered_payload(login, log.hook, missed.id).await {
                 Ok(Some(payload)) => payloads.push((missed.guid, payload.to_string().into_bytes())),
                 // Too old by now.
                 Ok(None) | Err(github::Error::NotFound { .. }) => {}

@@ -1,17 +1,21 @@
 //! Looks at one repository: its unfinished runs and their jobs. Where nothing has changed the
 //! answers cost no rate limit (`ETag`, GitHub docs "Best practices for using the REST API").
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{GitHub, bare, report, repository, run_details};
 use crate::forge::{Error, Look};
-use crate::github::{self, Client, Conditional, Run};
-use crate::ledger::{Details, JobReport, Repository, RunDetails, Time};
+use crate::github::{self, Client, Conditional, MOST_RUNS, Pages, Run};
+use crate::ledger::{Details, JobReport, Repository, RunDetails, RunId, Time};
 
 /// A run in any of these may hold jobs that wait. Jobs are queued inside runs that are in
 /// progress too (slang#11143), and in pending ones (cap-evolve#228).
 pub(super) const UNFINISHED: [&str; 5] =
     ["queued", "in_progress", "waiting", "pending", "requested"];
+
+/// How many runs' jobs are asked for in one look. The next look asks for those of the others.
+const RUNS_A_LOOK: usize = 100;
 
 /// A run, the login that caused it, and what only runs say.
 type Caused = (u64, (Option<String>, RunDetails));
@@ -21,12 +25,19 @@ type Caused = (u64, (Option<String>, RunDetails));
 pub struct LookMemory {
     repository: Option<Repository>,
     repository_tag: Option<String>,
-    /// By status: the tag, and the runs.
-    runs: BTreeMap<&'static str, (Option<String>, Vec<Caused>)>,
-    /// By run: the tag and the jobs.
-    jobs: BTreeMap<u64, (Option<String>, Vec<JobReport>)>,
+    /// By status.
+    runs: BTreeMap<&'static str, Pages<Caused>>,
+    /// By run.
+    jobs: BTreeMap<u64, JobsOfRun>,
     /// How often it was looked at; now and then visibility and name are asked for anew.
     looks: u32,
+}
+
+#[derive(Default)]
+struct JobsOfRun {
+    jobs: Pages<JobReport>,
+    /// In which look they were last asked for.
+    asked: u32,
 }
 
 /// How many looks the repository's own data is believed for; they are in every webhook too.
@@ -34,7 +45,7 @@ const BELIEVED: u32 = 30;
 
 impl GitHub {
     pub async fn look(&self, name: &str, memory: &mut LookMemory) -> Result<Look, Error> {
-        memory.look(&self.client, name).await.map_err(|error| bare(&error))
+        memory.look(&self.in_background(name), name).await.map_err(|error| bare(&error))
     }
 }
 
@@ -58,39 +69,45 @@ impl LookMemory {
         self.looks += 1;
         self.repository = Some(known.clone());
         for status in UNFINISHED {
-            let etag = self.runs.get(status).and_then(|(etag, _)| etag.clone());
-            match client.runs(name, status, etag.as_deref()).await? {
-                Conditional::Unchanged => {}
-                Conditional::Fresh { value, etag } => {
-                    let cause = |run: Run| (run.id, (cause_of(&run), run_details(&run)));
-                    let runs = value.into_iter().map(cause).collect();
-                    self.runs.insert(status, (etag, runs));
-                }
-            }
+            let known = self.runs.entry(status).or_default();
+            let cause = |run: Run| (run.id, (cause_of(&run), run_details(&run)));
+            client.runs_again(name, status, known, cause).await?;
         }
+        let listed = self.runs.values();
+        let cut = listed.clone().any(|runs| runs.items().count() >= MOST_RUNS);
         let runs: BTreeMap<u64, (Option<String>, RunDetails)> =
-            self.runs.values().flat_map(|(_, runs)| runs.iter().cloned()).collect();
+            listed.flat_map(|runs| runs.items().cloned()).collect();
         self.jobs.retain(|run, _| runs.contains_key(run));
-        for (run, (actor, details)) in runs {
-            let etag = self.jobs.get(&run).and_then(|(etag, _)| etag.clone());
-            match client.jobs_of_run_if_changed(name, run, etag.as_deref()).await {
-                Ok(Conditional::Unchanged) => {}
-                Ok(Conditional::Fresh { value, etag }) => {
-                    let caused = |report: JobReport| JobReport {
+        // Who was asked about longest ago comes first, and of those the newest.
+        let mut order: Vec<_> = runs.into_iter().collect();
+        order.sort_by_key(|(run, _)| (self.jobs.get(run).map(|known| known.asked), Reverse(*run)));
+        let (mut reports, mut unseen) = (Vec::new(), BTreeSet::new());
+        for (place, (run, (actor, details))) in order.into_iter().enumerate() {
+            let known = self.jobs.entry(run).or_default();
+            if place >= RUNS_A_LOOK || !unseen.is_empty() {
+                unseen.insert(RunId(run));
+                continue;
+            }
+            match client.jobs_of_run_again(name, run, &mut known.jobs, report).await {
+                Ok(()) => {
+                    known.asked = self.looks;
+                    let caused = |job: &JobReport| JobReport {
                         actor: actor.clone(),
-                        details: with_run(report.details, &details),
-                        ..report
+                        details: with_run(job.details.clone(), &details),
+                        ..job.clone()
                     };
-                    let reports = value.into_iter().map(report).map(caused).collect();
-                    self.jobs.insert(run, (etag, reports));
+                    reports.extend(known.jobs.items().map(caused));
                 }
                 // Deleted since it was listed.
                 Err(github::Error::NotFound { .. }) => {}
+                // What has been seen counts; the next look goes on from here.
+                Err(github::Error::OverShare { .. }) => {
+                    unseen.insert(RunId(run));
+                }
                 Err(error) => return Err(error),
             }
         }
-        let reports = self.jobs.values().flat_map(|(_, reports)| reports.iter().cloned()).collect();
-        Ok(Look { repository: known, reports, began })
+        Ok(Look { repository: known, reports, began, unseen, cut })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod logs;
 mod look;
+mod mend;
 mod people;
 
 use std::time::Duration;
@@ -15,10 +16,11 @@ use url::Url;
 
 pub use self::logs::LogMemory;
 pub use self::look::LookMemory;
+pub use self::mend::mend;
 use super::{Error, Kind, Listed};
 use crate::credential::Token;
 use crate::github::{
-    self, BuildError, Client, Conditional, DeleteOutcome, Operation, RunnersOf, permission_for,
+    self, BuildError, Client, DeleteOutcome, Operation, Pages, Purpose, RunnersOf,
 };
 use crate::ledger::effect::Target;
 use crate::ledger::event::Deletion;
@@ -37,31 +39,33 @@ pub struct GitHub {
     client: Client,
 }
 
-/// The last listing and its tag: an unchanged one costs no rate limit.
-pub struct ListMemory<T> {
-    tag: Option<String>,
-    items: Vec<T>,
-}
+/// The last listing: of a page that has not changed since, asking again costs no rate limit.
+pub struct ListMemory<T>(Pages<T>);
 
 impl<T> Default for ListMemory<T> {
     fn default() -> Self {
-        Self { tag: None, items: Vec::new() }
-    }
-}
-
-impl<T: Clone> ListMemory<T> {
-    fn take<W>(&mut self, answer: Conditional<Vec<W>>, ours: impl Fn(W) -> T) -> Vec<T> {
-        if let Conditional::Fresh { value, etag } = answer {
-            self.tag = etag;
-            self.items = value.into_iter().map(ours).collect();
-        }
-        self.items.clone()
+        Self(Pages::default())
     }
 }
 
 impl GitHub {
     pub fn new(api_url: Url, token: SecretString) -> Result<Self, BuildError> {
         Ok(Self { client: Client::new(api_url, token)? })
+    }
+
+    /// As the client, for requests of which one repository may make only so many.
+    fn share_of(&self, repository: &str) -> Client {
+        self.client.with_purpose(Purpose::For(repository.to_ascii_lowercase().into()))
+    }
+
+    /// Likewise, for what can wait.
+    fn in_background(&self, whose: &str) -> Client {
+        self.client.with_purpose(Purpose::Background(whose.to_ascii_lowercase().into()))
+    }
+
+    /// As the client, for what is at work and therefore takes up room.
+    fn at_work(&self) -> Client {
+        self.client.with_purpose(Purpose::Important)
     }
 
     /// `GET /rate_limit` does not count (GitHub docs, "Rate limit").
@@ -93,7 +97,7 @@ impl GitHub {
                     life.as_secs()
                 ),
                 mend: Some("make them shorter".to_owned()),
-                retry_at: None,
+                retry_after: None,
             });
         }
         Ok(Token { secret: token.token, ends })
@@ -105,13 +109,19 @@ impl GitHub {
         full_name: &str,
         run: RunId,
     ) -> Result<bool, Error> {
-        let run = self.client.run(full_name, run.0).await;
+        let run = self.share_of(full_name).run(full_name, run.0).await;
         let run = run.map_err(|error| about(&error, Operation::Runs, full_name))?;
         Ok(run.head_repository.is_none_or(|head| head.id != repository.0))
     }
 
-    pub async fn job(&self, full_name: &str, job: JobId) -> Result<Option<JobReport>, Error> {
-        match self.client.job(full_name, job.0).await {
+    pub async fn job(
+        &self,
+        full_name: &str,
+        job: JobId,
+        at_work: bool,
+    ) -> Result<Option<JobReport>, Error> {
+        let client = if at_work { self.at_work() } else { self.share_of(full_name) };
+        match client.job(full_name, job.0).await {
             // GitHub says the same of what the token may not see. Only where the repository is in
             // sight is the job gone.
             Err(github::Error::NotFound { .. }) => {
@@ -121,58 +131,18 @@ impl GitHub {
             Err(error) => Err(about(&error, Operation::Runs, full_name)),
             Ok(job) => {
                 let mut reports = vec![report(job)];
-                self.end_with_their_run(full_name, &mut reports).await?;
+                end_with_their_run(&client, full_name, &mut reports).await?;
                 Ok(reports.pop())
             }
         }
     }
 
-    /// A job that waits for ever in a run that is over (it failed to start, was cancelled, deleted
-    /// or started again) has ended with it: GitHub gives it to nobody.
-    async fn end_with_their_run(
-        &self,
-        full_name: &str,
-        reports: &mut [JobReport],
-    ) -> Result<(), Error> {
-        let settled = Time::from(self.client.clock().now() - SETTLED);
-        let waits = |report: &&mut JobReport| {
-            report.status.rank() == 0 && report.created_at.is_none_or(|at| at <= settled)
-        };
-        let Some(run) = reports.iter_mut().find(waits).map(|report| report.run) else {
-            return Ok(());
-        };
-        let run = match self.client.run(full_name, run.0).await {
-            Ok(run) => Some(run),
-            // The job was found, so the repository is in sight.
-            Err(github::Error::NotFound { .. }) => None,
-            Err(error) => return Err(about(&error, Operation::Runs, full_name)),
-        };
-        for report in reports.iter_mut().filter(waits) {
-            let why = match &run {
-                None => "its run was deleted".to_owned(),
-                Some(run) if u64::from(run.run_attempt) > report.run_attempt => {
-                    "its run was started again".to_owned()
-                }
-                Some(run)
-                    if run.status == "completed"
-                        && u64::from(run.run_attempt) == report.run_attempt =>
-                {
-                    let how = run.conclusion.as_deref().unwrap_or("completed");
-                    format!("its run is over: {}", harmless(how))
-                }
-                Some(_) => continue,
-            };
-            report.status = JobStatus::Completed;
-            report.conclusion = Some(why);
-        }
-        Ok(())
-    }
-
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
-        let jobs = self.client.jobs_of_run(full_name, run.0).await;
+        let client = self.at_work();
+        let jobs = client.jobs_of_run(full_name, run.0).await;
         let jobs = jobs.map_err(|error| about(&error, Operation::Runs, full_name))?;
         let mut reports: Vec<JobReport> = jobs.into_iter().map(report).collect();
-        self.end_with_their_run(full_name, &mut reports).await?;
+        end_with_their_run(&client, full_name, &mut reports).await?;
         Ok(reports)
     }
 
@@ -181,9 +151,8 @@ impl GitHub {
         full_name: &str,
         name: &RunnerName,
     ) -> Result<Option<JobReport>, Error> {
-        let runs = self.client.runs(full_name, "in_progress", None).await;
+        let runs = self.at_work().runs(full_name, "in_progress").await;
         let runs = runs.map_err(|error| about(&error, Operation::Runs, full_name))?;
-        let Conditional::Fresh { value: runs, .. } = runs else { return Ok(None) };
         for run in runs {
             let jobs = self.jobs_of_run(full_name, RunId(run.id)).await?;
             let mut jobs = jobs.into_iter();
@@ -213,10 +182,10 @@ impl GitHub {
         memory: &mut ListMemory<Registered>,
     ) -> Result<Vec<Registered>, Error> {
         let of = runners_of(target);
-        let answer = self.client.runners_if_changed(of, memory.tag.as_deref()).await;
-        let answer =
-            answer.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
-        Ok(memory.take(answer, registered))
+        let client = self.in_background(target.name());
+        let answer = client.runners_again(of, &mut memory.0, registered).await;
+        answer.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        Ok(memory.0.items().cloned().collect())
     }
 
     pub async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, Error> {
@@ -231,7 +200,7 @@ impl GitHub {
     }
 
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
-        let found = self.client.repository(full_name).await;
+        let found = self.share_of(full_name).repository(full_name).await;
         let found = found.map_err(|error| about(&error, Operation::Repository, full_name))?;
         Ok(repository(found))
     }
@@ -240,13 +209,55 @@ impl GitHub {
         &self,
         memory: &mut ListMemory<Listed>,
     ) -> Result<Vec<Listed>, Error> {
-        let answer = self.client.my_repositories(memory.tag.as_deref()).await;
         let listed = |repository: github::Repository| Listed {
             full_name: repository.full_name,
             owned_by_organization: repository.owned_by_organization,
         };
-        Ok(memory.take(answer.map_err(|error| bare(&error))?, listed))
+        let answer = self.at_work().my_repositories_again(&mut memory.0, listed).await;
+        answer.map_err(|error| bare(&error))?;
+        Ok(memory.0.items().cloned().collect())
     }
+}
+
+/// A job that waits for ever in a run that is over (it failed to start, was cancelled, deleted
+/// or started again) has ended with it: GitHub gives it to nobody.
+async fn end_with_their_run(
+    client: &Client,
+    full_name: &str,
+    reports: &mut [JobReport],
+) -> Result<(), Error> {
+    let settled = Time::from(client.clock().now() - SETTLED);
+    let waits = |report: &&mut JobReport| {
+        report.status.rank() == 0 && report.created_at.is_none_or(|at| at <= settled)
+    };
+    let Some(run) = reports.iter_mut().find(waits).map(|report| report.run) else {
+        return Ok(());
+    };
+    let run = match client.run(full_name, run.0).await {
+        Ok(run) => Some(run),
+        // The job was found, so the repository is in sight.
+        Err(github::Error::NotFound { .. }) => None,
+        Err(error) => return Err(about(&error, Operation::Runs, full_name)),
+    };
+    for report in reports.iter_mut().filter(waits) {
+        let why = match &run {
+            None => "its run was deleted".to_owned(),
+            Some(run) if u64::from(run.run_attempt) > report.run_attempt => {
+                "its run was started again".to_owned()
+            }
+            Some(run)
+                if run.status == "completed"
+                    && u64::from(run.run_attempt) == report.run_attempt =>
+            {
+                let how = run.conclusion.as_deref().unwrap_or("completed");
+                format!("its run is over: {}", harmless(how))
+            }
+            Some(_) => continue,
+        };
+        report.status = JobStatus::Completed;
+        report.conclusion = Some(why);
+    }
+    Ok(())
 }
 
 fn registered(runner: github::Runner) -> Registered {
@@ -331,34 +342,23 @@ fn run_details(run: &github::Run) -> RunDetails {
     }
 }
 
-/// With what the token for `on` needs, where it may be that.
 fn about(error: &github::Error, operation: Operation<'_>, on: &str) -> Error {
-    let needs = permission_for(operation);
-    let mend = match error {
-        github::Error::Unauthorized { .. } => {
-            Some(format!("give roustabout a token for {on} that has {needs}"))
-        }
-        github::Error::Forbidden { .. } => Some(format!("the token for {on} lacks {needs}")),
-        github::Error::NotFound { .. } => {
-            Some(format!("does {on} exist, and has its token {needs}?"))
-        }
-        _ => None,
-    };
-    Error { mend, ..bare(error) }
+    Error { mend: mend(error, operation, on), ..bare(error) }
 }
 
 fn bare(error: &github::Error) -> Error {
-    let (kind, retry_at) = match error {
-        github::Error::HeldBack { until, .. } | github::Error::RateLimited { until, .. } => {
-            (Kind::Wait, Some(Time::from(*until)))
+    let (kind, retry_after) = match error {
+        github::Error::HeldBack { wait, .. } | github::Error::RateLimited { wait, .. } => {
+            (Kind::Wait, Some(*wait))
         }
+        github::Error::OverShare { wait, .. } => (Kind::Share, Some(*wait)),
         github::Error::Unauthorized { .. } => (Kind::Unauthorized, None),
         github::Error::Forbidden { .. } => (Kind::Forbidden, None),
         github::Error::NotFound { .. } => (Kind::NotFound, None),
         github::Error::Unavailable { .. } => (Kind::Away, None),
         _ => (Kind::Other, None),
     };
-    Error { kind, what: error.to_string(), mend: None, retry_at }
+    Error { kind, what: error.to_string(), mend: None, retry_after }
 }
 
 #[cfg(test)]

@@ -4,45 +4,25 @@
 use super::look::UNFINISHED;
 use super::{GitHub, about};
 use crate::forge::{Error, Told, Which, owner_of};
-use crate::github::{self, Conditional, Hook, Operation};
+use crate::github::{self, Client, Hook, Operation};
 use crate::ledger::{JobId, Repository, RunId};
 
 impl GitHub {
     pub async fn told(&self, full_name: &str, which: Which) -> Result<Vec<Told>, Error> {
+        let client = self.share_of(full_name);
         let jobs = match which {
-            Which::Run(run) => self.client.jobs_of_run(full_name, run.0).await,
-            Which::Number(number) => self.jobs_of_number(full_name, number).await,
-            Which::Job(job) => self.client.job(full_name, job.0).await.map(|job| vec![job]),
+            Which::Run(run) => client.jobs_of_run(full_name, run.0).await,
+            Which::Number(number) => jobs_of_number(&client, full_name, number).await,
+            Which::Job(job) => client.job(full_name, job.0).await.map(|job| vec![job]),
         };
         let jobs = jobs.map_err(|error| about(&error, Operation::Runs, full_name))?;
         Ok(jobs.into_iter().map(told).collect())
     }
 
-    /// Of the run with this id, else of the runs that are not over and have it for a number: no
-    /// question finds an older one.
-    async fn jobs_of_number(
-        &self,
-        full_name: &str,
-        number: u64,
-    ) -> Result<Vec<github::WorkflowJob>, github::Error> {
-        match self.client.jobs_of_run(full_name, number).await {
-            Err(github::Error::NotFound { .. }) => {}
-            answer => return answer,
-        }
-        let mut jobs = Vec::new();
-        for status in UNFINISHED {
-            let runs = self.client.runs(full_name, status, None).await?;
-            let Conditional::Fresh { value: runs, .. } = runs else { continue };
-            for run in runs.iter().filter(|run| run.run_number == Some(number)) {
-                jobs.extend(self.client.jobs_of_run(full_name, run.id).await?);
-            }
-        }
-        Ok(jobs)
-    }
-
     pub async fn why_unheard(&self, repository: &Repository) -> String {
         let name = &repository.full_name;
-        let hooks = match self.client.hooks(name).await {
+        let client = self.share_of(name);
+        let hooks = match client.hooks(name).await {
             Ok(hooks) => hooks,
             Err(error) => {
                 let why = about(&error, Operation::Hooks, name);
@@ -56,7 +36,7 @@ impl GitHub {
             return format!("{name} has no active webhook for jobs");
         }
         let owner = owner_of(name);
-        match self.client.organization_hooks(owner).await {
+        match client.organization_hooks(owner).await {
             Ok(hooks) => match of_jobs(&hooks) {
                 Some(hook) => last_word(owner, hook),
                 None => format!("neither {name} nor {owner} has an active webhook for jobs"),
@@ -66,6 +46,27 @@ impl GitHub {
             ),
         }
     }
+}
+
+/// Of the run with this id, else of the runs that are not over and have it for a number: no
+/// question finds an older one.
+async fn jobs_of_number(
+    client: &Client,
+    full_name: &str,
+    number: u64,
+) -> Result<Vec<github::WorkflowJob>, github::Error> {
+    match client.jobs_of_run(full_name, number).await {
+        Err(github::Error::NotFound { .. }) => {}
+        answer => return answer,
+    }
+    let mut jobs = Vec::new();
+    for status in UNFINISHED {
+        let runs = client.runs(full_name, status).await?;
+        for run in runs.iter().filter(|run| run.run_number == Some(number)) {
+            jobs.extend(client.jobs_of_run(full_name, run.id).await?);
+        }
+    }
+    Ok(jobs)
 }
 
 fn told(job: github::WorkflowJob) -> Told {

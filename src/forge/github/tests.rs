@@ -1,5 +1,9 @@
 //! What an answer of GitHub's means: only a made-up GitHub shows it at will.
 
+mod lists;
+
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -27,6 +31,36 @@ fn run(status: &str, conclusion: Option<&str>, attempt: u32) -> Value {
         "run_attempt": attempt, "repository": {"id": 3, "full_name": "o/r"}})
 }
 
+#[tokio::test]
+async fn a_refusal_is_told_as_what_it_is_with_what_to_do() {
+    for (body, mend) in [
+        (
+            json!({"message": "Resource protected by organization SAML enforcement. You must grant your Personal Access token access to this organization."}),
+            "Configure SSO",
+        ),
+        (
+            json!({"message": "the `o` organization has an IP allow list enabled, and your IP address is not permitted to access this resource."}),
+            "IP allow list",
+        ),
+        (json!({"message": "Repository was archived so is read-only."}), "o/r is archived"),
+        (
+            json!({"message": "Forbidden", "errors": "Repository level self-hosted runners are disabled on this repository"}),
+            "allows no runners of this repository",
+        ),
+        (
+            json!({"message": "Resource not accessible by personal access token"}),
+            "lacks \"Administration: write\"",
+        ),
+    ] {
+        let (github, server) = server().await;
+        give(&server, "/repos/o/r/actions/runners/registration-token", 403, body).await;
+        let target = Target::Repository("o/r".into());
+        let error = github.mint(&target, Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Forbidden);
+        assert!(error.mend.as_ref().is_some_and(|told| told.contains(mend)), "{error}");
+    }
+}
+
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
 async fn seen(job: Value, run: (u16, Value)) -> JobReport {
@@ -35,7 +69,7 @@ async fn seen(job: Value, run: (u16, Value)) -> JobReport {
     give(&server, "/repos/o/r/actions/runs/2/jobs", 200, json!({"total_count": 1, "jobs": [job]}))
         .await;
     give(&server, "/repos/o/r/actions/runs/2", run.0, run.1).await;
-    let alone = github.job("o/r", JobId(1)).await.unwrap().unwrap();
+    let alone = github.job("o/r", JobId(1), false).await.unwrap().unwrap();
     let listed = github.jobs_of_run("o/r", RunId(2)).await.unwrap();
     assert_eq!(listed.first(), Some(&alone), "the same is said of it either way");
     alone

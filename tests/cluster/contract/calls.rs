@@ -1,6 +1,6 @@
 //! Every call that the client has, by name, so that the tests can put each through the same.
 
-use roustabout::github::{Client, Error, RunnersOf};
+use roustabout::github::{Client, Error, Hook, Pages, RunnersOf};
 
 use crate::support::daemon::here;
 
@@ -39,24 +39,26 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub &'static str, pub bool);
 
-pub const CALLS: [Call; 22] = [
+pub const CALLS: [Call; 24] = [
     Call("registration_token", false),
     Call("registration_token", true),
     Call("runners", false),
     Call("runners", true),
-    Call("runners_if_changed", false),
-    Call("runners_if_changed", true),
+    Call("runners_again", false),
+    Call("runners_again", true),
     Call("run", false),
     Call("runs", false),
+    Call("runs_again", false),
     Call("job", false),
     Call("jobs_of_run", false),
-    Call("jobs_of_run_if_changed", false),
+    Call("jobs_of_run_again", false),
     Call("repository", false),
     Call("repository_if_changed", false),
     Call("my_repositories", false),
+    Call("my_repositories_again", false),
     Call("hooks", false),
     Call("organization_hooks", true),
-    Call("organization_hooks_if_changed", true),
+    Call("organization_hooks_again", true),
     Call("deliveries_after", true),
     Call("delivered_payload", true),
     Call("user", false),
@@ -77,23 +79,40 @@ impl Call {
         match self.0 {
             "registration_token" => client.registration_token(of).await.map(drop),
             "runners" => client.runners(of, Some("busy")).await.map(drop),
-            "runners_if_changed" => client.runners_if_changed(of, etag).await.map(drop),
+            "runners_again" => {
+                again(etag, async |known| client.runners_again(of, known, drop).await).await
+            }
             "run" => client.run(repository, on.run).await.map(drop),
-            "runs" => client.runs(repository, "queued", etag).await.map(drop),
+            "runs" => client.runs(repository, "queued").await.map(drop),
+            "runs_again" => {
+                let ask = async |known: &mut Pages<()>| {
+                    client.runs_again(repository, "queued", known, drop).await
+                };
+                again(etag, ask).await
+            }
             "job" => client.job(repository, on.job).await.map(drop),
             "jobs_of_run" => client.jobs_of_run(repository, on.run).await.map(drop),
-            "jobs_of_run_if_changed" => {
-                client.jobs_of_run_if_changed(repository, on.run, etag).await.map(drop)
+            "jobs_of_run_again" => {
+                let ask = async |known: &mut Pages<()>| {
+                    client.jobs_of_run_again(repository, on.run, known, drop).await
+                };
+                again(etag, ask).await
             }
             "repository" => client.repository(repository).await.map(drop),
             "repository_if_changed" => {
                 client.repository_if_changed(repository, etag).await.map(drop)
             }
-            "my_repositories" => client.my_repositories(etag).await.map(drop),
+            "my_repositories" => client.my_repositories().await.map(drop),
+            "my_repositories_again" => {
+                again(etag, async |known| client.my_repositories_again(known, drop).await).await
+            }
             "hooks" => client.hooks(repository).await.map(drop),
             "organization_hooks" => client.organization_hooks(organization).await.map(drop),
-            "organization_hooks_if_changed" => {
-                client.organization_hooks_if_changed(organization, etag).await.map(drop)
+            "organization_hooks_again" => {
+                let ask = async |known: &mut Pages<Hook>| {
+                    client.organization_hooks_again(organization, known).await
+                };
+                again(etag, ask).await
             }
             "deliveries_after" => {
                 client.deliveries_after(organization, on.hook, None, etag).await.map(drop)
@@ -110,13 +129,27 @@ impl Call {
 
     /// Answers whoever has a token: nobody is refused and nothing is missing.
     pub fn is_about_the_token(self) -> bool {
-        matches!(self.0, "my_repositories" | "user" | "rate_limit")
+        matches!(self.0, "my_repositories" | "my_repositories_again" | "user" | "rate_limit")
     }
 
     /// Can be asked with an ETag.
     pub fn is_conditional(self) -> bool {
         self.0.ends_with("_if_changed")
-            || matches!(self.0, "runs" | "my_repositories" | "deliveries_after")
+            || self.0.ends_with("_again")
+            || self.0 == "deliveries_after"
+    }
+}
+
+/// Asks for a list, and where something is known already once more, for what was seen.
+async fn again<T>(
+    etag: Option<&str>,
+    ask: impl AsyncFn(&mut Pages<T>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut known = Pages::default();
+    ask(&mut known).await?;
+    match etag {
+        Some(_) => ask(&mut known).await,
+        None => Ok(()),
     }
 }
 

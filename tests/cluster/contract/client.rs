@@ -164,12 +164,7 @@ impl Trial {
         for status in
             ["queued", "waiting", "in_progress", "completed", "pending", "requested", "success"]
         {
-            let Conditional::Fresh { value, .. } =
-                client.runs("octo/app", status, None).await.unwrap()
-            else {
-                panic!("nothing was known of them")
-            };
-            for run in value {
+            for run in client.runs("octo/app", status).await.unwrap() {
                 client.run("octo/app", run.id).await.unwrap();
             }
         }
@@ -198,7 +193,7 @@ impl Trial {
     async fn says_where_a_renamed_repository_is(&self) {
         let client = self.client(TOKEN);
         assert_eq!(client.repository("octo/old").await.unwrap().full_name, "octo/app");
-        client.runs("octo/old", "queued", None).await.unwrap();
+        client.runs("octo/old", "queued").await.unwrap();
         client.registration_token(RunnersOf::Repository("octo/old")).await.unwrap();
     }
 

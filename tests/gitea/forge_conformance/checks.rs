@@ -19,7 +19,7 @@ fn app() -> Target {
 }
 
 async fn job(stage: &impl Stage, job: JobId) -> JobReport {
-    stage.forge().job(APP, job).await.unwrap().expect("there is such a job")
+    stage.forge().job(APP, job, false).await.unwrap().expect("there is such a job")
 }
 
 async fn until_it_is(stage: &impl Stage, id: JobId, status: JobStatus) -> JobReport {
@@ -48,7 +48,7 @@ pub async fn what_the_credential_may_not_is_told_apart(stage: &impl Stage) {
     let error = stage.forge().mint(&nowhere, LIFE).await.unwrap_err();
     assert!(error.refuses() && error.kind == Kind::NotFound, "{error:?}");
     assert!(error.to_string().contains("octo/nowhere exist"), "{error}");
-    let error = stage.forge().job("octo/nowhere", JobId(1)).await.unwrap_err();
+    let error = stage.forge().job("octo/nowhere", JobId(1), false).await.unwrap_err();
     assert_eq!(error.kind, Kind::NotFound, "a job is not gone with what cannot be seen");
     let wrong = stage.with_a_wrong_token();
     let error = wrong.mint(&app(), LIFE).await.unwrap_err();
@@ -116,7 +116,7 @@ pub async fn jobs_are_known_by_id_and_by_run(stage: &mut impl Stage) {
     assert_eq!(of_run, std::slice::from_ref(&one));
     assert_eq!((one.id, one.run, one.status), (id, run, JobStatus::Queued));
     assert!(one.created_at.is_some() && one.url.is_some(), "{one:?}");
-    assert_eq!(stage.forge().job(APP, JobId(4_000_000_000)).await.unwrap(), None);
+    assert_eq!(stage.forge().job(APP, JobId(4_000_000_000), false).await.unwrap(), None);
     let told = stage.forge().told(APP, Which::Job(id)).await.unwrap();
     assert_eq!((told[0].status.as_str(), told[0].over), ("queued", false));
     assert_eq!(stage.forge().told(APP, Which::Run(run)).await.unwrap(), told);

@@ -40,12 +40,12 @@ impl World {
                 let secret = body["token"].as_str().unwrap_or_default().to_owned();
                 Ok((secret, ends))
             }
-            status => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
+            status => Err(Failure { reason: format!("{status} for {path}"), retry_after: None }),
         });
         let answer = answer.and_then(|(secret, ends)| {
             if ends < self.time() + life {
                 let reason = "the token ends too soon".to_owned();
-                return Err(Failure { reason, retry_at: None });
+                return Err(Failure { reason, retry_after: None });
             }
             if let Some(daemon) = self.daemon.as_mut().filter(|_| !orphan) {
                 daemon.tokens.insert(scope.clone(), (secret, ends.0));
@@ -146,7 +146,7 @@ impl World {
         let answer = self.github("DELETE", &path).and_then(|(status, _)| match status {
             204 | 404 => Ok(Deletion::NoNewJob),
             422 => Ok(Deletion::Busy),
-            _ => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
+            _ => Err(Failure { reason: format!("{status} for {path}"), retry_after: None }),
         });
         self.registration_deleted(runner, answer)
     }
@@ -177,7 +177,9 @@ impl World {
             (200, body) => Ok(self.reports(&Value::Array(vec![body])).pop()),
             // The same is said of what the token may not see.
             (404, _) => self.get(&format!("/repos/{full_name}")).map(|_| None),
-            (status, _) => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
+            (status, _) => {
+                Err(Failure { reason: format!("{status} for {path}"), retry_after: None })
+            }
         }
     }
 

@@ -130,7 +130,7 @@ impl World {
                 let (class, names) = (class.clone(), names.clone());
                 Landing::Answer(Event::JobsSeen { class, names, answer })
             }
-            Request::AskJob { full_name, job } => {
+            Request::AskJob { full_name, job, .. } => {
                 let answer = self.job(full_name, *job);
                 Landing::Answer(Event::JobSeen { job: *job, answer })
             }

@@ -42,7 +42,8 @@ impl World {
     pub(super) fn look_at_repository(&mut self, name: &str) -> Option<Observation> {
         match self.whole_repository(name) {
             Ok((repository, reports, began)) => {
-                Some(Observation::Swept { repository: Box::new(repository), reports, began })
+                let (repository, unseen) = (Box::new(repository), BTreeSet::new());
+                Some(Observation::Swept { repository, reports, began, unseen, cut: false })
             }
             Err(failure) if failure.reason.starts_with("404") => Some(Observation::SweepRefused {
                 repository: None,
@@ -113,7 +114,9 @@ impl World {
                 }
                 Ok(body)
             }
-            (status, _) => Err(Failure { reason: format!("{status} for {path}"), retry_at: None }),
+            (status, _) => {
+                Err(Failure { reason: format!("{status} for {path}"), retry_after: None })
+            }
         }
     }
 

@@ -209,7 +209,9 @@ impl<R: Rng> Fold<'_, R> {
 
     pub(super) fn ask_job(&mut self, id: JobId) {
         if let Some(job) = self.state.jobs.get(&id) {
-            let request = Request::AskJob { full_name: job.repository_name.clone(), job: id };
+            let at_work = job.report.status == JobStatus::InProgress;
+            let full_name = job.repository_name.clone();
+            let request = Request::AskJob { full_name, job: id, at_work };
             self.request(request);
         } else {
             self.ask_about_rerun(id);

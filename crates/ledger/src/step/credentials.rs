@@ -60,7 +60,7 @@ impl<R: Rng> Fold<'_, R> {
                 "the token ends at {ends}, too early to be handed out (placement_timeout + \
                  boot_timeout); is this machine's clock right?"
             );
-            Err(Failure { reason, retry_at: None })
+            Err(Failure { reason, retry_after: None })
         });
         match answer {
             Ok(()) => state.failed = None,

@@ -302,7 +302,7 @@ impl<R: Rng> Fold<'_, R> {
                     "{} takes it for busy although its child has ended",
                     self.state.rules.forge.name
                 );
-                self.try_again(name, Failure { reason, retry_at: None });
+                self.try_again(name, Failure { reason, retry_after: None });
             }
             _ => self.drive(name),
         }

@@ -49,18 +49,17 @@ use super::{
 /// GitHub's word on a job whose runner has ended is waited for this long before it is asked.
 const ASK_AFTER_END: Duration = Duration::from_secs(60);
 
-/// Whoever says "come back at" is not asked again sooner than this, for clocks differ and a
-/// time that has passed already would be a storm.
+/// Whoever says "come back after" is not asked again sooner than this, for "at once" would be a
+/// storm.
 const SOONEST: Duration = Duration::from_secs(10);
 
-/// Nor later than this, for the clock by which it was said may have been wrong. GitHub's limits are
-/// for an hour.
+/// Nor later than this: GitHub's limits are for an hour.
 const LATEST: Duration = Duration::from_secs(65 * 60);
 
 /// When a question that failed is asked again: when the other side said, else by backoff.
 fn when_to_retry(failure: &Failure, tries: u32, now: Time, rng: &mut impl Rng) -> Time {
-    match failure.retry_at {
-        Some(at) => at.clamp(now + SOONEST, now + LATEST),
+    match failure.retry_after {
+        Some(wait) => now + wait.clamp(SOONEST, LATEST),
         None => now + backoff(tries, rng),
     }
 }

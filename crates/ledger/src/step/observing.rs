@@ -1,7 +1,10 @@
 //! Folds what sweeps and listings show: jobs whose webhooks never came, children and runners
 //! that are ours and unknown. After a start nobody is let go before all of it was seen once.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
+use rand::seq::IteratorRandom;
 
 use super::Fold;
 use super::job_events::{Source, merge};
@@ -15,11 +18,17 @@ use crate::{
     RunId, RunnerName, ScopeKey, Time, runner_name,
 };
 
+/// How many jobs that a look lacks are asked for by id at once.
+const MISSING_AT_ONCE: usize = 20;
+
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn observed(&mut self, observation: Observation) {
         match observation {
-            Observation::Swept { repository, reports, began } => {
-                self.swept(*repository, reports, began);
+            Observation::Swept { repository, reports, began, unseen, cut } => {
+                let missing = self.swept(*repository, reports, began);
+                if !cut {
+                    self.ask_for_missing(missing, &unseen);
+                }
             }
             Observation::SweepRefused { repository, full_name, reason } => {
                 self.sweep_refused(repository, &full_name, &reason);
@@ -36,7 +45,13 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn swept(&mut self, repository: Repository, reports: Vec<JobReport>, began: Time) {
+    /// Who is open and was not in the look, although it could have been.
+    fn swept(
+        &mut self,
+        repository: Repository,
+        reports: Vec<JobReport>,
+        began: Time,
+    ) -> BTreeSet<JobId> {
         let id = repository.id;
         self.meet_repository(repository);
         if self.state.swept.refused.remove(&id) {
@@ -57,8 +72,19 @@ impl<R: Rng> Fold<'_, R> {
         }
         // Who was heard of since the look began could not be in it; the next will tell.
         missing.retain(|id| self.state.jobs.get(id).is_some_and(|job| job.received_at <= began));
-        // Absence from a listing moves nothing, for listings lag.
-        for job in missing {
+        missing
+    }
+
+    /// Absence from a listing moves nothing, for listings lag: they are asked for by id. So many at
+    /// once, drawn, so that in the end each is.
+    fn ask_for_missing(&mut self, mut missing: BTreeSet<JobId>, unseen: &BTreeSet<RunId>) {
+        let run = |id: &JobId| self.state.jobs.get(id).map(|job| job.report.run);
+        missing.retain(|id| run(id).is_some_and(|run| !unseen.contains(&run)));
+        let asked: Vec<JobId> = match missing.len() <= MISSING_AT_ONCE {
+            true => missing.into_iter().collect(),
+            false => missing.into_iter().choose_multiple(self.rng, MISSING_AT_ONCE),
+        };
+        for job in asked {
             self.ask_job(job);
         }
     }

@@ -72,7 +72,8 @@ impl<R: Rng> Fold<'_, R> {
 
     pub(super) fn ask_about_rerun(&mut self, id: JobId) {
         if let Some((past, _)) = self.state.reruns.get(&id) {
-            let request = Request::AskJob { full_name: past.repository_name.clone(), job: id };
+            let full_name = past.repository_name.clone();
+            let request = Request::AskJob { full_name, job: id, at_work: false };
             self.request(request);
         }
     }

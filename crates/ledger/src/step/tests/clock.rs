@@ -136,8 +136,8 @@ fn whoever_says_to_come_back_tomorrow_is_asked_after_an_hour() {
     let mut ledger = Ledger::new(20);
     let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
-    let retry_at = Some(ledger.now.moved(TWO_DAYS));
-    let answer = Err(Failure { reason: "held back".into(), retry_at });
+    let retry_after = Some(Duration::from_secs(2 * 24 * 3600));
+    let answer = Err(Failure { reason: "held back".into(), retry_after });
     let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer });
     assert!(ledger.words_within(HOUR).is_empty());
     assert_eq!(ledger.words_within(10 * MINUTE), ["mint for octo/app"]);

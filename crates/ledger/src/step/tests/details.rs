@@ -20,7 +20,13 @@ impl Ledger {
     fn swept(&mut self, reports: Vec<JobReport>) -> Effects {
         let repository = Box::new(repository(1, "octo/app"));
         let began = self.now;
-        let seen = Observation::Swept { repository, reports, began };
+        let seen = Observation::Swept {
+            repository,
+            reports,
+            began,
+            unseen: std::collections::BTreeSet::new(),
+            cut: false,
+        };
         self.step(Event::Observed(Box::new(seen)))
     }
 }

@@ -183,12 +183,12 @@ fn a_token_that_cannot_be_had_is_tried_again_and_the_reason_told() {
 }
 
 #[test]
-fn a_time_to_come_back_that_has_passed_already_is_no_storm() {
+fn a_time_to_come_back_that_is_now_is_no_storm() {
     let mut ledger = Ledger::new(20);
     let _ = ledger.step(children_seen(Vec::new()));
     let _ = ledger.queued(1);
-    let long_ago = Failure { reason: "429".into(), retry_at: Some(Time(0)) };
-    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer: Err(long_ago) });
+    let at_once = Failure { reason: "429".into(), retry_after: Some(Duration::ZERO) };
+    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer: Err(at_once) });
     assert!(words(&ledger.passes(Duration::from_secs(9))).is_empty());
     assert_eq!(words(&ledger.passes(Duration::from_secs(1))), ["mint for octo/app"]);
 }

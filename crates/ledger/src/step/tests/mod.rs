@@ -22,7 +22,7 @@ mod rules;
 mod unserved;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rand::{SeedableRng, rngs::StdRng};
@@ -122,7 +122,7 @@ fn class() -> ClassKey {
 }
 
 fn failure(reason: &str) -> Failure {
-    Failure { reason: reason.to_owned(), retry_at: None }
+    Failure { reason: reason.to_owned(), retry_after: None }
 }
 
 fn ended() -> ChildPhase {
@@ -310,7 +310,13 @@ impl Ledger {
     /// A sweep shows these jobs of repository 1.
     fn sweeps(&mut self, reports: Vec<JobReport>) -> Effects {
         let repository = Box::new(repository(1, "octo/app"));
-        self.observes(Observation::Swept { repository, reports, began: self.now })
+        self.observes(Observation::Swept {
+            repository,
+            reports,
+            began: self.now,
+            unseen: BTreeSet::new(),
+            cut: false,
+        })
     }
 
     fn refuses_to_show(&mut self, full_name: &str) -> Effects {

@@ -1,5 +1,6 @@
 //! What sweeps and listings show, and what is ours and unknown.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -66,10 +67,41 @@ fn who_was_heard_of_after_a_look_began_is_not_missing_in_it() {
         repository: Box::new(repository(1, "octo/app")),
         reports: Vec::new(),
         began,
+        unseen: BTreeSet::new(),
+        cut: false,
     };
     assert!(words(&ledger.observes(swept(began))).is_empty());
     let now = ledger.now;
     assert_eq!(words(&ledger.observes(swept(now))), ["ask job 1"]);
+}
+
+#[test]
+fn a_look_that_stopped_early_says_nothing_of_what_it_did_not_reach() {
+    let mut ledger = Ledger::ready(20);
+    let _ = ledger.hires(1);
+    let run = ledger.state.jobs[&JobId(1)].report.run;
+    let repository = || Box::new(repository(1, "octo/app"));
+    for (unseen, cut) in [(BTreeSet::from([run]), false), (BTreeSet::new(), true)] {
+        let (reports, began) = (Vec::new(), ledger.now);
+        let swept = Observation::Swept { repository: repository(), reports, began, unseen, cut };
+        assert!(words(&ledger.observes(swept)).is_empty());
+    }
+}
+
+#[test]
+fn of_many_that_a_sweep_lacks_so_many_are_asked_for_at_once_and_in_the_end_each_is() {
+    let mut ledger = Ledger::ready(20);
+    for job in 1..=100 {
+        let _ = ledger.queued(job);
+    }
+    let mut asked = BTreeSet::new();
+    for _ in 0..60 {
+        let words = words(&ledger.sweeps(Vec::new()));
+        let now: Vec<_> = words.iter().filter(|word| word.starts_with("ask job")).collect();
+        assert_eq!(now.len(), 20);
+        asked.extend(now.into_iter().cloned());
+    }
+    assert_eq!(asked.len(), 100);
 }
 
 #[test]
@@ -134,8 +166,13 @@ fn nobody_is_let_go_before_the_questions_about_forks_are_answered() {
     let _ = finds(&mut ledger, ours());
     let forkable = Box::new(Repository { forkable: true, ..repository(1, "octo/app") });
     let reports = vec![report(1, JobStatus::Queued)];
-    let _ =
-        ledger.observes(Observation::Swept { repository: forkable, reports, began: ledger.now });
+    let _ = ledger.observes(Observation::Swept {
+        repository: forkable,
+        reports,
+        began: ledger.now,
+        unseen: BTreeSet::new(),
+        cut: false,
+    });
     assert!(words(&ledger.observes(Observation::SweptAll)).is_empty());
     let answer = ledger.step(Event::ForkKnown { run: RunId(1), answer: Ok(true) });
     assert_eq!(words(&answer), [LOOK]);
@@ -157,8 +194,13 @@ fn a_refused_sweep_counts_and_leaves_only_its_own_classes_alone() {
     assert!(!ledger.runner(&one).is_supply());
     assert!(ledger.runner(&two).is_supply());
     let repository = Box::new(repository(2, "octo/two"));
-    let effects =
-        ledger.observes(Observation::Swept { repository, reports: Vec::new(), began: ledger.now });
+    let effects = ledger.observes(Observation::Swept {
+        repository,
+        reports: Vec::new(),
+        began: ledger.now,
+        unseen: BTreeSet::new(),
+        cut: false,
+    });
     assert_eq!(words(&effects), [LOOK], "once GitHub shows it again");
 }
 

@@ -284,7 +284,13 @@ impl World {
             let mut reports: Vec<JobReport> = listed.map(|job| job.report.clone()).collect();
             reports.retain(|_| self.honest || self.rng.random_range(0..10) > 0);
             let repository = Box::new(repository_of(number));
-            let swept = Observation::Swept { repository, reports, began: self.now };
+            let swept = Observation::Swept {
+                repository,
+                reports,
+                began: self.now,
+                unseen: BTreeSet::new(),
+                cut: false,
+            };
             self.step(Event::Observed(Box::new(swept)));
             let target = Target::Repository(repository_of(number).full_name);
             let runners = self.registered_in(number);
