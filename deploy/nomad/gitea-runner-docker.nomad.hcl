@@ -1,5 +1,6 @@
 # One ephemeral Gitea Actions runner per dispatch, on the docker driver: the runner runs in host mode
-# inside a container of its own, so it needs no Docker socket and starts no containers. docs/gitea.md
+# inside a container of its own, so it needs no Docker socket and starts no containers. gitea-runner has no
+# hook that could refuse a job before its first step: whatever Gitea gives it is run. docs/gitea.md
 # says how to register and adapt it; every dispatch of roustabout becomes a child of this job.
 
 variable "job" {

@@ -1,5 +1,6 @@
 # One ephemeral Gitea Actions runner per dispatch, on the raw_exec driver: no isolation, so only
-# for repositories whose workflows you trust with the machine. docs/gitea.md says how to register
+# for repositories whose workflows you trust with the machine. gitea-runner has no hook that could
+# refuse a job before its first step, so whatever Gitea gives it is run. docs/gitea.md says how to register
 # and adapt it; every dispatch of roustabout becomes a child of this job.
 
 variable "job" {
@@ -31,7 +32,7 @@ variable "runner_program" {
 }
 
 variable "runner_checksum" {
-  description = "sha256:HEX of it, which Gitea publishes as runner_program with .sha256 at the end. Empty: not checked."
+  description = "sha256:HEX of it, which Gitea publishes as runner_program with .sha256 at the end. Give it: empty, whatever comes is run."
   default     = ""
 }
 

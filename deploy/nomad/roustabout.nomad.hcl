@@ -35,7 +35,7 @@ variable "user" {
 }
 
 variable "uid" {
-  description = "The number of that user: its secrets' files are readable by it alone. -1: the client's own."
+  description = "The number of that user (id -u USER): its secrets' files are readable by it alone. -1: the client's own, for raw_exec without a user."
   type        = number
   default     = 65534
 }

@@ -206,23 +206,33 @@ job "github-runner" {
       }
     }
 
-    # Waits for one job, runs it and ends.
-    task "runner" {
+    # Ends a job that is not one of the pool's before its first step: see README.md. Its text and the
+    # pool's policy come by this task's command, and it lies where only root can write: what is in the
+    # task folders can be replaced by whoever runs on the node. Where the Nomad client is not root
+    # all jobs are its own user's anyway.
+    task "hook" {
       driver = "raw_exec"
-      user   = var.user
+      user   = var.user == "" ? "" : "root"
 
-      # SIGINT lets the runner cancel its job and say so to GitHub. More than 30 s need
-      # max_kill_timeout in the client's configuration.
-      kill_signal  = "SIGINT"
-      kill_timeout = "30s"
+      lifecycle {
+        hook    = "prestart"
+        sidecar = false
+      }
 
-      # Ends a job that is not one of the pool's before its first step: see README.md. It is the same
-      # in every jobspec here.
-      template {
-        destination = "local/job-started.sh"
-        perms       = "755"
-        change_mode = "noop"
-        data        = <<-EOT
+      config {
+        command = "/bin/sh"
+        args = ["-c", <<-EOT
+          set -e
+          umask 022
+          folder=/run/roustabout/$NOMAD_ALLOC_ID
+          [ "$(id -u)" = 0 ] || folder=$NOMAD_ALLOC_DIR/hook
+          mkdir -p "$folder"
+          said() { printf "%s='%s'\n" "$1" "$(printf %s "$2" | tr -d "'")"; }
+          {
+            said allow_repositories "$NOMAD_META_allow_repositories"
+            said allow_public "$NOMAD_META_allow_public"
+            said allow_forks "$NOMAD_META_allow_forks"
+            cat <<'HOOK'
           # Ends a job that this runner was not hired for, before its first step. GitHub may give a runner
           # of an organization any job there with fitting labels; roustabout decides only whom it hires for.
           #
@@ -262,10 +272,6 @@ job "github-runner" {
           # A job that is cancelled meanwhile must not get past this.
           trap '' INT TERM
           set -ef
-
-          allow_repositories='{{ env "NOMAD_META_allow_repositories" | replaceAll "'" "" }}'
-          allow_public='{{ env "NOMAD_META_allow_public" | replaceAll "'" "" }}'
-          allow_forks='{{ env "NOMAD_META_allow_forks" | replaceAll "'" "" }}'
 
           lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
 
@@ -338,8 +344,31 @@ job "github-runner" {
 
           trap - EXIT
           exit 0
+          HOOK
+          } >"$folder/job-started.sh"
         EOT
+        ]
       }
+
+      env {
+        PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+      }
+
+      resources {
+        cpu    = 50
+        memory = 50
+      }
+    }
+
+    # Waits for one job, runs it and ends.
+    task "runner" {
+      driver = "raw_exec"
+      user   = var.user
+
+      # SIGINT lets the runner cancel its job and say so to GitHub. More than 30 s need
+      # max_kill_timeout in the client's configuration.
+      kill_signal  = "SIGINT"
+      kill_timeout = "30s"
 
       config {
         command = "/bin/sh"
@@ -351,10 +380,12 @@ job "github-runner" {
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR/runner" || exit 1
           mkdir -p "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
+          hook=/run/roustabout/$NOMAD_ALLOC_ID/job-started.sh
+          [ -f "$hook" ] || hook=$NOMAD_ALLOC_DIR/hook/job-started.sh
           exec env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
             TMPDIR="$NOMAD_ALLOC_DIR/tmp" RUNNER_ALLOW_RUNASROOT="$RUNNER_ALLOW_RUNASROOT" \
             RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1 \
-            ACTIONS_RUNNER_HOOK_JOB_STARTED="$NOMAD_TASK_DIR/job-started.sh" \
+            ACTIONS_RUNNER_HOOK_JOB_STARTED="$hook" \
             NOMAD_ALLOC_ID="$NOMAD_ALLOC_ID" NOMAD_JOB_ID="$NOMAD_JOB_ID" \
             ./run.sh
         EOT
@@ -396,6 +427,30 @@ job "github-runner" {
           exit 0
         EOT
         ]
+      }
+
+      resources {
+        cpu    = 50
+        memory = 50
+      }
+    }
+
+    # Takes the hook away again, which is root's.
+    task "unhook" {
+      driver = "raw_exec"
+      user   = var.user == "" ? "" : "root"
+
+      lifecycle {
+        hook = "poststop"
+      }
+
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "rm -rf \"/run/roustabout/$NOMAD_ALLOC_ID\" \"$NOMAD_ALLOC_DIR/hook\""]
+      }
+
+      env {
+        PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
       }
 
       resources {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::Finding;
-use crate::config::{Pool, ScopeKind, Settings, overlap};
+use crate::config::{ForgeKind, Pool, ScopeKind, Settings, overlap};
 use crate::ledger::matching::RepositoryGlobs;
 
 pub fn check(settings: &Settings) -> Vec<Finding> {
@@ -13,6 +13,7 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (index, later) in pools.iter().enumerate() {
         findings.extend(alone(later));
+        findings.extend(fenceless(later, settings.github.kind));
         for earlier in &pools[..index] {
             findings.extend(pair(earlier, later));
         }
@@ -48,6 +49,16 @@ fn alone(pool: &Pool) -> Option<Finding> {
             subject,
             "serves forks of public repositories: whoever opens a pull request there runs code on your Nomad",
             "take forks = true out, or let the pool's nodes hold nothing and reach nothing that matters",
+        )
+    })
+}
+
+/// What a policy does not keep out, where the forge's runner has no hook.
+fn fenceless(pool: &Pool, kind: ForgeKind) -> Option<Finding> {
+    (kind == ForgeKind::Gitea && !pool.forks).then(|| {
+        Finding::ok(
+            format!("pool {}", pool.name),
+            "launches nothing for forks; but Gitea may give its runners the job of a fork that somebody approved there, and gitea-runner has no hook to refuse it",
         )
     })
 }
@@ -225,6 +236,16 @@ mod tests {
         assert!(!shadowed(but, ""));
         assert!(shadowed(but, but));
         assert!(shadowed(but, "repositories = [\"octo/*\", \"!octo/s*\"]"));
+    }
+
+    #[test]
+    fn a_gitea_is_not_kept_from_giving_out_forks() {
+        let mut settings = loaded("").settings;
+        assert!(check(&settings).iter().all(|found| !found.message.contains("has no hook")));
+        settings.github.kind = ForgeKind::Gitea;
+        assert!(check(&settings)[0].message.contains("gitea-runner has no hook to refuse it"));
+        settings.pools[0].forks = true;
+        assert!(check(&settings).iter().all(|found| !found.message.contains("has no hook")));
     }
 
     #[test]

@@ -10,12 +10,14 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::finding::Finding;
-use crate::store::VERSION;
+use crate::store::{VERSION, is_damage};
 
 const SUBJECT: &str = "store";
 
 /// Less than this is told: a job and its runner take some kilobytes, for as long as `retention`.
 const LITTLE: u64 = 200 << 20;
+/// How long a large database is gone through.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// With less SQLite may write nothing at all.
 const NONE: u64 = 8 << 20;
 
@@ -74,11 +76,13 @@ fn database(path: &Path, folder: &Path) -> Finding {
         );
     }
     match schema(path) {
+        Err(error) if is_damage(&error) => damaged(path, &error.to_string()),
         Err(error) => Finding::fail(
             SUBJECT,
             format!("{shown} cannot be read: {error}"),
-            "if it is no database of roustabout's, say another file in store.url; else restore it from a backup",
+            "let the user roustabout runs as own it, or say another file in store.url",
         ),
+        Ok(Schema { damage: Some(damage), .. }) => damaged(path, &damage),
         Ok(Schema { version, .. }) if version > VERSION => Finding::fail(
             SUBJECT,
             format!(
@@ -86,7 +90,7 @@ fn database(path: &Path, folder: &Path) -> Finding {
             ),
             "run that version, or say another file in store.url",
         ),
-        Ok(Schema { version: 0, tables }) if tables > 0 => Finding::fail(
+        Ok(Schema { version: 0, tables, .. }) if tables > 0 => Finding::fail(
             SUBJECT,
             format!("{shown} is another program's database"),
             "say another file in store.url",
@@ -101,6 +105,16 @@ fn database(path: &Path, folder: &Path) -> Finding {
             Finding::ok(SUBJECT, format!("{shown} {state}{}", as_root()))
         }
     }
+}
+
+fn damaged(path: &Path, what: &str) -> Finding {
+    Finding::fail(
+        SUBJECT,
+        format!("{} is damaged, or is none of SQLite's: {what}", path.display()),
+        "restore a backup, or move it away with its -wal and -shm and start without (docs/operations.md, \
+         Backup): jobs that wait are found again, history is lost; if it is another program's, say another \
+         file in store.url",
+    )
 }
 
 fn folder_trouble(folder: &Path) -> Option<Finding> {
@@ -131,6 +145,8 @@ fn as_root() -> &'static str {
 struct Schema {
     version: i64,
     tables: i64,
+    /// What SQLite finds wrong in it, as far as it has come in [`PATIENCE`].
+    damage: Option<String>,
 }
 
 fn schema(path: &Path) -> rusqlite::Result<Schema> {
@@ -139,7 +155,32 @@ fn schema(path: &Path) -> rusqlite::Result<Schema> {
     Ok(Schema {
         version: connection.query_row("PRAGMA user_version", [], |row| row.get(0))?,
         tables: connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
+        damage: damage(&connection)?,
     })
+}
+
+/// Goes through the whole file, or as far as there is time for.
+fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let interrupt = connection.get_interrupt_handle();
+    let (done, until_done) = std::sync::mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        if until_done.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            interrupt.interrupt();
+        }
+    });
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    drop(done);
+    // It has nothing to fail at.
+    let _ = watch.join();
+    match found {
+        Ok(found) => Ok(Some(found).filter(|found| found != "ok")),
+        Err(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Even a reader makes the files beside a database in WAL mode, unless told that nobody writes.
@@ -272,6 +313,23 @@ mod tests {
         assert!(check(&path).message.ends_with("is another program's database"));
         std::fs::write(&path, "this is a text, long enough to be taken for a header".repeat(9))
             .unwrap();
-        assert!(check(&path).message.contains("cannot be read: "), "{:?}", check(&path));
+        assert!(check(&path).message.contains("is damaged, or is none of SQLite's"));
+    }
+
+    #[test]
+    fn a_damaged_database_is_told() {
+        let (_folder, path) = holding(
+            "CREATE TABLE t (x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) \
+             INSERT INTO t SELECT hex(randomblob(40)) FROM n; PRAGMA user_version = 2",
+        );
+        assert_eq!(check(&path).level, Level::Ok);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2 / 4096 * 4096;
+        bytes[middle..middle + 4096].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let found = check(&path);
+        assert_eq!(found.level, Level::Fail, "{found:?}");
+        assert!(found.message.contains("is damaged"), "{found:?}");
+        assert!(found.mend.as_ref().unwrap().starts_with("restore a backup"), "{found:?}");
     }
 }

@@ -407,6 +407,28 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_a_gitea_cannot_keep_is_refused() {
+        let pool = |lines: &str| {
+            let pool = crate::config::testing::pool_with(lines);
+            format!("{GITEA}api_url = \"https://git.test/api/v1\"\n{pool}")
+        };
+        let told = errors(&pool("scope = \"organization\"\nrepositories = [\"octo/a\"]"));
+        for wanted in [
+            "repositories: cannot narrow an organization at a Gitea",
+            "public_repositories: is false, and a Gitea may give",
+            "forks: is false, and a Gitea may give",
+        ] {
+            assert!(told.contains(wanted), "{wanted}\n{told}");
+        }
+        let but = "scope = \"organization\"\nrepositories = [\"octo/*\", \"!octo/x\"]\n\
+                   public_repositories = true\nforks = true";
+        assert!(errors(&pool(but)).contains("cannot narrow"));
+        loaded(&pool(&but.replace(", \"!octo/x\"", "")));
+        // In repository scope a runner meets the jobs of its repository alone.
+        loaded(&pool("repositories = [\"octo/a\"]"));
+    }
+
+    #[test]
     fn giteas_tokens_have_no_end_so_that_timeouts_may_be_long() {
         let pool = "[[pools]]\nname = \"p\"\nnomad_job = \"r\"\nlabels = [\"l\"]\n\
                     repositories = [\"o/*\"]\ndelivery = \"payload\"\nplacement_timeout = \"2h\"\n";

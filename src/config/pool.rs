@@ -142,6 +142,9 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     only_with_their_scope(section, scope);
     if kind == Some(ForgeKind::Gitea) {
         not_with_gitea(section);
+        if scope == Some(ScopeKind::Organization) {
+            allows_all(section, repositories.as_deref());
+        }
     }
     let credential = section.choice("credential", &[("registration-token", ())]);
     let max_runners = match section.given("max_runners") {
@@ -227,6 +230,28 @@ fn not_with_gitea(section: &Section) {
     {
         let mend = "take it out, or say \"registration-token\"";
         section.report("credential", "\"jit\" goes with GitHub only", mend);
+    }
+}
+
+/// A Gitea may give a runner of an organization any job there, and its runner has no hook that could
+/// refuse one. So a pool that allows less would only seem to.
+fn allows_all(section: &Section, repositories: Option<&[String]>) {
+    let whole = |pattern: &String| pattern.ends_with("/*") && !pattern.starts_with('!');
+    if repositories.is_some_and(|repositories| !repositories.iter().all(whole)) {
+        section.report(
+            "repositories",
+            "cannot narrow an organization at a Gitea, which may give its runners any job there",
+            "write repositories = [\"OWNER/*\"], or scope = \"repository\"",
+        );
+    }
+    for key in ["public_repositories", "forks"] {
+        if section.flag(key) == Some(false) {
+            section.report(
+                key,
+                "is false, and a Gitea may give runners of an organization such jobs all the same",
+                format!("write {key} = true if that is meant, or scope = \"repository\""),
+            );
+        }
     }
 }
 

@@ -39,6 +39,12 @@ pub enum OpenError {
     )]
     File { path: PathBuf, source: std::io::Error },
     #[error(
+        "the database {path} is damaged, or is none of SQLite's ({source}); restore a backup, or move it away with \
+         its -wal and -shm and start without: jobs that wait and runners that are there are found again, and \
+         history is lost"
+    )]
+    Damaged { path: PathBuf, source: rusqlite::Error },
+    #[error(
         "another roustabout uses the store {path}; stop that one, or give this one another store.url"
     )]
     InUse { path: PathBuf },
@@ -47,6 +53,24 @@ pub enum OpenError {
          run that version, or start with another store.url"
     )]
     Newer { path: PathBuf, found: i64 },
+}
+
+impl OpenError {
+    /// Why SQLite could not open it.
+    fn of(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        if is_damage(&source) {
+            Self::Damaged { path, source }
+        } else {
+            Self::Open { path, source }
+        }
+    }
+}
+
+/// Whether what is in the file is at fault, and not the way to it.
+pub fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
 /// A write that did not become durable. Nothing of it is kept.

@@ -82,7 +82,7 @@ const CACHE: i64 = -512;
 const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let failed = |source| OpenError::Open { path: path.to_owned(), source };
+    let failed = |source| OpenError::of(path, source);
     let mut connection = Connection::open(path).map_err(failed)?;
     prepare(&connection).map_err(failed)?;
     let found: i64 =
@@ -145,6 +145,27 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_database_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        std::fs::write(&path, "no database, and long enough to have a header".repeat(99)).unwrap();
+        let told = open(&path).unwrap_err().to_string();
+        assert!(
+            told.contains("a.db is damaged, or is none of SQLite's (file is not a database)"),
+            "{told}"
+        );
+        assert!(told.contains("restore a backup, or move it away"), "{told}");
+        // The head is right, and the pages behind it are not.
+        std::fs::remove_file(&path).unwrap();
+        drop(open(&path).unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[100..].fill(0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        let told = open(&path).unwrap_err().to_string();
+        assert!(told.contains("is damaged"), "{told}");
+    }
 
     #[test]
     fn rows_of_every_earlier_schema_are_still_there_after_the_migration() {

@@ -3,13 +3,14 @@
 
 use crate::support;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use support::daemon::here;
-use support::hook_of;
 use support::root::on_path;
+use support::script_of;
 
 /// A listener as far as the hook can tell. It says what becomes of it.
 const LISTENER: &str = r#"
@@ -48,21 +49,33 @@ impl Hook {
         all.swap_remove(0)
     }
 
+    /// The hook as the task of the jobspec writes it.
+    fn written(&self) -> String {
+        let file = here("deploy/nomad/runner-raw-exec.nomad.hcl");
+        let script = script_of(&std::fs::read_to_string(file).unwrap(), "hook");
+        let folder = self.folder.path();
+        let written = Command::new("sh")
+            .args(["-c", &script.replace("/run/roustabout", folder.join("run").to_str().unwrap())])
+            .env("NOMAD_ALLOC_ID", "a")
+            .env("NOMAD_ALLOC_DIR", folder.join("run"))
+            .env("NOMAD_META_allow_repositories", self.repositories)
+            .env("NOMAD_META_allow_public", self.public)
+            .env("NOMAD_META_allow_forks", self.forks)
+            .status();
+        assert!(written.unwrap().success());
+        let below = if rustix::process::geteuid().is_root() { "run/a" } else { "run/hook" };
+        let file = folder.join(below).join("job-started.sh");
+        // Who runs the job can read it, and nobody else than who wrote it can replace it.
+        for path in [&file, file.parent().unwrap()] {
+            let mode = std::fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!((mode & 0o022, mode & 0o004), (0, 0o004), "{}", path.display());
+        }
+        std::fs::read_to_string(file).unwrap()
+    }
+
     fn said_in(&self, shell: &[String], repository: &str, name: &str, event: &str) -> String {
         let at = |name: &str| self.folder.path().join(name);
-        let jobspec =
-            std::fs::read_to_string(here("deploy/nomad/runner-raw-exec.nomad.hcl")).unwrap();
-        let mut text = hook_of(&jobspec);
-        for (key, value) in [
-            ("allow_repositories", self.repositories),
-            ("allow_public", self.public),
-            ("allow_forks", self.forks),
-        ] {
-            let template = format!(r#"{{{{ env "NOMAD_META_{key}" | replaceAll "'" "" }}}}"#);
-            assert!(text.contains(&template), "{key}");
-            text = text.replace(&template, value);
-        }
-        std::fs::write(at("hook.sh"), text).unwrap();
+        std::fs::write(at("hook.sh"), self.written()).unwrap();
         std::fs::write(at("event.json"), event).unwrap();
         let listener = at("Runner.Listener");
         if !listener.exists() {
@@ -190,4 +203,13 @@ fn without_a_listener_the_worker_is_ended() {
     let output = worker.output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
     assert!(!output.status.success());
+}
+
+/// A quote in the policy ends no text, and nothing in it is run.
+#[test]
+fn the_policy_is_text() {
+    let hook = Hook { repositories: "octo/*'; touch x; '$(touch y)", ..Hook::new() };
+    let written = hook.written();
+    let first = written.lines().next().unwrap();
+    assert_eq!(first, "allow_repositories='octo/*; touch x; $(touch y)'");
 }

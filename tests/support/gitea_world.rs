@@ -297,9 +297,14 @@ impl DerefMut for GiteaWorld {
 }
 
 fn pool(scope: &str, repositories: &str) -> String {
+    // An organization's runners are given any job there, so its pool has to allow all.
+    let all = match scope {
+        "organization" => "public_repositories = true\nforks = true\n",
+        _ => "",
+    };
     format!(
         "[[pools]]\nname = {scope:?}\nnomad_job = {PARENT:?}\nlabels = {LABELS:?}\n\
          repositories = [{repositories:?}]\nscope = {scope:?}\ndelivery = \"payload\"\n\
-         release_grace = \"10s\"\n"
+         release_grace = \"10s\"\n{all}"
     )
 }

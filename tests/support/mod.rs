@@ -55,9 +55,27 @@ pub fn free_port() -> u16 {
     }
 }
 
-/// The text of the job-started hook in a jobspec, as Nomad's template gets it.
+/// The text of the job-started hook in a jobspec, without the lines that hold the pool's policy.
 pub fn hook_of(jobspec: &str) -> String {
-    let (_, rest) = jobspec.split_once("destination = \"local/job-started.sh\"").unwrap();
+    let text = match jobspec.split_once("destination = \"local/job-started.sh\"") {
+        Some((_, rest)) => {
+            let (_, rest) = rest.split_once("<<-EOT\n").unwrap();
+            rest.split_once("        EOT\n").unwrap().0
+        }
+        None => {
+            let (_, rest) = jobspec.split_once("cat <<'HOOK'\n").unwrap();
+            rest.split_once("          HOOK\n").unwrap().0
+        }
+    };
+    let lines = text.lines().map(|line| format!("{}\n", line.get(10..).unwrap_or_default()));
+    let lines = lines.filter(|line| !line.contains("{{ env \"NOMAD_META_allow_"));
+    // A policy that stood among blank lines leaves two of them.
+    lines.collect::<String>().replace("\n\n\n", "\n\n")
+}
+
+/// What the task of that name in a jobspec runs, as its shell gets it.
+pub fn script_of(jobspec: &str, task: &str) -> String {
+    let (_, rest) = jobspec.split_once(&format!("task \"{task}\" {{")).unwrap();
     let (_, rest) = rest.split_once("<<-EOT\n").unwrap();
     let (text, _) = rest.split_once("        EOT\n").unwrap();
     text.lines().map(|line| format!("{}\n", line.get(10..).unwrap_or_default())).collect()
