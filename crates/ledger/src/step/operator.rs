@@ -83,6 +83,9 @@ impl<R: Rng> Fold<'_, R> {
         }
         self.look_up_again(&key);
         self.launch_again_what_waits(&key);
+        // Whoever else waits behind what was closed may be the one that tries.
+        self.touch_scope(&key.scope);
+        self.touch_pool(&key.pool);
         self.touch(&key);
     }
 

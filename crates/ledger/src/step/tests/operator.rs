@@ -187,6 +187,19 @@ fn retry_lets_one_pass_the_closed_gate_of_its_repository() {
 }
 
 #[test]
+fn retry_asks_for_a_token_also_where_only_another_class_of_the_repository_needs_it() {
+    let pools = vec![pool("x64", &["linux"]), pool("big", &["big"])];
+    let mut ledger = Ledger::with(rules(20, pools));
+    let _ = ledger.step(children_seen(Vec::new()));
+    let big = JobReport { labels: vec!["big".into()], ..report(1, JobStatus::Queued) };
+    let _ = ledger.hears(big);
+    let answer = Err(failure("502"));
+    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer });
+    let _ = ledger.hears(report(2, JobStatus::Waiting));
+    assert_eq!(retry(&mut ledger, 2), ["ask job 2", "mint for octo/app"]);
+}
+
+#[test]
 fn retry_does_not_end_a_pause() {
     let mut ledger = Ledger::ready(20);
     let _ = pause(&mut ledger, None);
