@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -102,7 +103,10 @@ impl Journal {
     pub fn open(folder: &Path, seed: u64) -> io::Result<Kept> {
         fs::create_dir_all(folder)?;
         let mut options = File::options();
-        let file = options.read(true).append(true).create(true).open(folder.join("journal"))?;
+        // Tokens are in it, as whoever wrote with them sent them.
+        options.read(true).append(true).create(true).mode(0o600);
+        let file = options.open(folder.join("journal"))?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         let mut reader = BufReader::new(&file);
         let (mut text, mut whole, mut seen) = (String::new(), 0, None);
         let mut lines = Vec::new();
@@ -168,6 +172,16 @@ mod tests {
         assert_eq!((method, &body[..]), (Method::PUT, &b"\xff"[..]));
         assert_eq!(headers["x-nomad-token"], "t");
         assert_eq!((request.path.as_str(), request.query.as_str()), ("/v1/a%2Fb", "c=d"));
+    }
+
+    #[test]
+    fn it_is_its_owners_alone_also_where_an_older_one_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        Journal::open(folder.path(), 7).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

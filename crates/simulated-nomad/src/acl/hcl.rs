@@ -29,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Item>, String> {
         let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
         return Ok(from_json(&json));
     }
-    let mut parser = Parser { scanner: Scanner::new(text), ahead: None };
+    let mut parser = Parser { scanner: Scanner::new(text), ahead: None, depth: 0 };
     parser.items(Within::File).map_err(|Error { line, column, what }| {
         // Places are counted from the last line's beginning, and each read past the end is one.
         format!("At {line}:{column}: {what}")
@@ -129,9 +129,14 @@ enum Within {
     Braces,
 }
 
+/// So deep blocks and lists may be in each other; no policy has more than three. It is read by recursion, and
+/// the stack has an end.
+const DEEPEST: usize = 100;
+
 struct Parser<'a> {
     scanner: Scanner<'a>,
     ahead: Option<Token>,
+    depth: usize,
 }
 
 impl Parser<'_> {
@@ -200,12 +205,24 @@ impl Parser<'_> {
 
     /// After `{`.
     fn block(&mut self) -> Result<Value, Error> {
-        let items = self.items(Within::Braces)?;
+        let items = self.deeper(|parser| parser.items(Within::Braces))?;
         let token = self.next()?;
         if token.kind == Kind::RBrace {
             return Ok(Value::Block(items));
         }
         Err(token.error(format!("object expected closing RBRACE got: {}", token.kind.name())))
+    }
+
+    fn deeper<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.depth == DEEPEST {
+            let (line, column) = (self.scanner.line, self.scanner.column);
+            let what = format!("nested more than {DEEPEST} deep");
+            return Err(Error { line, column, what });
+        }
+        self.depth += 1;
+        let value = read(self);
+        self.depth -= 1;
+        value
     }
 
     fn value(&mut self) -> Result<Value, Error> {
@@ -214,7 +231,7 @@ impl Parser<'_> {
             Kind::Text(text) => Ok(Value::Text(text)),
             Kind::Number(text) | Kind::Bool(text) => Ok(Value::Bare(text)),
             Kind::LBrace => self.block(),
-            Kind::LBrack => self.list(),
+            Kind::LBrack => self.deeper(Self::list),
             ref other => Err(token.error(format!("Unknown token: {}", other.name()))),
         }
     }
@@ -391,6 +408,17 @@ mod tests {
         let list = parse("/* a */ capabilities = [\"a\", // first\n \"b\",]").unwrap();
         let both = vec![Value::Text("a".into()), Value::Text("b".into())];
         assert_eq!(list[0].value, Value::List(both));
+    }
+
+    #[test]
+    fn what_is_too_deep_is_refused() {
+        for open in ["a {", "a = {"] {
+            let error = parse(&open.repeat(100_000)).unwrap_err();
+            assert!(error.contains("nested more than 100 deep"), "{error}");
+        }
+        let lists = format!("a = {}", "[".repeat(100_000));
+        assert!(parse(&lists).unwrap_err().contains("nested more than 100 deep"));
+        assert!(parse(&format!("{}{}", "a {".repeat(100), "}".repeat(100))).is_ok());
     }
 
     #[test]

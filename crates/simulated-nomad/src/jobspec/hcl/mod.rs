@@ -5,6 +5,7 @@
 //! apart here: see `diagnostics.rs`. Names that only the client knows stay as they are.
 //! Read next: `blocks.rs`, `values.rs`, `variables.rs`, `normal.rs`.
 
+mod arithmetic;
 mod blocks;
 mod constraints;
 mod diagnostics;

@@ -60,6 +60,33 @@ fn expressions_are_evaluated() {
 }
 
 #[test]
+fn no_operation_on_numbers_ends_the_process() {
+    let read = meta(
+        "",
+        "a = 7 % 3\nb = -9223372036854775808 % -1\nc = \"${2 + 3 * 4}\"\nd = 7 / 2\n\
+         e = join(\",\", [for n in [4, 5] : n % 3])\n\
+         g = -7 % 3\nh = (1 + 2) * -3",
+    );
+    let wanted = json!({
+        "a": "1", "b": "0", "c": "14", "d": "3.5", "e": "1,2", "g": "-1", "h": "-9",
+    });
+    assert_eq!(read, wanted);
+    for (operation, why) in [
+        ("1 % 0", "division by zero"),
+        ("1 / 0", "division by zero"),
+        ("1.5 % 0.0", "division by zero"),
+        ("\"${1 % 0}\"", "division by zero"),
+        ("join(\",\", [for n in [0] : 1 % n])", "division by zero"),
+        ("1e308 * 10", "too large a number"),
+        ("1 + true", "a number is required"),
+    ] {
+        let error = wrong(&format!("job \"x\" {{\n  meta {{\n    a = {operation}\n  }}\n}}"));
+        assert!(error.contains(why), "{operation}: {error}");
+    }
+    meta("", "a = 18446744073709551615 + 1\nb = -9223372036854775808 - 1");
+}
+
+#[test]
 fn what_drivers_read_is_taken_as_it_is() {
     let job = parse(
         "job \"x\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"docker\"\n      config {\n\

@@ -12,7 +12,7 @@ use hcl::eval::{Context, ErrorKind, Evaluate as _};
 use hcl::{Identifier, Value};
 
 use super::diagnostics::{Diagnostic, Source};
-use super::functions;
+use super::{arithmetic, functions};
 
 /// Names and their values: `var`, `local`, and the iterators of dynamic blocks.
 #[derive(Clone)]
@@ -44,6 +44,7 @@ impl<'a> Scope<'a> {
             context.declare_var(Identifier::sanitized(stand_in(number)), text.as_str());
         }
         functions::declare(&mut context);
+        arithmetic::declare(&mut context);
         let evaluated = hcl::Expression::from(own).evaluate(&context);
         evaluated.map_err(|error| self.why(error.kind(), expression))
     }
@@ -51,6 +52,10 @@ impl<'a> Scope<'a> {
     fn why(&self, kind: &ErrorKind, expression: &Expression) -> Vec<Diagnostic> {
         let at = self.source.range(expression.span());
         match kind {
+            ErrorKind::FuncCall(name, why) if arithmetic::is_operation(&name.to_string()) => {
+                let detail = format!("Error during operation: {why}.");
+                vec![Diagnostic::new(at, "Operation failed", detail)]
+            }
             ErrorKind::FuncCall(name, why) => {
                 let name = name.to_string();
                 let mut calls = Calls { name: &name, found: None };
@@ -92,7 +97,8 @@ fn stand_in(number: usize) -> String {
     format!("known_to_the_client_{number}")
 }
 
-/// Puts a name of our own in the place of each that nobody here knows.
+/// Puts a name of our own in the place of each that nobody here knows, and a function of ours in that of
+/// each operation on numbers.
 struct Foreign<'a> {
     scope: &'a Scope<'a>,
     /// Names of `for` expressions around.
@@ -114,6 +120,9 @@ impl VisitMut for Foreign<'_> {
         };
         let Some(_) = root.filter(|name| !known(name)) else {
             visit_expr_mut(self, node);
+            if let Some(call) = arithmetic::called(node) {
+                *node = call;
+            }
             return;
         };
         let text = node.span().and_then(|span| self.scope.source.text.get(span));
