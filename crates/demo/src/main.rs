@@ -113,3 +113,39 @@ fn complain(what: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{what}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The daemon's program only hands arguments on, so what documents show is held to these here.
+    #[test]
+    fn every_option_that_documents_show_is_one() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|file| file.unwrap().path());
+        let all = [root.join("README.md"), root.join("CHANGELOG.md")].into_iter().chain(docs);
+        let command = Arguments::command();
+        let known: BTreeSet<String> =
+            command.get_arguments().filter_map(|it| it.get_long()).map(str::to_owned).collect();
+        let mut shown = 0;
+        for file in all.filter(|file| file.is_file()) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            for start in ["scripts/demo", "roustabout demo", "roustabout-demo", "`demo"] {
+                for rest in text.split(start).skip(1) {
+                    let of_it = rest.split(['`', '\n', '#', '|', ';']).next().unwrap_or_default();
+                    for option in of_it.split(' ').filter_map(|word| word.strip_prefix("--")) {
+                        let name = option.split('=').next().unwrap_or_default();
+                        assert!(known.contains(name), "{}: --{option}", file.display());
+                        shown += 1;
+                    }
+                }
+            }
+        }
+        assert!(shown >= 4, "{shown}");
+    }
+}
