@@ -8,9 +8,10 @@ use tokio::sync::Semaphore;
 
 use super::health::Health;
 use crate::credential::Token;
-use crate::forge::{Error, Forge, Forges, owner_of};
+use crate::forge::{Error, Forge, Forges, Look, LookMemory, Round, owner_of};
 use crate::ledger::effect::{RunJobs, Target};
 use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns};
+use crate::ledger::observation::Observation;
 use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
 
 /// Questions in flight at once: far under GitHub's limit of 100.
@@ -58,6 +59,20 @@ impl Desk {
     ) -> Answer<Option<JobReport>> {
         let forge = self.forges.of_repository(full_name)?;
         self.ask(full_name, forge, forge.job(full_name, job, at_work)).await
+    }
+
+    /// The repository and its open jobs, without what sweeps remember of it.
+    pub async fn look(&self, full_name: &str) -> Answer<Observation> {
+        let forge = self.forges.of_repository(full_name)?;
+        let (mut memory, round) = (LookMemory::default(), Round::default());
+        let look = forge.look(full_name, &mut memory, &round);
+        match self.ask(full_name, forge, look).await {
+            Ok(Look { repository, reports, began, unseen, cut }) => {
+                let repository = Box::new(repository);
+                Ok(Observation::Swept { repository, reports, began, unseen, cut })
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// What became of the jobs of these runs; stops early once all of `names` are found.

@@ -154,6 +154,7 @@ impl FoldLoop {
                 Observation::Swept { reports, .. } => reports,
                 _ => return Vec::new(),
             },
+            Event::Looked { answer: Ok(Observation::Swept { reports, .. }), .. } => reports,
             _ => return Vec::new(),
         };
         let mut again = Vec::new();
@@ -196,7 +197,12 @@ impl FoldLoop {
             Query::Reload(setup, reply) => {
                 self.renew(&setup);
                 let rules = Box::new(rules(&setup.settings));
+                let unserved = self.reader.unserved().unwrap_or_else(|error| {
+                    error!(%error, "cannot read the jobs that no pool had; the next start judges them");
+                    Vec::new()
+                });
                 self.fold(Event::Rules(rules), rng, batch);
+                self.fold(Event::Unserved(unserved), rng, batch);
                 self.renewed = Some(setup);
                 return batch.replies.push(reply);
             }
@@ -246,6 +252,7 @@ impl FoldLoop {
         if !self.write(records, taken).await {
             return;
         }
+        self.state.recorded();
         if let Some(setup) = self.renewed.take() {
             self.tell_living();
             let places = places::places(&setup, &self.state);

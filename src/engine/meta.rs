@@ -157,6 +157,7 @@ mod tests {
             received_at: Time(0),
             pool: Some(PoolName::from("x64")),
             verdict: Verdict::Serve,
+            unconfirmed: false,
             robot: false,
             fork: None,
             ended_attempt: None,

@@ -72,6 +72,7 @@ impl FoldLoop {
             error!(%error, delivery = %delivery.id, "cannot read a job's past; folding without it");
             None
         });
+        let look = delivery.look.then(|| Box::new(delivery.repository.clone()));
         let webhook = Webhook {
             delivery: delivery.id,
             received_at: delivery.received_at,
@@ -80,6 +81,9 @@ impl FoldLoop {
             past: past.map(Box::new),
         };
         self.fold(Event::Webhook(Box::new(webhook)), rng, batch);
+        if let Some(repository) = look {
+            self.fold(Event::LookAt(repository), rng, batch);
+        }
     }
 
     /// What came while a transaction failed is not kept either.

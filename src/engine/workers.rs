@@ -138,6 +138,10 @@ impl Crew {
                 }
                 return None;
             }
+            Request::Look { repository, full_name } => {
+                let answer = self.desk.look(&full_name).await;
+                Event::Looked { repository, full_name, answer }
+            }
             Request::WatchParent { .. } => return None,
         })
     }

@@ -50,6 +50,13 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
     let repository = &event.repository;
     foreseen.repository = Some(repository.full_name.clone());
     let Some(report) = &event.report else {
+        if let Some(why) = &event.unreadable {
+            foreseen.outcome = "unreadable";
+            foreseen.sentence = format!(
+                "the door would keep it for explain --delivery, and its repository would be looked at: {why}"
+            );
+            return foreseen;
+        }
         foreseen.sentence = format!(
             "the door would ignore it: action {} with this status means nothing to this version",
             event.action

@@ -64,7 +64,7 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
     match &known.job.verdict {
         Verdict::Refused(why) => return format!("{subject} gets no runner: {why}"),
         Verdict::Unserved(why) => return format!("{subject} gets no runner from here: {why}"),
-        Verdict::AskingFork(_) => {
+        Verdict::AskingFork(_) | Verdict::AskingWhetherQueued => {
             let why = known.job.verdict.reason().unwrap_or_default();
             return format!("{subject} waits: {why}");
         }

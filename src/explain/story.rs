@@ -181,6 +181,7 @@ mod tests {
             received_at: Time(1_000),
             pool: Some(PoolName::from("x64")),
             verdict: Verdict::Serve,
+            unconfirmed: false,
             robot: false,
             fork: None,
             ended_attempt: None,

@@ -69,6 +69,7 @@ impl Reconciler {
                 received_at: Time::from(self.clock.now()),
                 repository: job.repository,
                 report: job.report,
+                look: job.unreadable.is_some(),
             };
             match self.hand.keep(delivery).await {
                 Ok(Kept::New) => {

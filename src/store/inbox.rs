@@ -12,6 +12,9 @@ pub struct Delivery {
     pub repository: Repository,
     /// `None`: an action or a status that we do not know.
     pub report: Option<JobReport>,
+    /// The job in it could not be read: the repository is looked at.
+    #[serde(default)]
+    pub look: bool,
 }
 
 /// A delivery whose signature holds and which could not be read as its event.

@@ -135,6 +135,11 @@ impl Reader {
         body.map(|body| parse(&body)).transpose()
     }
 
+    /// Open jobs that no pool had.
+    pub fn unserved(&self) -> rusqlite::Result<Vec<Job>> {
+        self.bodies("SELECT body FROM jobs WHERE ended_at IS NULL AND pool IS NULL ORDER BY id")
+    }
+
     /// All jobs of a run, of all its attempts.
     pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
         self.bodies_of(JOBS_OF_A_RUN, params![run.0.cast_signed(), limit_of(JOBS_OF_RUN)])

@@ -30,6 +30,7 @@ fn job(id: u64, ended_at: Option<Time>) -> Record {
         received_at: Time(0),
         pool: None,
         verdict: crate::ledger::Verdict::Serve,
+        unconfirmed: false,
         robot: false,
         fork: None,
         ended_attempt: None,

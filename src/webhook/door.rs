@@ -21,6 +21,7 @@ use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
 use super::signature::{Given, Secrets};
 use super::tally::Tally;
+use crate::ledger::matching::NoPool;
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
 use crate::store::{Delivery, Kept, Unparsed};
@@ -127,7 +128,10 @@ async fn judge(
         Ok(Understood::Other(event)) => Answer::Ignored(format!(
             "the event is {event}; only workflow_job says anything about jobs"
         )),
-        Ok(Understood::Job(id, job)) => door.keep(id, *job).await,
+        Ok(Understood::Job(id, job)) => match job.unreadable.clone() {
+            None => door.keep(id, *job).await,
+            Some(why) => door.keep_and_look(headers, id, *job, clipped(why), raw).await,
+        },
         Err(why) => door.keep_unreadable(headers, id, clipped(why), raw).await,
     }
 }
@@ -177,6 +181,7 @@ impl Door {
             received_at: self.clock.now().into(),
             repository: job.repository,
             report: job.report,
+            look: job.unreadable.is_some(),
         };
         match self.hand.keep(delivery).await {
             Ok(Kept::Duplicate) => Answer::Duplicate,
@@ -185,9 +190,38 @@ impl Door {
         }
     }
 
+    /// The job could not be read: the delivery is kept for people, and the repository is looked at.
+    async fn keep_and_look(
+        &self,
+        headers: &HeaderMap,
+        id: DeliveryId,
+        job: WorkflowJob,
+        why: String,
+        raw: &[u8],
+    ) -> Answer {
+        match self.keep_unreadable(headers, Some(&id), why, raw).await {
+            Answer::Unreadable(why) => {
+                warn!(
+                    delivery = id.as_str(),
+                    why, "webhook unreadable; its repository is looked at"
+                );
+                self.keep(id, job).await
+            }
+            answer => answer,
+        }
+    }
+
     /// What the ledger will make of it, as far as can be said without asking GitHub.
     fn foresee(&self, job: &WorkflowJob) -> Answer {
         let Some(report) = &job.report else {
+            let name = &job.repository.full_name;
+            if job.unreadable.is_some() {
+                let served = self.rules.pools.iter().any(|pool| pool.repositories.matches(name));
+                return match served {
+                    true => Answer::Accepted,
+                    false => Answer::Ignored(NoPool::Repository(name.clone()).to_string()),
+                };
+            }
             return Answer::Ignored(format!(
                 "action {} with this status means nothing to this version, and changes nothing",
                 job.action

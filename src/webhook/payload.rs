@@ -121,16 +121,41 @@ pub struct WorkflowJob {
     pub repository: Repository,
     /// `None`: an action or status that we do not know.
     pub report: Option<JobReport>,
+    /// Why nothing is known of the job, where only the repository could be read.
+    pub unreadable: Option<String>,
+}
+
+/// What is left of an event whose job cannot be read.
+#[derive(Deserialize)]
+struct OfRepository {
+    #[serde(default)]
+    action: Maybe<String>,
+    repository: WireRepository,
+    organization: Option<serde::de::IgnoredAny>,
 }
 
 /// Reads the JSON of a `workflow_job` event.
 pub fn read_workflow_job(json: &[u8]) -> Result<WorkflowJob, NotAnEvent> {
-    let event: WorkflowJobEvent = serde_json::from_slice(json)?;
+    let event = match serde_json::from_slice::<WorkflowJobEvent>(json) {
+        Ok(event) => event,
+        Err(error) => return only_repository(json, error),
+    };
     let actor = event.sender.and_then(|sender| sender.login);
     let report = status(&event.action, event.workflow_job.status.as_deref())
         .map(|status| report(event.workflow_job, status, actor));
     let repository = repository(event.repository, event.organization.is_some());
-    Ok(WorkflowJob { action: event.action, repository, report })
+    Ok(WorkflowJob { action: event.action, repository, report, unreadable: None })
+}
+
+/// Signed, so something happened there: that can be looked at, whatever became of the job's fields.
+fn only_repository(json: &[u8], error: serde_json::Error) -> Result<WorkflowJob, NotAnEvent> {
+    let Ok(event) = serde_json::from_slice::<OfRepository>(json) else { return Err(error.into()) };
+    Ok(WorkflowJob {
+        action: event.action.known().unwrap_or_default(),
+        repository: repository(event.repository, event.organization.is_some()),
+        report: None,
+        unreadable: Some(NotAnEvent::from(error).to_string()),
+    })
 }
 
 /// `queued` does not mean runnable: with an environment the action is `queued` and the
@@ -273,6 +298,20 @@ mod tests {
         assert_eq!(read(&payload).report, None);
         payload["action"] = json!("frozen");
         assert_eq!(read(&payload).report, None);
+    }
+
+    #[test]
+    fn of_a_job_that_cannot_be_read_the_repository_is_known() {
+        for job in [json!(null), json!("build"), json!({"id": -1}), json!([])] {
+            let mut payload = payload();
+            payload["workflow_job"] = job;
+            let read = read(&payload);
+            assert_eq!((read.repository.full_name.as_str(), read.report), ("octo/app", None));
+            assert!(read.unreadable.unwrap().contains("not a workflow_job event"));
+        }
+        let mut payload = payload();
+        payload["repository"] = json!(null);
+        read_workflow_job(payload.to_string().as_bytes()).unwrap_err();
     }
 
     #[test]

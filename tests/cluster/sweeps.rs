@@ -11,6 +11,7 @@ use support::daemon::SECRET;
 use support::proxied::Proxied;
 use support::proxy::Fate;
 use support::until;
+use support::webhook::Request;
 use support::world::{Parts, Plan};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -65,6 +66,31 @@ async fn without_a_door_the_sweeps_do_the_whole_job() {
     until("the first are hired for", LIMIT, async || !world.children().await.is_empty()).await;
     world.cancel(&[jobs.pop().unwrap()]);
     world.each_ran_once(&jobs, LIMIT).await;
+}
+
+/// No webhook tells of the job but one whose `workflow_job` is null, and the next sweep is far.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_whose_job_is_null_has_its_repository_looked_at() {
+    let github_keys = "sweep_interval = \"1h\"\nfull_sweep_interval = \"1h\"".to_owned();
+    let world = Proxied::planned(Plan { github_keys, ..Plan::default() }).await;
+    let first = world.queue(world.app, 1, 100);
+    world.each_ran_once(&first, LIMIT).await;
+    drop_webhooks(&world, 1.0);
+    let jobs = world.queue(world.app, 1, 100);
+    let repository = world.github.with(|github, _| github.full_name(world.app));
+    let body = serde_json::json!({
+        "action": "queued", "workflow_job": null,
+        "repository": {"id": world.app, "full_name": repository, "private": true},
+    });
+    let hook = Request::hook("workflow_job", "null-job", body.to_string());
+    assert_eq!(hook.send(world.daemon.door).await.outcome(), (202, "accepted".into()));
+    until("the job has run", LIMIT, async || {
+        world.daemon.job(jobs[0]).await["status"] == "in_progress"
+            || world
+                .github
+                .with(|github, _| github.job(jobs[0]).unwrap().status == Status::Completed)
+    })
+    .await;
 }
 
 /// It was off while jobs were queued, ended and were cancelled, and nothing was delivered.

@@ -93,6 +93,7 @@ impl Daemon {
                 Observation::Swept { reports, .. } => Some(reports),
                 _ => None,
             },
+            Event::Looked { answer: Ok(Observation::Swept { reports, .. }), .. } => Some(reports),
             _ => None,
         };
         let mut again = Vec::new();
@@ -263,6 +264,9 @@ impl World {
         let closed = self.closed_in_rows();
         self.disk.commit(batch.records);
         self.check_pauses(&closed, &batch.requests);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.state.recorded();
+        }
         for delivery in std::mem::take(&mut batch.waiting) {
             self.watching.promised(&delivery.guid);
             self.answered(delivery, Some(202));

@@ -50,6 +50,7 @@ impl World {
             received_at: self.time(),
             repository: read.repository,
             report: read.report,
+            look: read.unreadable.is_some(),
         };
         let takes = self.draw(0, 20);
         let (delivery, row) = (Box::new(delivery), Box::new(row));

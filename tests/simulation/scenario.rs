@@ -19,7 +19,7 @@ use crate::disk::Disk;
 use crate::follower::NAMESPACE;
 use crate::stage::ROBOT;
 use crate::troubles::Trouble;
-use crate::world::World;
+use crate::world::{BEGIN, World};
 
 /// What the scenario knows of its world.
 #[derive(Default)]
@@ -348,7 +348,7 @@ impl World {
 
     /// To 1970, two days back, a day ahead, or right.
     fn set_clock(&mut self) {
-        let skews = [-self.now, -48 * HOUR, 24 * HOUR, 0, 0];
+        let skews = [-BEGIN, -48 * HOUR, 24 * HOUR, 0, 0];
         self.skew = self.pick(&skews).unwrap_or(0);
     }
 

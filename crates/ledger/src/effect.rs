@@ -138,6 +138,11 @@ pub enum Request {
         /// A runner has it as far as is known, and takes up room for it.
         at_work: bool,
     },
+    /// The repository and the jobs of its unfinished runs.
+    Look {
+        repository: RepositoryId,
+        full_name: String,
+    },
     /// Tell when the parameterized job changes: it refused a dispatch.
     WatchParent {
         pool: PoolName,

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RunId, RunnerName,
-    ScopeKey, Time,
+    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunId,
+    RunnerName, ScopeKey, Time,
 };
 
 /// A question that got no answer.
@@ -133,6 +133,16 @@ pub enum Event {
     /// The operator has decided otherwise: from here on these rules hold, for jobs and runners
     /// that are there too. What failed is tried once more at once, for it may have been mended.
     Rules(Box<super::Rules>),
+    /// The rows of open jobs that no pool had, after new rules.
+    Unserved(Vec<Job>),
+    /// Something happened in the repository that could not be read: look at it now.
+    LookAt(Box<Repository>),
+    /// What a look at a repository showed that was asked for.
+    Looked {
+        repository: RepositoryId,
+        full_name: String,
+        answer: Answer<super::observation::Observation>,
+    },
     /// A look at GitHub or Nomad.
     Observed(Box<super::observation::Observation>),
     /// The machine's clock was set, by so many milliseconds ahead or back. `now` says already what it

@@ -73,6 +73,8 @@ pub enum Verdict {
     /// GitHub is being asked whether the run's head is a fork; in words what went wrong the
     /// last time, if something did.
     AskingFork(Option<String>),
+    /// It was queued long ago, and the forge is asked whether it still is.
+    AskingWhetherQueued,
     /// Its pool's policy says no, in words.
     Refused(String),
     /// No pool has it, in words.
@@ -90,6 +92,9 @@ impl Verdict {
             Verdict::AskingFork(Some(failure)) => Some(format!(
                 "whether the run's head is a fork could not be told, and is asked again: {failure}"
             )),
+            Verdict::AskingWhetherQueued => {
+                Some("it was queued long ago; waiting to be told whether it still is".to_owned())
+            }
             Verdict::Refused(why) | Verdict::Unserved(why) => Some(why.clone()),
         }
     }
@@ -106,6 +111,9 @@ pub struct Job {
     pub received_at: Time,
     pub pool: Option<PoolName>,
     pub verdict: Verdict,
+    /// Told of so late that it may be over, and not seen to be queued since.
+    #[serde(default)]
+    pub unconfirmed: bool,
     /// Caused by one of `[runners] robots`.
     #[serde(default)]
     pub robot: bool,
@@ -136,7 +144,7 @@ impl Job {
     /// Could run, and waits for an answer that says whether its pool may serve it.
     pub fn awaits_verdict(&self) -> bool {
         let asks = match self.verdict {
-            Verdict::AskingFork(_) => true,
+            Verdict::AskingFork(_) | Verdict::AskingWhetherQueued => true,
             Verdict::Serve | Verdict::Refused(_) | Verdict::Unserved(_) => false,
         };
         self.report.status == JobStatus::Queued && asks

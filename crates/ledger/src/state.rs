@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
+use super::step::Looking;
 use super::unserved::Unserved;
 use super::{
     Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
@@ -17,8 +18,8 @@ use super::{
     Verdict,
 };
 
-/// How many jobs that ended just now are kept in memory: until their rows can be read back
-/// from the store. Far more than one batch of the engine holds.
+/// How many jobs that left memory, and whose rows can be read back from the store, are kept all the
+/// same: news of them often follows.
 const RECENTLY_ENDED: usize = 1024;
 
 #[derive(Debug)]
@@ -56,6 +57,8 @@ pub struct State {
     pub enlisted: BTreeMap<JobId, ClassKey>,
     pub by_repository: BTreeMap<RepositoryId, BTreeSet<JobId>>,
     pub by_run: BTreeMap<RunId, BTreeSet<JobId>>,
+    /// Repositories that are looked at out of turn.
+    pub looks: BTreeMap<RepositoryId, Looking>,
     /// Runners that ended while GitHub was being asked about them: the answer may be older
     /// than their end, so they are asked about once more.
     pub outdated: BTreeSet<RunnerName>,
@@ -152,6 +155,8 @@ pub enum Timer {
     Nomad(NomadPlace),
     Fork(RunId),
     Job(JobId),
+    /// With its name when it was asked for.
+    Look(RepositoryId, String),
 }
 
 impl State {
@@ -177,6 +182,7 @@ impl State {
             enlisted: BTreeMap::new(),
             by_repository: BTreeMap::new(),
             by_run: BTreeMap::new(),
+            looks: BTreeMap::new(),
             outdated: BTreeSet::new(),
             timers: BTreeSet::new(),
             unserved: Unserved::default(),
@@ -313,7 +319,12 @@ impl State {
         if self.ended.insert(id, job).is_none() {
             self.ended_order.push_back(id);
         }
-        if self.ended_order.len() > RECENTLY_ENDED
+    }
+
+    /// All records of the steps so far are on disk. Before that no job is forgotten, however many
+    /// leave memory at once.
+    pub fn recorded(&mut self) {
+        while self.ended_order.len() > RECENTLY_ENDED
             && let Some(oldest) = self.ended_order.pop_front()
         {
             self.ended.remove(&oldest);
@@ -333,10 +344,16 @@ impl State {
         self.left.iter().any(|(left, at)| left == child && *at >= then)
     }
 
-    /// Jobs that left memory a moment ago only because no pool has them.
-    pub(super) fn left_unserved(&self) -> impl Iterator<Item = &Job> {
-        let gone = self.ended.values().filter(|job| !self.jobs.contains_key(&job.id()));
-        gone.filter(|job| job.ended_at.is_none() && matches!(job.verdict, Verdict::Unserved(_)))
+    /// Jobs that left memory only because no pool has them: those whose rows say so, and what memory
+    /// knows better.
+    pub(super) fn left_unserved(&self, rows: Vec<Job>) -> BTreeMap<JobId, Job> {
+        let mut all: BTreeMap<JobId, Job> = rows.into_iter().map(|job| (job.id(), job)).collect();
+        all.extend(self.ended.iter().map(|(id, job)| (*id, job.clone())));
+        all.retain(|id, job| {
+            let unserved = matches!(job.verdict, Verdict::Unserved(_));
+            !self.jobs.contains_key(id) && job.ended_at.is_none() && unserved
+        });
+        all
     }
 
     /// When `Event::Tick` is due next.

@@ -325,18 +325,16 @@ async fn while_secrets_change_either_may_have_signed() {
 async fn what_is_signed_and_not_its_event_is_400_and_kept_in_part() {
     let daemon = door().await;
     let long = format!("{{\"action\": \"queued\", \"workflow_job\": \"{}\"}}", "é".repeat(50_000));
-    let mut no_id = queued(7);
-    no_id["workflow_job"].as_object_mut().unwrap().remove("id");
-    let mut negative = queued(7);
-    negative["workflow_job"]["id"] = json!(-1);
-    let bodies = ["", "{", "[]", "null", "\u{0}", &long, &no_id.to_string(), &negative.to_string()];
+    let mut nowhere = queued(7);
+    nowhere["repository"]["id"] = json!(-1);
+    let bodies = ["", "{", "[]", "null", "\u{0}", &long, &nowhere.to_string()];
     for body in bodies {
         let reply = Request::hook("workflow_job", "bad", body).send(daemon.door).await;
         assert_eq!(reply.outcome(), (400, "unreadable".into()), "{body:.30}");
         assert!(reply.reason().len() < 1000, "a reason is no copy of the body");
     }
     assert_eq!(Request::hook("ping", "bad", "[]").send(daemon.door).await.status, 400);
-    assert_eq!(rows(&daemon, "unparsed"), 9);
+    assert_eq!(rows(&daemon, "unparsed"), 8);
     let store = rusqlite::Connection::open(daemon.database()).unwrap();
     let row = |column: &str| -> i64 {
         let sql = format!("SELECT MAX(LENGTH({column})) FROM unparsed");
@@ -344,6 +342,34 @@ async fn what_is_signed_and_not_its_event_is_400_and_kept_in_part() {
     };
     assert_eq!(row("body"), 64 * 1024);
     assert!(row("error") < 1000);
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_be_read_is_202_and_kept_and_its_repository_is_looked_at() {
+    let daemon = door().await;
+    let unusable = [json!(null), json!("build"), json!({}), json!({"id": -1, "run_id": 1})];
+    for (number, job) in unusable.into_iter().enumerate() {
+        let mut payload = queued(7);
+        payload["workflow_job"] = job;
+        let (id, body) = (number.to_string(), payload.to_string());
+        let reply = Request::hook("workflow_job", &id, body.as_str()).send(daemon.door).await;
+        assert_eq!(reply.outcome(), (202, "accepted".into()), "{body:.60}");
+        let again = Request::hook("workflow_job", &id, body.as_str()).send(daemon.door).await;
+        assert_eq!(again.outcome(), (202, "duplicate".into()));
+    }
+    let mut elsewhere = queued(7);
+    elsewhere["workflow_job"] = json!(null);
+    elsewhere["repository"]["full_name"] = json!("else/where");
+    let elsewhere = elsewhere.to_string();
+    let reply =
+        Request::hook("workflow_job", "elsewhere", elsewhere.as_str()).send(daemon.door).await;
+    assert_eq!(reply.outcome(), (202, "ignored".into()));
+    assert!(reply.reason().contains("no pool serves the repository else/where"));
+    let store = rusqlite::Connection::open(daemon.database()).unwrap();
+    let sql =
+        "SELECT COUNT(DISTINCT id) FROM unparsed WHERE error LIKE '%not a workflow_job event%'";
+    let kept: i64 = store.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, 5, "explain --delivery shows each");
 }
 
 #[tokio::test]

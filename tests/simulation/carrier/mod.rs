@@ -9,6 +9,7 @@ mod dispatching;
 mod forge;
 
 use rand::Rng;
+use roustabout::ledger::event::Failure;
 use roustabout::ledger::{Event, Request};
 use simulated::github::model::Millis;
 
@@ -133,6 +134,13 @@ impl World {
             Request::AskJob { full_name, job, .. } => {
                 let answer = self.job(full_name, *job);
                 Landing::Answer(Event::JobSeen { job: *job, answer })
+            }
+            Request::Look { repository, full_name } => {
+                let answer = self
+                    .look_at_repository(full_name)
+                    .ok_or(Failure { reason: "it does not answer".to_owned(), retry_after: None });
+                let (repository, full_name) = (*repository, full_name.clone());
+                Landing::Answer(Event::Looked { repository, full_name, answer })
             }
             Request::WatchParent { pool, .. } => {
                 self.watch_parent(pool, orphan);

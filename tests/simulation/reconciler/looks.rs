@@ -39,7 +39,7 @@ impl World {
     }
 
     /// None: not answered. A refusal is an answer.
-    pub(super) fn look_at_repository(&mut self, name: &str) -> Option<Observation> {
+    pub fn look_at_repository(&mut self, name: &str) -> Option<Observation> {
         match self.whole_repository(name) {
             Ok((repository, reports, began)) => {
                 let (repository, unseen) = (Box::new(repository), BTreeSet::new());
@@ -247,6 +247,7 @@ impl World {
                 received_at: self.time(),
                 repository: read.repository,
                 report: read.report,
+                look: read.unreadable.is_some(),
             };
             self.keep_missed(delivery);
         }

@@ -236,7 +236,7 @@ impl<R: Rng> Fold<'_, R> {
                 }
             }
             // GitHub's answers lag, and news of a job can be faster than the job itself.
-            Ok(None) if self.now.since(job.received_at) < KNOWN_BY_THEN => {
+            Ok(None) if !job.unconfirmed && self.now.since(job.received_at) < KNOWN_BY_THEN => {
                 self.set_timer(self.now + ASK_AFTER_END, Timer::Job(id));
             }
             // Deleted with its run: it will never be heard of again.

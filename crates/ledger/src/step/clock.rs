@@ -108,6 +108,7 @@ fn shift(state: &mut State, by: i64) {
         enlisted: _,
         by_repository: _,
         by_run: _,
+        looks: _,
         outdated: _,
         timers,
         ended,

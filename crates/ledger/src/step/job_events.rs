@@ -80,6 +80,13 @@ impl<R: Rng> Fold<'_, R> {
             None => self.new_job(report, repository, &source),
         };
         job.repository = repository;
+        match &source {
+            Source::Asked => job.unconfirmed = false,
+            Source::Webhook(_, at) if before.is_none() => {
+                job.unconfirmed = self.is_old_news(&job, *at);
+            }
+            Source::Webhook(..) => {}
+        }
         self.take_in(job, before, was_demand, &source);
     }
 
@@ -161,6 +168,7 @@ impl<R: Rng> Fold<'_, R> {
             received_at,
             pool: None,
             verdict: Verdict::Serve,
+            unconfirmed: false,
             robot: false,
             fork: None,
             ended_attempt: None,
@@ -219,6 +227,7 @@ impl<R: Rng> Fold<'_, R> {
                 }
             }
         };
+        self.hold_unconfirmed(job);
         if let Verdict::Refused(why) = &job.verdict
             && job.verdict != before
         {

@@ -5,7 +5,7 @@
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `observing` what sweeps and listings show, `reruns` jobs that are queued again under their
+//! `looking` at one repository out of turn, `observing` what sweeps and listings show, `reruns` jobs that are queued again under their
 //! ids, `operator` what people ask for, `rules` what a reload changes.
 
 mod asking;
@@ -21,6 +21,7 @@ mod gates;
 mod hiring;
 mod job_events;
 mod letting_go;
+mod looking;
 mod observing;
 mod operator;
 mod reruns;
@@ -31,6 +32,8 @@ pub mod testing;
 mod tests;
 mod timers;
 mod unserved;
+
+pub use looking::Looking;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -89,6 +92,11 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::Resume { pool } => fold.resume_pool(&pool),
         Event::Retry { job } => fold.retry(job),
         Event::Rules(rules) => fold.new_rules(*rules),
+        Event::Unserved(rows) => fold.judge_unserved(rows),
+        Event::LookAt(repository) => fold.look_at(repository.id, &repository.full_name),
+        Event::Looked { repository, full_name, answer } => {
+            fold.looked(repository, full_name, answer);
+        }
         Event::Observed(observation) => fold.observed(*observation),
         Event::ClockJumped { by } => fold.clock_jumped(by),
         Event::Tick => fold.tick(),

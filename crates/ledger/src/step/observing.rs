@@ -92,13 +92,16 @@ impl<R: Rng> Fold<'_, R> {
     /// Every sweep tells of every open job; most have not changed, and cost no row.
     fn moves_nothing(&self, report: &JobReport) -> bool {
         let known = self.state.known_job(report.id);
-        known.is_some_and(|job| merge(job.clone(), report.clone()).report == job.report)
+        known.is_some_and(|job| {
+            !job.unconfirmed && merge(job.clone(), report.clone()).report == job.report
+        })
     }
 
     fn sweep_refused(&mut self, id: Option<RepositoryId>, full_name: &str, reason: &str) {
         let known =
             self.state.repositories.values().find(|r| r.full_name.eq_ignore_ascii_case(full_name));
         let Some(id) = id.or(known.map(|r| r.id)) else { return };
+        self.ask_unconfirmed(id);
         let forge = self.state.rules.forge.name;
         if self.state.swept.refused.insert(id) {
             self.note(Note {

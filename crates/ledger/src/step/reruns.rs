@@ -110,6 +110,7 @@ impl<R: Rng> Fold<'_, R> {
             received_at: self.now,
             pool: None,
             verdict: Verdict::Serve,
+            unconfirmed: false,
             cause_of: None,
             ended_at: None,
             ..past

@@ -10,6 +10,7 @@ use rand::Rng;
 
 use super::Fold;
 use super::children::ANOTHER_ORDER;
+use super::looking::OLD_NEWS;
 use crate::class::Hold;
 use crate::state::{ForkAnswer, NomadState};
 use crate::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunId, RunnerName};
@@ -23,14 +24,11 @@ impl<R: Rng> Fold<'_, R> {
             rules.pools.iter().map(|pool| rules.place_of(pool)).collect();
         self.state.nomad.retain(|place, _| places.contains(place));
         let open: Vec<JobId> = self.state.jobs.keys().copied().collect();
-        let unserved: Vec<Job> = self.state.left_unserved().cloned().collect();
         self.state.unserved.tell_anew();
         for id in open {
             self.judge_again(id);
         }
-        for job in unserved {
-            self.judge_and_place(job);
-        }
+        self.judge_unserved(Vec::new());
         self.let_go_of_what_waits_by_old_orders(&before);
         self.touch_all();
         self.try_everything_once();
@@ -55,6 +53,15 @@ impl<R: Rng> Fold<'_, R> {
         });
         for name in old.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
             self.let_go_for_good(&name, ANOTHER_ORDER);
+        }
+    }
+
+    /// Jobs that no pool had; most of them left memory long ago, and only their rows know them.
+    pub(super) fn judge_unserved(&mut self, rows: Vec<Job>) {
+        for mut job in self.state.left_unserved(rows).into_values() {
+            // It may be over by now, for nobody looked.
+            job.unconfirmed |= self.now.since(job.received_at) > OLD_NEWS;
+            self.judge_and_place(job);
         }
     }
 

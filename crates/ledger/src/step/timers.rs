@@ -25,6 +25,7 @@ impl<R: Rng> Fold<'_, R> {
                 Timer::Nomad(place) => self.touch_place(&place),
                 Timer::Fork(run) => self.ask_fork_again(run),
                 Timer::Job(job) => self.ask_job(job),
+                Timer::Look(id, full_name) => self.look_timer(id, &full_name),
             }
         }
     }

@@ -12,6 +12,7 @@ mod ending;
 mod hiring;
 mod jobs;
 mod letting_go;
+mod looking;
 mod observing;
 mod operator;
 mod places;
@@ -394,6 +395,7 @@ fn word(request: &Request) -> String {
         Request::AskFork { run, .. } => format!("ask fork of run {run}"),
         Request::AskJobs { names, .. } => format!("ask jobs after {} ended", names.len()),
         Request::AskJob { job, .. } => format!("ask job {job}"),
+        Request::Look { full_name, .. } => format!("look at {full_name}"),
         Request::WatchParent { .. } => "watch parent".into(),
     }
 }

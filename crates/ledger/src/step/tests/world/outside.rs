@@ -80,6 +80,8 @@ impl World {
                 let report = self.jobs[&job.0].report.clone();
                 Event::JobSeen { job, answer: answer(bad, Some(report)) }
             }
+            // Nothing in this world asks for one.
+            Request::Look { .. } => return None,
             Request::WatchParent { pool, .. } if self.chance(50) => Event::ParentChanged { pool },
             Request::WatchParent { .. } => return None,
         })
