@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use strangers_text::{harmless, harmless_up_to};
+
 use crate::ledger::{JobId, JobReport, Repository, RunId, Time};
 
 /// A repository with the jobs of its unfinished runs.
@@ -48,6 +50,28 @@ pub enum Which {
     Job(JobId),
     /// What stands behind a `#`: a run's id, or the number that people see, of any workflow.
     Number(u64),
+}
+
+/// Bytes of a page's address.
+const LONGEST_ADDRESS: usize = 1024;
+
+impl Told {
+    /// With every text fit for a terminal and a log, as strangers choose most of them.
+    pub fn made_harmless(self) -> Self {
+        let Told { id, run, status, over, name, labels, conclusion, runner_name, url } = self;
+        let maybe = |text: Option<String>| text.as_deref().map(harmless);
+        Told {
+            id,
+            run,
+            status: harmless(&status),
+            over,
+            name: harmless(&name),
+            labels: labels.iter().map(|label| harmless(label)).collect(),
+            conclusion: maybe(conclusion),
+            runner_name: maybe(runner_name),
+            url: url.map(|url| harmless_up_to(&url, LONGEST_ADDRESS)),
+        }
+    }
 }
 
 /// A job in the forge's own words.

@@ -31,7 +31,7 @@ use strangers_text::harmless_up_to;
 const UNPARSED_BYTES: usize = 64 * 1024;
 /// GitHub's delivery ids are UUIDs; longer than this is not one.
 const LONGEST_DELIVERY_ID: usize = 128;
-/// Characters of the reason why a body could not be read.
+/// Bytes of the reason why a body could not be read.
 const LONGEST_REASON: usize = 300;
 /// Bytes of a header in a log line.
 const LONGEST_IN_LOG: usize = 64;
@@ -130,19 +130,15 @@ async fn judge(
         )),
         Ok(Understood::Job(id, job)) => match job.unreadable.clone() {
             None => door.keep(id, *job).await,
-            Some(why) => door.keep_and_look(headers, id, *job, clipped(why), raw).await,
+            Some(why) => door.keep_and_look(headers, id, *job, clipped(&why), raw).await,
         },
-        Err(why) => door.keep_unreadable(headers, id, clipped(why), raw).await,
+        Err(why) => door.keep_unreadable(headers, id, clipped(&why), raw).await,
     }
 }
 
-/// A parser's error may quote the body, and a body may be long.
-fn clipped(mut why: String) -> String {
-    if let Some((end, _)) = why.char_indices().nth(LONGEST_REASON) {
-        why.truncate(end);
-        why.push('…');
-    }
-    why
+/// A parser's error may quote the body, and a body may hold anything and be long.
+fn clipped(why: &str) -> String {
+    harmless_up_to(why, LONGEST_REASON)
 }
 
 enum Understood {
@@ -160,7 +156,7 @@ fn understand(
     let event = text(headers, "x-github-event").ok_or("there is no X-GitHub-Event header")?;
     let id = id.ok_or("there is no X-GitHub-Delivery header, or it is not an id")?;
     if !matches!(event, "ping" | "workflow_job") {
-        return Ok(Understood::Other(event.to_owned()));
+        return Ok(Understood::Other(harmless_up_to(event, LONGEST_IN_LOG)));
     }
     let json = encoding.json(raw).map_err(|e| e.to_string())?;
     if event == "ping" {
@@ -259,7 +255,8 @@ impl Door {
         let unparsed = Unparsed {
             id: id.cloned(),
             received_at: Time::from(self.clock.now()),
-            event: text(headers, "x-github-event").map(str::to_owned),
+            event: text(headers, "x-github-event")
+                .map(|event| harmless_up_to(event, LONGEST_IN_LOG)),
             error: why.clone(),
             body: raw[..raw.len().min(UNPARSED_BYTES)].to_vec(),
         };

@@ -10,8 +10,10 @@ use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, Step, Time,
     Visibility, details::MOST_STEPS,
 };
-use strangers_text::harmless;
+use strangers_text::{harmless, harmless_up_to};
 
+/// Bytes of a page's address.
+const LONGEST_ADDRESS: usize = 1024;
 /// More labels than any job has.
 const MOST_LABELS: usize = 100;
 
@@ -144,17 +146,17 @@ pub fn read_workflow_job(json: &[u8]) -> Result<WorkflowJob, NotAnEvent> {
     let report = status(&event.action, event.workflow_job.status.as_deref())
         .map(|status| report(event.workflow_job, status, actor));
     let repository = repository(event.repository, event.organization.is_some());
-    Ok(WorkflowJob { action: event.action, repository, report, unreadable: None })
+    Ok(WorkflowJob { action: harmless(&event.action), repository, report, unreadable: None })
 }
 
 /// Signed, so something happened there: that can be looked at, whatever became of the job's fields.
 fn only_repository(json: &[u8], error: serde_json::Error) -> Result<WorkflowJob, NotAnEvent> {
     let Ok(event) = serde_json::from_slice::<OfRepository>(json) else { return Err(error.into()) };
     Ok(WorkflowJob {
-        action: event.action.known().unwrap_or_default(),
+        action: harmless(&event.action.known().unwrap_or_default()),
         repository: repository(event.repository, event.organization.is_some()),
         report: None,
-        unreadable: Some(NotAnEvent::from(error).to_string()),
+        unreadable: Some(harmless(&NotAnEvent::from(error).to_string())),
     })
 }
 
@@ -197,7 +199,7 @@ fn report(job: WireJob, status: JobStatus, actor: Option<String>) -> JobReport {
         status,
         conclusion: told(job.conclusion),
         runner_name: told(job.runner_name),
-        url: said(job.html_url),
+        url: said(job.html_url).map(|url| harmless_up_to(&url, LONGEST_ADDRESS)),
         actor: told(actor),
         created_at: job.created_at.and_then(time),
         details: Details {
@@ -244,8 +246,8 @@ fn repository(wire: WireRepository, in_organization: bool) -> Repository {
     };
     Repository {
         id: RepositoryId(wire.id),
-        html_url: wire.html_url.unwrap_or_default(),
-        full_name: wire.full_name,
+        html_url: harmless_up_to(&wire.html_url.unwrap_or_default(), LONGEST_ADDRESS),
+        full_name: harmless(&wire.full_name),
         visibility: if public { Visibility::Public } else { Visibility::Private },
         // What is not said may be: then the forge is asked. At Gitea code can be pushed for review
         // without a fork (AGit), so that their count says nothing.

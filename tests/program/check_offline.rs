@@ -171,7 +171,10 @@ fn a_secret_file_that_is_not_there_or_empty_is_told() {
     // A line break alone is no secret.
     std::fs::write(&secret, "\n").unwrap();
     let told = does_not_load(&file);
-    assert!(told.contains("secret is empty; let it be a text file that holds the secret alone"), "{told}");
+    assert!(
+        told.contains("secret is empty; let it be a text file that holds the secret alone"),
+        "{told}"
+    );
 }
 
 #[test]

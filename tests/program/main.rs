@@ -24,4 +24,5 @@ mod reload;
 mod simulated_runner;
 mod static_arm64;
 mod status;
+mod strangers;
 mod systemd;

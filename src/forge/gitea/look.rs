@@ -123,7 +123,9 @@ impl Gitea {
             true => Vec::new(),
             false => self.client.runs(of, &OPEN).await?,
         };
-        let runs = runs.into_iter().map(|run| (run.id, (run.actor.clone(), run_details(&run))));
+        let runs = runs.into_iter().map(|run| {
+            (run.id, (run.actor.as_deref().map(strangers_text::harmless), run_details(&run)))
+        });
         Ok(OpenJobs { jobs, runs: runs.collect(), began })
     }
 }

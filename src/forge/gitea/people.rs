@@ -85,6 +85,7 @@ fn told(job: gitea::WorkflowJob) -> Told {
         runner_name: job.runner_name,
         url: job.html_url,
     }
+    .made_harmless()
 }
 
 fn of_jobs<'a>(hooks: &'a [Hook], path: &str) -> Option<&'a Hook> {

@@ -113,7 +113,7 @@ impl LookMemory {
 
 /// The login that caused this attempt.
 fn cause_of(run: &Run) -> Option<String> {
-    run.triggering_actor.clone().or_else(|| run.actor.clone())
+    run.triggering_actor.as_deref().or(run.actor.as_deref()).map(strangers_text::harmless)
 }
 
 fn with_run(details: Option<Box<Details>>, run: &RunDetails) -> Option<Box<Details>> {

@@ -88,6 +88,7 @@ fn told(job: github::WorkflowJob) -> Told {
         runner_name: job.runner_name,
         url: job.html_url,
     }
+    .made_harmless()
 }
 
 fn of_jobs(hooks: &[Hook]) -> Option<&Hook> {
