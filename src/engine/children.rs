@@ -254,7 +254,7 @@ impl Follower {
             self.seen.retain(|name, _| mine.values().any(|living| living == name));
             if mine.is_empty() {
                 self.index = None;
-                self.nomad.leader_at(&self.place).await?;
+                self.nomad.may_read(&self.place).await?;
                 return Ok(Look::default());
             }
             let ids: Vec<String> = mine.keys().cloned().collect();

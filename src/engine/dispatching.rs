@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::health::Health;
 use super::meta;
 use super::parents::Version;
-use super::places::{at, forbidden};
+use super::places::{at, forbidden, tell_words};
 use crate::config::{self, Delivery, Settings};
 use crate::credential::Tokens;
 use crate::ledger::Time;
@@ -77,13 +77,14 @@ impl Dispatcher {
         // Never closed, so there is always a permit to come.
         let _place = self.places.acquire().await;
         let outcome = self.attempt(order).await;
-        match &outcome {
+        let trouble = match &outcome {
             DispatchOutcome::NotSent { reason } | DispatchOutcome::Unknown { reason } => {
-                self.health.report("nomad", "", Some(reason.clone()));
+                Some(reason.clone())
             }
-            DispatchOutcome::Accepted { .. } => self.health.report("nomad", "", None),
-            DispatchOutcome::Refused { .. } | DispatchOutcome::CredentialMissing => {}
-        }
+            DispatchOutcome::Accepted { .. } => None,
+            DispatchOutcome::Refused { .. } | DispatchOutcome::CredentialMissing => return outcome,
+        };
+        tell_words(&self.health, &self.nomad, &at(&order.place), trouble);
         outcome
     }
 

@@ -57,14 +57,14 @@ impl Helpers {
         };
         self.tasks.spawn(children::follow(
             nomad.clone(),
-            places,
+            places.clone(),
             self.listed.subscribe(),
             self.living.clone(),
             self.events.clone(),
             health.clone(),
         ));
         self.tasks.spawn(reconciler.run());
-        self.tasks.spawn(probes::run(forges, nomad, health));
+        self.tasks.spawn(probes::run(forges, nomad, places, health));
         self.tasks.spawn(prune(self.store.clone(), settings.store.retention, clock));
     }
 }

@@ -28,11 +28,16 @@ pub fn at(place: &NomadPlace) -> Place {
 
 /// Says of one place that it is away, or (`None`) well.
 pub fn tell(health: &Health, nomad: &Client, place: &Place, error: Option<&Error>) {
+    tell_words(health, nomad, place, error.map(Error::to_string));
+}
+
+/// The same of what is in words already.
+pub fn tell_words(health: &Health, nomad: &Client, place: &Place, trouble: Option<String>) {
     let part = format!("{}@{}", place.namespace, place.region.as_deref().unwrap_or_default());
     let unlike = named(place).unlike(&named(nomad.place()));
-    let trouble = error.map(|error| match unlike.trim_start() {
-        "" => error.to_string(),
-        unlike => format!("{unlike}: {error}"),
+    let trouble = trouble.map(|trouble| match unlike.trim_start() {
+        "" => trouble,
+        unlike => format!("{unlike}: {trouble}"),
     });
     health.report("nomad", &part, trouble);
 }

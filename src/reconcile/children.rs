@@ -81,12 +81,7 @@ impl Reconciler {
     async fn list_children(&self, place: &Place) -> Result<Option<String>, Error> {
         let mut found = Vec::new();
         let listed = self.children_at(place, &mut found).await;
-        // That our own region is away is told by the probes: once is enough.
-        let known = |error: &&Error| {
-            place.region == self.nomad.place().region && matches!(error, Error::Unavailable { .. })
-        };
-        let trouble = listed.as_ref().err().filter(|error| !known(error));
-        tell(&self.health, &self.nomad, place, trouble);
+        tell(&self.health, &self.nomad, place, listed.as_ref().err());
         self.tell(Observation::Children(found));
         listed
     }

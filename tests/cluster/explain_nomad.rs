@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use simulated::github::Status;
-use support::parents::pool;
+use support::parents::{Parent, pool};
 use support::until;
-use support::world::{Parts, Plan, World};
+use support::world::{PARENT, Parts, Plan, World};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -60,9 +60,71 @@ async fn a_runner_that_nomad_cannot_place_says_what_is_lacking() {
     let now = said["jobs"][0]["now"].as_array().unwrap();
     let words = format!("{runner}: Nomad has not placed it: 1 node: 1 lacks memory");
     assert!(now.contains(&json!(words)), "{now:?}");
+    let reason = "Nomad has no place for it: 1 node: 1 lacks memory";
+    until("status has the scheduler's reason", LIMIT, async || {
+        let status = world.daemon.api("/api/v1/status").await;
+        status["pools"][1]["waiting_for"]
+            == json!([format!("a runner is dispatched, but {reason}")])
+    })
+    .await;
+    assert_eq!(world.daemon.api("/api/v1/runners").await[0]["reason"], reason);
     world.agent.kill_hard();
     let said = until_said(&world, job, "Nomad cannot be asked about it").await;
     assert!(said["sentence"].as_str().unwrap().contains(&runner));
+}
+
+/// It is not waited for until `placement_timeout`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_names_another_job_launches_again_what_is_not_placed() {
+    let parts = Parts::start().await;
+    let nowhere =
+        Parent { id: "nowhere", payload: "optional", required: &["runner_name"], optional: &[] };
+    nowhere.register(&parts.nomad).await;
+    let more = "delivery = \"payload\"\nplacement_timeout = \"40m\"";
+    let plan = Plan {
+        pool: format!("delivery = \"payload\"\n{}", pool("big", "nowhere", more)),
+        ..Plan::default()
+    };
+    let mut world = World::around(parts, plan).await;
+    world.daemon.start().await;
+    let job = world.queue_for("big", world.app, 1)[0];
+    until_said(&world, job, "Nomad has no place for").await;
+    world.daemon.configure(|config| config.replace("\"nowhere\"", &format!("{PARENT:?}")));
+    world.daemon.reload().await;
+    let done =
+        world.github.until(LIMIT, |github| github.job(job).unwrap().status == Status::Completed);
+    done.await.unwrap();
+    world.until_nothing_is_left(LIMIT).await;
+}
+
+/// The command of its task is not there: as with an image that cannot be had, it never starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_cannot_start_says_why_in_status_too() {
+    let parts = Parts::start().await;
+    let broken = json!({
+        "ID": "broken", "Name": "broken", "Type": "batch", "Datacenters": ["*"],
+        "ParameterizedJob": { "Payload": "optional", "MetaRequired": ["runner_name"] },
+        "TaskGroups": [{ "Name": "g",
+            "RestartPolicy": { "Attempts": 2, "Interval": 3_600_000_000_000_u64, "Delay": 600_000_000_000_u64, "Mode": "delay" },
+            "Tasks": [{
+                "Name": "t", "Driver": "raw_exec", "Config": { "command": "/nowhere/program" },
+                "Resources": { "CPU": 50, "MemoryMB": 32 },
+            }],
+        }],
+    });
+    parts.nomad.register(parts.nomad.place(), &broken).await.unwrap();
+    let payload = "delivery = \"payload\"";
+    let plan =
+        Plan { pool: format!("{payload}\n{}", pool("big", "broken", payload)), ..Plan::default() };
+    let mut world = World::around(parts, plan).await;
+    world.daemon.start().await;
+    world.queue_for("big", world.app, 1);
+    until("status has the task's reason", LIMIT, async || {
+        let status = world.daemon.api("/api/v1/status").await;
+        let waits = status["pools"][1]["waiting_for"].to_string();
+        waits.contains("its task does not start on ") && waits.contains("/nowhere/program")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

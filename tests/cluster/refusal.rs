@@ -81,6 +81,32 @@ async fn allow(agent: &Agent, capabilities: &str) {
     manage(agent, "/v1/acl/policy/hands", policy).await;
 }
 
+/// Nothing is to be done, so nobody needs the token.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_deleted_shows_in_readyz() {
+    let parts = Parts::with(|options| options.acl = true).await;
+    let capabilities = r#""list-jobs", "read-job", "dispatch-job", "submit-job""#;
+    allow(&parts.agent, capabilities).await;
+    let token = json!({ "Name": "daemon", "Type": "client", "Policies": ["hands"] });
+    let token = manage(&parts.agent, "/v1/acl/token", token).await;
+    let plan = Plan { before_pools: format!("token = {}", token["SecretID"]), ..Plan::default() };
+    let mut world = Proxied::around(parts, plan).await;
+    world.daemon.start().await;
+    let jobs = world.queue(world.app, 1, 200);
+    world.each_ran_once(&jobs, LIMIT).await;
+    assert_eq!(world.daemon.api("/readyz").await["degraded"], json!([]));
+    let accessor = token["AccessorID"].as_str().unwrap();
+    let url = world.agent.address().join(&format!("/v1/acl/token/{accessor}")).unwrap();
+    let request = reqwest::Client::new().delete(url);
+    let request = request.header("X-Nomad-Token", world.agent.token().unwrap().expose_secret());
+    request.send().await.unwrap().error_for_status().unwrap();
+    until("readyz says that the token is refused", LIMIT, async || {
+        let degraded = world.daemon.api("/readyz").await["degraded"].to_string();
+        degraded.contains("nomad: ") && degraded.contains("Permission denied")
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acl_token_that_lacks_something_is_said() {
     let wrong = "9c6f8d80-6f21-4b14-8a4a-1f6b3f0a7f10";

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::connection::Place;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::transport::{Call, Client};
@@ -42,15 +41,7 @@ struct WireToken {
 impl Client {
     /// `GET /v1/status/leader`: the leader's address. Needs no token, except on a task's socket.
     pub async fn leader(&self) -> Result<String, Error> {
-        self.leader_by(Call::to(Endpoint::Leader)).await
-    }
-
-    /// The same of the place's region, asked through our agent.
-    pub async fn leader_at(&self, place: &Place) -> Result<String, Error> {
-        self.leader_by(Call::to(Endpoint::Leader).at(place)).await
-    }
-
-    async fn leader_by(&self, call: Call<'_>) -> Result<String, Error> {
+        let call = Call::to(Endpoint::Leader);
         let request = call.name();
         let (leader, _) = self.read::<String>(call).await?;
         if leader.is_empty() {

@@ -211,6 +211,15 @@ impl From<WireJob> for Job {
 }
 
 impl Client {
+    /// Whether Nomad is there, has a leader, and lets the token read jobs of that place: asks for a job
+    /// that there is not, for a question about the leader alone needs no token.
+    pub async fn may_read(&self, place: &Place) -> Result<(), Error> {
+        match self.call(Call::to(Endpoint::Job("roustabout-may-read")).at(place)).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `GET /v1/job/:id`. Needs the capability `read-job`.
     ///
     /// # Errors
