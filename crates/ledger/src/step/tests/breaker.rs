@@ -396,3 +396,35 @@ fn no_more_sources_are_kept_than_matter() {
     let from = &ledger.state.breakers[&of(Some(1))].from;
     assert!(from.len() == 3 && from.iter().all(|source| matches!(source, Source::Job(_))));
 }
+
+#[test]
+fn one_job_that_fails_again_and_again_counts_once_against_its_repository() {
+    let mut ledger = Ledger::ready(20);
+    let mut runner = hired_in(&mut ledger, 1, 1);
+    for _ in 0..4 {
+        ends_unused(&mut ledger, &runner);
+        runner = next(&mut ledger);
+    }
+    let other = hired_in(&mut ledger, 1, 2);
+    ledger.now = ledger.now + Duration::from_secs(1);
+    ends_unused(&mut ledger, &other);
+    let breaker = &ledger.state.breakers[&of(Some(1))];
+    assert_eq!(breaker.ends, 2);
+    assert!(breaker.gate.is_some() && !breaker.is_open());
+}
+
+#[test]
+fn two_repositories_in_trouble_do_not_close_the_pool_to_a_third() {
+    let mut ledger = Ledger::ready(20);
+    let mut runners: Vec<RunnerName> =
+        [1, 2].into_iter().map(|number| hired_in(&mut ledger, number, 1)).collect();
+    for _ in 0..8 {
+        let runner = runners.remove(0);
+        ledger.now = ledger.now + Duration::from_secs(1);
+        ends_unused(&mut ledger, &runner);
+        runners.push(next(&mut ledger));
+    }
+    assert!(ledger.state.breakers[&of(None)].ends >= 3);
+    assert!(pools(&ledger).is_none());
+    let _ = hired_in(&mut ledger, 3, 1);
+}

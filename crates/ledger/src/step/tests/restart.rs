@@ -177,3 +177,19 @@ fn states_are_stored_under_names_that_do_not_change() {
         r#"{"state":"withdrawing","detail":{"step":"ending","since":5}}"#
     );
 }
+
+#[test]
+fn a_row_that_says_what_is_so_is_not_written_again() {
+    let mut ledger = Ledger::ready(2);
+    for id in 1..=20 {
+        let _ = ledger.queued(id);
+    }
+    let effects = ledger.restart();
+    let jobs = effects.records.iter().filter(|record| matches!(record, Record::Job(_))).count();
+    assert_eq!(jobs, 0, "of 20 that are open");
+    let mut others = ledger.state.rules.clone();
+    others.pools[0].labels = vec!["other".into()];
+    let effects = ledger.restart_with(others);
+    let jobs = effects.records.iter().filter(|record| matches!(record, Record::Job(_))).count();
+    assert_eq!(jobs, 20, "no pool has them any more");
+}
