@@ -2,7 +2,8 @@
 //! beside a bare handler, a hiring beside a bare dispatch. `scripts/bench` builds and runs it and
 //! says what the machine is; what came out is in `docs/benchmarks.md`.
 //!
-//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`; none means all.
+//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`; none means
+//! all.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
 
@@ -12,9 +13,11 @@ mod support;
 mod accept;
 mod bare;
 mod burst;
+mod crowd;
 mod door;
 mod figures;
 mod hiring;
+mod history;
 mod load;
 mod memory;
 mod process;
@@ -47,5 +50,11 @@ async fn main() {
     }
     if chosen("start") {
         start::measure().await;
+    }
+    if chosen("crowd") {
+        crowd::measure().await;
+    }
+    if chosen("history") {
+        history::measure().await;
     }
 }

@@ -62,6 +62,6 @@ async fn come_and_go(world: &World) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn megabytes(process: u32) -> f64 {
+pub fn megabytes(process: u32) -> f64 {
     resident(process) as f64 * 1024.0 / 1e6
 }

@@ -6,8 +6,18 @@ use std::time::Duration;
 
 /// Resident memory in kilobytes.
 pub fn resident(process: u32) -> u64 {
+    kilobytes(process, "VmRSS:")
+}
+
+/// The most that was resident so far, in MB.
+#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+pub fn peak(process: u32) -> f64 {
+    kilobytes(process, "VmHWM:") as f64 * 1024.0 / 1e6
+}
+
+fn kilobytes(process: u32, of: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(of)).unwrap();
     line.trim().trim_end_matches("kB").trim().parse().unwrap()
 }
 

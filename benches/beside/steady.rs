@@ -21,15 +21,16 @@ pub async fn measure() {
     let daemon = door_with("").await;
     let bare = Bare::start();
     for (name, port) in [("ours", daemon.door), ("bare", bare.port)] {
-        let mut late = run(port).await;
+        let mut late = run(port, A_SECOND, SECONDS).await;
         let longest = late.iter().max().copied().unwrap();
         let (p50, p99) = (percentile(&mut late, 0.5), percentile(&mut late, 0.99));
         println!("| {name} | {} | {} | {} |", millis(p50), millis(p99), millis(longest));
     }
 }
 
-async fn run(port: u16) -> Vec<Duration> {
-    let requests = load::queued_jobs((A_SECOND * SECONDS) as usize);
+/// So many a second for so many seconds; how late each answer was.
+pub async fn run(port: u16, a_second: u32, seconds: u32) -> Vec<Duration> {
+    let requests = load::queued_jobs((a_second * seconds) as usize);
     let (due, waiting) = async_queue();
     let mut tasks = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -47,7 +48,7 @@ async fn run(port: u16) -> Vec<Duration> {
     }
     let started = Instant::now();
     for (number, request) in (0..).zip(requests) {
-        let at = started + Duration::from_secs(1) * number / A_SECOND;
+        let at = started + Duration::from_secs(1) * number / a_second;
         tokio::time::sleep_until(at.into()).await;
         // The timer wakes up to a millisecond late, which is not the door's doing.
         due.send((Instant::now().max(at), request)).unwrap();
