@@ -10,16 +10,15 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
-use serde::Serialize;
 use serde_json::json;
 
 use super::explaining::{self, Explainer};
 use super::json::{JobJson, RunnerJson, StatusJson};
+use super::list::List;
 use super::named::{Named, no_job};
 use super::operate;
 use super::who::{Guard, Refused};
 use crate::engine::Asking;
-use crate::ledger::Job;
 use crate::store::{Reader, Readers, Store, StoreError};
 use crate::webhook::Tally;
 use crate::webhook::listener::LocalAddress;
@@ -184,22 +183,23 @@ async fn pools(State(shared): Door) -> Response {
 }
 
 async fn jobs(State(shared): Door) -> Response {
-    let jobs = match read(&shared, |reader| reader.jobs(LIMIT)).await {
-        Ok(jobs) => jobs,
+    let open = match read(&shared, |reader| reader.open_jobs(LIMIT)).await {
+        Ok(open) => open,
         Err(error) => return unread(&error),
     };
-    let mut reasons = match ask(shared.asking.reasons(jobs.iter().map(Job::id).collect())).await {
+    let mut reasons = match ask(shared.asking.reasons(open)).await {
         Ok(reasons) => reasons,
         Err(why) => return no_answer(why),
     };
-    list(move || {
-        let shown = jobs.into_iter().map(|job| {
+    let list = read(&shared, move |reader| {
+        let mut list = List::default();
+        reader.each_job(LIMIT, |job| {
             let reason = reasons.remove(&job.id());
-            JobJson::of(job, reason)
-        });
-        shown.collect::<Vec<_>>()
-    })
-    .await
+            list.add(&JobJson::of(job, reason))
+        })?;
+        Ok(list)
+    });
+    list.await.map_or_else(|error| unread(&error), IntoResponse::into_response)
 }
 
 async fn job(State(shared): Door, id: Named) -> Response {
@@ -216,19 +216,12 @@ async fn job(State(shared): Door, id: Named) -> Response {
 }
 
 async fn runners(State(shared): Door) -> Response {
-    match read(&shared, |reader| reader.runners(LIMIT)).await {
-        Ok(runners) => {
-            list(move || runners.into_iter().map(RunnerJson::of).collect::<Vec<_>>()).await
-        }
-        Err(error) => unread(&error),
-    }
-}
-
-/// A long answer, written where it holds up no webhook.
-async fn list<T: Serialize>(rows: impl FnOnce() -> Vec<T> + Send + 'static) -> Response {
-    let written = tokio::task::spawn_blocking(move || Json(rows()).into_response());
-    // It does not panic, so it is cut off only where the daemon ends.
-    written.await.unwrap_or_else(|_| no_answer("the daemon is ending"))
+    let list = read(&shared, |reader| {
+        let mut list = List::default();
+        reader.each_runner(LIMIT, |runner| list.add(&RunnerJson::of(runner)))?;
+        Ok(list)
+    });
+    list.await.map_or_else(|error| unread(&error), IntoResponse::into_response)
 }
 
 pub(super) async fn read<T: Send + 'static>(

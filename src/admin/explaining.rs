@@ -153,7 +153,7 @@ async fn story(
     })
     .await?;
     if job.is_demand() && !runners.iter().any(Runner::is_supply) {
-        let others = read(shared, |reader| reader.runners(OTHERS)).await?;
+        let others = read(shared, |reader| reader.open_runners(OTHERS)).await?;
         runners.extend(others.into_iter().filter(|it| it.is_supply() && may_take(it, &job)));
     }
     let first = runners.len().saturating_sub(RUNNERS);

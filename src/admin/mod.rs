@@ -6,6 +6,7 @@ mod client;
 mod door;
 mod explaining;
 mod json;
+mod list;
 mod named;
 mod operate;
 pub mod token;

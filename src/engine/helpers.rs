@@ -20,8 +20,8 @@ use crate::webhook;
 
 /// How often what ended long ago is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-/// Several times what a piece takes.
-const BETWEEN_PIECES: Duration = Duration::from_millis(25);
+/// Many times what a piece takes. A day of 5000 jobs is pruned in about a minute by it.
+const BETWEEN_PIECES: Duration = Duration::from_millis(50);
 
 pub struct Helpers {
     pub store: Store,

@@ -21,6 +21,7 @@ const JOBS_OF_RUN: usize = 1000;
 
 // Each of these finds its rows by an index and, where it sorts, sorts few: `tests` holds them to it.
 const OPEN_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
+const OPEN_JOB_IDS: &str = "SELECT id FROM jobs WHERE ended_at IS NULL ORDER BY id DESC LIMIT ?1";
 const ENDED_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NOT NULL
      ORDER BY ended_at DESC, id DESC LIMIT ?1";
 const JOBS_OF_A_RUN: &str = "SELECT body FROM jobs WHERE run = ?1 ORDER BY id LIMIT ?2";
@@ -41,8 +42,9 @@ const TIMELINE: &str = "SELECT sequence, at, warn, what, runner FROM timeline WH
 
 /// What people's questions come to, by name.
 #[cfg(test)]
-pub(super) const QUESTIONS: [(&str, &str); 8] = [
+pub(super) const QUESTIONS: [(&str, &str); 9] = [
     ("OPEN_JOBS", OPEN_JOBS),
+    ("OPEN_JOB_IDS", OPEN_JOB_IDS),
     ("ENDED_JOBS", ENDED_JOBS),
     ("JOBS_OF_A_RUN", JOBS_OF_A_RUN),
     ("JOBS_OF_A_NUMBER", JOBS_OF_A_NUMBER),
@@ -163,14 +165,35 @@ impl Reader {
         Ok(self.bodies::<Repository>(ANY_REPOSITORY)?.into_iter().next())
     }
 
-    /// Open jobs first, then the newest that ended; at most `limit`.
-    pub fn jobs(&self, limit: usize) -> rusqlite::Result<Vec<Job>> {
-        self.open_first(OPEN_JOBS, ENDED_JOBS, limit)
+    /// Open jobs first, then the newest that ended; at most `limit`. One after the other, for all of
+    /// them at once are much memory.
+    pub fn each_job(
+        &self,
+        limit: usize,
+        mut each: impl FnMut(Job) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        self.open_first(OPEN_JOBS, ENDED_JOBS, limit, &mut each)
+    }
+
+    /// The open ones of these.
+    pub fn open_jobs(&self, limit: usize) -> rusqlite::Result<Vec<JobId>> {
+        let mut statement = self.connection.prepare_cached(OPEN_JOB_IDS)?;
+        let ids = statement.query_map([limit_of(limit)], |row| row.get::<_, i64>(0))?;
+        ids.map(|id| id.map(|id| JobId(id.cast_unsigned()))).collect()
     }
 
     /// Runners that are not gone first, then the newest that ended; at most `limit`.
-    pub fn runners(&self, limit: usize) -> rusqlite::Result<Vec<Runner>> {
-        self.open_first(OPEN_RUNNERS, ENDED_RUNNERS, limit)
+    pub fn each_runner(
+        &self,
+        limit: usize,
+        mut each: impl FnMut(Runner) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        self.open_first(OPEN_RUNNERS, ENDED_RUNNERS, limit, &mut each)
+    }
+
+    /// The newest of the runners that are not gone.
+    pub fn open_runners(&self, limit: usize) -> rusqlite::Result<Vec<Runner>> {
+        self.bodies_of(OPEN_RUNNERS, params![limit_of(limit)])
     }
 
     fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Paused>> {
@@ -233,13 +256,13 @@ impl Reader {
         open: &str,
         ended: &str,
         limit: usize,
-    ) -> rusqlite::Result<Vec<T>> {
-        let mut all: Vec<T> = self.bodies_of(open, params![limit_of(limit)])?;
-        let left = limit - all.len();
-        if left > 0 {
-            all.extend(self.bodies_of::<T>(ended, params![limit_of(left)])?);
+        each: &mut impl FnMut(T) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let found = self.each_body(open, params![limit_of(limit)], each)?;
+        if found < limit {
+            self.each_body(ended, params![limit_of(limit - found)], each)?;
         }
-        Ok(all)
+        Ok(())
     }
 
     fn bodies_of<T: DeserializeOwned>(
@@ -247,14 +270,30 @@ impl Reader {
         sql: &str,
         asked: &[&dyn rusqlite::ToSql],
     ) -> rusqlite::Result<Vec<T>> {
+        let mut all = Vec::new();
+        self.each_body(sql, asked, &mut |one| {
+            all.push(one);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// How many there were.
+    fn each_body<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        asked: &[&dyn rusqlite::ToSql],
+        each: &mut impl FnMut(T) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<usize> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(asked)?;
-        let mut all = Vec::new();
+        let mut count = 0;
         while let Some(row) = rows.next()? {
             // Borrowed, for each body is read once.
-            all.push(parse(row.get_ref(0)?.as_str()?)?);
+            each(parse(row.get_ref(0)?.as_str()?)?)?;
+            count += 1;
         }
-        Ok(all)
+        Ok(count)
     }
 
     fn bodies<T: DeserializeOwned>(&self, sql: &str) -> rusqlite::Result<Vec<T>> {

@@ -1,7 +1,8 @@
-//! Connections for people's questions: a few, made when they are needed and kept, used on threads
-//! where a slow disk holds up nobody else.
+//! Connections for people's questions, made when they are needed and kept, used on threads where a
+//! slow disk holds up nobody else.
 //!
-//! How many at once is bounded, so that the memory of many askers is. What can be asked: `reader`.
+//! They are asked one after the other: ten people who look at everything take one processor then, and
+//! the memory of one. What can be asked: `reader`.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{Reader, StoreError};
 
 /// Questions that are answered at the same time.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 1;
 
 /// Clones share the connections.
 #[derive(Clone)]

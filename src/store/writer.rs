@@ -16,9 +16,9 @@ const BATCH: usize = 512;
 const UNPARSED_KEPT: i64 = 100;
 
 /// One piece of pruning ends after this time; a webhook that comes meanwhile waits for no more than that.
-const PIECE: Duration = Duration::from_millis(5);
+const PIECE: Duration = Duration::from_millis(2);
 /// Or after this many rows, for a commit of many pages takes its time too.
-pub(super) const PIECE_ROWS: usize = 256;
+pub(super) const PIECE_ROWS: usize = 64;
 /// Rows that one statement of it deletes at most: on a slow disk each is several reads.
 const ROWS: usize = 16;
 
