@@ -176,7 +176,7 @@ fn oldest(state: &State, now: Time) -> Option<Oldest> {
         repository: job.repository_name.clone(),
         waits: now.since(job.received_at).as_secs(),
         reason: match key {
-            Some(key) => why::class_waits(state, key, now),
+            Some(key) => why::job_waits(state, key, job, now),
             None => job.verdict.reason(),
         },
     })
@@ -186,9 +186,13 @@ fn oldest(state: &State, now: Time) -> Option<Oldest> {
 pub fn reasons(state: &State, jobs: &[JobId], now: Time) -> BTreeMap<JobId, String> {
     let mut of_class = BTreeMap::new();
     let reason = |id: &JobId| {
-        let key = state.class_of(state.jobs.get(id)?)?;
+        let job = state.jobs.get(id)?;
+        let key = state.class_of(job)?;
         if !state.classes.get(&key)?.waiting.contains(id) {
             return None;
+        }
+        if job.is_held(now) {
+            return Some((*id, why::job_waits(state, &key, job, now)?));
         }
         let why = of_class.entry(key).or_insert_with_key(|key| why::class_waits(state, key, now));
         Some((*id, why.clone()?))

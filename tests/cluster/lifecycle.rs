@@ -173,7 +173,7 @@ async fn a_node_that_takes_nothing_and_a_stop_by_hand() {
     world.set_eligible(false).await;
     let jobs = world.queue(world.app, 3, 200);
     until("they are hired for", LIMIT, async || world.children().await.len() == 3).await;
-    world.until_reason(jobs[0], "a runner is on the way").await;
+    world.until_reason(jobs[0], "Nomad has no place for it").await;
     let by_hand = world.children().await.remove(0).id;
     world.stop_by_hand(&by_hand).await;
     until("another is hired", LIMIT, async || world.children().await.len() == 4).await;

@@ -26,6 +26,17 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
     })
 }
 
+/// The same of one job of the class: where it is held for itself, others have what is on the way.
+pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<String> {
+    let class = state.classes.get(key)?;
+    let supplied = state.runners.counts(key).sent() >= class.waiting.len();
+    let held = job_is_held(job, now).filter(|_| !supplied);
+    match held {
+        Some(held) => Some(closed_for_all(state, key).unwrap_or(held)),
+        None => class_waits(state, key, now),
+    }
+}
+
 fn supplied(state: &State, key: &ClassKey) -> String {
     let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
     let supply = || runners.clone().filter(|runner| runner.is_supply());
@@ -47,26 +58,32 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
     let Some(pool) = state.rules.pool(&key.pool) else {
         return format!("its pool {} is no longer in the config", key.pool);
     };
-    // Before whatever names a time: a pause keeps to no other.
-    match state.pauses.get(&key.pool) {
-        Some(Some(until)) => return format!("pool {} is paused until {until}", key.pool),
-        Some(None) => return format!("pool {} is paused", key.pool),
-        None => {}
-    }
-    let place = state.rules.place_of(pool);
-    let part = place.unlike(&state.rules.nomad);
-    match state.nomad.get(&place) {
-        None => return format!("waiting for Nomad's first listing{part} since the start"),
-        Some(NomadState::Unlisted(reason) | NomadState::Away(Gate { reason, .. })) => {
-            return format!("Nomad{part} {reason}");
-        }
-        Some(NomadState::Listed) => {}
+    if let Some(why) = closed_for_all(state, key) {
+        return why;
     }
     let gates = [asked, ended_in_vain, refused, without_credential];
     gates
         .iter()
         .find_map(|gate| gate(state, key, pool, now))
         .unwrap_or_else(|| at_capacity(state, key, pool))
+}
+
+/// Before whatever names a time: what keeps the whole pool keeps to no other.
+fn closed_for_all(state: &State, key: &ClassKey) -> Option<String> {
+    match state.pauses.get(&key.pool) {
+        Some(Some(until)) => return Some(format!("pool {} is paused until {until}", key.pool)),
+        Some(None) => return Some(format!("pool {} is paused", key.pool)),
+        None => {}
+    }
+    let place = state.rules.place_of(state.rules.pool(&key.pool)?);
+    let part = place.unlike(&state.rules.nomad);
+    match state.nomad.get(&place) {
+        None => Some(format!("waiting for Nomad's first listing{part} since the start")),
+        Some(NomadState::Unlisted(reason) | NomadState::Away(Gate { reason, .. })) => {
+            Some(format!("Nomad{part} {reason}"))
+        }
+        Some(NomadState::Listed) => None,
+    }
 }
 
 /// A runner of the class ended, and the forge is asked first.

@@ -126,9 +126,13 @@ fn it_says_why_it_gives_up_its_place() {
     let why = ledger.waits();
     assert!(why.contains("launched for this job") && why.contains("exit code 1"), "{why}");
     let _ = hired_in(&mut ledger, 1, 2);
-    let job = &ledger.state.jobs[&JobId(1001)];
-    let own = crate::why::job_is_held(job, ledger.now).unwrap();
-    assert!(own.contains("other jobs go first"), "{own}");
+    let job_of = |ledger: &Ledger| ledger.state.jobs[&JobId(1001)].clone();
+    let own = |ledger: &Ledger| {
+        crate::why::job_waits(&ledger.state, &class(), &job_of(ledger), ledger.now).unwrap()
+    };
+    assert!(own(&ledger).contains("other jobs go first"), "{}", own(&ledger));
+    let _ = ledger.step(Event::Pause { pool: "x64".into(), until: None });
+    assert_eq!(own(&ledger), "pool x64 is paused", "and no time is promised");
 }
 
 #[test]
