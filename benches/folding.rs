@@ -86,6 +86,7 @@ impl Bench {
             delivery: DeliveryId(format!("{}-{}", report.id, report.status.as_str())),
             received_at: self.now,
             repository: Repository {
+                former: Vec::new(),
                 id: RepositoryId(id),
                 full_name: format!("octo/r{id}"),
                 html_url: format!("https://github.com/octo/r{id}"),

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 
 use crate::config::{self, Delivery};
+use crate::ledger::Repository;
 use crate::ledger::effect::{DispatchOrder, Target};
+use crate::ledger::matching::RepositoryGlobs;
 use crate::nomad::Parameterized;
 
 /// Every fact of a dispatch, by the name of its meta key. What is not known is empty.
@@ -38,10 +40,21 @@ pub fn facts(order: &DispatchOrder, pool: &config::Pool) -> BTreeMap<&'static st
         ("workflow_name", text(report.and_then(|r| r.workflow.clone()))),
         ("head_branch", text(report.and_then(|r| r.head_branch.clone()))),
         ("delivery_id", text(cause.and_then(|job| Some(job.delivery.as_ref()?.0.clone())))),
-        ("allow_repositories", pool.repositories.join(",")),
+        ("allow_repositories", allowed(pool, repository)),
         ("allow_public", pool.public_repositories.to_string()),
         ("allow_forks", pool.forks.to_string()),
     ])
+}
+
+/// The pool's patterns, for the job-started hook; with today's name of a repository that the pool
+/// names by a former one.
+fn allowed(pool: &config::Pool, repository: Option<&Repository>) -> String {
+    let mut allowed = pool.repositories.clone();
+    let globs = RepositoryGlobs::new(&pool.repositories);
+    let renamed = repository
+        .filter(|it| !globs.matches(&it.full_name) && globs.serves(&it.full_name, &it.former));
+    allowed.extend(renamed.map(|repository| repository.full_name.clone()));
+    allowed.join(",")
 }
 
 /// What is sent: keys and payload.

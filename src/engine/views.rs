@@ -61,7 +61,9 @@ pub struct Oldest {
 /// Lines of one pool: each repository can have its own.
 const MOST_REASONS: usize = 20;
 
-pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
+pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView {
+    let config = state.former_names().into_iter().map(|(_, what)| format!("config: {what}"));
+    degraded.extend(config);
     let mut waiting: BTreeMap<&PoolName, Waiting> = BTreeMap::new();
     for (key, class) in state.classes.iter().filter(|(_, class)| !class.waiting.is_empty()) {
         let pool = waiting.entry(&key.pool).or_default();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::forge::{Error, Forges, Look, LookMemory, Round};
-use crate::ledger::RepositoryId;
 use crate::ledger::observation::Observation;
+use crate::ledger::{Repository, RepositoryId};
 
 /// What was seen of a repository the last time.
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub async fn look(
         Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
             Ok(Look { repository, reports, began, unseen, cut }) => {
                 memory.repository = Some(repository.id);
-                let repository = Box::new(repository);
+                let repository = Box::new(called_before(repository, &name));
                 Ok(Observation::Swept { repository, reports, began, unseen, cut })
             }
             Err(error) if error.refuses() => Ok(refused(&memory, &name, &error)),
@@ -36,6 +36,14 @@ pub async fn look(
         },
     };
     (name, result)
+}
+
+/// Asked for by one name, and found by another: the config has not followed.
+fn called_before(mut repository: Repository, name: &str) -> Repository {
+    if !repository.full_name.eq_ignore_ascii_case(name) {
+        repository.former.push(name.to_owned());
+    }
+    repository
 }
 
 fn refused(memory: &Memory, name: &str, error: &Error) -> Observation {

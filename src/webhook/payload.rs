@@ -245,6 +245,7 @@ fn repository(wire: WireRepository, in_organization: bool) -> Repository {
         None => !wire.private.unwrap_or(false) && wire.internal != Some(true),
     };
     Repository {
+        former: Vec::new(),
         id: RepositoryId(wire.id),
         html_url: harmless_up_to(&wire.html_url.unwrap_or_default(), LONGEST_ADDRESS),
         full_name: harmless(&wire.full_name),

@@ -33,6 +33,29 @@ impl RepositoryGlobs {
     }
 }
 
+impl RepositoryGlobs {
+    /// As it is called now, or by a former name that is written out: a repository that was renamed
+    /// or transferred is the same one. What a pattern matched by its owner, or by how it was called,
+    /// it matches no more.
+    pub fn serves(&self, full_name: &str, former: &[String]) -> bool {
+        if self.matches(full_name) {
+            return true;
+        }
+        let name = full_name.to_lowercase();
+        let excluded = self.excluded.iter().any(|p| glob(p.as_bytes(), name.as_bytes()));
+        !excluded && self.named_before(former).is_some()
+    }
+
+    /// The former name that is written out.
+    pub fn named_before<'a>(&self, former: &'a [String]) -> Option<&'a str> {
+        let outright = |name: &&String| {
+            let lower = name.to_lowercase();
+            self.matches(name) && self.allowed.contains(&lower) && !lower.contains(['*', '?'])
+        };
+        former.iter().rev().find(outright).map(String::as_str)
+    }
+}
+
 /// `*` is any text within one side of the slash, `?` one character of it.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     // The usual two-pointer walk: on a mismatch let the last star swallow one more byte.
@@ -105,10 +128,22 @@ pub fn pool_for<'a>(
     labels: &[String],
     run: RunId,
 ) -> Result<&'a Pool, NoPool> {
+    pool_for_renamed(pools, repository, &[], labels, run)
+}
+
+/// The same for a repository that may have been called otherwise before.
+pub fn pool_for_renamed<'a>(
+    pools: &'a [Pool],
+    repository: &str,
+    former: &[String],
+    labels: &[String],
+    run: RunId,
+) -> Result<&'a Pool, NoPool> {
     if labels.is_empty() {
         return Err(NoPool::NoLabels);
     }
-    let mut serving = pools.iter().filter(|pool| pool.repositories.matches(repository)).peekable();
+    let mut serving =
+        pools.iter().filter(|pool| pool.repositories.serves(repository, former)).peekable();
     if serving.peek().is_none() {
         return Err(NoPool::Repository(repository.to_owned()));
     }

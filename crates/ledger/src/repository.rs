@@ -17,6 +17,9 @@ pub struct Repository {
     pub forkable: bool,
     /// Organizations can have runners of their own, personal accounts cannot.
     pub owned_by_organization: bool,
+    /// Names that it had before, the newest last. A pool may still name one of them outright.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +30,27 @@ pub enum Visibility {
     Private,
 }
 
+/// Former names that are remembered.
+const MOST_FORMER: usize = 4;
+
 impl Repository {
+    /// The newest word on it, with the names that `known` and this word say it had before.
+    pub(super) fn renamed_from(mut self, known: Option<&Repository>) -> Repository {
+        let now = self.full_name.to_lowercase();
+        let known_names =
+            known.iter().flat_map(|known| known.former.iter().chain([&known.full_name]));
+        let mut former: Vec<String> = Vec::new();
+        for name in known_names.cloned().chain(std::mem::take(&mut self.former)) {
+            let lower = name.to_lowercase();
+            if lower != now && !former.iter().any(|seen| seen.to_lowercase() == lower) {
+                former.push(name);
+            }
+        }
+        let surplus = former.len().saturating_sub(MOST_FORMER);
+        self.former = former.split_off(surplus);
+        self
+    }
+
     /// The owner's login: what stands before the slash.
     pub fn owner(&self) -> &str {
         self.full_name.split_once('/').map_or("", |(owner, _)| owner)

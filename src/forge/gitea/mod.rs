@@ -255,6 +255,7 @@ fn owner(target: &Target) -> Owner<'_> {
 fn repository(wire: gitea::Repository, owned_by_organization: bool) -> Repository {
     let public = !wire.private && !wire.internal;
     Repository {
+        former: Vec::new(),
         id: RepositoryId(wire.id),
         full_name: wire.full_name,
         html_url: wire.html_url,

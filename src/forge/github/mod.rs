@@ -276,6 +276,7 @@ fn repository(wire: github::Repository) -> Repository {
     let public =
         wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public");
     Repository {
+        former: Vec::new(),
         id: RepositoryId(wire.id),
         full_name: wire.full_name,
         html_url: wire.html_url,

@@ -282,6 +282,7 @@ pub fn page(target: &Target) -> String {
 fn repository(wire: &Value) -> Repository {
     let public = wire["visibility"].as_str().is_none_or(|visibility| visibility == "public");
     Repository {
+        former: Vec::new(),
         id: RepositoryId(wire["id"].as_u64().unwrap_or_default()),
         full_name: wire["full_name"].as_str().unwrap_or_default().to_owned(),
         html_url: wire["html_url"].as_str().unwrap_or_default().to_owned(),

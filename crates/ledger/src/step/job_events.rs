@@ -45,11 +45,18 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn meet_repository(&mut self, repository: Repository) {
         let id = repository.id;
         let known = self.state.repositories.get(&id);
+        let mut repository = repository.renamed_from(known);
+        self.drop_taken_names(&mut repository);
+        let known = self.state.repositories.get(&id);
         if known == Some(&repository) {
             return;
         }
+        let renamed = known.is_none_or(|known| known.full_name != repository.full_name);
         self.effects.records.push(Record::Repository(Box::new(repository.clone())));
         self.state.repositories.insert(id, repository);
+        if renamed {
+            self.name_changed(id);
+        }
         let jobs = self.state.by_repository.get(&id).cloned().unwrap_or_default();
         for job in jobs {
             self.judge_again(job);
@@ -237,9 +244,12 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     fn match_only(&mut self, job: &mut Job) {
-        let found = matching::pool_for(
+        let repository = self.state.repositories.get(&job.repository);
+        let former = repository.map(|known| known.former.as_slice()).unwrap_or_default();
+        let found = matching::pool_for_renamed(
             &self.state.rules.pools,
             &job.repository_name,
+            former,
             &job.report.labels,
             job.report.run,
         );

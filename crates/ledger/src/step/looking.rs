@@ -36,7 +36,10 @@ pub struct Looking {
 impl<R: Rng> Fold<'_, R> {
     /// The name is that of the newest word, also where the repository is not known yet.
     pub(super) fn look_at(&mut self, id: RepositoryId, full_name: &str) {
-        if !self.state.rules.pools.iter().any(|pool| pool.repositories.matches(full_name)) {
+        let known = self.state.repositories.get(&id);
+        let former = known.map(|known| known.former.as_slice()).unwrap_or_default();
+        let pools = &self.state.rules.pools;
+        if !pools.iter().any(|pool| pool.repositories.serves(full_name, former)) {
             return;
         }
         let looking = self.state.looks.entry(id).or_default();

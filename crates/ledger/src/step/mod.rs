@@ -5,7 +5,7 @@
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `looking` at one repository out of turn, `observing` what sweeps and listings show, `reruns` jobs that are queued again under their
+//! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `reruns` jobs that are queued again under their
 //! ids, `operator` what people ask for, `rules` what a reload changes.
 
 mod asking;
@@ -24,6 +24,7 @@ mod letting_go;
 mod looking;
 mod observing;
 mod operator;
+mod renames;
 mod reruns;
 mod rules;
 #[cfg(any(test, feature = "testing"))]
@@ -134,6 +135,7 @@ pub fn resume(state: &mut State, now: Time, rng: &mut impl Rng) -> Effects {
             fold.set_timer(until, Timer::Pause(pool));
         }
     }
+    fold.tell_of_former_names();
     fold.asks.extend(fold.state.classes.keys().cloned());
     // Jobs at work with a runner that is gone: the timers that would ask were forgotten.
     let orphans: Vec<JobId> =

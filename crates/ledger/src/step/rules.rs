@@ -30,6 +30,7 @@ impl<R: Rng> Fold<'_, R> {
         }
         self.judge_unserved(Vec::new());
         self.let_go_of_what_waits_by_old_orders(&before);
+        self.tell_of_former_names();
         self.touch_all();
         self.try_everything_once();
         let runners: Vec<RunnerName> = self.state.runners.keys().cloned().collect();

@@ -34,6 +34,7 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
 
 pub fn repository(id: u64, full_name: &str) -> Repository {
     Repository {
+        former: Vec::new(),
         id: RepositoryId(id),
         full_name: full_name.to_owned(),
         html_url: format!("https://github.com/{full_name}"),

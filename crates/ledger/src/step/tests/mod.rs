@@ -16,6 +16,7 @@ mod looking;
 mod observing;
 mod operator;
 mod places;
+mod renames;
 mod reruns;
 mod restart;
 mod robots;
