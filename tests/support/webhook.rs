@@ -35,11 +35,13 @@ pub async fn door() -> Daemon {
 
 /// A job of a private repository that the pool serves, just queued.
 pub fn queued(job: u64) -> Value {
+    // A minute ago: one of long ago is asked about before a runner is launched for it.
+    let created = jiff::Timestamp::now() - Duration::from_secs(60);
     json!({
         "action": "queued",
         "workflow_job": {"id": job, "run_id": 9, "run_attempt": 1, "name": "build",
             "labels": ["self-hosted", "linux"], "status": "queued", "runner_name": null,
-            "conclusion": null, "created_at": "2026-11-01T12:00:00Z"},
+            "conclusion": null, "created_at": created.to_string()},
         "repository": {"id": 1, "full_name": "octo/app", "private": true, "forks_count": 0,
             "html_url": "https://github.com/octo/app", "owner": {"type": "Organization"}},
         "sender": {"login": "octocat"}
