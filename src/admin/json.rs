@@ -54,7 +54,7 @@ pub struct JobJson {
 impl JobJson {
     /// `waits` is the reason of its class, where the job is demand.
     pub fn of(job: Job, waits: Option<String>) -> Self {
-        let reason = job.verdict.reason().or(waits);
+        let reason = waits.or_else(|| job.verdict.reason());
         let Job { report, repository_name, delivery, received_at, pool, ended_at, .. } = job;
         Self {
             id: report.id.0,
@@ -87,6 +87,9 @@ pub struct RunnerJson {
     pub scope: String,
     /// wanted, dispatching, dispatched, registered, busy, finishing, withdrawing, clearing, gone.
     pub state: String,
+    /// The forge listed it as not connected when it was last seen there.
+    #[serde(default)]
+    pub offline: bool,
     /// The job that caused the hiring; GitHub may have given it another.
     pub hired_for: Option<u64>,
     /// The job that it took.
@@ -103,6 +106,7 @@ impl RunnerJson {
     pub fn of(runner: Runner) -> Self {
         Self {
             state: runner.phase().to_owned(),
+            offline: runner.offline.is_some(),
             name: runner.name.0,
             pool: runner.class.pool.0,
             scope: runner.scope_name,

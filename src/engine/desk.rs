@@ -11,7 +11,7 @@ use crate::credential::Token;
 use crate::forge::{Error, Forge, Forges, Look, LookMemory, Round, owner_of};
 use crate::ledger::effect::{RunJobs, Target};
 use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns};
-use crate::ledger::observation::Observation;
+use crate::ledger::observation::{Observation, Registered};
 use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
 
 /// Questions in flight at once: far under GitHub's limit of 100.
@@ -122,7 +122,8 @@ impl Desk {
     ) -> Answer<AtForge> {
         let forge = self.forges.of(target.owner())?;
         if let Some(runner) = self.ask(target.owner(), forge, forge.runner(target, name)).await? {
-            return Ok(AtForge::Registered { id: runner.id, busy: runner.busy });
+            let Registered { id, busy, online, .. } = runner;
+            return Ok(AtForge::Registered { id, busy, online });
         }
         for repository in repositories {
             let forge = self.forges.of_repository(repository)?;

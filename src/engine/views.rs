@@ -75,7 +75,7 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
     for (pool, job) in awaiting_verdict(state) {
         let pool = waiting.entry(pool).or_default();
         pool.asking += 1;
-        if let Some(why) = job.verdict.reason() {
+        if let Some(why) = why::verdict_waits(state, job, now) {
             *pool.reasons.entry(why).or_default() += 1;
         }
     }
@@ -179,7 +179,7 @@ fn oldest(state: &State, now: Time) -> Option<Oldest> {
         waits: now.since(job.received_at).as_secs(),
         reason: match key {
             Some(key) => why::job_waits(state, key, job, now),
-            None => job.verdict.reason(),
+            None => why::verdict_waits(state, job, now),
         },
     })
 }
@@ -189,6 +189,9 @@ pub fn reasons(state: &State, jobs: &[JobId], now: Time) -> BTreeMap<JobId, Stri
     let mut of_class = BTreeMap::new();
     let reason = |id: &JobId| {
         let job = state.jobs.get(id)?;
+        if job.awaits_verdict() {
+            return Some((*id, why::verdict_waits(state, job, now)?));
+        }
         let key = state.class_of(job)?;
         if !state.classes.get(&key)?.waiting.contains(id) {
             return None;

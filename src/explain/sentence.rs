@@ -65,7 +65,7 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
         Verdict::Refused(why) => return format!("{subject} gets no runner: {why}"),
         Verdict::Unserved(why) => return format!("{subject} gets no runner from here: {why}"),
         Verdict::AskingFork(_) | Verdict::AskingWhetherQueued => {
-            let why = known.job.verdict.reason().unwrap_or_default();
+            let why = known.waits.clone().or(known.job.verdict.reason()).unwrap_or_default();
             return format!("{subject} waits: {why}");
         }
         Verdict::Serve => {}
@@ -91,6 +91,11 @@ fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
             Some(why) => format!("the dispatch of {name} is not settled, {why}"),
             None => format!("{name} is being dispatched to Nomad"),
         },
+        RunnerState::Registered if runner.offline.is_some() => format!(
+            "{name} is registered, but {forge} listed it offline at {}: its program was not \
+             connected; look at its allocation",
+            runner.offline.map_or_else(String::new, |at| at.to_string())
+        ),
         RunnerState::Registered => {
             format!("{name} is registered, and {forge} has not given it a job yet")
         }

@@ -113,7 +113,10 @@ fn now(known: &Known) -> Vec<String> {
         now.push(format!(
             "{}: {}{}{}",
             runner.name,
-            runner.phase(),
+            match runner.offline.is_some() {
+                true => format!("{}, offline", runner.phase()),
+                false => runner.phase().to_owned(),
+            },
             child.unwrap_or_default(),
             reason.unwrap_or_default()
         ));

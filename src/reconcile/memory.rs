@@ -2,7 +2,7 @@
 //! that changes whom we ask, or as whom.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
@@ -12,7 +12,23 @@ use super::{deliveries, runners, sweep};
 use crate::config::{Credential, Settings};
 use crate::forge::{ListMemory, Listed};
 
-pub(super) type Looks = BTreeMap<String, Arc<Mutex<sweep::Memory>>>;
+/// By the repository's name. Shared, so that a look that is cut short loses nothing, and both kinds
+/// of sweeps know what either saw.
+#[derive(Clone, Default)]
+pub(super) struct Looks(Arc<std::sync::Mutex<BTreeMap<String, Arc<Mutex<sweep::Memory>>>>>);
+
+impl Looks {
+    pub fn of(&self, name: &str) -> Arc<Mutex<sweep::Memory>> {
+        // A map of cells is whole whatever panicked beside it.
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(name.to_owned()).or_default().clone()
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
 
 #[derive(Default)]
 pub struct Memory {
@@ -20,7 +36,6 @@ pub struct Memory {
     settings: Option<Arc<Settings>>,
     /// Repositories that had open demand, and when.
     pub(super) recent: BTreeMap<String, Instant>,
-    /// By the repository's name. Shared, so that a look that is cut short loses nothing.
     pub(super) looks: Looks,
     /// By credential.
     pub(super) listings: BTreeMap<usize, ListMemory<Listed>>,
@@ -72,7 +87,7 @@ mod tests {
         let usual = "[[github.credentials]]\nowners = [\"*\"]\ntoken = \"t\"\n";
         let mut memory = Memory::default();
         memory.go_on_by(&settings(usual));
-        memory.looks.insert("o/r".into(), Arc::default());
+        memory.looks.of("o/r");
         memory.recent.insert("o/r".into(), Instant::now());
         memory.go_on_by(&settings(&format!("[runners]\nmax = 3\n{usual}")));
         assert_eq!(memory.looks.len(), 1);
@@ -83,9 +98,9 @@ mod tests {
             format!("[webhook]\npath = \"/other\"\n{usual}"),
         ] {
             memory.go_on_by(&settings(&other));
-            assert!(memory.looks.is_empty(), "{other}");
+            assert_eq!(memory.looks.len(), 0, "{other}");
             memory.go_on_by(&settings(usual));
-            memory.looks.insert("o/r".into(), Arc::default());
+            memory.looks.of("o/r");
         }
         assert_eq!(memory.recent.len(), 1);
     }

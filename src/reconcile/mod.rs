@@ -2,37 +2,37 @@
 //! never came: queued jobs are found by sweeps, failed deliveries in an organization hook's
 //! log, runners and children that are ours and unknown by listing both.
 //!
-//! It speaks only in observations and deliveries, and decides nothing. `sweep` looks at one
-//! repository, `served` knows which there are.
+//! It speaks only in observations and deliveries, and decides nothing. `lanes` looks at
+//! many repositories, `sweep` at one, `served` knows which there are.
 
 mod children;
 mod deliveries;
+mod lanes;
 mod memory;
 mod runners;
 mod served;
 mod sweep;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
+use self::lanes::{Haste, Lanes};
+use self::memory::Looks;
 pub use self::memory::Memory;
 use crate::config::Settings;
 use crate::engine::{Asking, Health};
-use crate::forge::{Forges, Round};
+use crate::forge::{Forges, ListMemory, Listed};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
 use crate::store::Store;
 use crate::{nomad, webhook};
 
-/// Repositories that are looked at at the same time.
-const AT_ONCE: usize = 4;
 /// A repository is looked at often for so long after it last had open demand.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 
@@ -62,48 +62,69 @@ impl Reconciler {
     }
 
     /// Everything at the start and each `full_sweep_interval`, what is or lately was open each
-    /// `sweep_interval`.
+    /// `sweep_interval`: side by side, for the one can take long.
     async fn sweep_for_ever(self: &Arc<Self>) {
-        let github = &self.settings.github;
-        // Without webhooks the sweeps are all there is.
-        let full = match self.settings.webhook.enabled {
-            true => github.full_sweep_interval,
-            false => github.sweep_interval,
-        };
-        let mut served = served::Served::new(self.settings.clone(), self.forges.clone());
         let mut memory = self.memory.lock().await;
         memory.go_on_by(&self.settings);
-        let Memory { recent, looks, listings, runners, hooks, .. } = &mut *memory;
-        let mut next_full = Instant::now();
-        let mut first = true;
+        let looks = memory.looks.clone();
+        let Memory { recent, listings, runners, hooks, .. } = &mut *memory;
+        let often = async {
+            // Without webhooks every sweep is one of everything.
+            match self.settings.webhook.enabled {
+                true => self.sweep_what_is_open(recent, looks.clone()).await,
+                false => std::future::pending().await,
+            }
+        };
+        let seen = Seen { listings, runners, hooks };
+        tokio::join!(often, self.sweep_everything(seen, looks.clone()));
+    }
+
+    async fn sweep_what_is_open(
+        self: &Arc<Self>,
+        recent: &mut BTreeMap<String, Instant>,
+        looks: Looks,
+    ) {
+        let mut lanes = Lanes::new(Haste::Skips, looks);
         loop {
-            let everything = Instant::now() >= next_full;
-            let now = Instant::now();
+            tokio::time::sleep(self.settings.github.sweep_interval).await;
             let Some(known) = self.asking.known().await else { return };
+            let now = Instant::now();
             recent.extend(known.repositories.into_iter().map(|name| (name, now)));
             recent.retain(|_, seen| seen.elapsed() < RECENT);
-            let mut names: Vec<String> = recent.keys().cloned().collect();
-            let mut whole = true;
-            if everything {
-                whole = served.refresh(listings).await;
-                names.extend(served.names());
+            lanes.start(self, recent.keys().cloned().collect());
+        }
+    }
+
+    async fn sweep_everything(self: &Arc<Self>, seen: Seen<'_>, looks: Looks) {
+        let github = &self.settings.github;
+        // Without webhooks the sweeps are all there is.
+        let (full, haste) = match self.settings.webhook.enabled {
+            true => (github.full_sweep_interval, Haste::Waits),
+            false => (github.sweep_interval, Haste::Skips),
+        };
+        let mut served = served::Served::new(self.settings.clone(), self.forges.clone());
+        let mut lanes = Lanes::new(haste, looks);
+        let mut first = true;
+        loop {
+            let began = Instant::now();
+            let Some(known) = self.asking.known().await else { return };
+            let mut whole = served.refresh(seen.listings).await;
+            let mut names: Vec<String> = known.repositories.into_iter().collect();
+            names.extend(served.names());
+            lanes.start(self, names);
+            whole &= lanes.end().await;
+            // First the children, so that a runner of one is not taken for a stray.
+            let unlisted = self.list_all_children().await;
+            self.list_runners(served.targets(), &unlisted, seen.runners).await;
+            self.fetch_failed_deliveries(&served.organizations(), seen.hooks).await;
+            let mut next = began + full;
+            if first && whole {
+                first = false;
+                self.tell(Observation::SweptAll);
+            } else if first {
+                // Something did not answer: nobody is let go until it has.
+                next = began + github.sweep_interval.min(full);
             }
-            whole &= self.sweep(names, looks).await;
-            if everything {
-                next_full = now + full;
-                // First the children, so that a runner of one is not taken for a stray.
-                let unlisted = self.list_all_children().await;
-                self.list_runners(served.targets(), &unlisted, runners).await;
-                self.fetch_failed_deliveries(&served.organizations(), hooks).await;
-                if first && whole {
-                    first = false;
-                    self.tell(Observation::SweptAll);
-                } else if first {
-                    // Something did not answer: nobody is let go until it has.
-                    next_full = now + github.sweep_interval.min(full);
-                }
-            }
-            let next = next_full.min(Instant::now() + github.sweep_interval);
             tokio::time::sleep_until(next).await;
         }
     }
@@ -112,38 +133,13 @@ impl Reconciler {
         // Closed: the daemon is ending, and so is this task.
         let _ = self.events.send(Event::Observed(Box::new(observation)));
     }
+}
 
-    /// Looks at these repositories; whether all of them were answered, be it by a refusal.
-    async fn sweep(&self, mut names: Vec<String>, looks: &mut memory::Looks) -> bool {
-        names.sort_by_key(|name| name.to_lowercase());
-        names.dedup_by_key(|name| name.to_lowercase());
-        let round = Arc::new(Round::default());
-        let mut whole = true;
-        let mut tasks: JoinSet<(String, Result<Observation, String>)> = JoinSet::new();
-        let mut names = names.into_iter();
-        loop {
-            while tasks.len() < AT_ONCE
-                && let Some(name) = names.next()
-            {
-                let memory = looks.entry(name.clone()).or_default().clone();
-                let forges = self.forges.clone();
-                tasks.spawn(sweep::look(forges, name, memory, round.clone()));
-            }
-            let Some(done) = tasks.join_next().await else { return whole };
-            // A look that panicked has no result; the next sweep looks again.
-            let Ok((name, result)) = done else {
-                whole = false;
-                continue;
-            };
-            match result {
-                Ok(observation) => self.tell(observation),
-                Err(reason) => {
-                    whole = false;
-                    debug!(repository = name, reason, "sweep not answered");
-                }
-            }
-        }
-    }
+/// What the last sweep of everything saw, beside repositories.
+struct Seen<'a> {
+    listings: &'a mut BTreeMap<usize, ListMemory<Listed>>,
+    runners: &'a mut runners::Memory,
+    hooks: &'a mut deliveries::Memory,
 }
 
 fn warn_once(known: &mut Option<String>, what: &str, reason: String) {

@@ -1,7 +1,5 @@
 //! Looks at one repository, and says what was seen of it or that it is refused.
 
-use std::sync::Arc;
-
 use tokio::sync::Mutex;
 
 use crate::forge::{Error, Forges, Look, LookMemory, Round};
@@ -17,25 +15,24 @@ pub struct Memory {
 
 /// The whole picture of a repository, or why there is none.
 pub async fn look(
-    forges: Forges,
-    name: String,
-    memory: Arc<Mutex<Memory>>,
-    round: Arc<Round>,
-) -> (String, Result<Observation, String>) {
+    forges: &Forges,
+    name: &str,
+    memory: &Mutex<Memory>,
+    round: &Round,
+) -> Result<Observation, Error> {
     let mut memory = memory.lock().await;
-    let result = match forges.of_repository(&name) {
-        Err(error) => Ok(refused(&memory, &name, &error)),
-        Ok(forge) => match forge.look(&name, &mut memory.look, &round).await {
+    match forges.of_repository(name) {
+        Err(error) => Ok(refused(&memory, name, &error)),
+        Ok(forge) => match forge.look(name, &mut memory.look, round).await {
             Ok(Look { repository, reports, began, unseen, cut }) => {
                 memory.repository = Some(repository.id);
                 let repository = Box::new(called_before(repository, &name));
                 Ok(Observation::Swept { repository, reports, began, unseen, cut })
             }
-            Err(error) if error.refuses() => Ok(refused(&memory, &name, &error)),
-            Err(error) => Err(error.to_string()),
+            Err(error) if error.refuses() => Ok(refused(&memory, name, &error)),
+            Err(error) => Err(error),
         },
-    };
-    (name, result)
+    }
 }
 
 /// Asked for by one name, and found by another: the config has not followed.

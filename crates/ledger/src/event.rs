@@ -194,6 +194,8 @@ pub enum AtForge {
     Registered {
         id: u64,
         busy: bool,
+        /// Its program is connected.
+        online: bool,
     },
     /// Not listed, but this job names it.
     Named(Box<JobReport>),

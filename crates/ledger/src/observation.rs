@@ -37,6 +37,8 @@ pub struct Registered {
     pub id: u64,
     pub name: String,
     pub busy: bool,
+    /// Its program is connected, so it can be given a job.
+    pub online: bool,
 }
 
 /// A child of ours that the ledger does not know: adopted by what its token tells.

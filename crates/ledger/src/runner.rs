@@ -123,6 +123,9 @@ pub struct Runner {
     #[serde(default)]
     pub registered_at: Option<Time>,
     pub github_id: Option<u64>,
+    /// When GitHub listed it as not connected, where it did so the last time that it was seen there.
+    #[serde(default)]
+    pub offline: Option<Time>,
     /// Failed tries in a row of whatever is being tried now.
     pub tries: u32,
     pub reason: Option<String>,
@@ -165,6 +168,7 @@ impl Runner {
             placed_at: None,
             registered_at: None,
             github_id: None,
+            offline: None,
             tries: 0,
             reason: None,
             ended_at: None,

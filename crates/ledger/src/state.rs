@@ -13,7 +13,7 @@ use super::runner::{Leaving, RunnerState, Sending};
 use super::step::Looking;
 use super::unserved::Unserved;
 use super::{
-    Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
+    Breaker, BreakerKey, Class, ClassKey, Forks, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
     Repository, RepositoryId, Roster, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time,
     Verdict,
 };
@@ -49,7 +49,7 @@ pub struct State {
     pub swept: Swept,
     /// Whoever is missing has not shown its children since the start.
     pub nomad: BTreeMap<NomadPlace, NomadState>,
-    pub forks: BTreeMap<RunId, ForkAnswer>,
+    pub forks: Forks,
     /// Jobs that have ended and were then told of as if they were open, with what was told: the
     /// forge is being asked whether it was late news, or a rerun under the same id.
     pub reruns: BTreeMap<JobId, (Job, JobReport)>,
@@ -128,18 +128,6 @@ pub enum NomadState {
     Away(Gate),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForkAnswer {
-    Asking {
-        tries: u32,
-    },
-    /// A timer asks again.
-    Failed {
-        tries: u32,
-    },
-    Known(bool),
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     Class(ClassKey),
@@ -153,7 +141,8 @@ pub enum Timer {
     Credential(ScopeKey),
     Refusal(PoolName),
     Nomad(NomadPlace),
-    Fork(RunId),
+    /// Of which a question about a fork failed.
+    Forks(RepositoryId),
     Job(JobId),
     /// With its name when it was asked for.
     Look(RepositoryId, String),
@@ -177,7 +166,7 @@ impl State {
             pauses: BTreeMap::new(),
             swept: Swept::default(),
             nomad: BTreeMap::new(),
-            forks: BTreeMap::new(),
+            forks: Forks::default(),
             reruns: BTreeMap::new(),
             enlisted: BTreeMap::new(),
             by_repository: BTreeMap::new(),
@@ -271,9 +260,13 @@ impl State {
         }
     }
 
-    /// Whether no question about a fork is open: an answer may bring demand back.
+    /// Whether no answer about a fork can bring back demand for a runner that no job needs.
     pub fn forks_are_known(&self) -> bool {
-        self.forks.values().all(|answer| matches!(answer, ForkAnswer::Known(_)))
+        let surplus = |key: &ClassKey| {
+            let waiting = self.classes.get(key).map_or(0, |class| class.waiting.len());
+            self.runners.counts(key).supply > waiting
+        };
+        self.forks.asking_over_all() == 0 && !self.forks.open().any(|(key, _)| surplus(key))
     }
 
     pub fn is_in_progress(&self, id: JobId) -> bool {
@@ -307,7 +300,7 @@ impl State {
             ids.remove(&id);
             if ids.is_empty() {
                 self.by_run.remove(&job.report.run);
-                self.forks.remove(&job.report.run);
+                self.forks.forget(job.report.run);
             }
         }
         self.remember_ended(job);

@@ -5,7 +5,7 @@ use super::class::Hold;
 use super::pool::{Delivery, Pool};
 use super::runner::RunnerState;
 use super::state::{Gate, NomadState, State};
-use super::{Breaker, ClassKey, Job, ScopeKey, Time};
+use super::{Breaker, ClassKey, Job, ScopeKey, Time, Verdict};
 
 /// `None` where nothing of the class waits.
 pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
@@ -37,6 +37,29 @@ pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<
     }
 }
 
+/// Why a job waits that no class has yet: whether it is a fork's is not known.
+pub fn verdict_waits(state: &State, job: &Job, now: Time) -> Option<String> {
+    let told = job.verdict.reason();
+    if !matches!(job.verdict, Verdict::AskingFork(_)) || state.forks.is_asking(job.report.run) {
+        return told;
+    }
+    let (Some(key), Some(pool)) =
+        (state.class_of(job), job.pool.as_ref().and_then(|name| state.rules.pool(name)))
+    else {
+        return told;
+    };
+    if let Some(gate) = state.forks.held.get(&job.repository).filter(|gate| gate.until > now) {
+        return Some(format!(
+            "whether the run's head is a fork could not be told, and is asked again at {}: {}",
+            gate.until, gate.reason
+        ));
+    }
+    Some(format!(
+        "whether the run's head is a fork is asked when a runner can be launched for it; {}",
+        what_keeps(state, &key, pool, now)
+    ))
+}
+
 fn supplied(state: &State, key: &ClassKey) -> String {
     let runners = state.classes[key].runners.iter().filter_map(|name| state.runners.get(name));
     let supply = || runners.clone().filter(|runner| runner.is_supply());
@@ -48,6 +71,13 @@ fn supplied(state: &State, key: &ClassKey) -> String {
     }
     match reason(|state| *state == RunnerState::Dispatched) {
         Some(reason) => format!("a runner is dispatched, but {reason}"),
+        None if supply().all(|runner| runner.offline.is_some()) => {
+            let seen = supply().filter_map(|runner| runner.offline).max().unwrap_or(Time(0));
+            format!(
+                "a runner is registered, but {} listed it offline at {seen}",
+                state.rules.forge.name
+            )
+        }
         None => "a runner is on the way".to_owned(),
     }
 }
@@ -58,6 +88,10 @@ fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
     let Some(pool) = state.rules.pool(&key.pool) else {
         return format!("its pool {} is no longer in the config", key.pool);
     };
+    what_keeps(state, key, pool, now)
+}
+
+fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> String {
     if let Some(why) = closed_for_all(state, key) {
         return why;
     }

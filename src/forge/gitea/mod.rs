@@ -146,7 +146,7 @@ impl Gitea {
         let listed = listed.map_err(|error| about_runners(&error, target))?;
         let listed = listed.into_iter().map(|runner| {
             self.known.runner_is_called(runner.id, &runner.name);
-            Registered { id: runner.id, name: runner.name, busy: runner.busy }
+            Registered { id: runner.id, name: runner.name, busy: runner.busy, online: true }
         });
         Ok(listed.collect())
     }

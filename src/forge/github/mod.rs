@@ -261,7 +261,8 @@ async fn end_with_their_run(
 }
 
 fn registered(runner: github::Runner) -> Registered {
-    Registered { id: runner.id, name: runner.name, busy: runner.busy }
+    let online = runner.status != "offline";
+    Registered { id: runner.id, name: runner.name, busy: runner.busy, online }
 }
 
 fn runners_of(target: &Target) -> RunnersOf<'_> {

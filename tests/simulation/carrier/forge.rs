@@ -85,6 +85,7 @@ impl World {
         Ok(found.map(|one| AtForge::Registered {
             id: one["id"].as_u64().unwrap_or_default(),
             busy: one["busy"] == true,
+            online: one["status"] != "offline",
         }))
     }
 

@@ -182,7 +182,8 @@ impl World {
                 let name = one["name"].as_str()?;
                 runner_name::pool_of("roustabout", name)?;
                 let (id, busy) = (one["id"].as_u64()?, one["busy"] == true);
-                Some(Registered { id, name: name.to_owned(), busy })
+                let online = one["status"] != "offline";
+                Some(Registered { id, name: name.to_owned(), busy, online })
             });
             let mut runners: Vec<_> = runners.collect();
             if self.is_gitea() {

@@ -103,7 +103,7 @@ fn shift(state: &mut State, by: i64) {
         pauses,
         swept,
         nomad,
-        forks: _,
+        forks,
         reruns,
         enlisted: _,
         by_repository: _,
@@ -125,6 +125,7 @@ fn shift(state: &mut State, by: i64) {
         ends.iter_mut().for_each(&mut *move_on);
         failed.iter_mut().for_each(|gate| times_of_gate(gate, move_on));
     }
+    forks.held.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     refusals.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     for Breaker { ends: _, counted_at, from: _, gate } in breakers.values_mut() {
         counted_at.iter_mut().for_each(&mut *move_on);
@@ -185,6 +186,7 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         placed_at,
         registered_at,
         github_id: _,
+        offline,
         tries: _,
         reason: _,
         ended_at,
@@ -205,6 +207,7 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         credential_ends,
         placed_at,
         registered_at,
+        offline,
         ended_at,
         clock,
     ];

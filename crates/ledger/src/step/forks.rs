@@ -1,37 +1,51 @@
-//! Whether a run's head is a fork: GitHub is asked once a run, and again after a failure.
+//! Whether a run's head is a fork: GitHub is asked once a run, when a runner could be launched for
+//! it, and again after a failure. What is remembered of it is in `crate::forks`.
+
+use std::ops::Bound;
 
 use rand::Rng;
 
+use super::hiring::Obstacle;
 use super::{Fold, when_to_retry};
 use crate::event::Answer;
+use crate::forks::{Forks, Turn};
 use crate::job::Verdict;
-use crate::state::{ForkAnswer, Timer};
-use crate::{Request, RunId};
+use crate::state::{Gate, Timer};
+use crate::{ClassKey, RepositoryId, Request, RunId, ScopeKey, work};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn fork_known(&mut self, run: RunId, answer: Answer<bool>) {
+        self.state.forks.answered(run);
         let jobs = self.state.by_run.get(&run).cloned().unwrap_or_default();
-        if jobs.is_empty() {
-            self.state.forks.remove(&run);
-            return;
-        }
+        let Some(repository) =
+            jobs.first().and_then(|id| self.state.jobs.get(id)).map(|job| job.repository)
+        else {
+            return self.state.forks.forget(run);
+        };
         match answer {
             Ok(fork) => {
-                self.state.forks.insert(run, ForkAnswer::Known(fork));
+                self.state.forks.learn(run, fork);
+                if self.state.forks.held.remove(&repository).is_some() {
+                    self.touch_forks_of(repository);
+                }
                 for id in jobs {
                     self.judge_again(id);
                 }
             }
             Err(failure) => {
-                let Some(&ForkAnswer::Asking { tries }) = self.state.forks.get(&run) else {
-                    return; // A timer runs already, or another answer was faster.
-                };
-                self.state.forks.insert(run, ForkAnswer::Failed { tries: tries + 1 });
-                let at = when_to_retry(&failure, tries, self.now, self.rng);
-                self.set_timer(at, Timer::Fork(run));
+                let before = self.state.forks.held.get(&repository);
+                // Those that fail together count once.
+                let tries = before.map_or(0, |gate| gate.tries + u32::from(gate.until <= self.now));
+                let until = when_to_retry(&failure, tries, self.now, self.rng);
+                let gate = Gate { reason: failure.reason.clone(), tries, until, probe: None };
+                self.state.forks.held.insert(repository, gate);
+                self.set_timer(until, Timer::Forks(repository));
                 for id in jobs {
                     let Some(mut job) = self.state.jobs.get(&id).cloned() else { continue };
                     if matches!(job.verdict, Verdict::AskingFork(_)) {
+                        if let Some(key) = self.state.class_of(&job) {
+                            self.state.forks.want(run, (key, repository));
+                        }
                         job.verdict = Verdict::AskingFork(Some(failure.reason.clone()));
                         self.note_job(
                             &job,
@@ -44,23 +58,109 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    pub(super) fn ask_fork_again(&mut self, run: RunId) {
-        let Some(&ForkAnswer::Failed { tries }) = self.state.forks.get(&run) else { return };
-        let Some(job) = self
-            .state
-            .by_run
-            .get(&run)
-            .and_then(|ids| ids.first())
-            .and_then(|id| self.state.jobs.get(id))
-        else {
-            return;
+    /// A repository's questions may be asked again.
+    pub(super) fn touch_forks_of(&mut self, repository: RepositoryId) {
+        let turns = self.state.forks.open();
+        let keys: Vec<ClassKey> =
+            turns.filter(|(_, of)| *of == repository).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.touch(&key);
+        }
+    }
+
+    /// Runners that no job needs are there already: whoever could be given them is asked about
+    /// before they are let go.
+    pub(super) fn ask_about_forks_for_surplus(&mut self) {
+        for key in self.classes.clone() {
+            let Some(class) = self.state.classes.get(&key) else { continue };
+            let supply = self.state.runners.counts(&key).supply;
+            let mut surplus = supply.saturating_sub(class.waiting.len());
+            let mut from = Bound::Included((key.clone(), RepositoryId(0)));
+            while surplus > 0 {
+                let next = self.state.forks.next(from.clone());
+                let Some((turn, run)) = next.filter(|(turn, _)| turn.0 == key) else { break };
+                let turn = turn.clone();
+                if self.is_held(&turn) {
+                    from = Bound::Excluded(turn);
+                    continue;
+                }
+                self.ask_fork(&turn, run);
+                surplus -= 1;
+            }
+        }
+    }
+
+    /// What room is left goes round those who would use it, as far as is known.
+    pub(super) fn ask_about_forks(&mut self) {
+        let mut from = self.state.forks.after_last();
+        let mut wrapped = matches!(from, Bound::Unbounded);
+        while self.room_for_questions() {
+            let Some((turn, run)) = self.state.forks.next(from.clone()) else {
+                if std::mem::replace(&mut wrapped, true) {
+                    return;
+                }
+                from = Bound::Unbounded;
+                continue;
+            };
+            let turn = turn.clone();
+            let key = &turn.0;
+            from = match self.obstacle(key) {
+                Some(Obstacle::Pool) => {
+                    Forks::behind(ClassKey::all_of_pool(&key.pool).into_inner().1)
+                }
+                None if !self.pool_has_room_for_questions(key) => {
+                    Forks::behind(ClassKey::all_of_pool(&key.pool).into_inner().1)
+                }
+                None if self.is_held(&turn) => match key.scope {
+                    ScopeKey::Repository(_) => Forks::behind(key.runs_of_scope().into_inner().1),
+                    ScopeKey::Organization(_) => Bound::Excluded(turn),
+                },
+                None if self.would_launch(key) => {
+                    self.ask_fork(&turn, run);
+                    // Whoever was skipped may have room now that it is somebody else's turn.
+                    wrapped = false;
+                    self.state.forks.after_last()
+                }
+                None | Some(Obstacle::Scope) => Forks::behind(key.runs_of_scope().into_inner().1),
+            };
+        }
+    }
+
+    fn room_for_questions(&self) -> bool {
+        let asking = self.state.forks.asking_over_all();
+        self.state.runners.alive() + asking < self.state.rules.max as usize
+    }
+
+    fn pool_has_room_for_questions(&self, key: &ClassKey) -> bool {
+        let asking = self.state.forks.asking_of(&key.pool);
+        let taken = self.state.runners.alive_of_pool(&key.pool) + asking;
+        self.state.rules.pool(&key.pool).is_some_and(|pool| taken < pool.max_runners as usize)
+    }
+
+    /// Whether a runner would be launched for one more job of the class: its scope has none that
+    /// waits in vain.
+    fn would_launch(&self, key: &ClassKey) -> bool {
+        let mut classes = self.state.classes.range(key.runs_of_scope());
+        let waits = classes.any(|(key, class)| {
+            work::count(1);
+            self.state.runners.counts(key).sent() < class.wanted()
+        });
+        !waits && self.state.scope_may_try(key, self.now)
+    }
+
+    fn is_held(&self, turn: &Turn) -> bool {
+        self.state.forks.held.get(&turn.1).is_some_and(|gate| gate.until > self.now)
+    }
+
+    fn ask_fork(&mut self, turn: &Turn, run: RunId) {
+        let jobs = self.state.by_run.get(&run).into_iter().flatten();
+        let mut jobs = jobs.filter_map(|id| self.state.jobs.get(id));
+        let waits = jobs.any(|job| matches!(job.verdict, Verdict::AskingFork(_)));
+        let repository = self.state.repositories.get(&turn.1).filter(|_| waits);
+        let Some(full_name) = repository.map(|repository| repository.full_name.clone()) else {
+            return self.state.forks.forget(run);
         };
-        let request = Request::AskFork {
-            repository: job.repository,
-            full_name: job.repository_name.clone(),
-            run,
-        };
-        self.state.forks.insert(run, ForkAnswer::Asking { tries });
-        self.request(request);
+        self.state.forks.ask(run);
+        self.request(Request::AskFork { repository: turn.1, full_name, run });
     }
 }

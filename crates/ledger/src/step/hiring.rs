@@ -13,7 +13,7 @@ use crate::state::{Gate, NomadState};
 use crate::{ClassKey, JobId, Note, Pool, Request, RunnerName, ScopeKey, runner_name, work};
 
 /// What keeps a hungry class from hiring, and with it its neighbours.
-enum Obstacle {
+pub(super) enum Obstacle {
     Pool,
     Scope,
 }
@@ -148,7 +148,7 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// What stands against hiring for any class of this one's scope.
-    fn obstacle(&self, key: &ClassKey) -> Option<Obstacle> {
+    pub(super) fn obstacle(&self, key: &ClassKey) -> Option<Obstacle> {
         work::count(1);
         let Some(pool) = self.state.rules.pool(&key.pool) else { return Some(Obstacle::Pool) };
         let taken = self.state.runners.alive_of_pool(&key.pool);

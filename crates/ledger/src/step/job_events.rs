@@ -3,7 +3,6 @@
 //! `in_progress` and `completed` are final; between `queued` and `waiting` nothing decides,
 //! so GitHub is asked where they disagree. Which runners are hired is `hiring`'s part.
 
-use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use rand::Rng;
@@ -12,10 +11,10 @@ use super::{ASK_AFTER_END, Fold};
 use crate::event::Webhook;
 use crate::job::{Job, JobReport, JobStatus, Verdict};
 use crate::policy::{self, Judgement};
-use crate::state::{ForkAnswer, Timer};
+use crate::state::Timer;
 use crate::{
-    DeliveryId, Details, JobId, Note, Record, Repository, RepositoryId, Request, RunnerName, Time,
-    matching, work,
+    DeliveryId, Details, JobId, Note, Record, Repository, RepositoryId, RunnerName, Time, matching,
+    work,
 };
 
 /// GitHub's own state lags by up to about 20 s after an approval (runs-on#429).
@@ -216,18 +215,14 @@ impl<R: Rng> Fold<'_, R> {
             return;
         };
         let Some(repository) = self.state.repositories.get(&job.repository) else { return };
-        if let Some(ForkAnswer::Known(fork)) = self.state.forks.get(&run) {
-            job.fork = Some(*fork);
-        }
+        job.fork = self.state.forks.known(run).or(job.fork);
         job.verdict = match policy::judge(pool, repository, job.fork) {
             Judgement::Allowed => Verdict::Serve,
             Judgement::Refused(why) => Verdict::Refused(why),
             Judgement::AskFork => {
-                let full_name = repository.full_name.clone();
-                if let Entry::Vacant(unasked) = self.state.forks.entry(run) {
-                    unasked.insert(ForkAnswer::Asking { tries: 0 });
-                    self.request(Request::AskFork { repository: job.repository, full_name, run });
-                }
+                let key = self.state.class_key(pool, repository, run);
+                self.state.forks.want(run, (key.clone(), job.repository));
+                self.touch(&key);
                 match &job.verdict {
                     asking @ Verdict::AskingFork(_) => asking.clone(),
                     _ => Verdict::AskingFork(None),

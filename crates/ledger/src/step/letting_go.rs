@@ -221,7 +221,10 @@ impl<R: Rng> Fold<'_, R> {
                     self.end_runner(name, "ended at work, and its registration is gone");
                 }
             }
-            AtForge::Registered { id, busy } => self.is_registered(name, id, busy),
+            AtForge::Registered { id, busy, online } => {
+                self.seen_online(name, online);
+                self.is_registered(name, id, busy);
+            }
             AtForge::Nowhere => self.is_nowhere(name),
         }
     }

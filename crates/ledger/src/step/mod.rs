@@ -299,6 +299,7 @@ impl<'a, R: Rng> Fold<'a, R> {
         for key in std::mem::take(&mut self.asks) {
             self.ask_class(&key);
         }
+        self.ask_about_forks_for_surplus();
         self.settle_after_start();
         // Letting go touches classes again, but never one that was not touched already.
         for key in self.classes.clone() {
@@ -307,6 +308,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.refresh(&key);
         }
         self.fill_room();
+        self.ask_about_forks();
         for key in std::mem::take(&mut self.classes) {
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
                 self.state.classes.remove(&key);

@@ -150,6 +150,7 @@ impl<R: Rng> Fold<'_, R> {
     fn runners_listed(&mut self, target: &Target, listed: Vec<Registered>) {
         for registered in listed {
             let name = RunnerName(registered.name);
+            self.seen_online(&name, registered.online);
             let known = self.state.runners.get(&name);
             match known.map(|runner| (runner.state.clone(), runner.took)) {
                 Some((RunnerState::Dispatched | RunnerState::Registered, None))
@@ -184,6 +185,13 @@ impl<R: Rng> Fold<'_, R> {
                 }
                 None => {}
             }
+        }
+    }
+
+    pub(super) fn seen_online(&mut self, name: &RunnerName, online: bool) {
+        if self.state.runners.get(name).is_some_and(|runner| runner.offline.is_some() == online) {
+            let now = self.now;
+            self.change(name, |runner| runner.offline = (!online).then_some(now));
         }
     }
 

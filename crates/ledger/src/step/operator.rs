@@ -7,7 +7,7 @@ use rand::Rng;
 use super::Fold;
 use crate::class::Hold;
 use crate::runner::RunnerState;
-use crate::state::{ForkAnswer, Gate, Timer};
+use crate::state::{Gate, Timer};
 use crate::{ClassKey, JobId, Note, PoolName, Record, Time};
 
 /// How old a dispatch is of which we would have heard by now that it is placed.
@@ -58,7 +58,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Everything that makes this job wait for a time is over now: one try at once.
     pub(super) fn retry(&mut self, id: JobId) {
         let Some(job) = self.state.jobs.get(&id) else { return };
-        let (run, key) = (job.report.run, self.state.class_of(job));
+        let (run, key, repository) = (job.report.run, self.state.class_of(job), job.repository);
         self.note(Note {
             message: "job is looked at again, as asked".to_owned(),
             job: Some(id),
@@ -67,9 +67,8 @@ impl<R: Rng> Fold<'_, R> {
             ..Note::default()
         });
         self.ask_job(id);
-        if matches!(self.state.forks.get(&run), Some(ForkAnswer::Failed { .. })) {
-            self.ask_fork_again(run);
-        }
+        self.state.forks.held.remove(&repository);
+        self.touch_forks_of(repository);
         let Some(key) = key else { return };
         let now = self.now;
         let try_now = |gate: &mut Gate| gate.until = gate.until.min(now);

@@ -12,8 +12,8 @@ use super::Fold;
 use super::children::ANOTHER_ORDER;
 use super::looking::OLD_NEWS;
 use crate::class::Hold;
-use crate::state::{ForkAnswer, NomadState};
-use crate::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunId, RunnerName};
+use crate::state::NomadState;
+use crate::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunnerName};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn new_rules(&mut self, rules: Rules) {
@@ -93,11 +93,7 @@ impl<R: Rng> Fold<'_, R> {
         for gate in refusals.chain(credentials).chain(away) {
             gate.until = gate.until.min(now);
         }
-        let failed = self.state.forks.iter();
-        let failed = failed.filter(|(_, answer)| matches!(answer, ForkAnswer::Failed { .. }));
-        for run in failed.map(|(run, _)| *run).collect::<Vec<RunId>>() {
-            self.ask_fork_again(run);
-        }
+        self.state.forks.held.clear();
         let unanswered = self.state.classes.iter();
         let unanswered = unanswered
             .filter(|(_, class)| class.hold == Some(Hold::Asking { sent: false }))

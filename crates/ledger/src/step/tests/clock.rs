@@ -21,7 +21,7 @@ fn warned(effects: &Effects) -> Vec<&str> {
 fn idle_with_a_job(ledger: &mut Ledger) -> RunnerName {
     let runner = ledger.hires_at_nomad(1);
     let _ = ledger.child(&runner, ChildPhase::Placed);
-    let registered = Registered { id: 5, name: runner.0.clone(), busy: false };
+    let registered = Registered { id: 5, name: runner.0.clone(), busy: false, online: true };
     let _ = ledger.lists(vec![registered]);
     runner
 }

@@ -5,11 +5,11 @@ use crate::pool::Delivery;
 use crate::state::Timer;
 
 const SECOND: Duration = Duration::from_secs(1);
-const REGISTERED: AtForge = AtForge::Registered { id: 7, busy: false };
+const REGISTERED: AtForge = AtForge::Registered { id: 7, busy: false, online: true };
 const LOOK: &str = "find at forge in octo/app";
 
 fn lists(ledger: &mut Ledger, runner: &RunnerName, busy: bool) -> Effects {
-    let registered = Registered { id: 7, name: runner.0.clone(), busy };
+    let registered = Registered { id: 7, name: runner.0.clone(), busy, online: true };
     ledger.lists(vec![registered])
 }
 
@@ -110,7 +110,7 @@ fn a_look_whether_it_booted_that_fails_is_repeated() {
 #[test]
 fn a_late_look_that_finds_it_registered_or_at_work_leaves_it_alone() {
     let named = AtForge::Named(Box::new(report_by(1, JobStatus::InProgress, &"x".into())));
-    for found in [REGISTERED, AtForge::Registered { id: 7, busy: true }, named] {
+    for found in [REGISTERED, AtForge::Registered { id: 7, busy: true, online: true }, named] {
         let (mut ledger, runner) = placed(1);
         let _ = ledger.words_within(10 * MINUTE);
         let said = words(&ledger.at_forge(&runner, found));
@@ -275,7 +275,7 @@ fn a_runner_that_is_busy_after_all_is_looked_for_again_and_again_but_with_a_paus
         requests += effects.requests.len();
         if words(&effects) == ["look at placement"] {
             requests += ledger.placement(&runner, ChildPhase::Placed).requests.len();
-            let busy = AtForge::Registered { id: 7, busy: true };
+            let busy = AtForge::Registered { id: 7, busy: true, online: true };
             requests += ledger.at_forge(&runner, busy).requests.len();
         }
     }

@@ -68,7 +68,8 @@ fn what_nomad_forgot_and_github_still_lists_is_cleared_away() {
     let runner = ledger.hires(1);
     let _ = ledger.unknown(&runner);
     let _ = ledger.looked_up(&runner, false);
-    let effects = ledger.at_forge(&runner, AtForge::Registered { id: 7, busy: false });
+    let effects =
+        ledger.at_forge(&runner, AtForge::Registered { id: 7, busy: false, online: true });
     // Its room is free, and its job waits.
     assert_eq!(words(&effects), ["delete registration 7", "dispatch"]);
     let _ = ledger.deleted(&runner, Deletion::NoNewJob);

@@ -31,7 +31,7 @@ fn a_runner_that_ended_at_work_is_asked_about_after_a_minute_and_its_registratio
     let _ = ledger.at_work(1, &runner);
     assert!(words(&ledger.child(&runner, ended())).is_empty());
     assert_eq!(ledger.words_within(MINUTE), ["find at forge in octo/app", "ask job 1"]);
-    let effects = ledger.at_forge(&runner, AtForge::Registered { id: 7, busy: true });
+    let effects = ledger.at_forge(&runner, AtForge::Registered { id: 7, busy: true, online: true });
     assert_eq!(words(&effects), ["delete registration 7"]);
     let _ = ledger.deleted(&runner, Deletion::Busy);
     assert_eq!(ledger.words_within(MINUTE), ["delete registration 7"]);
@@ -110,7 +110,7 @@ fn ended_unseen_and_its_registration_is_left() {
     let runner = ledger.hires_at_nomad(1);
     let _ = ledger.child(&runner, ended());
     let _ = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Completed)]);
-    let registered = AtForge::Registered { id: 7, busy: false };
+    let registered = AtForge::Registered { id: 7, busy: false, online: true };
     assert_eq!(words(&ledger.at_forge(&runner, registered)), ["delete registration 7"]);
     let _ = ledger.deleted(&runner, Deletion::NoNewJob);
     ledger.is_empty();

@@ -11,7 +11,7 @@ fn surplus() -> (Ledger, RunnerName) {
 }
 
 fn registered(busy: bool) -> AtForge {
-    AtForge::Registered { id: 7, busy }
+    AtForge::Registered { id: 7, busy, online: true }
 }
 
 /// One whose registration has just been deleted.

@@ -9,6 +9,7 @@ mod deadlines;
 mod details;
 mod dispatching;
 mod ending;
+mod forks;
 mod hiring;
 mod jobs;
 mod letting_go;
@@ -37,6 +38,7 @@ use crate::event::{
     NomadTrouble, Webhook,
 };
 use crate::observation::{Found, Observation, Registered};
+use crate::policy;
 use crate::pool::Forge;
 use crate::why::class_waits;
 use crate::{
@@ -174,6 +176,7 @@ impl Ledger {
     fn step(&mut self, event: Event) -> Effects {
         let effects = step(&mut self.state, event, self.now, &mut self.rng);
         self.rows.write(&effects);
+        launches_only_what_is_let_in(&self.state, &effects);
         effects
     }
 
@@ -365,6 +368,21 @@ impl Ledger {
         assert!(state.classes.is_empty(), "{:?}", state.classes);
         assert!(state.enlisted.is_empty() && state.hungry.is_empty());
         assert!(state.by_run.is_empty() && state.by_repository.is_empty());
+    }
+}
+
+/// Whatever is launched is launched for a job that its pool's policy lets in, by all that is known.
+fn launches_only_what_is_let_in(state: &State, effects: &Effects) {
+    for request in &effects.requests {
+        let Request::Dispatch(order) = request else { continue };
+        let Some(job) = &order.cause else { continue };
+        let (Some(pool), Some(repository)) =
+            (state.rules.pool(&order.pool), state.repositories.get(&job.repository))
+        else {
+            continue;
+        };
+        let judged = policy::judge(pool, repository, job.fork);
+        assert_eq!(judged, policy::Judgement::Allowed, "{} of {}", job.id(), pool.name);
     }
 }
 

@@ -48,7 +48,7 @@ fn forgotten() -> Ledger {
 }
 
 fn listed(runner: &RunnerName, busy: bool) -> Vec<Registered> {
-    vec![Registered { id: 7, name: runner.0.clone(), busy }]
+    vec![Registered { id: 7, name: runner.0.clone(), busy, online: true }]
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn a_runner_that_is_registered_again_after_its_job_is_let_go() {
     assert_eq!(ledger.runner(&runner).state, RunnerState::Dispatched);
     let _ = ledger.lists(listed(&runner, false));
     let _ = ledger.placement(&runner, ChildPhase::Placed);
-    let found = ledger.at_forge(&runner, AtForge::Registered { id: 8, busy: false });
+    let found = ledger.at_forge(&runner, AtForge::Registered { id: 8, busy: false, online: true });
     assert_eq!(words(&found), ["delete registration 8"]);
 }
 
@@ -439,4 +439,19 @@ fn an_off_day_ends_with_every_queued_job_served_and_nothing_left() {
     assert_eq!(words(&ledger.sweeps(vec![report(2, JobStatus::Queued)])), ["dispatch"]);
     let _ = ledger.observes(Observation::SweptAll);
     assert_eq!(ledger.state.runners.len(), 1);
+}
+
+#[test]
+fn a_runner_that_is_listed_offline_is_told_as_that_until_it_is_not() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.step(children_seen(vec![(runner.clone(), ChildPhase::Placed)]));
+    let target = || Target::Repository("octo/app".into());
+    let listed = |online| vec![Registered { id: 7, name: runner.0.clone(), busy: false, online }];
+    let _ = ledger.observes(Observation::Runners { target: target(), runners: listed(false) });
+    assert_eq!(ledger.runner(&runner).offline, Some(ledger.now));
+    assert!(ledger.waits().contains("listed it offline at"), "{}", ledger.waits());
+    assert!(ledger.rows.runners[&runner].offline.is_some(), "it is in its row");
+    let _ = ledger.observes(Observation::Runners { target: target(), runners: listed(true) });
+    assert_eq!(ledger.waits(), "a runner is on the way");
 }

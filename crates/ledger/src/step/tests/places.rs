@@ -101,7 +101,7 @@ fn a_runner_that_may_be_a_childs_of_an_unlisted_place_is_no_stray() {
     let _ = ledger.passes(Duration::from_secs(1));
     let of = |pool: &str| {
         let name = format!("roustabout-{pool}-0123456789abc");
-        Registered { id: 7, name, busy: false }
+        Registered { id: 7, name, busy: false, online: true }
     };
     assert_eq!(words(&ledger.lists(vec![of("eu"), of("x64")])), ["delete stray 7"]);
     let _ = ledger.step(shown());

@@ -37,7 +37,7 @@ fn a_registered_runner_of_a_pool_that_is_gone_loses_its_registration() {
     let _ = ledger.child(&runner, ChildPhase::Placed);
     let _ = with_pools(&mut ledger, other());
     let _ = ledger.placement(&runner, ChildPhase::Placed);
-    let registered = AtForge::Registered { id: 7, busy: false };
+    let registered = AtForge::Registered { id: 7, busy: false, online: true };
     assert_eq!(words(&ledger.at_forge(&runner, registered)), ["delete registration 7"]);
 }
 

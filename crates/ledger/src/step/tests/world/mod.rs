@@ -155,6 +155,7 @@ impl World {
 
     fn carry_out(&mut self, effects: Effects) {
         self.rows.write(&effects);
+        launches_only_what_is_let_in(&self.state, &effects);
         for request in effects.requests {
             self.tell(format!(
                 "<- {} {}",

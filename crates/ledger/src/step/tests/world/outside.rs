@@ -127,7 +127,7 @@ impl World {
         let here = self.children.iter().filter(|(name, _)| self.orders[*name].1 == number);
         let listed = here.filter_map(|(name, child)| {
             let busy = self.shows_busy(child);
-            Some(Registered { id: child.registered?, name: name.0.clone(), busy })
+            Some(Registered { id: child.registered?, name: name.0.clone(), busy, online: true })
         });
         listed.collect()
     }
@@ -147,7 +147,7 @@ impl World {
         child.looked_for = Some(now);
         let child = &self.children[runner];
         if let Some(id) = child.registered {
-            return AtForge::Registered { id, busy: self.shows_busy(child) };
+            return AtForge::Registered { id, busy: self.shows_busy(child), online: true };
         }
         let running = child.job.map(|id| &self.jobs[&id].report);
         // The listing of running jobs lags.

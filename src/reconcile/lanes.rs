@@ -1,0 +1,139 @@
+//! Looks at many repositories, each owner's on a lane of its own: slow answers about one owner's
+//! delay nobody else's. What a look is, is in `sweep`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+use tracing::debug;
+
+use super::memory::Looks;
+use super::{Reconciler, sweep};
+use crate::forge::{Round, owner_of};
+
+/// Repositories of one owner that are looked at at the same time,
+const AT_ONCE: usize = 4;
+/// and of all owners: under GitHub's limit of 100.
+const AT_ONCE_OVER_ALL: usize = 48;
+/// A sweep that has time waits for the rate limit at most so long at once, and so often.
+const PATIENCE: Duration = Duration::from_secs(300);
+const TIMES: usize = 15;
+
+/// What becomes of a look that has to wait for the rate limit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// The next sweep looks again, and that is soon.
+    Skips,
+    Waits,
+}
+
+/// Lanes under way. Dropping them ends them.
+pub(super) struct Lanes {
+    haste: Haste,
+    looks: Looks,
+    places: Arc<Semaphore>,
+    /// Each tells whose it was, and whether all was answered.
+    tasks: JoinSet<(String, bool)>,
+    /// Owners whose lane has not come to its end.
+    busy: BTreeSet<String>,
+}
+
+impl Lanes {
+    pub fn new(haste: Haste, looks: Looks) -> Self {
+        let places = Arc::new(Semaphore::new(AT_ONCE_OVER_ALL));
+        Self { haste, looks, places, tasks: JoinSet::new(), busy: BTreeSet::new() }
+    }
+
+    /// Begins to look at these, but for owners whose lane still goes on from before.
+    pub fn start(&mut self, reconciler: &Arc<Reconciler>, mut names: Vec<String>) {
+        while let Some(done) = self.tasks.try_join_next() {
+            self.ended(done);
+        }
+        names.sort_by_key(|name| name.to_lowercase());
+        names.dedup_by_key(|name| name.to_lowercase());
+        let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in names {
+            owners.entry(owner_of(&name).to_lowercase()).or_default().push(name);
+        }
+        let round = Arc::new(Round::default());
+        for (owner, names) in owners {
+            if self.busy.insert(owner.clone()) {
+                let (reconciler, round) = (reconciler.clone(), round.clone());
+                let (haste, looks, places) = (self.haste, self.looks.clone(), self.places.clone());
+                self.tasks.spawn(async move {
+                    (owner, lane(reconciler, names, looks, places, round, haste).await)
+                });
+            } else {
+                debug!(owner, "its repositories are still being looked at from the last sweep");
+            }
+        }
+    }
+
+    /// Waits until all have ended; whether every repository was answered, be it by a refusal.
+    pub async fn end(&mut self) -> bool {
+        let mut whole = true;
+        while let Some(done) = self.tasks.join_next().await {
+            whole &= self.ended(done);
+        }
+        self.busy.clear();
+        whole
+    }
+
+    fn ended(&mut self, done: Result<(String, bool), JoinError>) -> bool {
+        // A lane that panicked says nothing; the next sweep looks again.
+        let Ok((owner, whole)) = done else {
+            self.busy.clear();
+            return false;
+        };
+        self.busy.remove(&owner);
+        whole
+    }
+}
+
+async fn lane(
+    reconciler: Arc<Reconciler>,
+    names: Vec<String>,
+    looks: Looks,
+    places: Arc<Semaphore>,
+    round: Arc<Round>,
+    haste: Haste,
+) -> bool {
+    let mut tasks: JoinSet<bool> = JoinSet::new();
+    let mut whole = true;
+    let mut names = names.into_iter();
+    loop {
+        while tasks.len() < AT_ONCE
+            && let Some(name) = names.next()
+        {
+            let (reconciler, memory) = (reconciler.clone(), looks.of(&name));
+            let (places, round) = (places.clone(), round.clone());
+            tasks.spawn(async move {
+                for _ in 0..TIMES {
+                    // Never closed, so there is always a permit to come.
+                    let place = places.acquire().await;
+                    let result = sweep::look(&reconciler.forges, &name, &memory, &round).await;
+                    drop(place);
+                    let error = match result {
+                        Ok(observation) => {
+                            reconciler.tell(observation);
+                            return true;
+                        }
+                        Err(error) => error,
+                    };
+                    debug!(repository = name, reason = %error, "sweep not answered");
+                    match error.retry_after.filter(|_| haste == Haste::Waits) {
+                        Some(wait) => tokio::time::sleep(wait.min(PATIENCE)).await,
+                        None => break,
+                    }
+                }
+                false
+            });
+        }
+        match tasks.join_next().await {
+            None => return whole,
+            Some(answered) => whole &= answered.unwrap_or(false),
+        }
+    }
+}
