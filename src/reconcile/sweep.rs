@@ -26,7 +26,7 @@ pub async fn look(
         Ok(forge) => match forge.look(name, &mut memory.look, round).await {
             Ok(Look { repository, reports, began, unseen, cut }) => {
                 memory.repository = Some(repository.id);
-                let repository = Box::new(called_before(repository, &name));
+                let repository = Box::new(called_before(repository, name));
                 Ok(Observation::Swept { repository, reports, began, unseen, cut })
             }
             Err(error) if error.refuses() => Ok(refused(&memory, name, &error)),

@@ -22,6 +22,7 @@ mod drivers;
 mod explain_nomad;
 mod jobspec;
 mod lifecycle;
+mod limits;
 mod main_job;
 mod nomad_connections;
 mod nomad_job;

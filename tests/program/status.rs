@@ -32,17 +32,17 @@ async fn shown(daemon: &Daemon) -> Value {
 #[tokio::test]
 async fn a_job_that_waits_for_the_answer_about_forks_is_counted_and_can_be_the_oldest() {
     let github = Server::start(TcpListener::bind("127.0.0.1:0").await.unwrap(), 7).unwrap();
-    // A token that this GitHub does not know.
+    // A token that this GitHub does not know, and no Nomad: the question has to wait for room.
     let mut daemon =
         Daemon::prepare(&NOBODY_THERE.replacen("http://127.0.0.1:1", &github.url(), 1));
     daemon.start().await;
     let mut forkable = queued(7);
     forkable["repository"]["forks_count"] = json!(3);
     Request::job("one", &forkable).send(daemon.door).await;
-    let asked = "whether the run's head is a fork could not be told, and is asked again: ";
-    until("GitHub has refused to say", SOON, async || {
+    let asked = "whether the run's head is a fork is asked when a runner can be launched for it; ";
+    until("it says what the question waits for", SOON, async || {
         let reason = shown(&daemon).await["oldest_waiting"]["reason"].clone();
-        reason.as_str().is_some_and(|why| why.starts_with(asked) && why.contains("401"))
+        reason.as_str().is_some_and(|why| why.starts_with(asked) && why.contains("Nomad"))
     })
     .await;
     let shown = shown(&daemon).await;

@@ -113,7 +113,8 @@ impl GiteaParts {
         let mut allocation = Value::Null;
         until(&format!("{child} has ended"), limit, async || {
             let mut found = self.nomad_api(&format!("/v1/job/{child}/allocations")).await;
-            allocation = found[0].take();
+            // None as long as it is not placed.
+            allocation = found.get_mut(0).map(Value::take).unwrap_or_default();
             allocation["TaskStates"]["cleanup"]["State"] == "dead"
                 && !["running", "pending"].map(Value::from).contains(&allocation["ClientStatus"])
         })
