@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +17,7 @@ use super::helpers::Helpers;
 use super::places;
 use super::steady::Steady;
 use super::taking::Taken;
+use super::witness::Witness;
 use super::workers::Workers;
 use super::{Health, Operation, Query, Setup, rules, views};
 use crate::ledger::observation::Observation;
@@ -55,6 +55,8 @@ pub struct FoldLoop {
     pub grace: Duration,
     /// Once it is to end: until when it may take.
     pub over: Option<tokio::time::Instant>,
+    pub rng: StdRng,
+    pub witness: Option<Box<dyn Witness>>,
 }
 
 /// What one turn of the loop has gathered.
@@ -70,11 +72,11 @@ pub(super) struct Batch {
 
 impl FoldLoop {
     pub async fn run(mut self) {
-        // Seeded by the system: names must differ between two daemons of one prefix.
-        let mut rng = StdRng::from_os_rng();
+        let mut rng = self.rng.clone();
         let mut batch = Batch::default();
         let now = self.now();
-        batch.take(step::resume(&mut self.state, now, &mut rng));
+        let effects = step::resume(&mut self.state, now, &mut rng);
+        self.watched(effects, &mut batch);
         for (number, delivery) in std::mem::take(&mut self.inbox).into_iter().enumerate() {
             if number % BATCH == 0 {
                 self.finish(&mut batch, true).await;
@@ -133,7 +135,7 @@ impl FoldLoop {
         let again = self.drop_what_is_over(&mut event);
         for event in std::iter::once(event).chain(again) {
             let now = self.now();
-            batch.take(step::step(&mut self.state, event, now, rng));
+            self.step(event, now, rng, batch);
         }
     }
 
@@ -141,8 +143,23 @@ impl FoldLoop {
     fn follow_the_clock(&mut self, rng: &mut StdRng, batch: &mut Batch) {
         if let Some(by) = self.clock.jump() {
             let (jump, now) = (Event::ClockJumped { by }, self.now());
-            batch.take(step::step(&mut self.state, jump, now, rng));
+            self.step(jump, now, rng, batch);
         }
+    }
+
+    fn step(&mut self, event: Event, now: Time, rng: &mut StdRng, batch: &mut Batch) {
+        if let Some(witness) = &mut self.witness {
+            witness.folding(&event);
+        }
+        let effects = step::step(&mut self.state, event, now, rng);
+        self.watched(effects, batch);
+    }
+
+    fn watched(&mut self, effects: Effects, batch: &mut Batch) {
+        if let Some(witness) = &mut self.witness {
+            witness.folded(&self.state, &effects);
+        }
+        batch.take(effects);
     }
 
     /// Listings lag: what they say of jobs that the store knows to have ended is too late. Where

@@ -20,6 +20,7 @@ mod rules;
 mod steady;
 mod taking;
 mod views;
+mod witness;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -36,6 +39,7 @@ pub use health::Health;
 pub use places::{at, named, tell, went_away};
 pub use rules::rules;
 pub use views::{Capacity, Oldest, PoolView, StatusView, UnservedView};
+pub use witness::Witness;
 
 use crate::config::Settings;
 use crate::forge::Forges;
@@ -113,6 +117,17 @@ pub struct Asking {
 impl Engine {
     /// Takes up unfinished work and begins to fold. Events that come meanwhile are kept.
     pub fn start(setup: Setup, store: Store) -> Result<Self, StartError> {
+        // Seeded by the system: names must differ between two daemons of one prefix.
+        Self::start_watched(setup, store, StdRng::from_os_rng(), None)
+    }
+
+    /// The same with these draws, and somebody who watches.
+    pub fn start_watched(
+        setup: Setup,
+        store: Store,
+        rng: StdRng,
+        witness: Option<Box<dyn Witness>>,
+    ) -> Result<Self, StartError> {
         let reader = store.reader()?;
         let unfinished = reader.unfinished()?;
         let (engine, deliveries) = mpsc::unbounded_channel::<webhook::Handed>();
@@ -161,6 +176,8 @@ impl Engine {
             stop: stop.clone(),
             grace: setup.settings.shutdown_grace,
             over: None,
+            rng,
+            witness,
         };
         let running = tokio::spawn(fold_loop.run());
         Ok(Self { hand, health, queries, stop, running })

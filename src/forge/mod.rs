@@ -13,6 +13,9 @@ mod words;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clock::Clock;
+use transport::Transport;
+
 pub use self::error::{Error, Kind};
 pub use self::github::mend;
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
@@ -41,13 +44,42 @@ pub struct Forges {
 
 impl Forges {
     pub fn new(settings: Arc<Settings>) -> Result<Self, BuildError> {
+        Self::made(settings.clone(), |credential| Forge::new(&settings, credential))
+    }
+
+    /// As [`new`](Self::new), by another way than HTTP and another clock.
+    pub fn over(
+        settings: Arc<Settings>,
+        wire: &Transport,
+        clock: &Clock,
+    ) -> Result<Self, BuildError> {
+        let api_url = settings.github.api_url.clone();
+        let kind = settings.github.kind;
+        Self::made(settings, |credential| {
+            let (wire, api_url, clock) = (wire.clone(), api_url.clone(), clock.clone());
+            let token = &credential.token;
+            Ok(match kind {
+                ForgeKind::GitHub => {
+                    let client = crate::github::Client::over(wire, api_url, token.clone(), clock);
+                    Forge::GitHub(github::GitHub::by(client))
+                }
+                ForgeKind::Gitea => {
+                    let client = crate::gitea::Client::over(wire, api_url, token, clock)?;
+                    Forge::Gitea(gitea::Gitea::by(client))
+                }
+            })
+        })
+    }
+
+    fn made(
+        settings: Arc<Settings>,
+        forge: impl Fn(&Credential) -> Result<Forge, BuildError>,
+    ) -> Result<Self, BuildError> {
         let forges = settings
             .github
             .credentials
             .iter()
-            .map(|credential| {
-                Ok((Forge::new(&settings, credential)?, credential.owners.join(", ")))
-            })
+            .map(|credential| Ok((forge(credential)?, credential.owners.join(", "))))
             .collect::<Result<Vec<_>, BuildError>>()?;
         Ok(Self { forges: Arc::new(forges), settings })
     }

@@ -3,6 +3,7 @@
 //! One thread writes (`writer`), grouping whatever has gathered into one commit; readers have
 //! connections of their own (`reader`; for people, `readers`). Nothing here decides; `schema` has the tables.
 
+mod in_step;
 mod inbox;
 mod lock;
 mod reader;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use in_step::Gate;
 pub use inbox::{Delivery, Unparsed};
 pub use lock::Locked;
 pub use reader::{Happening, Reader};
@@ -128,6 +130,17 @@ impl Store {
     /// The same, and opens it at once.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         Self::lock(path)?.open()
+    }
+
+    /// As [`open`](Self::open), for a simulation: writes are done by a task of this runtime, each after
+    /// the gate lets it through, and what is written survives the task and not a power loss.
+    pub fn in_step(path: &Path, gate: Arc<dyn Gate>) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Open { path: path.to_owned(), source };
+        let connection = schema::open(path)?;
+        connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+        let (ops, queue) = mpsc::unbounded_channel();
+        tokio::spawn(in_step::run(connection, queue, gate));
+        Ok(Self { ops, path: Arc::new(path.to_owned()) })
     }
 
     fn start(connection: rusqlite::Connection, path: PathBuf, lock: File) -> Self {

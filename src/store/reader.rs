@@ -68,7 +68,7 @@ pub struct Happening {
 }
 
 impl Reader {
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
         schema::open_to_read(path).map(|connection| Self { connection })
     }
 

@@ -39,44 +39,62 @@ pub(super) enum Op {
 }
 
 /// What an operation came to, to be told once the commit is through.
-enum Outcome {
+pub(super) enum Outcome {
     Kept(Kept),
     Cursor(Option<u64>),
     Pruned(Pruned),
     Done,
 }
 
-pub(super) fn run(mut connection: Connection, mut queue: mpsc::UnboundedReceiver<Op>) {
-    let mut batch = Vec::new();
-    let mut written = None;
+pub(super) fn run(connection: Connection, mut queue: mpsc::UnboundedReceiver<Op>) {
+    let mut writer = Writer::new(connection);
     while let Some(first) = queue.blocking_recv() {
-        batch.push(first);
-        while batch.len() < BATCH
-            && let Ok(op) = queue.try_recv()
-        {
-            batch.push(op);
+        for (op, outcome) in writer.write(gathered(first, &mut queue)) {
+            answer(op, outcome);
         }
-        match write(&mut connection, &batch, &mut written) {
-            Ok(outcomes) => {
-                for (op, outcome) in batch.drain(..).zip(outcomes) {
-                    answer(op, Ok(outcome));
-                }
-            }
-            // One bad operation must not fail its neighbours; a full disk fails them all.
-            Err(error) if batch.len() > 1 && !concerns_all(&error) => {
-                for op in batch.drain(..) {
-                    let outcome = write(&mut connection, std::slice::from_ref(&op), &mut written);
-                    let outcome = outcome.map(|mut one| one.pop().unwrap_or(Outcome::Done));
-                    answer(op, outcome.map_err(|e| StoreError::Write(Arc::new(e))));
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for op in batch.drain(..) {
-                    answer(op, Err(StoreError::Write(error.clone())));
-                }
-            }
+    }
+}
+
+/// What is there already, so that one commit serves it all.
+pub(super) fn gathered(first: Op, queue: &mut mpsc::UnboundedReceiver<Op>) -> Vec<Op> {
+    let mut batch = vec![first];
+    while batch.len() < BATCH
+        && let Ok(op) = queue.try_recv()
+    {
+        batch.push(op);
+    }
+    batch
+}
+
+pub(super) struct Writer {
+    connection: Connection,
+    /// When the last commit went through, where none has failed since.
+    written: Option<Instant>,
+}
+
+impl Writer {
+    pub fn new(connection: Connection) -> Self {
+        Self { connection, written: None }
+    }
+
+    /// Makes them one transaction, and says what each came to. Nobody is answered yet.
+    pub fn write(&mut self, batch: Vec<Op>) -> Vec<(Op, Result<Outcome, StoreError>)> {
+        let error = match write(&mut self.connection, &batch, &mut self.written) {
+            Ok(outcomes) => return batch.into_iter().zip(outcomes.into_iter().map(Ok)).collect(),
+            Err(error) => error,
+        };
+        // One bad operation must not fail its neighbours; a full disk fails them all.
+        if batch.len() > 1 && !concerns_all(&error) {
+            let alone = |op: Op| {
+                let one = std::slice::from_ref(&op);
+                let outcome = write(&mut self.connection, one, &mut self.written);
+                let outcome = outcome.map(|mut one| one.pop().unwrap_or(Outcome::Done));
+                (op, outcome.map_err(|e| StoreError::Write(Arc::new(e))))
+            };
+            return batch.into_iter().map(alone).collect();
         }
+        let error = StoreError::Write(Arc::new(error));
+        batch.into_iter().map(|op| (op, Err(error.clone()))).collect()
     }
 }
 
@@ -140,7 +158,7 @@ fn apply(connection: &Connection, op: &Op) -> rusqlite::Result<Outcome> {
     }
 }
 
-fn answer(op: Op, outcome: Result<Outcome, StoreError>) {
+pub(super) fn answer(op: Op, outcome: Result<Outcome, StoreError>) {
     // Whoever asked may have gone meanwhile: then nobody is told, and nothing is lost.
     match op {
         Op::Keep(_, done) => {

@@ -94,6 +94,19 @@ pub(crate) struct Setting {
     pub environment: BTreeMap<String, String>,
 }
 
+/// The state, locked.
+pub(super) struct Held<'a> {
+    server: &'a Server,
+    pub state: MutexGuard<'a, State>,
+    pub now: Millis,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.server.settle(&mut self.state, self.now);
+    }
+}
+
 /// What requests are answered from.
 pub(super) struct View<'a> {
     pub nomad: &'a mut Nomad,
@@ -280,17 +293,27 @@ impl Server {
         entry: Option<impl FnOnce() -> Entry>,
         act: impl FnOnce(&mut View<'_>, Millis) -> R,
     ) -> R {
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let now = state.clock.read();
-        state.nomad.tick(now);
+        let mut held = self.hold();
+        let now = held.now;
+        let state = &mut *held.state;
         if let (Some(entry), Some(journal), false) =
             (entry, &mut state.journal, state.clock.stands())
             && let Err(why) = journal.add(now, entry())
         {
             eprintln!("[ERROR] server: a write will be lost at the next start: {why}");
         }
-        let result = act(&mut View { nomad: &mut state.nomad }, now);
+        act(&mut View { nomad: &mut state.nomad }, now)
+    }
+
+    /// The state at this moment. What follows from a change is set going when it is dropped.
+    pub(super) fn hold(&self) -> Held<'_> {
+        let mut state = self.lock();
+        let now = state.clock.read();
+        state.nomad.tick(now);
+        Held { server: self, state, now }
+    }
+
+    fn settle(&self, state: &mut State, now: Millis) {
         state.nomad.tick(now);
         if !state.clients_apart {
             state.clients.pass_on(&mut state.nomad);
@@ -309,7 +332,6 @@ impl Server {
             *known = index;
             grown
         });
-        result
     }
 
     /// None: this agent runs no tasks.

@@ -4,6 +4,7 @@
 //! Blocking reads and streams wait on the caller's tokio runtime, whose time should stand still until
 //! it is moved on. Read next: `answers/mod.rs`.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 
 use super::answers::{self, Door};
-use super::http::Server;
+use super::http::{Held, Server};
 use super::identity::Keyring;
 use super::model::{Millis, Nomad, in_form_of_uuid};
 use super::wire::Request;
@@ -44,6 +45,11 @@ impl InProcess {
         self.0.with(act)
     }
 
+    /// The state itself, locked until this is dropped.
+    pub fn lock(&self) -> Locked<'_> {
+        Locked(self.0.hold())
+    }
+
     /// Answers a request to the agent. The body of a stream goes on for as long as it is read.
     pub async fn answer(
         &self,
@@ -55,6 +61,23 @@ impl InProcess {
         let (path, query) = (path.to_owned(), query.to_owned());
         let request = Request { method, path, query, modern: true, headers, body };
         answers::answer(self.0.clone(), Door::Agent, request).await
+    }
+}
+
+/// The state of a server. Nobody else gets at it meanwhile.
+pub struct Locked<'a>(Held<'a>);
+
+impl Deref for Locked<'_> {
+    type Target = Nomad;
+
+    fn deref(&self) -> &Nomad {
+        &self.0.state.nomad
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Nomad {
+        &mut self.0.state.nomad
     }
 }
 

@@ -49,7 +49,11 @@ pub struct Gitea {
 
 impl Gitea {
     pub fn new(api_url: Url, token: &SecretString) -> Result<Self, BuildError> {
-        Ok(Self { client: Client::new(api_url, token)?, known: Arc::default() })
+        Ok(Self::by(Client::new(api_url, token)?))
+    }
+
+    pub fn by(client: Client) -> Self {
+        Self { client, known: Arc::default() }
     }
 
     pub async fn probe(&self) -> Result<(), Error> {

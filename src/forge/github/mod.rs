@@ -50,7 +50,11 @@ impl<T> Default for ListMemory<T> {
 
 impl GitHub {
     pub fn new(api_url: Url, token: SecretString) -> Result<Self, BuildError> {
-        Ok(Self { client: Client::new(api_url, token)? })
+        Ok(Self::by(Client::new(api_url, token)?))
+    }
+
+    pub fn by(client: Client) -> Self {
+        Self { client }
     }
 
     /// As the client, for requests of which one repository may make only so many.

@@ -249,7 +249,7 @@ impl Server {
         Call {
             method: request.method().as_str().to_owned(),
             path: request.uri().path().to_owned(),
-            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            query: Call::query_of(query),
             origin: format!("http://{host}"),
             token: header(AUTHORIZATION).map(|value| match value.split_once(' ') {
                 Some((_, token)) => token.trim().to_owned(),

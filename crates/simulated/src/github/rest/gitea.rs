@@ -11,8 +11,7 @@ use crate::github::runs::{Job, Run};
 use crate::github::tokens::Scope;
 
 impl GitHub {
-    /// `GET …/actions/jobs?status=`: over all runs of a repository or an organization. Of several
-    /// `status=` only one is understood here.
+    /// `GET …/actions/jobs?status=`: over all runs of a repository or an organization.
     pub(super) fn list_all_jobs(&self, call: &Call, scope: Scope) -> Answer {
         if !self.is_gitea() {
             return Answer::not_found();
@@ -22,7 +21,10 @@ impl GitHub {
             let owner = self.repositories.get(&repository).map_or(0, |found| found.owner);
             let here =
                 scope == Scope::Repository(repository) || scope == Scope::Organization(owner);
-            here && call.query.get("status").is_none_or(|status| status == job.status.as_str())
+            here && call
+                .query
+                .get("status")
+                .is_none_or(|asked| asked.split(',').any(|status| status == job.status.as_str()))
         };
         self.page_of_jobs(call, self.jobs.values().filter(wanted).collect())
     }

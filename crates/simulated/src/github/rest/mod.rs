@@ -46,11 +46,27 @@ impl Call {
         Self {
             method: method.to_owned(),
             path: path.to_owned(),
-            query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            query: Self::query_of(query),
             origin: "http://github.test".to_owned(),
             token: Some(token.to_owned()),
             if_none_match: None,
         }
+    }
+
+    /// A query's parameters; values of one name are joined by commas, as far as somebody repeats them.
+    #[must_use]
+    pub fn query_of(text: &str) -> BTreeMap<String, String> {
+        let mut query = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {
+            query
+                .entry(name)
+                .and_modify(|all: &mut String| {
+                    all.push(',');
+                    all.push_str(&value);
+                })
+                .or_insert(value);
+        }
+        query
     }
 
     fn number(&self, name: &str) -> Option<usize> {

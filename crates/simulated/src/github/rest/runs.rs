@@ -75,7 +75,8 @@ impl GitHub {
         let found = found.filter(|run| {
             let (status, conclusion) = self.run_status(run);
             let is = call.query.get("status").is_none_or(|wanted| {
-                wanted == status.as_str() || conclusion.is_some_and(|one| wanted == one.as_str())
+                let is = |one: &str| wanted.split(',').any(|wanted| wanted == one);
+                is(status.as_str()) || conclusion.is_some_and(|one| is(one.as_str()))
             });
             is && asked("event", &run.spec.event)
                 && asked("branch", &run.spec.head_branch)
