@@ -1,0 +1,368 @@
+//! What must hold at every step, whatever goes wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use ledger::effect::{DispatchOrder, Target};
+use ledger::event::{AtForge, ChildPhase, Deletion};
+use ledger::state::NomadState;
+use ledger::why;
+use ledger::{
+    ClassKey, Effects, Event, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State,
+    Time, Visibility,
+};
+use rand::Rng as _;
+use roustabout::store::{Reader, Unfinished};
+use serde_json::Value;
+use simulated::github::model::{MINUTE, SECOND};
+use simulated::github::{GitHub, Head};
+use simulated::nomad::JobKey;
+
+use crate::door::SECRET;
+use crate::settings::TOKEN;
+use crate::stage::{NAMESPACE, place};
+use crate::troubles::Trouble;
+use crate::world::World;
+
+/// How long after a look a stop may act: one round trip, time-outs and all.
+const ROUND_TRIP: i64 = 60 * SECOND;
+
+impl World {
+    /// After each fold: supply follows demand, caps hold, and each waiting job has its reason.
+    pub fn check_ledger(&mut self, state: &State) {
+        let now = Time(self.now);
+        let caps_may_be_passed = self.caps_may_be_passed();
+        let watching = &mut self.watching;
+        for (key, class) in &state.classes {
+            let waiting = class.waiting.len();
+            // Counted here from the runners themselves.
+            let members = || class.runners.iter().filter_map(|name| state.runners.get(name));
+            let sent =
+                members().filter(|r| r.is_supply() && r.state != RunnerState::Wanted).count();
+            if sent != state.runners.counts(key).sent() {
+                let counts = state.runners.counts(key);
+                watching.broken(|| format!("{sent} runners of {key:?} are supply, not {counts:?}"));
+            }
+            // After a start nobody is let go before everything was seen once.
+            let refused = |id| state.swept.refused.contains(&id);
+            let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
+            let shown = state.nomad.get(&place());
+            let is_listed = matches!(shown, Some(NomadState::Listed | NomadState::Away(_)));
+            if sent > waiting && state.swept.settled && !held && is_listed {
+                watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
+            }
+            let reason = why::class_waits(state, key, now);
+            if waiting > 0 && reason.is_none() {
+                watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
+            }
+            if let Some(reason) = reason.filter(|reason| !is_true(state, key, reason)) {
+                watching
+                    .broken(|| format!("{waiting} jobs of {key:?} wait, and not for: {reason}"));
+            }
+        }
+        for job in state.jobs.values().filter(|job| job.report.status == JobStatus::Queued) {
+            let id = job.id();
+            let class = state.enlisted.get(&id).and_then(|key| state.classes.get(key));
+            let waits = class.is_some_and(|class| class.waiting.contains(&id));
+            if waits != job.is_demand() {
+                watching.broken(|| format!("job {id} is demand, and in no class: or the reverse"));
+            }
+            if !waits && job.verdict.reason().is_none() {
+                watching.broken(|| format!("job {id} is not served, and nobody says why"));
+            }
+        }
+        let alive = state.runners.values().filter(|runner| runner.is_alive());
+        let mut pools = BTreeMap::new();
+        let mut repositories = BTreeMap::new();
+        for runner in alive {
+            *pools.entry(&runner.class.pool).or_insert(0) += 1;
+            if let ScopeKey::Repository(id) = runner.class.scope {
+                *repositories.entry((&runner.class.pool, id)).or_insert(0) += 1;
+            }
+        }
+        if caps_may_be_passed {
+            return;
+        }
+        if pools.values().sum::<u32>() > self.rules.max {
+            watching.broken(|| format!("more than {} runners: {pools:?}", self.rules.max));
+        }
+        for pool in &self.rules.pools {
+            if pools.get(&pool.name).is_some_and(|alive| *alive > pool.max_runners) {
+                watching.broken(|| format!("more than max_runners of {}: {pools:?}", pool.name));
+            }
+            let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
+            if repositories.iter().any(|((of, _), alive)| **of == pool.name && *alive > cap) {
+                watching.broken(|| format!("a repository has more than {cap} of {}", pool.name));
+            }
+        }
+    }
+
+    /// What an earlier config allowed may still live; and a dispatch that was given up, looked
+    /// for and not found may arrive after all.
+    fn caps_may_be_passed(&self) -> bool {
+        let excuses = [Trouble::ConfigChanges, Trouble::RequestsActLate];
+        excuses.into_iter().any(|trouble| self.weather.has(trouble))
+    }
+
+    /// After each commit: the rows are what is in memory, so a crash now loses nothing. The rows are
+    /// looked at in one of ten.
+    pub fn check_rows(&mut self) {
+        if !self.rng.random_bool(0.1) {
+            return;
+        }
+        let Some(daemon) = &self.daemon else { return };
+        let rows = self.rows();
+        let known: BTreeSet<_> = daemon.seen.jobs.iter().collect();
+        let kept: BTreeSet<_> = self.open_jobs().into_iter().map(|job| job.report.id).collect();
+        for id in known.iter().filter(|id| !kept.contains(**id)) {
+            self.watching.broken(|| format!("job {id} is known, and has no row"));
+        }
+        let known: BTreeSet<_> = daemon.seen.runners.iter().map(|(name, ..)| name).collect();
+        let kept: BTreeSet<_> = rows.runners.iter().map(|runner| &runner.name).collect();
+        for name in known.symmetric_difference(&kept) {
+            self.watching.broken(|| format!("runner {name} is known or has an open row, not both"));
+        }
+    }
+
+    /// What a start would find now.
+    pub fn rows(&self) -> Unfinished {
+        Reader::open(&self.database()).unwrap().unfinished().unwrap()
+    }
+
+    pub fn open_jobs(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        Reader::open(&self.database()).unwrap().each_open_job(|job| jobs.push(job)).unwrap();
+        jobs
+    }
+
+    /// Nothing that people or disks get to see holds a credential.
+    pub fn check_secrets(&mut self, effects: &Effects) {
+        let seen = effects.notes.iter().map(|note| format!("{note:?}"));
+        let sent = effects.requests.iter().map(|request| format!("{request:?}"));
+        let kept = effects.records.iter().map(|record| format!("{record:?}"));
+        for text in seen.chain(sent).chain(kept) {
+            if [TOKEN, SECRET].iter().any(|token| text.contains(token)) {
+                self.watching.broken(|| format!("a credential is in sight: {text}"));
+                return;
+            }
+        }
+    }
+
+    /// Whoever may list jobs in Nomad sees meta; the payload takes a right of its own.
+    pub fn check_meta(&mut self, dispatch: &Value) {
+        let payload = dispatch["Payload"].as_str().unwrap_or_default();
+        let secret = base64::engine::general_purpose::STANDARD.decode(payload).unwrap();
+        let secret = String::from_utf8(secret).unwrap();
+        if secret.is_empty() {
+            return;
+        }
+        let meta = dispatch["Meta"].as_object().into_iter().flatten();
+        let shown = meta.filter(|(_, value)| value.as_str().is_some_and(|it| it.contains(&secret)));
+        if let Some((key, _)) = shown.into_iter().next() {
+            self.watching.broken(|| format!("a credential is in sight: meta key {key}"));
+        }
+    }
+
+    /// Before a request leaves: nobody is hired for whom the policy does not allow, as far as
+    /// the ledger knows at this moment.
+    pub fn check_requests(&mut self, state: &State, requests: &[Request]) {
+        for request in requests {
+            let Request::Dispatch(order) = request else { continue };
+            if state.pauses.contains_key(&order.pool) && !order.again {
+                let runner = &order.runner;
+                self.watching.broken(|| format!("{runner} is hired, and its pool is paused"));
+            }
+            if let Some(why) = stranger(&self.github, self.setting.public, state, order) {
+                self.watching.broken(|| format!("{} is hired for {why}", order.runner));
+            }
+        }
+    }
+
+    /// No dispatch of the same runner is under way.
+    pub fn check_once(&mut self, runner: &RunnerName) {
+        if !self.watching.dispatching.insert(runner.clone()) {
+            self.watching.broken(|| format!("two dispatches of {runner} at once"));
+        }
+    }
+
+    /// An answer that the ledger builds on: what a look has shown, and when it was asked for.
+    pub fn check_answer(&mut self, event: &Event) {
+        let shown_idle = match event {
+            Event::DispatchAnswered { runner, .. } => {
+                self.watching.dispatching.remove(runner);
+                return;
+            }
+            Event::RegistrationDeleted { runner, answer: Ok(Deletion::NoNewJob) } => {
+                return self.watching.deleted(runner, self.now);
+            }
+            Event::LookedForAtForge { runner, answer: Ok(AtForge::Nowhere) }
+            | Event::PlacementSeen { runner, answer: Ok(ChildPhase::NotPlaced) } => runner,
+            _ => return,
+        };
+        let asked = self.watching.asked.get(shown_idle).copied().unwrap_or(self.now);
+        self.watching.looked(shown_idle, asked);
+    }
+
+    /// Whenever Nomad has changed: one child a runner, and never more alive than allowed.
+    pub fn check_cluster(&mut self) {
+        let nomad = self.nomad.lock();
+        if self.watching.index == nomad.index() {
+            return;
+        }
+        self.watching.index = nomad.index();
+        let mut tokens = BTreeMap::new();
+        let mut parents: BTreeMap<String, u32> = BTreeMap::new();
+        for (key, child) in nomad.children() {
+            if let Some(other) = tokens.insert(&child.token, key) {
+                let token = child.token.clone().unwrap_or_default();
+                self.watching.broken(|| format!("{token} has two children: {other:?}, {key:?}"));
+            }
+            // One that was dead may live once more, when its node comes back.
+            if !nomad.is_alive(key) {
+                self.watching.died(key, self.now);
+            } else if !self.watching.was_dead(key) {
+                *parents.entry(child.parent.clone()).or_insert(0) += 1;
+            }
+        }
+        drop(tokens);
+        drop(nomad);
+        if self.caps_may_be_passed() {
+            return;
+        }
+        for pool in &self.rules.pools {
+            let alive = parents.get(&pool.nomad_job).copied().unwrap_or(0);
+            if alive > pool.max_runners {
+                let cap = pool.max_runners;
+                self.watching
+                    .broken(|| format!("{alive} children of {} live, of {cap}", pool.name));
+            }
+        }
+        let all = parents.values().sum::<u32>();
+        if all > self.rules.max {
+            let cap = self.rules.max;
+            self.watching.broken(|| format!("{all} children live, of {cap}"));
+        }
+    }
+
+    /// Now and then: the end of a child is noticed.
+    pub fn check_followed(&mut self) {
+        let Some(daemon) = self.daemon.as_ref().filter(|one| one.since + 2 * MINUTE < self.now)
+        else {
+            return;
+        };
+        if self.weather.has(Trouble::NomadFails) || self.setting.nomad_is_away {
+            return;
+        }
+        let nomad = self.nomad.lock();
+        let supply = daemon.seen.runners.iter().filter(|(_, _, is_supply)| *is_supply);
+        for (name, child) in supply.filter_map(|(name, child, _)| Some((name, child.as_ref()?))) {
+            let key = JobKey::new(NAMESPACE, child);
+            let known = self.watching.known_since(&key, self.now);
+            let died = self.watching.death_of(&key).map(|at| at.max(known).max(self.nomad_back_at));
+            let late = died.is_some_and(|at| at + MINUTE < self.now);
+            if late && !nomad.is_alive(&key) {
+                self.watching.broken(|| format!("{name} is supply, and its child is long dead"));
+                return;
+            }
+        }
+    }
+
+    /// Before a stop acts: it must not hit a runner that has a job, but in the one window that
+    /// remains. A job that was there to be seen at the last look is never in it.
+    pub fn check_stop(&mut self, runner: &RunnerName, child: &JobKey) {
+        let nomad = self.nomad.lock();
+        let mut allocations = nomad.allocations_of(child);
+        let process = allocations.find_map(|one| self.processes.get(&one.id));
+        let Some(process) = process else { return };
+        let Some(registered) = &process.registered else { return };
+        let given = self.github.runner(registered.id).and_then(|one| one.job);
+        let Some(given) = given else { return };
+        let job = self.github.job(given.job);
+        let started = job.and_then(|job| job.started_at).filter(|_| process.job.is_some());
+        self.watching.excuse(given.job);
+        let Some(look) = self.watching.look_at(runner) else {
+            return self.watching.broken(|| format!("{runner} is stopped at work, without a look"));
+        };
+        let visible = started.is_some_and(|at| at <= look) || given.at + MINUTE <= look;
+        if visible || self.now > look + ROUND_TRIP {
+            let (age, job) = (self.now - look, given.job);
+            self.watching.broken(|| {
+                format!("{runner} is stopped at work on job {job}, {age} ms after the last look")
+            });
+        }
+        let grace = self.rules.pools.first().map_or(0, |pool| pool.release_grace.as_millis());
+        let grace = i64::try_from(grace).unwrap_or(0);
+        if self.watching.deletion_of(runner).is_some_and(|at| self.now < at + grace) {
+            self.watching.broken(|| format!("{runner} is stopped at work before release_grace"));
+        }
+    }
+
+    /// Whether each delivery that was answered with 2xx is in the inbox, or folded.
+    /// What is dated 1970 by a wrong clock is pruned once the clock is right.
+    pub fn check_promises(&mut self) {
+        if self.weather.has(Trouble::ClockWrong) {
+            return;
+        }
+        let reader = Reader::open(&self.database()).unwrap();
+        let is_lost = |guid: &&String| !reader.is_kept(&guid.as_str().into()).unwrap();
+        let lost = self.watching.promises().find(is_lost).cloned();
+        if let Some(guid) = lost {
+            self.watching.broken(|| format!("delivery {guid} was answered with 2xx, and is lost"));
+        }
+    }
+}
+
+/// Whether what a reason claims is so at this moment.
+fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
+    let says = |text| reason.contains(text);
+    let alive = || state.runners.values().filter(|runner| runner.is_alive());
+    let of_pool = || alive().filter(|runner| runner.class.pool == key.pool);
+    let here = || of_pool().filter(|runner| runner.class.scope == key.scope);
+    let pool = state.rules.pool(&key.pool);
+    let reaches = |count: usize, cap: Option<u32>| cap.is_some_and(|cap| count >= cap as usize);
+    if says("([runners] max)") {
+        reaches(alive().count(), Some(state.rules.max))
+    } else if says("(max_runners)") {
+        reaches(of_pool().count(), pool.map(|pool| pool.max_runners))
+    } else if says("(max_runners_per_repository)") {
+        reaches(here().count(), pool.and_then(|pool| pool.max_runners_per_repository))
+    } else if says("its turn comes next") {
+        // Who could be hired has been.
+        false
+    } else if says("no longer in the config") {
+        pool.is_none()
+    } else if says("is paused") {
+        state.pauses.contains_key(&key.pool)
+    } else if says("Nomad cannot be reached") || says("first listing") {
+        !matches!(state.nomad.get(&place()), Some(NomadState::Listed))
+    } else if says("a registration token") {
+        state.credentials.contains_key(&key.scope)
+    } else if says("Nomad refused the dispatch") {
+        state.refusals.contains_key(&key.pool)
+    } else {
+        true
+    }
+}
+
+fn stranger(
+    github: &GitHub,
+    always_public: u64,
+    state: &State,
+    order: &DispatchOrder,
+) -> Option<String> {
+    if let Target::Repository(name) = &order.target {
+        let known = state.repositories.values().find(|one| one.full_name == *name);
+        if known.is_none_or(|one| one.visibility != Visibility::Private) {
+            return Some(format!("{name}, which is public"));
+        }
+        if known.is_some_and(|one| one.id.0 == always_public) {
+            return Some(format!("{name}, which was always public"));
+        }
+    }
+    let cause = order.cause.as_ref().map(Job::id)?;
+    let Some(job) = github.job(cause.0) else {
+        return Some(format!("job {cause}, which GitHub does not have"));
+    };
+    let run = github.run(job.run)?;
+    (run.spec.head != Head::Same).then(|| format!("job {cause} of a fork"))
+}

@@ -1,0 +1,288 @@
+//! One life of the daemon: the real engine and door on a runtime of their own, whose time stands still
+//! until everybody waits. When it dies the runtime is dropped, wherever its tasks were; the world and
+//! the database go on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clock::Clock;
+use ledger::observation::Observation;
+use ledger::{Effects, Event, JobId, Request, RunnerName, State};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng};
+use roustabout::engine::{self, Engine, Operation, Setup, Witness};
+use roustabout::forge::Forges;
+use roustabout::store::Store;
+use roustabout::webhook::signature::Secrets;
+use roustabout::webhook::{self, Bodies, Door, InFlight, Quota, Tally};
+use secrecy::SecretString;
+use simulated::github::hooks::Delivery;
+use simulated::github::model::Millis;
+use tokio::time::Instant;
+use transport::Transport;
+
+use crate::disk::Disk;
+use crate::door::{self, SECRET};
+use crate::settings;
+use crate::troubles::Trouble;
+use crate::wires::{Side, Wire};
+use crate::world::World;
+
+/// What the world has done in the daemon's own runtime.
+pub enum Errand {
+    Knock(Box<Delivery>),
+    Operate(Operation),
+    /// It is told to end, and finishes what is in flight.
+    Stop,
+}
+
+/// What is known of the life that is being lived.
+pub struct Daemon {
+    pub since: Millis,
+    pub seen: Seen,
+    /// How it dies, once it is to.
+    pub dying: Option<String>,
+}
+
+/// What its memory came to at the last fold.
+#[derive(Default)]
+pub struct Seen {
+    pub jobs: Vec<JobId>,
+    pub runners: Vec<(RunnerName, Option<String>, bool)>,
+    pub is_quiet: bool,
+    /// What is still remembered, by kind.
+    pub left: Vec<(&'static str, usize)>,
+    /// In words, where it is asked for.
+    pub unrest: Vec<String>,
+}
+
+/// The world, as the daemon's tasks share it; they are all of one thread.
+#[derive(Clone)]
+pub struct Shared {
+    world: Arc<Mutex<World>>,
+    /// When this life began, on both clocks.
+    began: Option<(Millis, Instant)>,
+    /// Wakes whoever lets the world go on.
+    stirred: Arc<tokio::sync::Notify>,
+}
+
+impl Shared {
+    pub fn new(world: World) -> Self {
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            began: None,
+            stirred: Arc::new(tokio::sync::Notify::new()),
+        }
+    }
+
+    /// Looks at the world at this moment, or changes it.
+    pub fn with<R>(&self, act: impl FnOnce(&mut World) -> R) -> R {
+        let result = self.of_a_dead(|world| {
+            if let Some(now) = self.now() {
+                world.pass(now);
+            }
+            act(world)
+        });
+        self.stirred.notify_one();
+        result
+    }
+
+    /// The same where there may be no runtime any more, so that no time passes.
+    pub fn of_a_dead<R>(&self, act: impl FnOnce(&mut World) -> R) -> R {
+        act(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn now(&self) -> Option<Millis> {
+        let (millis, began) = self.began?;
+        Some(millis + Millis::try_from(began.elapsed().as_millis()).unwrap_or(Millis::MAX))
+    }
+
+    /// A moment in which the daemon dies now and then: then this never ends.
+    pub async fn may_die(&self, how: &str, chance: f64) {
+        let dies = self.with(|world| {
+            let dies = world.strikes(Trouble::Crashes, chance);
+            if dies {
+                world.dies(how);
+            }
+            dies
+        });
+        if dies {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Lives one life, which the world has begun, until it is over.
+pub fn live(shared: &Shared) {
+    let (seed, base) = shared.of_a_dead(|world| (world.rng.random::<u64>(), world.now));
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true);
+    let runtime = builder.build().unwrap();
+    runtime.block_on(async {
+        let shared = Shared { began: Some((base, Instant::now())), ..shared.clone() };
+        go_on(&shared, seed).await;
+    });
+    drop(runtime);
+    shared.of_a_dead(World::is_dead);
+}
+
+async fn go_on(shared: &Shared, seed: u64) {
+    let (rules, gitea, path) =
+        shared.with(|world| (world.rules_of_this_start(), world.is_gitea(), world.database()));
+    let settings = settings::settings(&rules, gitea);
+    let clock = {
+        let shared = shared.clone();
+        Clock::of(move || {
+            let ahead = shared.of_a_dead(|world| world.skew);
+            let wall = shared.now().unwrap_or_default() + ahead;
+            jiff::Timestamp::from_millisecond(wall).unwrap()
+        })
+    };
+    let to = |side| Transport::new(Wire { side, world: shared.clone() });
+    let setup = Setup {
+        forges: Forges::over(settings.clone(), &to(Side::GitHub), &clock).unwrap(),
+        nomad: nomad::Client::over(
+            to(Side::Nomad),
+            "http://nomad.test:4646".parse().unwrap(),
+            nomad::Connection {
+                address: nomad::Address::Http("http://nomad.test:4646".parse().unwrap()),
+                namespace: settings.nomad.namespace.clone(),
+                region: None,
+                token: None,
+                token_file: None,
+                ca_cert_pem: None,
+                client_identity_pem: None,
+                tls_server_name: None,
+                tls_skip_verify: false,
+            },
+        ),
+        settings: settings.clone(),
+        clock: clock.clone(),
+    };
+    let store = Store::in_step(&path, Arc::new(Disk(shared.clone()))).unwrap();
+    let witness = Box::new(Watch(shared.clone()));
+    let rng = StdRng::seed_from_u64(seed);
+    let engine = Engine::start_watched(setup, store, rng, Some(witness)).unwrap();
+    let router = webhook::router(
+        "/webhook",
+        Door {
+            secrets: Secrets::new(SecretString::from(SECRET), None),
+            rules: Arc::new(engine::rules(&settings)),
+            hand: engine.hand.clone(),
+            bodies: Bodies::up_to(settings.webhook.max_body),
+            in_flight: InFlight::in_folder(path.parent().unwrap()),
+            tally: Tally::new(clock.now().into(), None),
+            refusals: Quota::default(),
+            clock,
+        },
+    );
+    shared.with(World::after_start);
+    loop {
+        let (next, errands, over) = shared.of_a_dead(|world| {
+            world.go_on();
+            let errands = std::mem::take(&mut world.errands);
+            (world.next(), errands, world.is_over() || world.is_dying())
+        });
+        if over {
+            return;
+        }
+        for errand in errands {
+            match errand {
+                Errand::Knock(delivery) => {
+                    tokio::spawn(door::knock(shared.clone(), router.clone(), delivery));
+                }
+                Errand::Operate(operation) => {
+                    let asking = engine.asking();
+                    // Whether it could be done is for whoever asked.
+                    tokio::spawn(async move { drop(asking.operate(operation).await) });
+                }
+                Errand::Stop => {
+                    let ends = engine.stop();
+                    let world = shared.clone();
+                    let going_on = async move { while_it_ends(&world).await };
+                    tokio::select! {
+                        biased;
+                        () = ends => shared.with(|world| world.dies("has ended")),
+                        () = going_on => {}
+                    }
+                    return;
+                }
+            }
+        }
+        let pause = next.map(|next| next - shared.now().unwrap_or(next)).unwrap_or(Millis::MAX / 4);
+        tokio::select! {
+            biased;
+            () = shared.stirred.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(pause.max(0).unsigned_abs())) => {
+                shared.with(|_| ());
+            }
+        }
+    }
+}
+
+/// The world goes on while the daemon finishes; nobody answers at its door any more.
+async fn while_it_ends(shared: &Shared) {
+    loop {
+        let (next, dying) = shared.of_a_dead(|world| {
+            world.go_on();
+            for errand in std::mem::take(&mut world.errands) {
+                if let Errand::Knock(delivery) = errand {
+                    world.answered(*delivery, None);
+                }
+            }
+            (world.next(), world.is_dying() || world.is_over())
+        });
+        if dying {
+            return;
+        }
+        let pause = next.map(|next| next - shared.now().unwrap_or(next)).unwrap_or(Millis::MAX / 4);
+        tokio::select! {
+            biased;
+            () = shared.stirred.notified() => {}
+            () = tokio::time::sleep(Duration::from_millis(pause.max(0).unsigned_abs())) => {
+                shared.with(|_| ());
+            }
+        }
+    }
+}
+
+/// Sees what the ledger decides.
+struct Watch(Shared);
+
+impl Witness for Watch {
+    fn folding(&mut self, event: &Event) {
+        self.0.with(|world| match event {
+            Event::Observed(observation) => {
+                if let Observation::Runners { runners, .. } = observation.as_ref() {
+                    world.watching.listings += runners.iter().filter(|one| one.busy).count();
+                }
+            }
+            event => world.check_answer(event),
+        });
+    }
+
+    fn folded(&mut self, state: &State, effects: &Effects) {
+        self.0.with(|world| {
+            for request in &effects.requests {
+                let runner = match request {
+                    Request::FindAtForge { runner, .. }
+                    | Request::LookAtPlacement { runner, .. } => runner,
+                    Request::Dispatch(order) => {
+                        world.check_once(&order.runner);
+                        continue;
+                    }
+                    _ => continue,
+                };
+                let now = world.now;
+                world.watching.asked.insert(runner.clone(), now);
+            }
+            for note in &effects.notes {
+                world.tell_note(note);
+            }
+            world.check_secrets(effects);
+            world.check_requests(state, &effects.requests);
+            world.check_ledger(state);
+            world.see(state);
+        });
+    }
+}

@@ -1,0 +1,55 @@
+//! The real daemon in a world that is simulated whole: its engine, door, reconciler, adapters, clients
+//! and database, with GitHub, Gitea, Nomad, network, clock and runners played beside it. One thread,
+//! from a seed, on time that stands still until everybody waits.
+//!
+//! `ROUSTABOUT_DAEMON_SEED=N` plays one seed, and tells its story; `ROUSTABOUT_DAEMON_SEEDS=N`
+//! plays so many. What is promised is in `invariants.rs` and `quiescence.rs`, what can go wrong in
+//! `troubles.rs`. Read next: `life.rs`; `docs/simulation.md`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod agenda;
+mod disk;
+mod door;
+mod gitea;
+mod invariants;
+mod life;
+mod luck;
+mod play;
+mod quiescence;
+mod runners;
+mod scenario;
+mod seen;
+mod settings;
+mod stage;
+mod story;
+mod troubles;
+mod watching;
+mod wires;
+mod world;
+
+const SEED: &str = "ROUSTABOUT_DAEMON_SEED";
+const SEEDS: &str = "ROUSTABOUT_DAEMON_SEEDS";
+
+/// How many a plain run plays.
+const BY_DEFAULT: u64 = 60;
+
+#[test]
+fn every_promise_holds_in_every_seed() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number(SEED) {
+        match play::told(seed) {
+            (story, Ok(())) => println!("{story}seed {seed}: every promise holds"),
+            (story, Err(why)) => panic!("{story}seed {seed}: {why}"),
+        }
+        return;
+    }
+    play::many(number(SEEDS).unwrap_or(BY_DEFAULT));
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in [3, 17] {
+        assert_eq!(play::told(seed), play::told(seed));
+    }
+}

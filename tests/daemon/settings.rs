@@ -1,0 +1,57 @@
+//! The config that the daemon of a seed is started with, as an operator would write it: text, read by
+//! the real reader.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use ledger::pool::Delivery;
+use ledger::{Pool, Rules, ScopeKind};
+use roustabout::config::{self, Settings};
+
+use crate::door::SECRET;
+
+/// The daemon's access token.
+pub const TOKEN: &str = "ghp_simulated";
+
+pub fn settings(rules: &Rules, gitea: bool) -> Arc<Settings> {
+    let text = text(rules, gitea);
+    let secrets = [("ROUSTABOUT_WEBHOOK_SECRET", SECRET), ("ROUSTABOUT_GITHUB_TOKEN", TOKEN)];
+    let loaded = config::from_text(&text, "simulated", &secrets.into_iter().collect());
+    Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}\n{text}")).settings)
+}
+
+fn text(rules: &Rules, gitea: bool) -> String {
+    let mut text = String::new();
+    match gitea {
+        true => {
+            text.push_str("[github]\nkind = \"gitea\"\napi_url = \"http://github.test/api/v1\"\n")
+        }
+        false => text.push_str("[github]\napi_url = \"http://github.test\"\n"),
+    }
+    let _ = writeln!(text, "[nomad]\naddress = \"http://nomad.test:4646\"");
+    let _ = writeln!(text, "[runners]\nmax = {}\nrobots = {:?}", rules.max, rules.robots);
+    for pool in &rules.pools {
+        add(&mut text, pool);
+    }
+    text
+}
+
+fn add(text: &mut String, pool: &Pool) {
+    let Pool { name, nomad_job, labels, max_runners, .. } = pool;
+    let _ = writeln!(text, "[[pools]]\nname = \"{name}\"\nnomad_job = \"{nomad_job}\"");
+    let _ = writeln!(text, "repositories = [\"octo/*\"]\nlabels = {labels:?}");
+    let _ = writeln!(text, "max_runners = {max_runners}");
+    for (key, value) in [
+        ("namespace", pool.namespace.as_ref().map(|it| format!("{it:?}"))),
+        ("max_runners_per_repository", pool.max_runners_per_repository.map(|it| it.to_string())),
+        ("robots_per_repository", pool.robots_per_repository.map(|it| it.to_string())),
+    ] {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    let delivery = if pool.delivery == Delivery::None { "none" } else { "payload" };
+    let organization = pool.scope == ScopeKind::Organization;
+    let scope = if organization { "organization" } else { "repository" };
+    let _ = writeln!(text, "delivery = \"{delivery}\"\nscope = \"{scope}\"");
+}

@@ -1,0 +1,158 @@
+//! Sets the stage: an organization with repositories and a hook, a cluster with nodes and
+//! parameterized jobs, and the pools that the operator configured.
+
+use std::time::Duration;
+
+use ledger::matching::RepositoryGlobs;
+use ledger::pool::Delivery;
+use ledger::{NomadPlace, Pool, PoolName, ScopeKind};
+use simulated::github::hooks::HookSpec;
+use simulated::github::model::{MINUTE, SECOND};
+use simulated::github::{DeliveryFaults, Scope, Visibility};
+use simulated::nomad::nodes::NodeSpec;
+use simulated::nomad::{JobKey, JobSpec, jobs::Disconnect};
+
+use crate::door::SECRET;
+use crate::settings::TOKEN;
+use crate::troubles::Trouble;
+use crate::world::World;
+
+/// Whose jobs count as a robot's.
+pub const ROBOT: &str = "renovate-bot";
+
+/// Where all children are.
+pub const NAMESPACE: &str = "ci";
+
+pub fn place() -> NomadPlace {
+    NomadPlace { namespace: NAMESPACE.to_owned(), region: None }
+}
+
+impl World {
+    pub fn set_stage(&mut self) {
+        self.set_github();
+        self.set_pools();
+        self.set_cluster();
+    }
+
+    fn set_github(&mut self) {
+        let now = self.now;
+        let user = self.github.add_user("octocat");
+        let organization = self.github.add_organization("octo", &[user]);
+        self.github.add_full_token(TOKEN, user);
+        for name in ["octo/app", "octo/lib", "octo/tool"] {
+            let id = self.github.add_repository(name, Visibility::Private, now);
+            self.setting.repositories.push(id);
+        }
+        // Forks of the second may send pull requests.
+        let lib = self.setting.repositories[1];
+        if let Some(lib) = self.github.repository_mut(lib) {
+            (lib.allow_forking, lib.forks_count) = (true, 2);
+        }
+        self.setting.public = self.github.add_repository("octo/site", Visibility::Public, now);
+        self.setting.organization = organization;
+        let hook = HookSpec::new("http://daemon.test/webhook", SECRET);
+        let scope = Scope::Organization(organization);
+        self.setting.hooks = vec![self.github.add_hook(scope, hook.clone(), now)];
+        if self.weather.has(Trouble::WebhooksDoubled) {
+            // A repository with a hook of its own tells everything twice, with one id.
+            let scope = Scope::Repository(self.setting.repositories[0]);
+            self.setting.hooks.push(self.github.add_hook(scope, hook, now));
+        }
+        if self.weather.has(Trouble::GitHubLimits) {
+            self.github.knobs.core_limit = self.draw(20, 200).unsigned_abs();
+        }
+        let mut faults = DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
+        if self.weather.has(Trouble::WebhooksLate) {
+            let longest = if self.draw(0, 3) == 0 { 20 * MINUTE } else { 4 * MINUTE };
+            faults.delay.1 = self.draw(5 * SECOND, longest);
+        }
+        if self.weather.has(Trouble::WebhooksDoubled) {
+            faults.duplicate = 0.3;
+        }
+        if self.weather.has(Trouble::WebhooksLost) {
+            faults.drop = 0.1;
+        }
+        self.github.delivery_faults = faults;
+    }
+
+    fn set_pools(&mut self) {
+        self.rules.max = u32::try_from(self.draw(2, 20)).unwrap_or(2);
+        let mut pools = vec![("x64", vec!["linux", "x64"]), ("big", vec!["linux", "big"])];
+        if self.draw(0, 3) == 0 {
+            pools.push(("run", vec!["linux", "run-{run_id}"]));
+        }
+        if self.weather.has(Trouble::Robots) {
+            self.rules.robots = vec![ROBOT.to_owned()];
+        }
+        // A Gitea gives runners of an organization to whom it likes, and the config refuses that.
+        let shared = self.draw(0, 2) == 0 && !self.is_gitea();
+        for (name, labels) in pools {
+            let pool = self.pool(name, &labels, shared);
+            self.rules.pools.push(pool);
+        }
+    }
+
+    fn pool(&mut self, name: &str, labels: &[&str], shared: bool) -> Pool {
+        let cap = self.draw(0, 2);
+        let own = self.weather.has(Trouble::OwnJobs) && self.draw(0, 1) == 0;
+        if own && self.draw(0, 1) == 0 {
+            self.setting.nameless.insert(format!("runner-{name}"));
+        }
+        Pool {
+            name: PoolName::from(name),
+            nomad_job: format!("runner-{name}"),
+            namespace: Some(NAMESPACE.to_owned()),
+            region: None,
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            repositories: RepositoryGlobs::new(&["octo/*"]),
+            delivery: if own { Delivery::None } else { Delivery::Payload },
+            scope: if shared { ScopeKind::Organization } else { ScopeKind::Repository },
+            max_runners: u32::try_from(self.draw(1, 12)).unwrap_or(1),
+            max_runners_per_repository: (cap == 0 && !shared).then_some(2),
+            public_repositories: false,
+            forks: false,
+            placement_timeout: Duration::from_secs(1200),
+            boot_timeout: Duration::from_secs(600),
+            idle_timeout: Duration::from_secs(600),
+            release_grace: Duration::from_secs(300),
+            max_lifetime: Duration::from_secs(6 * 3600),
+            robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
+        }
+    }
+
+    fn set_cluster(&mut self) {
+        let now = self.now;
+        for name in ["n1", "n2", "n3"] {
+            let room = self.draw(1, 8);
+            self.nomad.lock().add_node(name, NodeSpec::with_room_for(room.unsigned_abs()), now);
+        }
+        let (poststop, disconnect) = (self.draw(0, 3), self.draw(0, 3));
+        let lost_after = self.draw(MINUTE, 30 * MINUTE);
+        let replace = self.draw(0, 1) == 0;
+        self.setting.spec = JobSpec {
+            meta_required: vec!["runner_name".to_owned()],
+            meta_optional: vec!["runner_labels".to_owned(), "runner_url".to_owned()],
+            poststop: (poststop == 0).then_some(3 * SECOND),
+            disconnect: (disconnect == 0).then_some(Disconnect { lost_after, replace }),
+            ..JobSpec::default()
+        };
+        if self.weather.has(Trouble::TasksDoNotStart) {
+            self.nomad.lock().knobs.start_failure = 0.2;
+        }
+        self.nomad.lock().knobs.phantom_within = 2 * SECOND;
+        self.register_parents();
+    }
+
+    /// All parameterized jobs as they should be.
+    pub fn register_parents(&mut self) {
+        self.nomad.lock().knobs.dispatch_disabled = false;
+        for pool in &self.rules.pools {
+            let key = JobKey::new(NAMESPACE, &pool.nomad_job);
+            let mut spec = self.setting.spec.clone();
+            if self.setting.nameless.contains(&pool.nomad_job) {
+                spec.meta_required.clear();
+            }
+            self.nomad.lock().register(key, spec, self.now);
+        }
+    }
+}
