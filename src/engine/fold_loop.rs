@@ -182,7 +182,7 @@ impl FoldLoop {
             }
             match self.past(report.id) {
                 Ok(Some(past)) if past.ended_at.is_some() => {
-                    if !self.state.rules.forge.ends_are_final {
+                    if self.state.may_open_again(&past) {
                         let (past, report) = (Box::new(past), Box::new(report.clone()));
                         again.push(Event::SeenAgain { past, report });
                     }

@@ -171,6 +171,7 @@ mod tests {
             pool: Some(PoolName::from("x64")),
             verdict: Verdict::Serve,
             unconfirmed: false,
+            vanished: false,
             robot: false,
             fork: None,
             ended_attempt: None,

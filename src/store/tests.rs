@@ -35,6 +35,7 @@ fn job(id: u64, ended_at: Option<Time>) -> Record {
         fork: None,
         ended_attempt: None,
         in_vain: None,
+        vanished: false,
         cause_of: None,
         ended_at,
     }))

@@ -106,7 +106,7 @@ impl Daemon {
                 let known = self.state.known_job(report.id).cloned();
                 let past = known.or_else(|| disk.job(report.id));
                 let Some(past) = past.filter(|job| job.ended_at.is_some()) else { return true };
-                if !self.state.rules.forge.ends_are_final {
+                if self.state.may_open_again(&past) {
                     let (past, report) = (Box::new(past), Box::new(report.clone()));
                     again.push(Event::SeenAgain { past, report });
                 }

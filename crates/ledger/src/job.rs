@@ -128,6 +128,9 @@ pub struct Job {
     pub in_vain: Option<InVain>,
     /// The runner whose dispatch named this job as its cause; at most one that is alive.
     pub cause_of: Option<RunnerName>,
+    /// It ended because the forge did not know it, which is not the forge's word on its end.
+    #[serde(default)]
+    pub vanished: bool,
     pub ended_at: Option<Time>,
 }
 

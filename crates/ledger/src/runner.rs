@@ -36,6 +36,8 @@ pub enum Sending {
     LookingUp,
     /// Nomad has none: GitHub is asked whether a job or a runner carries the name.
     AskingForge,
+    /// GitHub knows the name: Nomad is asked once more, for the request may have arrived since.
+    LookingAgain,
 }
 
 /// How far the letting go has come (architecture: "Letting go of a runner").

@@ -273,6 +273,11 @@ impl State {
         self.jobs.get(&id).is_some_and(|job| job.report.status == super::JobStatus::InProgress)
     }
 
+    /// Whether the end of that job may turn out not to be one.
+    pub fn may_open_again(&self, past: &Job) -> bool {
+        past.vanished || !self.rules.forge.ends_are_final
+    }
+
     /// A job as it is known now, open or ended a moment ago.
     pub fn known_job(&self, id: JobId) -> Option<&Job> {
         self.jobs.get(&id).or_else(|| self.ended.get(&id))

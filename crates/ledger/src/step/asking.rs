@@ -235,8 +235,9 @@ impl<R: Rng> Fold<'_, R> {
                     self.set_timer(self.now + UNFINISHED, Timer::Job(id));
                 }
             }
-            // GitHub's answers lag, and news of a job can be faster than the job itself.
-            Ok(None) if !job.unconfirmed && self.now.since(job.received_at) < KNOWN_BY_THEN => {
+            // GitHub's answers lag, and news of a job can be faster than the job itself. That it
+            // looks old is no proof: this machine's clock may be wrong.
+            Ok(None) if self.now.since(job.received_at) < KNOWN_BY_THEN => {
                 self.set_timer(self.now + ASK_AFTER_END, Timer::Job(id));
             }
             // Deleted with its run: it will never be heard of again.
@@ -244,6 +245,9 @@ impl<R: Rng> Fold<'_, R> {
                 let mut report = job.report.clone();
                 report.status = JobStatus::Completed;
                 report.conclusion = Some(format!("unknown to {}", self.state.rules.forge.name));
+                if let Some(job) = self.state.jobs.get_mut(&id) {
+                    job.vanished = true;
+                }
                 self.fold_report(report, repository, Source::Asked, None);
             }
             Err(failure) => {

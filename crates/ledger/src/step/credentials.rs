@@ -63,7 +63,10 @@ impl<R: Rng> Fold<'_, R> {
             Err(Failure { reason, retry_after: None })
         });
         match answer {
-            Ok(()) => state.failed = None,
+            Ok(()) => {
+                state.failed = None;
+                self.drive_with_credential(&scope);
+            }
             Err(failure) => {
                 let tries = state.failed.as_ref().map_or(0, |gate| gate.tries);
                 let until = when_to_retry(&failure, tries, now, self.rng);

@@ -10,7 +10,7 @@ use crate::effect::ChildAt;
 use crate::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild, NomadTrouble};
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::Timer;
-use crate::{Request, RunnerName, ScopeKey, Time, backoff, runner_name};
+use crate::{JobStatus, Request, RunnerName, ScopeKey, Time, backoff, runner_name};
 
 /// How long after the first attempt the same token may be sent again: Nomad forgets tokens of
 /// children that it has collected, at the earliest some hours after their submission.
@@ -36,12 +36,14 @@ impl<R: Rng> Fold<'_, R> {
         }
         let request = match &runner.state {
             RunnerState::Dispatching(Sending::Sent) => self.order(runner),
-            RunnerState::Dispatching(Sending::LookingUp) => Some(Request::FindChild {
-                runner: name.clone(),
-                token: runner.idempotency_token(),
-                place: self.state.rules.place_of_runner(runner),
-                parent: runner.parent.clone(),
-            }),
+            RunnerState::Dispatching(Sending::LookingUp | Sending::LookingAgain) => {
+                Some(Request::FindChild {
+                    runner: name.clone(),
+                    token: runner.idempotency_token(),
+                    place: self.state.rules.place_of_runner(runner),
+                    parent: runner.parent.clone(),
+                })
+            }
             RunnerState::Dispatching(Sending::AskingForge) => Some(self.find_at_forge(runner)),
             RunnerState::Withdrawing(leaving) => {
                 if let Some(at) = self.pause_of(runner, leaving) {
@@ -162,8 +164,16 @@ impl<R: Rng> Fold<'_, R> {
                 self.owed_again(name, reason);
             }
             DispatchOutcome::CredentialMissing => {
-                self.owed_again(name, "its credential had ended".to_owned());
+                let (class, waits) = (runner.class.clone(), self.waits_for_its_credential(runner));
+                if !waits {
+                    self.owed_again(name, "its credential had ended".to_owned());
+                }
                 self.credential_missing(&scope);
+                if waits {
+                    // It is not owed, so nobody else asks for one.
+                    self.has_credential(&class);
+                    self.drive_in_time(name);
+                }
             }
             DispatchOutcome::Unknown { reason } => {
                 self.note_runner(
@@ -177,15 +187,39 @@ impl<R: Rng> Fold<'_, R> {
                     runner.reason =
                         Some(format!("the outcome of its dispatch is unknown: {reason}"));
                 });
-                match self.state.runners.get(name).map_or(0, |runner| runner.sends) {
-                    // At once: the answer is what everything else waits for.
-                    0 | 1 => self.drive(name),
-                    // It was looked up and sent again before, and again in vain: no storm.
-                    sends => {
-                        let at = self.now + backoff(sends - 2, self.rng);
-                        self.set_timer(at, Timer::Runner(name.clone()));
-                    }
-                }
+                self.drive_in_time(name);
+            }
+        }
+    }
+
+    /// Sent before, and in doubt: looked up a moment ago, so that only the secret is missing. While
+    /// Nomad is sure to know its token still.
+    fn waits_for_its_credential(&self, runner: &Runner) -> bool {
+        let first_sent = runner.first_sent_at.unwrap_or(Time(0));
+        runner.sends > 1 && self.now.since(first_sent) < SEND_AGAIN_WITHIN
+    }
+
+    /// Who waits for a credential of the scope and is not owed goes on at once.
+    pub(super) fn drive_with_credential(&mut self, scope: &ScopeKey) {
+        let waits = |runner: &&Runner| {
+            runner.state == RunnerState::Dispatching(Sending::Sent) && runner.class.scope == *scope
+        };
+        let waiting = self.state.runners.values().filter(waits);
+        let names: Vec<RunnerName> = waiting.map(|runner| runner.name.clone()).collect();
+        for name in names {
+            self.drive(&name);
+        }
+    }
+
+    /// One whose outcome is in doubt goes on.
+    fn drive_in_time(&mut self, name: &RunnerName) {
+        match self.state.runners.get(name).map_or(0, |runner| runner.sends) {
+            // At once: the answer is what everything else waits for.
+            0 | 1 => self.drive(name),
+            // It was looked up and sent again before, and again in vain: no storm.
+            sends => {
+                let at = self.now + backoff(sends - 2, self.rng);
+                self.set_timer(at, Timer::Runner(name.clone()));
             }
         }
     }
@@ -200,15 +234,24 @@ impl<R: Rng> Fold<'_, R> {
         self.note_runner(false, name, format!("runner dispatched as {child}"));
         if self.state.runners.get(name).is_some_and(|runner| runner.unwanted) {
             self.begin_leaving(name, "no job waits for it");
+        } else if let Some(id) = self.state.runners.get(name).and_then(|runner| runner.github_id) {
+            return self.registered(name, id);
         }
         self.start_clocks(name);
     }
 
-    /// Certainly not in Nomad: let go if nobody wants it any more, else still owed.
+    /// This request made nothing. Nor did an earlier one: let go if nobody wants it any more, else
+    /// still owed. But an earlier one whose outcome nobody knows may still arrive.
     pub(super) fn owed_again(&mut self, name: &RunnerName, reason: String) {
         self.release_probe(name);
-        // That request made nothing, so it counts for nothing.
-        self.change(name, |runner| runner.sends = runner.sends.saturating_sub(1));
+        if self.state.runners.get(name).is_some_and(|runner| runner.sends > 1) {
+            self.change(name, |runner| {
+                runner.state = RunnerState::Dispatching(Sending::LookingUp);
+                runner.reason = Some(reason);
+            });
+            return self.drive_in_time(name);
+        }
+        self.change(name, |runner| runner.sends = 0);
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.unwanted {
             self.end_runner(name, "not wanted any more before it was dispatched");
@@ -235,13 +278,20 @@ impl<R: Rng> Fold<'_, R> {
     ) {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
-        if runner.state != RunnerState::Dispatching(Sending::LookingUp) {
-            return self.drive(name);
-        }
+        let again = match runner.state {
+            RunnerState::Dispatching(Sending::LookingUp) => false,
+            RunnerState::Dispatching(Sending::LookingAgain) => true,
+            _ => return self.drive(name),
+        };
         match answer {
             Ok(Some(FoundChild { child, nameless })) => {
                 self.change(name, |runner| runner.nameless = nameless);
                 self.child_known(name, child);
+            }
+            // It was dispatched, and Nomad has forgotten its child.
+            Ok(None) if again => {
+                self.clear(name);
+                self.drive(name);
             }
             Ok(None) => {
                 self.change(name, |runner| {
@@ -265,9 +315,14 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let first_sent = runner.first_sent_at.unwrap_or(Time(0));
         match carrier {
-            AtForge::Registered { .. } | AtForge::Named(_) => {
-                // It was dispatched, and Nomad has forgotten its child.
+            // It was dispatched, and Nomad has forgotten its child, or will.
+            AtForge::Named(report) if report.status == JobStatus::Completed => {
                 self.change(name, |runner| runner.state = RunnerState::Clearing);
+            }
+            AtForge::Registered { .. } | AtForge::Named(_) => {
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Dispatching(Sending::LookingAgain);
+                });
             }
             AtForge::Nowhere if runner.took.is_some() => {
                 let forge = self.state.rules.forge.name;

@@ -154,6 +154,10 @@ impl<R: Rng> Fold<'_, R> {
         if job.report.run_attempt == report.run_attempt {
             job.report.details = Details::or(job.report.details, report.details.clone());
         }
+        if job.vanished && report.status == JobStatus::Completed {
+            job.vanished = false;
+            job.report.conclusion.clone_from(&report.conclusion);
+        }
         if job != before {
             self.place(job.clone());
         }
@@ -180,6 +184,7 @@ impl<R: Rng> Fold<'_, R> {
             ended_attempt: None,
             in_vain: None,
             cause_of: None,
+            vanished: false,
             ended_at: None,
         }
     }

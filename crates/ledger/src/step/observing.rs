@@ -209,7 +209,9 @@ impl<R: Rng> Fold<'_, R> {
             // Its dispatch is in doubt: here is the answer.
             if matches!(
                 runner.state,
-                RunnerState::Dispatching(Sending::LookingUp | Sending::AskingForge)
+                RunnerState::Dispatching(
+                    Sending::LookingUp | Sending::AskingForge | Sending::LookingAgain
+                )
             ) {
                 self.change(&name, |runner| runner.nameless = found.nameless);
                 self.child_known(&name, found.child);

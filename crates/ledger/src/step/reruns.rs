@@ -1,5 +1,6 @@
-//! Where a job's end is not final: a rerun queues it again under its own id. A late `queued` and a
-//! rerun look alike, so the forge is asked, and only its answer begins the new attempt.
+//! Where a job's end is not final: a rerun queues it again under its own id, or the forge did not
+//! know it and now does. A late `queued` looks the same, so the forge is asked, and only its answer
+//! opens the job again.
 
 use rand::Rng;
 
@@ -13,12 +14,14 @@ use crate::{Details, JobId, Request};
 impl<R: Rng> Fold<'_, R> {
     /// Whether this may be news of a new attempt of a job that has ended.
     pub(super) fn may_be_rerun(&self, past: &Job, report: &JobReport) -> bool {
-        !self.state.rules.forge.ends_are_final
+        self.state.may_open_again(past)
             && past.report.status == JobStatus::Completed
             && match report.status {
                 // The attempt counts up when a runner takes the job, so this says nothing yet.
                 JobStatus::Queued | JobStatus::Waiting => true,
-                JobStatus::InProgress => report.run_attempt > past.report.run_attempt,
+                JobStatus::InProgress => {
+                    past.vanished || report.run_attempt > past.report.run_attempt
+                }
                 JobStatus::Completed => false,
             }
     }
@@ -97,7 +100,10 @@ impl<R: Rng> Fold<'_, R> {
 
     fn begin_again(&mut self, past: Job, report: JobReport) {
         let job = Job {
-            ended_attempt: Some(past.report.run_attempt),
+            ended_attempt: match past.vanished {
+                true => past.ended_attempt,
+                false => Some(past.report.run_attempt),
+            },
             report: JobReport {
                 workflow: report.workflow.or(past.report.workflow),
                 actor: report.actor.or(past.report.actor),
@@ -112,10 +118,15 @@ impl<R: Rng> Fold<'_, R> {
             verdict: Verdict::Serve,
             unconfirmed: false,
             cause_of: None,
+            vanished: false,
             ended_at: None,
             ..past
         };
-        self.note_job(&job, "job is queued again under the same id".to_owned());
+        let news = match past.vanished {
+            true => format!("{} knows the job after all", self.state.rules.forge.name),
+            false => "job is queued again under the same id".to_owned(),
+        };
+        self.note_job(&job, news);
         self.take_in(job, None, false, &Source::Asked);
     }
 }

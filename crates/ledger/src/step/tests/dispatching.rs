@@ -70,10 +70,46 @@ fn what_nomad_forgot_and_github_still_lists_is_cleared_away() {
     let _ = ledger.looked_up(&runner, false);
     let effects =
         ledger.at_forge(&runner, AtForge::Registered { id: 7, busy: false, online: true });
+    assert_eq!(words(&effects), ["find child"]);
     // Its room is free, and its job waits.
+    let effects = ledger.looked_up(&runner, false);
     assert_eq!(words(&effects), ["delete registration 7", "dispatch"]);
     let _ = ledger.deleted(&runner, Deletion::NoNewJob);
     assert_eq!(ledger.state.runners.len(), 1);
+}
+
+#[test]
+fn a_dispatch_that_arrived_after_it_was_looked_up_is_found_when_the_forge_lists_its_runner() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires(1);
+    let _ = ledger.unknown(&runner);
+    let _ = ledger.looked_up(&runner, false);
+    let _ = ledger.at_forge(&runner, AtForge::Registered { id: 7, busy: false, online: true });
+    assert!(
+        words(&ledger.looked_up(&runner, true)).is_empty(),
+        "it is neither deleted nor replaced"
+    );
+    assert_eq!(ledger.runner(&runner).state, RunnerState::Registered);
+}
+
+#[test]
+fn one_that_may_have_arrived_is_not_forgotten_because_the_next_attempt_did_not_leave() {
+    for outcome in [
+        DispatchOutcome::NotSent { reason: "connection refused".into() },
+        DispatchOutcome::Refused { reason: "no such job".into() },
+    ] {
+        let mut ledger = Ledger::ready(20);
+        let runner = ledger.hires(1);
+        let _ = ledger.unknown(&runner);
+        let _ = ledger.looked_up(&runner, false);
+        assert_eq!(words(&ledger.at_forge(&runner, AtForge::Nowhere)), ["dispatch"]);
+        let _ = ledger.outcome(&runner, outcome);
+        assert!(ledger.runner(&runner).is_alive(), "it keeps its room");
+        let _ = ledger.cancelled(1);
+        assert!(ledger.state.runners.contains_key(&runner), "unwanted, and looked up first");
+        assert_eq!(ledger.words_within(MINUTE)[0], "find child");
+        assert_eq!(words(&ledger.looked_up(&runner, true)), ["look at placement"]);
+    }
 }
 
 #[test]

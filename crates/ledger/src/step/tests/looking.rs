@@ -46,8 +46,32 @@ fn a_job_that_was_queued_weeks_ago_is_asked_about_before_a_runner_is_hired() {
     let again = ledger.words_within(MINUTE);
     assert_eq!(again, ["look at octo/app"], "the second came after the look had begun");
     let _ = ledger.step(Event::JobSeen { job: JobId(2), answer: Ok(None) });
+    assert!(
+        ledger.row_of(2).ended_at.is_none(),
+        "answers lag, and this machine's clock may be wrong"
+    );
+    let _ = ledger.words_within(Duration::from_secs(600));
+    let _ = ledger.step(Event::JobSeen { job: JobId(2), answer: Ok(None) });
     assert!(ledger.row_of(2).ended_at.is_some(), "deleted with its run long ago");
     assert_eq!(ledger.state.runners.len(), 1);
+}
+
+#[test]
+fn a_job_that_the_forge_did_not_know_is_served_when_the_forge_knows_it_after_all() {
+    let mut ledger = Ledger::ready(20);
+    let _ = ledger.queued(1);
+    let runner = ledger.state.runners.keys().next().unwrap().clone();
+    let _ = ledger.accepted(&runner);
+    let _ = ledger.passes(Duration::from_secs(601));
+    let _ = ledger.step(Event::JobSeen { job: JobId(1), answer: Ok(None) });
+    assert_eq!(ledger.row_of(1).report.conclusion.as_deref(), Some("unknown to GitHub"));
+    // A listing shows it, and so does its own answer.
+    let shown = ledger.sweeps(vec![report(1, JobStatus::Queued)]);
+    assert_eq!(words(&shown).first().unwrap(), "ask job 1");
+    let answer = Ok(Some(report(1, JobStatus::Queued)));
+    let _ = ledger.step(Event::JobSeen { job: JobId(1), answer });
+    assert!(ledger.row_of(1).ended_at.is_none());
+    assert!(ledger.state.jobs[&JobId(1)].is_demand());
 }
 
 #[test]
