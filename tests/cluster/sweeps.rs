@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use simulated::github::{DeliveryFaults, HookSpec, Scope, Status, Visibility};
 use support::daemon::SECRET;
+use support::parents::pool;
 use support::proxied::Proxied;
 use support::proxy::Fate;
 use support::until;
 use support::webhook::Request;
-use support::world::{Parts, Plan};
+use support::world::{PARENT, Parts, Plan};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const OFTEN: &str = "sweep_interval = \"1s\"\nfull_sweep_interval = \"2s\"";
@@ -325,6 +326,39 @@ async fn others_are_served(status: u16) {
     world.github_proxy.clear_rules();
     let late = world.queue(world.lib, 1, 200);
     world.each_ran_once(&late, LIMIT).await;
+}
+
+/// No webhook tells of a job: the first is found by the sweep of everything, the second by the next
+/// one of what lately had jobs. Meanwhile GitHub answers nothing about 200 repositories of another
+/// owner, whose name comes first.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_answers_about_one_owner_and_a_long_sweep_delay_nobody_else() {
+    const SLOW: usize = 200;
+    let slow = pool("slow", PARENT, "delivery = \"payload\"").replace("*/*", "aslow/*");
+    let mut world = Proxied::prepared(Plan {
+        github_keys: "sweep_interval = \"1s\"\nfull_sweep_interval = \"1h\"".to_owned(),
+        pool: format!("delivery = \"payload\"\n{slow}"),
+        ..Plan::default()
+    })
+    .await;
+    drop_webhooks(&world, 1.0);
+    world.github.with(|github, now| {
+        let octocat = github.account("octocat").unwrap().id;
+        github.add_organization("aslow", &[octocat]);
+        for number in 0..SLOW {
+            github.add_repository(&format!("aslow/r{number}"), Visibility::Private, now);
+        }
+    });
+    let mut held = world.github_proxy.rule("GET", "/repos/aslow/", 0, 10_000, Fate::HoldRequest);
+    // So long that a short sweep comes by while it is open.
+    let first = world.queue(world.app, 1, 3_000);
+    world.daemon.start().await;
+    held.arrived().await;
+    until_status(&world, first[0], Status::Completed).await;
+    let second = world.queue(world.app, 1, 200);
+    until_status(&world, second[0], Status::Completed).await;
+    let asked = world.github_proxy.count("GET", "/repos/aslow/");
+    assert!((1..SLOW).contains(&asked), "the sweep of everything has {asked} of {SLOW} behind it");
 }
 
 /// The hook went silent after `in_progress`, and Nomad has forgotten the runner: only the job
