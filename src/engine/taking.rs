@@ -14,13 +14,13 @@ use super::fold_loop::{Batch, FoldLoop};
 use crate::ledger::event::Webhook;
 use crate::ledger::{DeliveryId, Event, Record};
 use crate::store::{Delivery, Kept, StoreError};
-use crate::webhook::Handed;
+use crate::webhook::{self, Handed};
 
 /// Deliveries of one transaction, and who waits for it.
 #[derive(Default)]
 pub struct Taken {
     ids: BTreeSet<DeliveryId>,
-    waiting: Vec<(oneshot::Sender<Result<Kept, StoreError>>, Kept)>,
+    waiting: Vec<(oneshot::Sender<Result<webhook::Receipt, StoreError>>, webhook::Receipt)>,
 }
 
 impl Taken {
@@ -49,14 +49,17 @@ impl FoldLoop {
     pub fn take(&mut self, handed: Handed, rng: &mut StdRng, batch: &mut Batch) {
         let Handed { delivery, waiting } = handed;
         if batch.taken.ids.contains(&delivery.id) {
-            return batch.taken.waiting.push((waiting, Kept::Duplicate));
+            return batch.taken.waiting.push((waiting, Kept::Duplicate.into()));
         }
         match self.reader.is_kept(&delivery.id) {
-            Ok(true) => batch.taken.waiting.push((waiting, Kept::Duplicate)),
+            Ok(true) => batch.taken.waiting.push((waiting, Kept::Duplicate.into())),
             Ok(false) => {
                 batch.taken.ids.insert(delivery.id.clone());
-                batch.taken.waiting.push((waiting, Kept::New));
+                let repository = delivery.repository.id;
                 self.fold_delivery(delivery, rng, batch);
+                let known = self.state.repositories.get(&repository);
+                let former = known.map(|known| known.former.clone()).unwrap_or_default();
+                batch.taken.waiting.push((waiting, webhook::Receipt { kept: Kept::New, former }));
             }
             // Whoever waits may have gone.
             Err(error) => drop(waiting.send(Err(StoreError::Read(error.into())))),
@@ -108,7 +111,7 @@ impl FoldLoop {
         for Handed { delivery, waiting } in left {
             let store = self.store.clone();
             // Whoever waits may have gone.
-            tokio::spawn(async move { waiting.send(store.keep(delivery).await) });
+            tokio::spawn(async move { waiting.send(store.keep(delivery).await.map(Into::into)) });
         }
     }
 }

@@ -10,7 +10,7 @@ use super::Reconciler;
 use crate::forge::{Error, Forge, Log, LogMemory};
 use crate::ledger::{DeliveryId, Time};
 use crate::store::{Delivery, Kept};
-use crate::webhook::read_workflow_job;
+use crate::webhook::{Receipt, read_workflow_job};
 
 /// What was seen the last time, by organization.
 pub type Memory = BTreeMap<String, LogMemory>;
@@ -72,10 +72,10 @@ impl Reconciler {
                 look: job.unreadable.is_some(),
             };
             match self.hand.keep(delivery).await {
-                Ok(Kept::New) => {
+                Ok(Receipt { kept: Kept::New, .. }) => {
                     info!(delivery = guid, organization = login, "missed webhook fetched");
                 }
-                Ok(Kept::Duplicate) => {}
+                Ok(Receipt { kept: Kept::Duplicate, .. }) => {}
                 // The cursor stays, so that it is fetched again.
                 Err(error) => {
                     warn!(%error, "a missed webhook cannot be kept");

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 
 use super::answer::{Answer, Unsigned};
 use super::body::{self, Bodies, Use};
-use super::hand::Hand;
+use super::hand::{Hand, Receipt};
 use super::in_flight::InFlight;
 use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::phase::{Doing, Phase};
@@ -171,17 +171,16 @@ fn understand(
 
 impl Door {
     async fn keep(&self, id: DeliveryId, job: WorkflowJob) -> Answer {
-        let answer = self.foresee(&job);
         let delivery = Delivery {
             id,
             received_at: self.clock.now().into(),
-            repository: job.repository,
-            report: job.report,
+            repository: job.repository.clone(),
+            report: job.report.clone(),
             look: job.unreadable.is_some(),
         };
         match self.hand.keep(delivery).await {
-            Ok(Kept::Duplicate) => Answer::Duplicate,
-            Ok(Kept::New) => answer,
+            Ok(Receipt { kept: Kept::Duplicate, .. }) => Answer::Duplicate,
+            Ok(Receipt { kept: Kept::New, former }) => self.foresee(&job, &former),
             Err(error) => Answer::Unavailable(error.to_string()),
         }
     }
@@ -207,12 +206,13 @@ impl Door {
         }
     }
 
-    /// What the ledger will make of it, as far as can be said without asking GitHub.
-    fn foresee(&self, job: &WorkflowJob) -> Answer {
+    /// What the ledger makes of it, as far as can be said without asking GitHub.
+    fn foresee(&self, job: &WorkflowJob, former: &[String]) -> Answer {
         let Some(report) = &job.report else {
             let name = &job.repository.full_name;
             if job.unreadable.is_some() {
-                let served = self.rules.pools.iter().any(|pool| pool.repositories.matches(name));
+                let served =
+                    self.rules.pools.iter().any(|pool| pool.repositories.serves(name, former));
                 return match served {
                     true => Answer::Accepted,
                     false => Answer::Ignored(NoPool::Repository(name.clone()).to_string()),
@@ -231,9 +231,10 @@ impl Door {
             return Answer::Accepted;
         }
         let repository = &job.repository;
-        match matching::pool_for(
+        match matching::pool_for_renamed(
             &self.rules.pools,
             &repository.full_name,
+            former,
             &report.labels,
             report.run,
         ) {

@@ -19,7 +19,7 @@ mod tally;
 
 pub use body::Bodies;
 pub use door::{Door, router};
-pub use hand::{Hand, Handed};
+pub use hand::{Hand, Handed, Receipt};
 pub use in_flight::InFlight;
 pub use payload::{NotAnEvent, read_workflow_job};
 pub use quota::Quota;

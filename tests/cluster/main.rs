@@ -30,6 +30,7 @@ mod nomad_places;
 mod policy;
 mod refusal;
 mod reload;
+mod renames;
 mod restart;
 mod sweeps;
 mod systemd_live;

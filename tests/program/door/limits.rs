@@ -222,7 +222,7 @@ async fn where_all_are_being_served_a_newcomer_is_told_503_and_comes_in_when_the
     assert_eq!(refused.header("retry-after"), Some("10"));
     assert_eq!(refused.header("connection"), Some("close"));
     let (mut raw, handed) = served.pop().unwrap();
-    handed.waiting.send(Ok(roustabout::store::Kept::New)).unwrap();
+    handed.waiting.send(Ok(roustabout::store::Kept::New.into())).unwrap();
     assert_eq!(raw.reply().await.outcome(), (202, "accepted".into()));
     door.engine.close();
     assert_accepts(door.port).await;

@@ -1,0 +1,52 @@
+//! A repository that is renamed while the config names it outright: its jobs go on, and whoever runs
+//! this is told what to write.
+
+use crate::support;
+
+use std::time::Duration;
+
+use simulated::github::{DeliveryFaults, Status};
+use support::world::{Parts, Plan, World};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+async fn ran(world: &World, job: u64) {
+    let so =
+        world.github.until(LIMIT, |github| github.job(job).unwrap().status == Status::Completed);
+    so.await.unwrap();
+    world.until_nothing_is_left(LIMIT).await;
+    let conclusion = world.github.with(|github, _| github.job(job).unwrap().conclusion);
+    assert_eq!(conclusion.unwrap().as_str(), "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_was_renamed_is_served_on_and_the_log_says_what_to_write() {
+    let github_keys = "sweep_interval = \"1s\"\nfull_sweep_interval = \"2s\"".to_owned();
+    let plan = Plan { github_keys, ..Plan::default() };
+    let mut world = World::around(Parts::start().await, plan).await;
+    world.daemon.configure(|config| config.replace("\"octo/*\"", "\"octo/app\", \"octo/lib\""));
+    world.daemon.start().await;
+    let before = world.queue(world.app, 1, 200);
+    ran(&world, before[0]).await;
+
+    world.github.with(|github, _| github.rename_repository(world.app, "shop"));
+    let told_by_webhook = world.queue(world.app, 1, 200);
+    ran(&world, told_by_webhook[0]).await;
+    let message = "octo/app is called octo/shop now, and is served on by its id; write octo/shop in \
+                   repositories of pool x64";
+    assert!(world.daemon.log().contains(message));
+    let status = world.daemon.api("/api/v1/status").await;
+    assert_eq!(status["degraded"], serde_json::json!([format!("config: {message}")]));
+    let outcomes = &status["deliveries"]["outcomes"];
+    assert!(outcomes["accepted"].as_u64() > Some(0), "{outcomes}");
+    assert!(outcomes["ignored"].is_null(), "the door knows what the ledger does: {outcomes}");
+
+    // Nothing was ever heard of this one, and nothing tells of it but the sweep by its former name.
+    world.github.with(|github, _| {
+        github.rename_repository(world.lib, "books");
+        github.delivery_faults = DeliveryFaults { drop: 1.0, ..DeliveryFaults::default() };
+    });
+    let found_by_sweep = world.queue(world.lib, 1, 200);
+    ran(&world, found_by_sweep[0]).await;
+    assert!(world.daemon.log().contains("octo/lib is called octo/books now"));
+}
