@@ -82,7 +82,9 @@ impl Dispatcher {
                 Some(reason.clone())
             }
             DispatchOutcome::Accepted { .. } => None,
-            DispatchOutcome::Refused { .. } | DispatchOutcome::CredentialMissing => return outcome,
+            DispatchOutcome::Refused { .. }
+            | DispatchOutcome::TooLarge { .. }
+            | DispatchOutcome::CredentialMissing => return outcome,
         };
         tell_words(&self.health, &self.nomad, &at(&order.place), trouble);
         outcome
@@ -160,6 +162,9 @@ impl Dispatcher {
             Ok(dispatched) => accepted(dispatched.child, takes, ends),
             Err(DispatchError::NotSent(reason)) => DispatchOutcome::NotSent { reason },
             Err(DispatchError::Unknown(reason)) => DispatchOutcome::Unknown { reason },
+            Err(DispatchError::Refused { kind, .. }) if kind.is_about_size() => {
+                DispatchOutcome::TooLarge { reason: kind.to_string() }
+            }
             Err(DispatchError::Refused { kind, .. }) => refused(kind.to_string()),
         }
     }

@@ -172,6 +172,8 @@ pub enum DispatchOutcome {
     Accepted { child: String, nameless: bool, credential_ends: Option<Time> },
     /// Nomad said no, and nothing was made.
     Refused { reason: String },
+    /// Nothing was made, for what this one carries of its job is too much.
+    TooLarge { reason: String },
     /// It certainly did not reach Nomad.
     NotSent { reason: String },
     /// The credential's time was over before the request was made; nothing was sent.

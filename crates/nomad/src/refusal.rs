@@ -60,6 +60,11 @@ impl Refusal {
         matches!(self, Refusal::DispatchDisabled | Refusal::TooManyConnections)
     }
 
+    /// What this dispatch carries is too much; another of the same job may be fine.
+    pub fn is_about_size(&self) -> bool {
+        matches!(self, Refusal::PayloadTooLarge | Refusal::BadRequest { status: 413 })
+    }
+
     /// None: this answer does not say that nothing was made.
     pub(super) fn read(status: u16, text: &str, job: &str, namespace: &str) -> Option<Refusal> {
         let job = || job.to_owned();
@@ -257,5 +262,8 @@ mod tests {
         );
         assert!(!refusal.is_passing());
         assert!(Refusal::DispatchDisabled.is_passing());
+        assert!(!refusal.is_about_size());
+        assert!(read(500, "Payload exceeds maximum size; 20000 > 16384").unwrap().is_about_size());
+        assert!(read(413, "request body too large").unwrap().is_about_size());
     }
 }

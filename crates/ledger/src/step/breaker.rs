@@ -46,7 +46,7 @@ impl<R: Rng> Fold<'_, R> {
 
     /// It still waits although a runner was launched for it: the next one later, and until then
     /// nobody waits behind it.
-    fn hold_job(&mut self, id: JobId, how: Option<String>) {
+    pub(super) fn hold_job(&mut self, id: JobId, how: Option<String>) {
         let Some(job) = self.state.jobs.get(&id) else { return };
         let ends = job.ends_in_vain() + 1;
         let pause = match self.now.since(job.received_at) > OLD {

@@ -10,7 +10,7 @@ use crate::effect::ChildAt;
 use crate::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild, NomadTrouble};
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::Timer;
-use crate::{JobStatus, Request, RunnerName, ScopeKey, Time, backoff, runner_name};
+use crate::{JobStatus, PoolName, Request, RunnerName, ScopeKey, Time, backoff, runner_name};
 
 /// How long after the first attempt the same token may be sent again: Nomad forgets tokens of
 /// children that it has collected, at the earliest some hours after their submission.
@@ -158,6 +158,7 @@ impl<R: Rng> Fold<'_, R> {
                 self.nomad_answers(&place);
                 self.refused(name, &pool, reason);
             }
+            DispatchOutcome::TooLarge { reason } => self.too_large(name, &pool, reason),
             DispatchOutcome::NotSent { reason } => {
                 let trouble = NomadTrouble::Unreachable(reason.clone());
                 self.nomad_away(place, Some(name), &trouble);
@@ -190,6 +191,22 @@ impl<R: Rng> Fold<'_, R> {
                 self.drive_in_time(name);
             }
         }
+    }
+
+    /// What the dispatch carries of its job is too much for Nomad: that job waits, and no other one of
+    /// the pool. Without such a job it is the pool's own.
+    fn too_large(&mut self, name: &RunnerName, pool: &PoolName, reason: String) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let (in_doubt, class) = (runner.sends > 1 || runner.took.is_some(), &runner.class);
+        let cause = runner.cause.filter(|job| self.state.enlisted.get(job) == Some(class));
+        let Some(job) = cause else { return self.refused(name, pool, reason) };
+        self.note_runner(true, name, format!("dispatch refused: {reason}"));
+        self.hold_job(job, Some(reason.clone()));
+        if in_doubt {
+            return self.owed_again(name, reason);
+        }
+        self.release_probe(name);
+        self.end_runner(name, &reason);
     }
 
     /// Sent before, and in doubt: looked up a moment ago, so that only the secret is missing. While

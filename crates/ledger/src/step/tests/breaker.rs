@@ -40,8 +40,17 @@ fn ends_unused(ledger: &mut Ledger, runner: &RunnerName) {
     end_unused(ledger, &[runner]);
 }
 
-/// Time passes until somebody is dispatched.
+/// Time passes until somebody is dispatched, and Nomad has it.
 fn next(ledger: &mut Ledger) -> RunnerName {
+    let runners = sent_next(ledger);
+    for runner in &runners {
+        let _ = ledger.accepted(runner);
+    }
+    runners[0].clone()
+}
+
+/// Time passes until requests are sent.
+fn sent_next(ledger: &mut Ledger) -> Vec<RunnerName> {
     loop {
         ledger.now = ledger.now.max(ledger.state.next_timer().expect("a timer"));
         let effects = ledger.step(Event::Tick);
@@ -51,11 +60,8 @@ fn next(ledger: &mut Ledger) -> RunnerName {
             }
         }
         let runners = dispatched(&effects);
-        for runner in &runners {
-            let _ = ledger.accepted(runner);
-        }
-        if let Some(runner) = runners.first() {
-            return runner.clone();
+        if !runners.is_empty() {
+            return runners;
         }
     }
 }
@@ -431,4 +437,54 @@ fn two_repositories_in_trouble_do_not_close_the_pool_to_a_third() {
     assert!(ledger.state.breakers[&of(None)].ends >= 3);
     assert!(pools(&ledger).is_none());
     let _ = hired_in(&mut ledger, 3, 1);
+}
+
+#[test]
+fn a_runner_that_ends_without_a_job_is_warned_of_from_the_first_on() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ended());
+    let effects = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
+    let mut warned = effects.notes.iter().filter(|note| note.warn).map(|note| &note.message);
+    assert_eq!(warned.next().unwrap(), "runner ended without having taken a job: exit code 1");
+}
+
+/// Else a job with a long name closes its pool for everybody.
+#[test]
+fn a_dispatch_that_is_too_large_holds_its_job_and_nobody_else() {
+    let mut ledger = Ledger::ready(20);
+    let reason = || "the payload is over Nomad's limit".to_owned();
+    let mut large = ledger.hires(1);
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        assert_eq!(ledger.runner(&large).cause, Some(JobId(1)));
+        let effects = ledger.outcome(&large, DispatchOutcome::TooLarge { reason: reason() });
+        assert!(words(&effects).is_empty(), "not again at once: {:?}", words(&effects));
+        let warned = effects.notes.iter().filter(|note| note.warn);
+        assert_eq!(warned.count(), 1);
+        assert_eq!(ledger.state.runners.len(), 0, "it is no runner any more");
+        assert!(ledger.state.refusals.is_empty() && pools(&ledger).is_none(), "the pool is open");
+        assert!(ledger.waits().contains(&reason()), "{}", ledger.waits());
+        let since = ledger.now;
+        large = sent_next(&mut ledger)[0].clone();
+        pauses.push(ledger.now.since(since));
+    }
+    assert!(pauses[0] > Duration::ZERO && pauses.is_sorted(), "{pauses:?}");
+    let _ = ledger.outcome(&large, DispatchOutcome::TooLarge { reason: reason() });
+    let other = ledger.hires_at_nomad(2);
+    assert_eq!(ledger.runner(&other).cause, Some(JobId(2)));
+}
+
+/// Its first request may have made a child: that is looked up before it is let go.
+#[test]
+fn one_that_was_sent_before_is_looked_up_when_it_is_too_large() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires(1);
+    let _ = ledger.unknown(&runner);
+    let _ = ledger.looked_up(&runner, false);
+    let _ = ledger.at_forge(&runner, AtForge::Nowhere);
+    let _ = ledger.outcome(&runner, DispatchOutcome::TooLarge { reason: "too large".into() });
+    let _ = ledger.words_within(MINUTE);
+    assert_eq!(words(&ledger.looked_up(&runner, true)), [""; 0]);
+    assert_eq!(ledger.runner(&runner).state, RunnerState::Dispatched);
 }
