@@ -26,6 +26,9 @@ const STATUSES: (u32, u32, u32) = (1, 8, 0);
 const ONE_OF_TWO: (u32, u32, u32) = (1, 11, 2);
 /// By this jobs are ended, not begun: without it runners are hired all the same.
 const STOPPING: &str = "deregister-job";
+/// How Nomad answers a workload identity that holds, when asked which ACL token that is. A token that
+/// is expired, damaged or of another cluster gets other words.
+const NO_ACL_TOKEN: &str = "ACL token not found";
 const MEND: &str = "is nomad.address right, and Nomad well?";
 
 pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> Vec<Finding> {
@@ -166,11 +169,16 @@ fn token(answer: Result<Option<AclToken>, Error>, given: bool, now: Timestamp) -
         Ok(None) => {
             return Finding::ok(SUBJECT, "ACLs are off: whoever reaches it may do anything there");
         }
-        Err(Error::Forbidden { .. }) if given => {
+        Err(Error::Forbidden { text, .. }) if given && text == NO_ACL_TOKEN => {
             return Finding::ok(
                 SUBJECT,
                 "the token is no ACL token that it knows: right for a workload identity, and below is what it may do",
             );
+        }
+        Err(Error::Forbidden { text, .. }) if given => {
+            let what =
+                format!("it refuses the token, which is expired or not one of its own: {text}");
+            return Finding::fail(SUBJECT, what, NEW);
         }
         Err(error) => {
             return Finding::warn(SUBJECT, format!("the token cannot be looked at: {error}"), MEND);
@@ -347,14 +355,18 @@ mod tests {
             let (accessor_id, name) = ("a".to_owned(), "ci".to_owned());
             Ok(Some(AclToken { accessor_id, name, kind, policies, expires_at }))
         };
-        let forbidden = Err(Error::Forbidden { request: "GET /v1/x".into(), text: "no".into() });
+        let refused =
+            |text: &str| Err(Error::Forbidden { request: "GET /v1/x".into(), text: text.into() });
         insta::assert_snapshot!(text(vec![
             token(known("client", Some(15)), true, now),
             token(known("client", Some(13)), true, now),
             token(known("management", None), true, now),
             token(known("client", None), false, now),
             token(Ok(None), true, now),
-            token(forbidden, true, now),
+            token(refused("ACL token not found"), true, now),
+            token(refused("ACL token expired"), true, now),
+            token(refused("allocation is terminal"), true, now),
+            token(refused("Permission denied"), true, now),
         ]), @r#"
         ok    nomad  the token "ci", with the policies runners
         warn  nomad  the token "ci" ends on 2027-01-28T08:00:00Z; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
@@ -362,7 +374,10 @@ mod tests {
         ok    nomad  no token is given; what is open to everybody is below
         ok    nomad  ACLs are off: whoever reaches it may do anything there
         ok    nomad  the token is no ACL token that it knows: right for a workload identity, and below is what it may do
-        4 ok, 2 warn, 0 fail
+        fail  nomad  it refuses the token, which is expired or not one of its own: ACL token expired; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
+        fail  nomad  it refuses the token, which is expired or not one of its own: allocation is terminal; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
+        fail  nomad  it refuses the token, which is expired or not one of its own: Permission denied; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
+        4 ok, 2 warn, 3 fail
         "#);
     }
 
