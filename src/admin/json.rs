@@ -168,3 +168,25 @@ impl DeliveryJson {
 fn time(at: Option<Time>) -> Option<String> {
     at.map(|at| at.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{ClassKey, PoolName, RepositoryId, RunnerName, RunnerState, ScopeKey};
+
+    #[test]
+    fn a_runner_that_is_listed_offline_is_shown_as_that() {
+        let class = ClassKey {
+            pool: PoolName::from("x64"),
+            scope: ScopeKey::Repository(RepositoryId(1)),
+            run: None,
+        };
+        let name = RunnerName::from("roustabout-x64-1");
+        let mut runner = Runner::new(name, class, "octo/app".to_owned(), Time(0));
+        runner.state = RunnerState::Registered;
+        assert!(!RunnerJson::of(runner.clone()).offline);
+        runner.offline = Some(Time(1));
+        let shown = RunnerJson::of(runner);
+        assert_eq!((shown.state.as_str(), shown.offline), ("registered", true));
+    }
+}

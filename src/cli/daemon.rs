@@ -6,7 +6,7 @@ use anyhow::Context;
 use secrecy::SecretString;
 use url::Url;
 
-use super::Failed;
+use super::{Failed, warn};
 use crate::admin::{self, Client};
 use crate::config::AdminAlone;
 use transport::is_loopback;
@@ -40,6 +40,12 @@ impl Daemon {
                 })?;
                 // With an address a config is not needed; where there is one it has the token.
                 let token = self.token(admin.as_ref().ok(), &url)?;
+                if token.is_some() && url.scheme() == "http" && !is_loopback(&url) {
+                    warn(&format!(
+                        "the admin token is sent to {url} unencrypted; put a proxy that speaks TLS \
+                         before the private door (--address https://HOST), or use an SSH tunnel"
+                    ));
+                }
                 Ok(Client::new(url, token)?)
             }
             None => {

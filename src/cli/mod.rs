@@ -157,7 +157,16 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
 
 /// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
 fn complain(what: &str) {
-    let priority = Lines::to_standard_error().priority(tracing::Level::ERROR);
+    tell(tracing::Level::ERROR, what);
+}
+
+/// What does not keep a command from going on.
+fn warn(what: &str) {
+    tell(tracing::Level::WARN, &format!("roustabout: warning: {what}"));
+}
+
+fn tell(level: tracing::Level, what: &str) {
+    let priority = Lines::to_standard_error().priority(level);
     for line in what.lines() {
         let _ = writeln!(std::io::stderr(), "{priority}{line}");
     }

@@ -101,9 +101,58 @@ mod tests {
     use std::collections::BTreeMap;
 
     use jiff::Timestamp;
+    use serde_json::{Value, json};
+    use wiremock::matchers::path;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
 
     use super::*;
-    use crate::nomad::{ClientStatus, TaskEvent, TaskState};
+    use crate::nomad::{Address, ClientStatus, Connection, TaskEvent, TaskState};
+
+    /// Nomad keeps the evaluations of a job that was purged for an hour or more.
+    #[tokio::test]
+    async fn a_child_that_was_purged_is_not_one_that_waits_for_a_place() {
+        let evaluations = json!([{
+            "ID": "e1", "Status": "complete", "TriggeredBy": "job-register",
+            "FailedTGAllocs": { "g": { "NodesEvaluated": 1, "NodesExhausted": 1,
+                "DimensionExhausted": { "memory": 1 } } },
+        }]);
+        let there = json!({ "ID": "x/dispatch-1", "Name": "x/dispatch-1", "Type": "batch",
+            "Status": "pending", "Namespace": "default" });
+        for (job, look) in [
+            (Some(there), Look::Unplaced { why: Some("1 node: 1 lacks memory".to_owned()) }),
+            (None, Look::Nothing),
+        ] {
+            let server = MockServer::start().await;
+            let give = async |at: &str, status: u16, body: Value| {
+                let answer = ResponseTemplate::new(status).set_body_json(body);
+                Mock::given(path(at)).respond_with(answer).mount(&server).await;
+            };
+            let child = "/v1/job/x%2Fdispatch-1";
+            give(&format!("{child}/allocations"), 200, json!([])).await;
+            give(&format!("{child}/evaluations"), 200, evaluations.clone()).await;
+            let status = if job.is_some() { 200 } else { 404 };
+            give(child, status, job.unwrap_or(json!("job not found"))).await;
+            let nomad = client(&server.uri());
+            assert_eq!(look_at(&nomad, nomad.place(), "x/dispatch-1").await, look);
+        }
+    }
+
+    fn client(address: &str) -> Client {
+        // Another test may have been first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Client::new(Connection {
+            address: Address::Http(address.parse().unwrap()),
+            namespace: "default".to_owned(),
+            region: None,
+            token: None,
+            token_file: None,
+            ca_cert_pem: None,
+            client_identity_pem: None,
+            tls_server_name: None,
+            tls_skip_verify: false,
+        })
+        .unwrap()
+    }
 
     #[test]
     fn a_task_that_failed_is_marked() {

@@ -116,11 +116,11 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
 fn follows(report: &JobReport, pool: &Pool, name: &str, forge: &str, at_once: bool) -> String {
     match report.status {
         JobStatus::Queued if at_once => format!(
-            "pool {} would hire a runner for {name} as soon as there is room (Nomad job {})",
+            "pool {} would launch a runner for {name} as soon as there is room (Nomad job {})",
             pool.name, pool.nomad_job
         ),
         JobStatus::Queued => format!(
-            "pool {} would hire a runner for {name} (Nomad job {}) once {forge} says that the run's head is no fork",
+            "pool {} would launch a runner for {name} (Nomad job {}) once {forge} says that the run's head is no fork",
             pool.name, pool.nomad_job
         ),
         JobStatus::Waiting => format!(

@@ -114,7 +114,7 @@ fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
                 None => format!("Nomad is looking for a place for {name}"),
             },
             Some(Look::Nothing) => format!(
-                "{name} was dispatched, and Nomad shows neither allocation nor evaluation of it"
+                "{name} was dispatched, and Nomad does not know it: its job was purged or collected"
             ),
             Some(Look::Away(why)) => {
                 format!("{name} is dispatched, and Nomad cannot be asked about it: {why}")

@@ -130,7 +130,7 @@ fn now(known: &Known) -> Vec<String> {
 fn in_words(look: &Look) -> String {
     match look {
         Look::Away(why) => format!("Nomad cannot be asked about it: {why}"),
-        Look::Nothing => "Nomad shows neither allocation nor evaluation of it".to_owned(),
+        Look::Nothing => "Nomad does not know it: its job was purged or collected".to_owned(),
         Look::Unplaced { why: Some(why) } => format!("Nomad has not placed it: {why}"),
         Look::Unplaced { why: None } => "Nomad has not placed it yet".to_owned(),
         Look::Placed(allocations) => match allocations.last() {
@@ -282,6 +282,19 @@ mod tests {
     }
 
     #[test]
+    fn a_runner_that_is_listed_offline_is_told_as_that_wherever_it_is_told() {
+        let mut offline = runner();
+        offline.state = RunnerState::Registered;
+        offline.offline = Some(Time(6_000));
+        let told = tell(&known(offline.clone(), Look::Placed(vec![allocation()])), &rules());
+        let sentence = "roustabout-x64-1 is registered, but GitHub listed it offline at \
+                        1970-01-01T00:00:06Z: its program was not connected; look at its allocation";
+        assert!(told.sentence.ends_with(sentence), "{}", told.sentence);
+        let line = "roustabout-x64-1: registered, offline, Nomad job x64/dispatch-1";
+        assert!(told.now.contains(&line.to_owned()), "{:?}", told.now);
+    }
+
+    #[test]
     fn a_sentence_for_each_step_of_a_runner() {
         let sentence = |runner: Runner, look: Look| tell(&known(runner, look), &rules()).sentence;
         let why = Some("3 nodes: 3 lack memory".to_owned());
@@ -293,6 +306,8 @@ mod tests {
         registered.state = RunnerState::Registered;
         let registered = sentence(registered, Look::Placed(vec![allocation()]));
         assert!(registered.ends_with("is registered, and GitHub has not given it a job yet"));
+        let purged = sentence(runner(), Look::Nothing);
+        assert!(purged.ends_with("Nomad does not know it: its job was purged or collected"));
         let mut another = runner();
         another.cause = Some(JobId(8));
         assert_eq!(

@@ -291,7 +291,7 @@ async fn a_payload_is_foreseen_without_a_daemon() {
     let (text, shown) = foreseen(&daemon, &queued(7).to_string()).await;
     assert_eq!(
         sentence(&text),
-        "the door would accept it; pool x64 would hire a runner for job 7 (build) of octo/app as \
+        "the door would accept it; pool x64 would launch a runner for job 7 (build) of octo/app as \
          soon as there is room (Nomad job github-runner-x64)"
     );
     assert_eq!((&shown["outcome"], &shown["pool"]), (&json!("accepted"), &json!("x64")));

@@ -129,3 +129,22 @@ async fn names_that_are_no_text_and_methods_that_no_path_has_are_refused_in_json
         assert!(body["error"].is_string(), "{method} {path}: {text}");
     }
 }
+
+#[tokio::test]
+async fn a_token_that_leaves_the_machine_unencrypted_is_warned_of_in_one_line() {
+    let daemon = door().await;
+    let token = daemon.config().with_file_name("admin-token");
+    let token = token.to_str().unwrap();
+    // Linux takes it for this machine; what is asked does not.
+    let elsewhere = format!("http://0.0.0.0:{}", daemon.admin);
+    let here = format!("http://127.0.0.1:{}", daemon.admin);
+    for command in [&["status"][..], &["explain", "7"], &["resume", "x64"], &["retry", "7"]] {
+        let by = |address| [command, &["--address", address, "--token-file", token]].concat();
+        let (_, _, told) = call(&daemon, &by(elsewhere.as_str())).await;
+        let warning =
+            format!("roustabout: warning: the admin token is sent to {elsewhere}/ unencrypted; ");
+        assert_eq!(told.lines().filter(|line| line.starts_with(&warning)).count(), 1, "{told}");
+        let (_, _, told) = call(&daemon, &by(here.as_str())).await;
+        assert!(!told.contains("warning"), "{told}");
+    }
+}

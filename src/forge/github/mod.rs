@@ -31,7 +31,7 @@ use crate::ledger::{
 };
 use strangers_text::harmless;
 
-/// A job that waits is younger than its run's own state for about this long.
+/// A job that waits is younger than its run's own state for about this long, by GitHub's clock.
 const SETTLED: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
@@ -86,11 +86,7 @@ impl GitHub {
         let token = self.client.registration_token(of).await;
         let token = token.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
         // GitHub's clock counts for its tokens, ours for how long we wait.
-        let skew = self
-            .client
-            .server_clock()
-            .map_or(0, |(server, local)| local.as_millisecond() - server.as_millisecond());
-        let ends = Time(token.expires_at.as_millisecond() + skew);
+        let ends = Time(token.expires_at.as_millisecond() - ahead(&self.client));
         let now = Time::from(self.client.clock().now());
         if ends < now + life {
             return Err(Error {
@@ -223,6 +219,13 @@ impl GitHub {
     }
 }
 
+/// Milliseconds that GitHub's clock is ahead of ours, as its last answer showed.
+fn ahead(client: &Client) -> i64 {
+    client
+        .server_clock()
+        .map_or(0, |(server, local)| server.as_millisecond() - local.as_millisecond())
+}
+
 /// A job that waits for ever in a run that is over (it failed to start, was cancelled, deleted
 /// or started again) has ended with it: GitHub gives it to nobody.
 async fn end_with_their_run(
@@ -230,7 +233,7 @@ async fn end_with_their_run(
     full_name: &str,
     reports: &mut [JobReport],
 ) -> Result<(), Error> {
-    let settled = Time::from(client.clock().now() - SETTLED);
+    let settled = Time(Time::from(client.clock().now() - SETTLED).0 + ahead(client));
     let waits = |report: &&mut JobReport| {
         report.status.rank() == 0 && report.created_at.is_none_or(|at| at <= settled)
     };

@@ -42,6 +42,10 @@ async fn a_refusal_is_told_as_what_it_is_with_what_to_do() {
             json!({"message": "the `o` organization has an IP allow list enabled, and your IP address is not permitted to access this resource."}),
             "IP allow list",
         ),
+        (
+            json!({"message": "The 'o' organization forbids access via a fine-grained personal access tokens if the token's lifetime is greater than 366 days."}),
+            "whose lifetime is within the organization's limit",
+        ),
         (json!({"message": "Repository was archived so is read-only."}), "o/r is archived"),
         (
             json!({"message": "Forbidden", "errors": "Repository level self-hosted runners are disabled on this repository"}),
@@ -98,6 +102,27 @@ async fn a_job_that_waits_in_an_open_run_or_is_new_still_waits() {
     let now = jiff::Timestamp::now().to_string();
     let report = seen(job("queued", &now), (200, run("completed", Some("failure"), 1))).await;
     assert_eq!(report.status, JobStatus::Queued);
+}
+
+/// GitHub's own clock says how old its job is: ours may be a year behind, or ahead.
+#[tokio::test]
+async fn whether_a_job_is_new_is_told_by_githubs_clock() {
+    for (date, created_at, ended) in [
+        ("Thu, 01 Jan 2026 01:00:00 GMT", "2026-01-01T00:59:30Z", false),
+        ("Thu, 01 Jan 2026 01:00:00 GMT", "2026-01-01T00:57:00Z", true),
+        ("Fri, 01 Jan 2100 01:00:00 GMT", "2100-01-01T00:57:00Z", true),
+    ] {
+        let (github, server) = server().await;
+        let dated = |body: Value| {
+            ResponseTemplate::new(200).insert_header("date", date).set_body_json(body)
+        };
+        let job = dated(job("queued", created_at));
+        Mock::given(path("/repos/o/r/actions/jobs/1")).respond_with(job).mount(&server).await;
+        let run = dated(run("completed", Some("cancelled"), 1));
+        Mock::given(path("/repos/o/r/actions/runs/2")).respond_with(run).mount(&server).await;
+        let report = github.job("o/r", JobId(1), false).await.unwrap().unwrap();
+        assert_eq!(report.status == JobStatus::Completed, ended, "{date} {created_at}");
+    }
 }
 
 #[tokio::test]

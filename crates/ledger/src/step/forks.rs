@@ -47,7 +47,7 @@ impl<R: Rng> Fold<'_, R> {
                             self.state.forks.want(run, (key, repository));
                         }
                         job.verdict = Verdict::AskingFork(Some(failure.reason.clone()));
-                        self.note_job(
+                        self.warn_of_job(
                             &job,
                             format!("cannot tell whether it is a fork: {}", failure.reason),
                         );

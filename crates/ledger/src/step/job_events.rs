@@ -279,6 +279,13 @@ impl<R: Rng> Fold<'_, R> {
         });
     }
 
+    pub(super) fn warn_of_job(&mut self, job: &Job, message: String) {
+        self.note_job(job, message);
+        if let Some(note) = self.effects.notes.last_mut() {
+            note.warn = true;
+        }
+    }
+
     /// Judges an open job again: rules, repository or the answer about its fork have changed.
     pub(super) fn judge_again(&mut self, id: JobId) {
         if let Some(job) = self.state.jobs.get(&id).cloned() {

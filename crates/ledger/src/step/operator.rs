@@ -26,9 +26,9 @@ impl<R: Rng> Fold<'_, R> {
         }
         let message = match until {
             Some(until) => {
-                format!("pool {pool} is paused until {until}: nobody new is hired for it")
+                format!("pool {pool} is paused until {until}: no runner is launched for it")
             }
-            None => format!("pool {pool} is paused: nobody new is hired for it"),
+            None => format!("pool {pool} is paused: no runner is launched for it"),
         };
         self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
         self.touch_pool(pool);
@@ -39,7 +39,7 @@ impl<R: Rng> Fold<'_, R> {
             return;
         }
         self.effects.records.push(Record::Pause { pool: pool.clone(), until: None, at: self.now });
-        let message = format!("pool {pool} hires again");
+        let message = format!("pool {pool} launches runners again");
         self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
         self.touch_pool(pool);
     }

@@ -68,6 +68,16 @@ fn who_could_not_be_given_a_runner_is_not_asked_about() {
 }
 
 #[test]
+fn a_question_that_fails_is_warned_of_for_it_holds_a_job_back() {
+    let mut ledger = Ledger::ready(20);
+    assert_eq!(asked(&ledger.run_of(1, 1)), [1]);
+    let effects = ledger.not_told(1, MINUTE);
+    let warned: Vec<&str> =
+        effects.notes.iter().filter(|note| note.warn).map(|note| note.message.as_str()).collect();
+    assert_eq!(warned, ["cannot tell whether it is a fork: over its share"]);
+}
+
+#[test]
 fn whose_answer_must_wait_holds_up_nobody_else() {
     let mut ledger = Ledger::ready(20);
     let told: Vec<u64> = (1..=100).flat_map(|run| asked(&ledger.run_of(1, run))).collect();
