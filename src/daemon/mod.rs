@@ -14,13 +14,13 @@ use anyhow::{Context, anyhow};
 use clock::Clock;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
 use crate::config::Settings;
-use crate::engine::{self, Engine, Setup};
+use crate::engine::{self, Engine, Setup, Told};
 use crate::forge::Forges;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
@@ -116,6 +116,11 @@ impl Running {
             doors,
             grace: settings.shutdown_grace,
         })
+    }
+
+    /// Everything that happens from now on.
+    pub fn happenings(&self) -> broadcast::Receiver<Told> {
+        self.engine.happenings.watch()
     }
 
     /// The token that the private door asks for, as long as the config gives none.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::children::{self, Living};
+use super::happenings::Happenings;
 use super::helpers::Helpers;
 use super::places;
 use super::steady::Steady;
@@ -22,7 +23,7 @@ use super::workers::Workers;
 use super::{Health, Operation, Query, Setup, rules, views};
 use crate::ledger::observation::Observation;
 use crate::ledger::{
-    Effects, Event, Job, JobId, JobStatus, Note, PoolName, Record, Request, State, Time, step,
+    Effects, Event, Happening, Job, JobId, JobStatus, PoolName, Record, Request, State, Time, step,
 };
 use crate::log_lines;
 use crate::store::{Delivery, Reader, Store};
@@ -50,6 +51,7 @@ pub struct FoldLoop {
     /// The setup of a reload, until what follows from it is on disk.
     pub renewed: Option<Box<Setup>>,
     pub health: Health,
+    pub happenings: Happenings,
     pub clock: Steady,
     pub stop: CancellationToken,
     pub grace: Duration,
@@ -64,7 +66,7 @@ pub struct FoldLoop {
 pub(super) struct Batch {
     records: Vec<Record>,
     requests: Vec<Request>,
-    notes: Vec<Note>,
+    happenings: Vec<Happening>,
     pub(super) taken: Taken,
     /// Whoever waits until this is on disk.
     replies: Vec<oneshot::Sender<Result<(), String>>>,
@@ -261,10 +263,12 @@ impl FoldLoop {
 
     /// Writes, then answers, then (if `act`) sends, then logs.
     async fn finish(&mut self, batch: &mut Batch, act: bool) {
-        let Batch { mut records, requests, notes, taken, replies } = std::mem::take(batch);
+        let Batch { mut records, requests, happenings, taken, replies } = std::mem::take(batch);
         let at = self.now();
-        let told = notes.iter().filter(|note| note.job.is_some() || note.runner.is_some());
-        records.extend(told.map(|note| Record::Happened { at, note: Box::new(note.clone()) }));
+        let kept = happenings.iter().filter(|happening| happening.about.is_of_a_story());
+        records.extend(
+            kept.map(|happening| Record::Happened { at, happening: Box::new(happening.clone()) }),
+        );
         let runners = records.iter().any(|record| matches!(record, Record::Runner(_)));
         if !self.write(records, taken).await {
             return;
@@ -289,8 +293,10 @@ impl FoldLoop {
         if runners {
             self.tell_living();
         }
-        if !notes.is_empty() {
-            log_lines::together(|| notes.iter().for_each(log));
+        if !happenings.is_empty() {
+            log_lines::together(|| {
+                happenings.into_iter().for_each(|happening| self.happenings.tell(happening));
+            });
         }
     }
 
@@ -392,7 +398,7 @@ impl Batch {
     fn take(&mut self, effects: Effects) {
         self.records.extend(effects.records);
         self.requests.extend(effects.requests);
-        self.notes.extend(effects.notes);
+        self.happenings.extend(effects.happenings);
     }
 }
 
@@ -401,19 +407,5 @@ async fn until(due: Option<Duration>) {
     match due {
         Some(due) => tokio::time::sleep(due).await,
         None => std::future::pending().await,
-    }
-}
-
-fn log(note: &Note) {
-    let job = note.job.map(|id| id.0);
-    let run = note.run.map(|id| id.0);
-    let repository = note.repository.as_deref();
-    let runner = note.runner.as_ref().map(|name| name.as_str());
-    let pool = note.pool.as_ref().map(|name| name.as_str());
-    let delivery = note.delivery.as_ref().map(|id| id.as_str());
-    if note.warn {
-        warn!(job, run, repository, pool, runner, delivery, "{}", note.message);
-    } else {
-        info!(job, run, repository, pool, runner, delivery, "{}", note.message);
     }
 }

@@ -4,10 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::happenings::Happenings;
+use crate::ledger::{About, Happened};
+
 /// Shared; clones see the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Health {
     told: Arc<Mutex<Told>>,
+    happenings: Happenings,
     /// Which setup it is about; what those before had to tell is over.
     setup: u64,
 }
@@ -20,6 +24,10 @@ struct Told {
 }
 
 impl Health {
+    pub fn new(happenings: Happenings) -> Self {
+        Self { told: Arc::default(), happenings, setup: 0 }
+    }
+
     /// `part` of `who` (a credential, a namespace; or "" for the whole) is in trouble, or
     /// (`None`) well again: one part's luck says nothing of another. Logs each change once.
     pub fn report(&self, who: &str, part: &str, trouble: Option<String>) {
@@ -34,16 +42,21 @@ impl Health {
             Some(reason) => {
                 all.insert(key, reason.clone());
                 if !known {
-                    tracing::warn!(reason, "{who} is degraded");
+                    let who = who.to_owned();
+                    self.tell(Happened::Degraded { who, reason });
                 }
             }
             None => {
                 all.remove(&key);
                 if known && !all.keys().any(|(other, _)| other == who) {
-                    tracing::info!("{who} is well again");
+                    self.tell(Happened::Recovered { who: who.to_owned() });
                 }
             }
         }
+    }
+
+    fn tell(&self, what: Happened) {
+        self.happenings.tell(what.about(About::default()));
     }
 
     /// For another setup: its parts have other names, and answers to the one before may still be
@@ -52,7 +65,7 @@ impl Health {
         let mut told = self.lock();
         told.setup += 1;
         told.all.retain(|(who, _), _| who == "store");
-        Self { told: self.told.clone(), setup: told.setup }
+        Self { setup: told.setup, ..self.clone() }
     }
 
     /// `"who: why"`, for each that is in trouble.
@@ -71,11 +84,13 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use clock::Clock;
+
     use super::*;
 
     #[test]
     fn one_part_that_is_well_does_not_hide_another_that_is_not() {
-        let health = Health::default();
+        let health = Health::new(Happenings::new(Clock::system()));
         health.report("github", "octo", Some("502".to_owned()));
         health.report("github", "others", None);
         assert_eq!(health.degraded(), ["github: 502"]);
@@ -88,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_setup_has_to_tell_is_over() {
-        let before = Health::default();
+        let before = Health::new(Happenings::new(Clock::system()));
         before.report("github", "octo", Some("401".to_owned()));
         before.report("store", "", Some("full".to_owned()));
         let now = before.start_anew();

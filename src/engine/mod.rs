@@ -9,6 +9,7 @@ mod children;
 mod desk;
 mod dispatching;
 mod fold_loop;
+mod happenings;
 mod health;
 mod held_up;
 mod helpers;
@@ -35,6 +36,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use children::phase_of;
+pub use happenings::{Happenings, Told};
 pub use health::Health;
 pub use places::{at, named, tell, went_away};
 pub use rules::rules;
@@ -102,6 +104,7 @@ pub struct Engine {
     /// Where the door hands in what it has kept.
     pub hand: webhook::Hand,
     pub health: Health,
+    pub happenings: Happenings,
     queries: mpsc::Sender<Query>,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -142,7 +145,8 @@ impl Engine {
         let (events, incoming) = mpsc::unbounded_channel::<Event>();
         let (queries, asked) = mpsc::channel(16);
         let (live, living) = watch::channel(children::Living::default());
-        let health = Health::default();
+        let happenings = Happenings::new(setup.clock.clone());
+        let health = Health::new(happenings.clone());
         let stop = CancellationToken::new();
         let workers = workers::Workers::new(&setup, events.clone(), health.clone());
         // What lives is told first, so that the first listing is about all of it.
@@ -172,6 +176,7 @@ impl Engine {
             helpers,
             renewed: None,
             health: health.clone(),
+            happenings: happenings.clone(),
             clock,
             stop: stop.clone(),
             grace: setup.settings.shutdown_grace,
@@ -180,7 +185,7 @@ impl Engine {
             witness,
         };
         let running = tokio::spawn(fold_loop.run());
-        Ok(Self { hand, health, queries, stop, running })
+        Ok(Self { hand, health, happenings, queries, stop, running })
     }
 
     /// Goes on by another setup: when this returns, its rules hold and what follows from them is

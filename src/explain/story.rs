@@ -4,14 +4,14 @@ use super::at_nomad::{Look, events};
 use super::{JobStory, Line, sentence};
 use crate::ledger::matching::{labels_in_words, pool_for};
 use crate::ledger::{Job, JobStatus, Rules, Runner, Time, Verdict};
-use crate::store::Happening;
+use crate::store::{Entry, TimelineRow};
 
 /// Everything that is known of a job.
 pub struct Known {
     pub job: Job,
     /// Hired for it, or took it; where nobody was, the others of its class that are on the way.
     pub runners: Vec<(Runner, Option<Look>)>,
-    pub happened: Vec<Happening>,
+    pub happened: Vec<TimelineRow>,
     /// Why its class waits.
     pub waits: Option<String>,
 }
@@ -50,7 +50,11 @@ fn timeline(known: &Known, rules: &Rules) -> Vec<Line> {
     add(job.received_at, false, received, None);
     add(job.received_at, false, matched(job, rules), None);
     for happening in &known.happened {
-        add(happening.at, happening.warn, happening.what.clone(), happening.runner.as_deref());
+        let what = match &happening.what {
+            Entry::Happened(happening) => happening.to_string(),
+            Entry::Words(words) => words.clone(),
+        };
+        add(happening.at, happening.warn, what, happening.runner.as_deref());
     }
     for (runner, look) in &known.runners {
         if let Some(Look::Placed(allocations)) = look {
@@ -154,8 +158,8 @@ mod tests {
     use super::*;
     use crate::explain::Explained;
     use crate::ledger::{
-        ClassKey, DeliveryId, JobId, JobReport, PoolName, RepositoryId, RunId, RunnerName,
-        RunnerState, ScopeKey,
+        About, ClassKey, DeliveryId, Happened, JobId, JobReport, PoolName, RepositoryId, RunId,
+        RunnerName, RunnerState, ScopeKey,
     };
     use crate::nomad::{Allocation, ClientStatus, TaskEvent, TaskState};
 
@@ -231,20 +235,23 @@ mod tests {
     }
 
     fn known(runner: Runner, look: Look) -> Known {
-        let happened = |at, what: &str, of: Option<&str>| Happening {
+        let happened = |at, what: Happened, of: Option<&str>| TimelineRow {
             at: Time(at),
             warn: false,
-            what: what.to_owned(),
+            what: Entry::Happened(Box::new(what.about(About::default()))),
             runner: of.map(str::to_owned),
         };
         let name = Some("roustabout-x64-1");
+        let child = "x64/dispatch-1".to_owned();
+        // As a version before this one wrote it.
+        let queued = happened(1_000, Happened::JobRetried, None);
         Known {
             job: job(),
             runners: vec![(runner, Some(look))],
             happened: vec![
-                happened(1_000, "job queued: build", None),
-                happened(2_000, "runner hired (1 waiting, 0 hired for them)", name),
-                happened(3_000, "runner dispatched as x64/dispatch-1", name),
+                TimelineRow { what: Entry::Words("job queued: build".to_owned()), ..queued },
+                happened(2_000, Happened::RunnerLaunched { waiting: 1, supply: 0 }, name),
+                happened(3_000, Happened::RunnerDispatched { child: child.clone() }, name),
             ],
             waits: Some("a runner is on the way".to_owned()),
         }
@@ -271,7 +278,7 @@ mod tests {
         1970-01-01T00:00:01Z  received by webhook (delivery one)
         1970-01-01T00:00:01Z  pool x64 had it, which is no longer in the config
         1970-01-01T00:00:01Z  job queued: build
-        1970-01-01T00:00:02Z  roustabout-x64-1: runner hired (1 waiting, 0 hired for them)
+        1970-01-01T00:00:02Z  roustabout-x64-1: runner launched (1 waiting, 0 launched for them)
         1970-01-01T00:00:03Z  roustabout-x64-1: runner dispatched as x64/dispatch-1
         1970-01-01T00:00:04Z  roustabout-x64-1: Nomad: allocation 01234567 on node n1
         1970-01-01T00:00:05Z  ! roustabout-x64-1: Nomad: task runner Driver Failure: no such image

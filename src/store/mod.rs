@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use in_step::Gate;
 pub use inbox::{Delivery, Unparsed};
 pub use lock::Locked;
-pub use reader::{Happening, Reader};
+pub use reader::{Entry, Reader, TimelineRow};
 pub use readers::Readers;
 pub use schema::VERSION;
 

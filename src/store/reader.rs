@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use super::{Delivery, Unfinished, Unparsed, schema};
 use crate::ledger::state::Paused;
 use crate::ledger::{
-    Breaker, BreakerKey, DeliveryId, Job, JobId, PoolName, Repository, RunId, Runner, Time,
+    Breaker, BreakerKey, DeliveryId, Happening, Job, JobId, PoolName, Repository, RunId, Runner,
+    Time,
 };
 
 /// Lines of a story, and runners in it, that are read at most: the newest. A job that runners keep
@@ -36,8 +37,8 @@ const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
      ORDER BY ended_at DESC LIMIT ?1";
 const RUNNERS_OF_A_JOB: &str = "SELECT body FROM runners WHERE json_extract(body, '$.cause') = ?1
      OR json_extract(body, '$.took.job') = ?1 ORDER BY hired_at DESC LIMIT ?2";
-const TIMELINE: &str = "SELECT sequence, at, warn, what, runner FROM timeline WHERE job = ?1
-     UNION SELECT sequence, at, warn, what, runner FROM timeline
+const TIMELINE: &str = "SELECT sequence, at, warn, what, runner, event FROM timeline WHERE job = ?1
+     UNION SELECT sequence, at, warn, what, runner, event FROM timeline
      WHERE runner IN (SELECT value FROM json_each(?2)) ORDER BY sequence DESC LIMIT ?3";
 
 /// What people's questions come to, by name.
@@ -58,13 +59,20 @@ pub struct Reader {
     connection: Connection,
 }
 
-/// A line of a job's or runner's story.
+/// An entry of a job's or runner's story.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happening {
+pub struct TimelineRow {
     pub at: Time,
     pub warn: bool,
-    pub what: String,
+    pub what: Entry,
     pub runner: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    Happened(Box<Happening>),
+    /// Written by a version that kept words, or by one that knows more events than this.
+    Words(String),
 }
 
 impl Reader {
@@ -206,16 +214,22 @@ impl Reader {
     }
 
     /// What happened to a job and to these runners, oldest first.
-    pub fn timeline(&self, job: JobId, runners: &[&str]) -> rusqlite::Result<Vec<Happening>> {
+    pub fn timeline(&self, job: JobId, runners: &[&str]) -> rusqlite::Result<Vec<TimelineRow>> {
         let mut statement = self.connection.prepare_cached(TIMELINE)?;
         let names = serde_json::to_string(runners)
             .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let rows =
             statement.query_map(params![job.0.cast_signed(), names, limit_of(LINES)], |row| {
-                Ok(Happening {
+                let event: Option<String> = row.get(5)?;
+                let known = event.as_deref().and_then(|event| serde_json::from_str(event).ok());
+                Ok(TimelineRow {
                     at: Time(row.get(1)?),
                     warn: row.get(2)?,
-                    what: row.get(3)?,
+                    what: match (known, event) {
+                        (Some(happening), _) => Entry::Happened(Box::new(happening)),
+                        (None, Some(event)) => Entry::Words(event),
+                        (None, None) => Entry::Words(row.get(3)?),
+                    },
                     runner: row.get(4)?,
                 })
             })?;

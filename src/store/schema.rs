@@ -68,6 +68,8 @@ const MIGRATIONS: &[&str] = &[
          WHERE json_extract(body, '$.report.details.run_number') IS NOT NULL;
      -- Ends without a job are counted over a restart: what stands against a pool or a scope.
      CREATE TABLE breakers (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
+    // 4: what happened is kept as data, and put into words when it is read. Older rows keep theirs.
+    "ALTER TABLE timeline ADD COLUMN event TEXT;",
 ];
 
 /// The schema that this program writes.

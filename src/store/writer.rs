@@ -251,16 +251,17 @@ fn record(connection: &Connection, record: &Record) -> rusqlite::Result<()> {
             .prepare_cached("DELETE FROM breakers WHERE key = ?1")?
             .execute([json(key)?])
             .map(|_| ()),
-        Record::Happened { at, note } => connection
+        Record::Happened { at, happening } => connection
             .prepare_cached(
-                "INSERT INTO timeline (at, job, runner, warn, what) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO timeline (at, job, runner, warn, what, event)
+                 VALUES (?1, ?2, ?3, ?4, '', ?5)",
             )?
             .execute(params![
                 at.0,
-                note.job.map(|job| job.0.cast_signed()),
-                note.runner.as_ref().map(|runner| runner.as_str()),
-                note.warn,
-                note.message
+                happening.about.job.map(|job| job.0.cast_signed()),
+                happening.about.runner.as_ref().map(|runner| runner.as_str()),
+                happening.what.is_warning(),
+                json(happening)?
             ])
             .map(|_| ()),
         Record::Folded { delivery, received_at } => connection

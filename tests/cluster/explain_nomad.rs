@@ -155,7 +155,7 @@ async fn from_waiting_for_room_to_done() {
     for words in [
         "received by webhook (delivery ",
         "pool x64 has it: the first that serves octo/app",
-        "runner hired",
+        "runner launched",
         "runner dispatched as github-runner-x64/dispatch-",
         "job in_progress",
         "job completed",

@@ -126,7 +126,7 @@ async fn idle_for_too_long(world: &Proxied) {
     until("it is hired for", LIMIT, async || ever(world, "idle").await == 1).await;
     let child = world.child(&children_of(world, "idle").await[0].id).await;
     let id = world.register_by_hand(child["Meta"]["runner_name"].as_str().unwrap());
-    until_logged(world, "given no job within idle_timeout").await;
+    until_logged(world, "no job within idle_timeout although jobs wait").await;
     until("its registration is deleted", LIMIT, async || {
         world.github.with(|github, _| github.runner(id).is_none())
     })
@@ -148,8 +148,8 @@ async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
         broken.extend(world.queue_for("broken", repository, 1));
         old.extend(world.queue_for("old", repository, 1));
     }
-    until_logged(world, "pool broken: one runner at a time").await;
-    until_logged(world, "pool old: one runner at a time").await;
+    until_logged(world, "circuit breaker of pool broken open").await;
+    until_logged(world, "circuit breaker of pool old open").await;
     assert!(world.daemon.log().contains("exited with 3"));
     assert!(world.daemon.log().contains("its actions/runner is outdated"));
     world.cancel(&old);
@@ -161,7 +161,7 @@ async fn ended_unused(world: &Proxied, third: u64) -> Vec<u64> {
         let answer = retry.json(&serde_json::json!({})).send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
     }
-    until_logged(world, "pool broken: works again").await;
+    until_logged(world, "circuit breaker of pool broken closed").await;
     broken
 }
 

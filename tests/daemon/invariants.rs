@@ -137,7 +137,7 @@ impl World {
 
     /// Nothing that people or disks get to see holds a credential.
     pub fn check_secrets(&mut self, effects: &Effects) {
-        let seen = effects.notes.iter().map(|note| format!("{note:?}"));
+        let seen = effects.happenings.iter().map(|happening| format!("{happening:?}"));
         let sent = effects.requests.iter().map(|request| format!("{request:?}"));
         let kept = effects.records.iter().map(|record| format!("{record:?}"));
         for text in seen.chain(sent).chain(kept) {

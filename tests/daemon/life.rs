@@ -276,8 +276,8 @@ impl Witness for Watch {
                 let now = world.now;
                 world.watching.asked.insert(runner.clone(), now);
             }
-            for note in &effects.notes {
-                world.tell_note(note);
+            for happening in &effects.happenings {
+                world.tell_happening(happening);
             }
             world.check_secrets(effects);
             world.check_requests(state, &effects.requests);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ledger::{Note, Rules, State};
+use ledger::{Happening, Rules, State};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use simulated::github::GitHub;
@@ -303,13 +303,14 @@ impl World {
         self.told = (self.github.events().len(), nomad.events().len());
     }
 
-    pub fn tell_note(&mut self, note: &Note) {
+    pub fn tell_happening(&mut self, happening: &Happening) {
         self.story.tell(self.now, "daemon", || {
-            let job = note.job.map(|id| format!(" job={id}")).unwrap_or_default();
-            let runner = note.runner.as_ref();
+            let about = &happening.about;
+            let job = about.job.map(|id| format!(" job={id}")).unwrap_or_default();
+            let runner = about.runner.as_ref();
             let runner = runner.map(|name| format!(" runner={name}")).unwrap_or_default();
-            let warn = if note.warn { "! " } else { "" };
-            format!("{warn}{}{job}{runner}", note.message)
+            let warn = if happening.what.is_warning() { "! " } else { "" };
+            format!("{warn}{happening}{job}{runner}")
         });
     }
 

@@ -102,7 +102,7 @@ async fn a_retry_is_a_line_of_the_jobs_story() {
     let (code, out, err) = call(&daemon, &["retry", "7"]).await;
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("job 7 is retried"), "{out}");
-    assert!(daemon.log().contains("job is looked at again, as asked"));
+    assert!(daemon.log().contains("job is looked up again, as requested"));
 }
 
 /// Whatever a path holds, its answer is the door's own: JSON with `error`.

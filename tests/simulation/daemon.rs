@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use roustabout::ledger::event::Webhook;
 use roustabout::ledger::observation::Observation;
 use roustabout::ledger::{
-    DeliveryId, Effects, Event, JobStatus, Note, PoolName, Record, Request, Rules, RunnerName,
+    DeliveryId, Effects, Event, Happening, JobStatus, PoolName, Record, Request, Rules, RunnerName,
     ScopeKey, State, step,
 };
 use roustabout::store::Delivery;
@@ -69,7 +69,7 @@ pub struct Daemon {
 pub struct Batch {
     pub records: Vec<Record>,
     pub requests: Vec<Request>,
-    pub notes: Vec<Note>,
+    pub happenings: Vec<Happening>,
     /// What is made durable by this, and who waits for it.
     taken: BTreeSet<DeliveryId>,
     waiting: Vec<hooks::Delivery>,
@@ -234,7 +234,7 @@ impl World {
     }
 
     fn write(&mut self, batch: Batch) {
-        for note in &batch.notes {
+        for note in &batch.happenings {
             self.story.tell(self.now, "daemon", || in_words(note));
         }
         let least = if batch.records.is_empty() { 0 } else { 1 };
@@ -370,13 +370,14 @@ impl Batch {
     fn take(&mut self, effects: Effects) {
         self.records.extend(effects.records);
         self.requests.extend(effects.requests);
-        self.notes.extend(effects.notes);
+        self.happenings.extend(effects.happenings);
     }
 }
 
-fn in_words(note: &Note) -> String {
-    let job = note.job.map(|id| format!(" job={id}")).unwrap_or_default();
-    let runner = note.runner.as_ref().map(|name| format!(" runner={name}")).unwrap_or_default();
-    let warn = if note.warn { "! " } else { "" };
-    format!("{warn}{}{job}{runner}", note.message)
+fn in_words(happening: &Happening) -> String {
+    let about = &happening.about;
+    let job = about.job.map(|id| format!(" job={id}")).unwrap_or_default();
+    let runner = about.runner.as_ref().map(|name| format!(" runner={name}")).unwrap_or_default();
+    let warn = if happening.what.is_warning() { "! " } else { "" };
+    format!("{warn}{happening}{job}{runner}")
 }

@@ -169,7 +169,7 @@ impl World {
         let Some(daemon) = &self.daemon else { return };
         let tokens = daemon.tokens.values().map(|(secret, _)| secret.as_str());
         let tokens: Vec<&str> = tokens.chain([TOKEN, SECRET]).collect();
-        let seen = batch.notes.iter().map(|note| format!("{note:?}"));
+        let seen = batch.happenings.iter().map(|happening| format!("{happening:?}"));
         let sent = batch.requests.iter().map(|request| format!("{request:?}"));
         let kept = batch.records.iter().map(|record| format!("{record:?}"));
         for text in seen.chain(sent).chain(kept) {

@@ -1,7 +1,7 @@
 //! The whole thing on one machine: what the demo starts, shows and ends again.
 //!
 //! The daemon in it is the real one, started as `roustabout serve` does; the demo only listens: to what
-//! happens at the forge (`forge.rs`) and to the lines that the engine writes (`notes.rs`).
+//! happens at the forge (`forge.rs`) and to what the engine tells (`roustabout::engine::Happenings`).
 //! `story.rs` makes steps of both, `screen.rs` shows them, `stage.rs` sets up and takes down.
 
 use std::time::{Duration, Instant};
@@ -205,13 +205,13 @@ impl Demo<'_> {
         screen.nomad(&nomad.told, started.elapsed().as_secs_f64());
         screen.built("job", &format!("{}, from {}", nomad.parent, stage.forge()?.jobspec_file()));
 
-        let notes = stage.build_daemon(self.secret).await?;
+        let told = stage.build_daemon(self.secret).await?;
         let log = match log::is_on_terminal() {
             true => "its log below, as RUST_LOG says".to_owned(),
             false => format!("its log in {}", stage.log_file()?.display()),
         };
         screen.built("daemon", &format!("takes webhooks at {}; {log}", stage.daemon()?.door));
-        Ok(Listening::new(stage.feed()?, notes))
+        Ok(Listening::new(stage.feed()?, told))
     }
 }
 

@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use roustabout::engine::Told;
+use tokio::sync::broadcast;
 
 use crate::forge::Feed;
 use crate::news::News;
-use crate::notes::Note;
 
 /// What arrives this close together is put in order before it is shown.
 const GATHER: Duration = Duration::from_millis(25);
 
 pub struct Listening {
     feed: Feed,
-    notes: mpsc::UnboundedReceiver<Note>,
-    /// Notes that were received and not told yet.
-    heard: Vec<Note>,
+    engine: broadcast::Receiver<Told>,
+    /// What was received and is not shown yet.
+    heard: Vec<Told>,
 }
 
 impl Listening {
-    pub fn new(feed: Feed, notes: mpsc::UnboundedReceiver<Note>) -> Self {
-        Self { feed, notes, heard: Vec::new() }
+    pub fn new(feed: Feed, engine: broadcast::Receiver<Told>) -> Self {
+        Self { feed, engine, heard: Vec::new() }
     }
 
     /// Waits until something happens, and a moment longer, so that both sides of it are told in
@@ -29,7 +29,7 @@ impl Listening {
         tokio::select! {
             () = self.feed.changed() => {}
             // Closed only when the process ends.
-            Some(note) = self.notes.recv() => self.heard.push(note),
+            Ok(told) = self.engine.recv() => self.heard.push(told),
         }
         tokio::time::sleep(GATHER).await;
         self.now()
@@ -38,9 +38,9 @@ impl Listening {
     /// All that has happened and was not told yet.
     pub fn now(&mut self) -> Vec<News> {
         let heard = std::mem::take(&mut self.heard);
-        let mut news: Vec<News> = heard.into_iter().map(News::Noted).collect();
-        while let Ok(note) = self.notes.try_recv() {
-            news.push(News::Noted(note));
+        let mut news: Vec<News> = heard.into_iter().map(News::Told).collect();
+        while let Ok(told) = self.engine.try_recv() {
+            news.push(News::Told(told));
         }
         news.extend(self.feed.take());
         news.sort_by_key(News::at);

@@ -5,22 +5,17 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context;
-use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::prelude::*;
-
-use crate::notes::{Note, Notes, is_engine};
 
 /// Whether the log goes to standard error.
 pub fn is_on_terminal() -> bool {
     std::env::var_os("RUST_LOG").is_some_and(|value| !value.is_empty())
 }
 
-/// Once a process. The engine's lines arrive in what is returned, whatever the log's level.
-pub fn start(file: &Path) -> anyhow::Result<mpsc::UnboundedReceiver<Note>> {
-    let (notes, heard) = Notes::new();
-    let registry = tracing_subscriber::registry().with(notes.with_filter(filter_fn(is_engine)));
+/// Once a process.
+pub fn start(file: &Path) -> anyhow::Result<()> {
+    let registry = tracing_subscriber::registry();
     let layer = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);
     let started = if is_on_terminal() {
         let layer = layer.with_writer(std::io::stderr);
@@ -31,6 +26,5 @@ pub fn start(file: &Path) -> anyhow::Result<mpsc::UnboundedReceiver<Note>> {
         let layer = layer.with_writer(std::sync::Mutex::new(file));
         registry.with(layer.with_filter(EnvFilter::new("info"))).try_init()
     };
-    started.context("there is a log already")?;
-    Ok(heard)
+    started.context("there is a log already")
 }

@@ -14,7 +14,6 @@ mod listening;
 mod live;
 mod log;
 mod news;
-mod notes;
 mod play;
 mod scene;
 mod screen;

@@ -1,14 +1,14 @@
 //! Everything that the demo hears, as one stream in the order in which it happened: what the
-//! forge records, how its webhooks were answered, and what the engine says.
+//! forge records, how its webhooks were answered, and what the engine tells.
 
 use simulated::github::{Happening, Millis};
 
-use crate::notes::Note;
+use roustabout::engine::Told;
 
 #[derive(Debug, Clone)]
 pub enum News {
     Happened(Happening),
-    Noted(Note),
+    Told(Told),
     /// A webhook about a job was answered.
     Answered {
         at: Millis,
@@ -28,7 +28,7 @@ impl News {
     pub fn at(&self) -> Millis {
         match self {
             News::Happened(happening) => happening.at,
-            News::Noted(note) => note.at,
+            News::Told(told) => told.at.0,
             News::Answered { at, .. } | News::Logged { at, .. } => *at,
         }
     }

@@ -13,15 +13,15 @@ use nomad::{ChildStub, Client, Error};
 use roustabout::admin;
 use roustabout::config::{self, Environment, Settings};
 use roustabout::daemon::{Running, connections};
+use roustabout::engine::Told;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::mpsc;
+use tokio::sync::broadcast;
 use url::Url;
 
 use crate::folder::Folder;
 use crate::forge::{Feed, Forge};
 use crate::left::is_alive;
 use crate::log;
-use crate::notes::Note;
 use crate::scene::{HUGE_LABELS, HUGE_MEMORY, LABELS, PLACES};
 use crate::which_nomad::{ToldOf, WhichNomad};
 
@@ -179,9 +179,10 @@ impl Stage {
     pub async fn build_daemon(
         &mut self,
         secret: &SecretString,
-    ) -> anyhow::Result<mpsc::UnboundedReceiver<Note>> {
-        let notes = log::start(&self.log_file()?)?;
+    ) -> anyhow::Result<broadcast::Receiver<Told>> {
+        log::start(&self.log_file()?)?;
         let running = Running::start(self.nomad()?.settings.clone()).await?;
+        let told = running.happenings();
         let door = running.door.context("the daemon has no door")?;
         let door = format!("http://{door}/webhook");
         let api = Url::parse(&format!("http://{}", running.admin))?;
@@ -189,7 +190,7 @@ impl Stage {
         let api = admin::Client::new(api, Some(running.made_token().clone()))?;
         self.daemon = Some(Daemon { door: door.clone(), admin: address, api, running });
         self.forge.as_mut().context("there is no forge yet")?.hook(&door, secret).await?;
-        Ok(notes)
+        Ok(told)
     }
 
     pub fn forge(&self) -> anyhow::Result<&Forge> {

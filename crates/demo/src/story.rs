@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use simulated::github::{Happening, Millis, What};
+use roustabout::engine::Told;
+use roustabout::ledger::{Happened, Happening, JobStatus, PoolName, RunnerName};
+use simulated::github::{self, Millis, What};
 
 use crate::forge::Forge;
 use crate::news::News;
-use crate::notes::Note;
 use crate::step::{Kind, Step};
 
 #[derive(Debug, Clone, Default)]
@@ -81,7 +82,7 @@ impl Story {
                 let whose = Whose { job: Some(job), ..Whose::default() };
                 Some(self.step(at, Kind::Log, whose, format!("wrote: {line}")))
             }
-            News::Noted(note) => self.noted(note),
+            News::Told(told) => self.told(told),
             News::Answered { at, job, action, answer } => {
                 if let Some(tale) = self.jobs.get_mut(&job) {
                     tale.webhook.get_or_insert(at);
@@ -159,7 +160,7 @@ impl Story {
         cause.filter(free).or_else(next)
     }
 
-    fn happened(&mut self, Happening { at, what }: Happening) -> Option<Step> {
+    fn happened(&mut self, github::Happening { at, what }: github::Happening) -> Option<Step> {
         match what {
             What::JobQueued { job, name, repository, labels } => {
                 self.begin.get_or_insert(at);
@@ -221,75 +222,29 @@ impl Story {
         }
     }
 
-    /// The engine's lines are known by how they begin; one that is not known is shown as it is.
-    fn noted(&mut self, note: Note) -> Option<Step> {
-        let Note { at, warn, message, job, repository, runner, pool, reason } = note;
-        let Some(runner) = runner else {
-            if let Some(tale) = job.and_then(|job| self.jobs.get_mut(&job))
-                && self.silent
-                && message.starts_with("job queued")
-            {
-                tale.webhook.get_or_insert(at);
-                let whose = Whose { job, ..Whose::default() };
-                let text = "queued → known to the daemon".to_owned();
-                return Some(self.step(at, Kind::Webhook, whose, text));
-            }
-            // What it says of jobs is what GitHub has said, unless it warns or refuses.
-            let refused = message.strip_prefix("job refused: ").map(str::to_owned);
-            let news = warn || refused.is_some() || message.ends_with("well again");
-            let text = reason.map_or(message.clone(), |reason| format!("{message}: {reason}"));
-            let kind = match (&refused, warn) {
-                (Some(_), _) => Kind::Refused,
-                (None, true) => Kind::Trouble,
-                (None, false) => Kind::Note,
-            };
-            if let Some((why, tale)) = refused.zip(job.and_then(|job| self.jobs.get_mut(&job))) {
-                tale.refused = Some(why);
-            } else if warn {
-                self.troubles.push(text.clone());
-            }
-            let whose = Whose { job, repository, runner: None };
-            return news.then(|| self.step(at, kind, whose, text));
-        };
-        if let Some(repository) = &repository {
-            let number = self.runners.len() + 1;
-            let tale = RunnerTale {
-                number,
-                repository: repository.clone(),
-                hired: at,
-                ..RunnerTale::default()
-            };
-            if !self.runners.contains_key(&runner) {
-                self.runners.insert(runner.clone(), tale);
-                if let Some(job) = self.hired_for(job, repository, pool.as_deref()) {
-                    self.give(job, &runner);
-                }
-            }
+    fn told(&mut self, Told { at, happening }: Told) -> Option<Step> {
+        let at = at.0;
+        let Happening { what, about } = &happening;
+        let job = about.job.map(|id| id.0);
+        let runner = about.runner.as_ref().map(|name| name.0.clone());
+        if let Happened::JobStatus { status, .. } = what {
+            return self.told_of_job(at, *status, job);
         }
-        let (kind, text) = match message.strip_prefix("runner ") {
-            _ if warn => {
-                self.troubles.push(format!("{}: {message}", self.short(&runner)));
-                (Kind::Trouble, message)
-            }
-            Some("took a job" | "finished its job") => return None,
-            // GitHub has said so before.
-            None if message.starts_with("job ") => return None,
-            Some(rest) => match rest.split_once(' ').unwrap_or((rest, "")) {
-                ("hired", counts) => (Kind::Hired, format!("hired as {runner} {counts}")),
-                ("dispatched", _) => (Kind::Dispatched, rest.to_owned()),
-                ("placed", _) => (Kind::Placed, rest.to_owned()),
-                // The usual ends are no news beside that it is gone.
-                ("gone:", why)
-                    if why.starts_with("its job is known") || why.ends_with(" is complete") =>
-                {
-                    (Kind::Gone, "gone".to_owned())
-                }
-                ("gone:", why) => (Kind::Gone, format!("gone: {why}")),
-                _ => (Kind::Note, rest.to_owned()),
-            },
-            None => (Kind::Note, message),
-        };
-        if let Some(tale) = self.runners.get_mut(&runner) {
+        if let Some((runner, repository)) = runner.as_ref().zip(about.repository.as_ref()) {
+            let pool = about.pool.as_ref().map(PoolName::as_str);
+            self.meet_runner(at, job, runner, repository, pool);
+        }
+        let (kind, text) = self.of_kind(&happening)?;
+        if kind == Kind::Trouble {
+            let whose = runner.as_ref().map(|runner| format!("{}: ", self.short(runner)));
+            self.troubles.push(format!("{}{text}", whose.unwrap_or_default()));
+        }
+        if let (Happened::JobRefused { why }, Some(job)) = (what, job)
+            && let Some(tale) = self.jobs.get_mut(&job)
+        {
+            tale.refused = Some(why.clone());
+        }
+        if let Some(tale) = runner.as_ref().and_then(|runner| self.runners.get_mut(runner)) {
             match kind {
                 Kind::Dispatched => tale.dispatched = Some(at),
                 Kind::Placed => drop(tale.placed.get_or_insert(at)),
@@ -297,8 +252,69 @@ impl Story {
                 _ => {}
             }
         }
-        let whose = Whose { job: None, runner: Some(runner), repository };
+        let job = job.filter(|_| runner.is_none());
+        let whose = Whose { job, runner, repository: about.repository.clone() };
         Some(self.step(at, kind, whose, text))
+    }
+
+    /// What the daemon says of jobs is what the forge has said; but of a silent one's webhooks
+    /// nothing else tells.
+    fn told_of_job(&mut self, at: Millis, status: JobStatus, job: Option<u64>) -> Option<Step> {
+        let tale = job.and_then(|job| self.jobs.get_mut(&job))?;
+        if !self.silent || status != JobStatus::Queued {
+            return None;
+        }
+        tale.webhook.get_or_insert(at);
+        let whose = Whose { job, ..Whose::default() };
+        Some(self.step(at, Kind::Webhook, whose, "queued → known to the daemon".to_owned()))
+    }
+
+    fn meet_runner(
+        &mut self,
+        at: Millis,
+        cause: Option<u64>,
+        runner: &str,
+        repository: &str,
+        pool: Option<&str>,
+    ) {
+        if self.runners.contains_key(runner) {
+            return;
+        }
+        let tale = RunnerTale {
+            number: self.runners.len() + 1,
+            repository: repository.to_owned(),
+            hired: at,
+            ..RunnerTale::default()
+        };
+        self.runners.insert(runner.to_owned(), tale);
+        if let Some(job) = self.hired_for(cause, repository, pool) {
+            self.give(job, runner);
+        }
+    }
+
+    /// How it is shown; nothing where the forge has shown it before.
+    fn of_kind(&self, happening: &Happening) -> Option<(Kind, String)> {
+        let Happening { what, about } = happening;
+        let text = happening.to_string();
+        // The second column says whose.
+        let rest = text.strip_prefix("runner ").map_or(text.clone(), str::to_owned);
+        Some(match what {
+            _ if what.is_warning() => (Kind::Trouble, text),
+            Happened::RunnerBusy | Happened::RunnerFinished => return None,
+            Happened::RunnerLaunched { waiting, supply } => {
+                let name = about.runner.as_ref().map_or("", RunnerName::as_str);
+                let counts = format!("({waiting} waiting, {supply} launched for them)");
+                (Kind::Hired, format!("launched as {name} {counts}"))
+            }
+            Happened::RunnerDispatched { .. } => (Kind::Dispatched, rest),
+            Happened::RunnerPlaced => (Kind::Placed, rest),
+            Happened::RunnerGone { how } if how.is_usual() => (Kind::Gone, "gone".to_owned()),
+            Happened::RunnerGone { .. } => (Kind::Gone, rest),
+            Happened::JobRefused { .. } => (Kind::Refused, text),
+            Happened::Recovered { .. } => (Kind::Note, text),
+            _ if about.runner.is_some() => (Kind::Note, rest),
+            _ => return None,
+        })
     }
 
     fn step(&self, at: Millis, kind: Kind, whose: Whose, text: String) -> Step {
@@ -336,31 +352,32 @@ pub fn seconds(millis: Millis) -> String {
 
 #[cfg(test)]
 mod tests {
+    use roustabout::ledger::{About, Gone, JobId, Time};
+
     use super::*;
 
-    fn said(at: Millis, message: &str) -> News {
-        News::Noted(Note {
-            at,
-            message: message.to_owned(),
+    fn said(at: Millis, what: Happened) -> News {
+        let about = About {
             repository: Some("octo/app".to_owned()),
-            runner: Some("roustabout-x64-1".to_owned()),
-            job: Some(7),
-            ..Note::default()
-        })
+            runner: Some("roustabout-x64-1".into()),
+            job: Some(JobId(7)),
+            ..About::default()
+        };
+        News::Told(Told { at: Time(at), happening: what.about(about) })
     }
 
     fn happened(at: Millis, what: What) -> News {
-        News::Happened(Happening { at, what })
+        News::Happened(github::Happening { at, what })
     }
 
     #[test]
     fn what_has_registered_was_placed_though_that_is_heard_later() {
         let (name, scope) = ("roustabout-x64-1".to_owned(), "octo/app".to_owned());
         let mut story = Story::default();
-        story.tell(said(1, "runner hired (1 of 1)"));
+        story.tell(said(1, Happened::RunnerLaunched { waiting: 1, supply: 1 }));
         let id = 1;
         story.tell(happened(5, What::RunnerRegistered { id, name: name.clone(), scope }));
-        story.tell(said(7, "runner placed"));
+        story.tell(said(7, Happened::RunnerPlaced));
         let tale = &story.runners[&name];
         assert_eq!((tale.placed, tale.registered), (Some(5), Some(5)));
     }
@@ -376,25 +393,31 @@ mod tests {
         let started = What::JobStarted { job, name: name.clone(), runner: runner.clone() };
         let (conclusion, runner) = ("success", Some(runner));
         let completed = What::JobCompleted { job, name, conclusion, runner };
+        let in_progress = Happened::JobStatus {
+            title: "build 1".to_owned(),
+            status: JobStatus::InProgress,
+            conclusion: None,
+        };
+        let how = Gone::ChildEnded { how: "its allocation on node-1 is complete".to_owned() };
         let news = [
             happened(1_000, queued),
             News::Answered { at: 1_010, job, action: "queued".to_owned(), answer },
-            said(1_020, "runner hired (1 waiting, 1 hired for them)"),
-            said(1_030, "runner dispatched as gha/dispatch-1-ab"),
-            said(1_040, "runner placed"),
+            said(1_020, Happened::RunnerLaunched { waiting: 1, supply: 1 }),
+            said(1_030, Happened::RunnerDispatched { child: "gha/dispatch-1-ab".to_owned() }),
+            said(1_040, Happened::RunnerPlaced),
             happened(1_500, started),
-            said(1_510, "job in_progress: build 1"),
-            said(1_520, "runner took a job"),
+            said(1_510, in_progress),
+            said(1_520, Happened::RunnerBusy),
             happened(2_750, completed),
-            said(2_800, "runner finished its job"),
-            said(3_000, "runner gone: its allocation on node-1 is complete"),
+            said(2_800, Happened::RunnerFinished),
+            said(3_000, Happened::RunnerGone { how }),
         ];
         let mut story = Story::default();
         let steps = news.into_iter().filter_map(|news| story.tell(news));
         let told: Vec<_> =
             steps.map(|step| (step.seconds, step.step, step.who, step.text)).collect();
         let line = |at, kind, who: &str, text: &str| (at, kind, who.to_owned(), text.to_owned());
-        let hired = "hired as roustabout-x64-1 (1 waiting, 1 hired for them)";
+        let hired = "launched as roustabout-x64-1 (1 waiting, 1 launched for them)";
         assert_eq!(
             told,
             [
@@ -411,9 +434,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_shown_as_it_is() {
+    fn what_has_no_kind_of_its_own_is_shown_in_its_words() {
         let mut story = Story::default();
-        let step = story.tell(said(0, "runner is busy after all, left alone")).unwrap();
-        assert_eq!((step.step, step.text.as_str()), (Kind::Note, "is busy after all, left alone"));
+        let step = story.tell(said(0, Happened::RunnerStillBusy)).unwrap();
+        assert_eq!((step.step, step.text.as_str()), (Kind::Note, "is busy and stays"));
     }
 }

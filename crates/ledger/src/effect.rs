@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    Breaker, BreakerKey, ClassKey, DeliveryId, Job, JobId, NomadPlace, PoolName, Repository,
-    RepositoryId, RunId, Runner, RunnerName, ScopeKey,
+    Breaker, BreakerKey, ClassKey, DeliveryId, Happening, Job, JobId, NomadPlace, PoolName,
+    Repository, RepositoryId, RunId, Runner, RunnerName, ScopeKey,
 };
 
 #[must_use]
@@ -13,7 +13,7 @@ use super::{
 pub struct Effects {
     pub records: Vec<Record>,
     pub requests: Vec<Request>,
-    pub notes: Vec<Note>,
+    pub happenings: Vec<Happening>,
 }
 
 /// A row to be written; all of one step's rows go into one transaction.
@@ -38,7 +38,7 @@ pub enum Record {
     /// A line of a job's or runner's story, for whoever asks why.
     Happened {
         at: super::Time,
-        note: Box<Note>,
+        happening: Box<Happening>,
     },
     /// The delivery is folded: it is kept, and does not wait in the inbox.
     Folded {
@@ -176,17 +176,4 @@ pub struct DispatchOrder {
     pub repository: Option<Repository>,
     /// True where this token was sent before, so that an answer is looked at twice.
     pub again: bool,
-}
-
-/// One line for the log, with the ids that belong to it.
-#[derive(Debug, Clone, Default)]
-pub struct Note {
-    pub warn: bool,
-    pub message: String,
-    pub job: Option<JobId>,
-    pub run: Option<RunId>,
-    pub repository: Option<String>,
-    pub runner: Option<RunnerName>,
-    pub pool: Option<PoolName>,
-    pub delivery: Option<DeliveryId>,
 }

@@ -132,8 +132,8 @@ fn every_reason_is_explained() {
 #[test]
 fn every_line_of_the_log_is_explained() {
     let mut texts = Vec::new();
-    for file in sources("crates/ledger/src/step") {
-        // Its notes are logged, and its reasons told with them.
+    // What happens is logged in these words, and the reasons of `step` are told with them.
+    for file in sources("crates/ledger/src/step").into_iter().chain(happenings()) {
         texts.extend(sentences(literals(&code(&file))));
     }
     // What this logs is the demo's, and no daemon's.
@@ -154,9 +154,104 @@ fn every_line_of_the_log_is_explained() {
     }
     assert!(texts.len() > 50, "{texts:?}");
     assert!(texts.contains(&"`ready`".to_owned()), "{texts:?}");
-    let documents = ["docs/operations.md", "docs/reasons.md", "docs/troubleshooting.md"];
+    let documents =
+        ["docs/log.md", "docs/operations.md", "docs/reasons.md", "docs/troubleshooting.md"];
     let missing = documents.iter().fold(texts, |left, document| undocumented(&left, document));
-    assert_eq!(missing, [""; 0], "say in docs/operations.md what it means");
+    assert_eq!(missing, [""; 0], "say in docs/log.md what it means");
+}
+
+fn happenings() -> impl Iterator<Item = PathBuf> {
+    sources("crates/ledger/src/happening").into_iter().filter(|file| !file.ends_with("tests.rs"))
+}
+
+#[test]
+fn every_event_has_its_row_and_every_row_its_event() {
+    let file = root().join("crates/ledger/src/happening/mod.rs");
+    let is_name = |text: &String| {
+        text.contains('.') && text.chars().all(|c| c.is_ascii_lowercase() || "._".contains(c))
+    };
+    let mut names: Vec<String> = literals(&code(&file)).into_iter().filter(is_name).collect();
+    let log = read("docs/log.md");
+    let (_, events) = log.split_once("## Events").unwrap();
+    let (events, _) = events.split_once("## Other lines").unwrap();
+    let mut told: Vec<String> = rows(events).flat_map(|row| in_backticks(&row)).collect();
+    told.retain(is_name);
+    names.sort();
+    names.dedup();
+    told.sort();
+    assert_eq!(told, names);
+}
+
+/// What the documents explain is said somewhere, word for word.
+#[test]
+fn nothing_is_explained_that_nobody_says() {
+    let mut said = String::new();
+    for file in sources("src").into_iter().chain(sources("crates")) {
+        // Errors are said in attributes.
+        let errors = std::fs::read_to_string(&file).unwrap();
+        let errors = errors.lines().filter(|line| line.trim().starts_with("#[error"));
+        let errors: String = errors.map(|line| format!("{line}\n")).collect();
+        for text in literals(&format!("{}{errors}", code(&file))) {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            said += &unfilled(&words.join(" "));
+            said.push('\n');
+        }
+    }
+    let mut unsaid = Vec::new();
+    for document in ["docs/log.md", "docs/reasons.md"] {
+        for row in rows(&read(document)) {
+            for text in in_backticks(&row) {
+                unsaid.extend(pieces(&text).filter(|it| !said.contains(it)));
+            }
+        }
+    }
+    assert_eq!(unsaid, [""; 0], "documented, and said nowhere");
+}
+
+/// What is between names, numbers and quotations, which are filled in: sentences of four words.
+fn pieces(text: &str) -> impl Iterator<Item = String> {
+    let is_name = |word: &str| ["GitHub", "Gitea", "Nomad"].iter().any(|it| word.starts_with(it));
+    // What follows a comma or a semicolon is often a text of its own.
+    let filled = |c: char| "…\"(),;:".contains(c) || c.is_ascii_digit();
+    let mut pieces = vec![Vec::new()];
+    for part in text.split(filled) {
+        for word in part.split_whitespace() {
+            match is_name(word) {
+                true => pieces.push(Vec::new()),
+                false => pieces.last_mut().unwrap().push(word.to_owned()),
+            }
+        }
+        pieces.push(Vec::new());
+    }
+    let sentences = pieces.into_iter().filter(|words| words.len() > 3);
+    sentences.map(|words| words.join(" ").trim_start_matches("but ").to_owned())
+}
+
+/// The first cell of each row of the tables; in a table of events the second.
+fn rows(document: &str) -> impl Iterator<Item = String> {
+    let rows = document.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        // The last says what it means.
+        cells[..cells.len() - 1].join(" ")
+    })
+}
+
+fn in_backticks(cell: &str) -> Vec<String> {
+    let cell = cell.replace("\\|", "|");
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// With `…` for what is filled in.
+fn unfilled(text: &str) -> String {
+    let mut parts = text.split('{');
+    let mut all = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.split_once('}').map_or(part, |(_, rest)| rest);
+        all += "…";
+        all += rest;
+    }
+    all
 }
 
 #[test]
@@ -187,7 +282,7 @@ fn every_warning_about_the_config_is_explained() {
         }
     }
     assert!(texts.len() > 2, "{texts:?}");
-    assert_explained(&texts, "docs/operations.md");
+    assert_explained(&texts, "docs/log.md");
 }
 
 #[test]

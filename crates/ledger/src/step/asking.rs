@@ -13,8 +13,8 @@ use crate::effect::RunJobs;
 use crate::event::{Answer, Failure, JobsOfRuns};
 use crate::state::Timer;
 use crate::{
-    ClassKey, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, RunnerName, ScopeKey,
-    Time, work,
+    ClassKey, Gone, Happened, JobId, JobReport, JobStatus, RepositoryId, Request, RunId,
+    RunnerName, ScopeKey, Time, work,
 };
 
 /// A job that GitHub does not know so long after its first news is gone.
@@ -131,8 +131,7 @@ impl<R: Rng> Fold<'_, R> {
             for name in &unseen {
                 let how = self.state.runners.get(name).and_then(|runner| runner.reason.clone());
                 let how = how.unwrap_or_else(|| "its child has ended".to_owned());
-                let message = format!("runner ended without having taken a job: {how}");
-                self.note_runner(true, name, message);
+                self.happened_to(name, Happened::RunnerEndedWithoutJob { how });
             }
             self.ended_in_vain(&key, &unseen);
         }
@@ -190,8 +189,8 @@ impl<R: Rng> Fold<'_, R> {
             }
             match self.state.runners.get(&name) {
                 Some(runner) if runner.nameless => {
-                    let reason = runner.reason.clone().unwrap_or_else(|| "ended".to_owned());
-                    self.end_runner(&name, &reason);
+                    let how = runner.reason.clone().unwrap_or_else(|| "ended".to_owned());
+                    self.end_runner(&name, Gone::ChildEnded { how });
                 }
                 // One on its way out goes on by itself.
                 Some(runner) if runner.has_ended() => self.drive(&name),

@@ -12,7 +12,9 @@ use rand::Rng;
 use super::Fold;
 use crate::breaker::{Breaker, BreakerKey, InVain, LONGEST, OPENS_AT, Source};
 use crate::state::{Gate, Timer};
-use crate::{ClassKey, JobId, Note, PoolName, Record, RunnerName, ScopeKey, State, Time, backoff};
+use crate::{
+    About, ClassKey, Happened, JobId, PoolName, Record, RunnerName, ScopeKey, State, Time, backoff,
+};
 
 /// GitHub ends jobs that wait "at least 24 h"; past that nobody is launched for one more often
 /// than hourly.
@@ -56,13 +58,8 @@ impl<R: Rng> Fold<'_, R> {
         let until = self.now + pause;
         let last = how.unwrap_or_else(|| "see its allocation".to_owned());
         let job = job.clone();
-        self.note_job(
-            &job,
-            format!(
-                "runners launched for this job ended without a job ({ends} in a row, last: {last}); \
-                 the next is launched at {until}"
-            ),
-        );
+        let what = Happened::JobHeldBack { ends, last: last.clone(), until };
+        self.happened(what, About::job(&job));
         self.change_hold(id, Some(InVain { ends, until, last }));
     }
 
@@ -130,9 +127,7 @@ impl<R: Rng> Fold<'_, R> {
         let until = self.now + backoff(ends.saturating_sub(1), self.rng);
         breaker.gate = Some(Gate { reason: reason.to_owned(), tries: ends, until, probe: None });
         if breaker.is_open() && !was_open {
-            self.note_breaker(&of, true, format!(
-                "one runner at a time is launched for it: {ends} ended in a row without a job, the last: {reason}"
-            ));
+            self.tell_of_breaker(&of, Happened::BreakerOpened { ends, last: reason.to_owned() });
         }
         self.set_timer(until, Timer::Breaker(of));
         self.touch_breaker(&key.breaker());
@@ -165,22 +160,16 @@ impl<R: Rng> Fold<'_, R> {
         let gate = Gate { reason: reason.to_owned(), tries: tries + 1, until, probe: None };
         breaker.gate = Some(gate);
         if news {
-            self.note_breaker(&of, true, format!(
-                "one runner at a time is launched for it: those of {OPENS_AT} repositories or organizations ended without a job, the last: {reason}"
-            ));
+            let last = reason.to_owned();
+            self.tell_of_breaker(&of, Happened::BreakerOpened { ends: OPENS_AT, last });
         }
         self.set_timer(until, Timer::Breaker(of.clone()));
         self.touch_breaker(&of);
     }
 
-    fn note_breaker(&mut self, of: &BreakerKey, warn: bool, what: String) {
-        let name = of.scope.as_ref().map(|scope| self.state.name_of(scope));
-        let message = match &name {
-            None => format!("pool {}: {what}", of.pool),
-            Some(name) => format!("{name} in pool {}: {what}", of.pool),
-        };
-        let pool = Some(of.pool.clone());
-        self.note(Note { warn, message, pool, repository: name, ..Note::default() });
+    fn tell_of_breaker(&mut self, of: &BreakerKey, what: Happened) {
+        let repository = of.scope.as_ref().map(|scope| self.state.name_of(scope));
+        self.happened(what, About { repository, ..About::pool(&of.pool) });
     }
 
     /// A runner of the class got a job: whatever ended before counts no more, neither against its
@@ -197,7 +186,7 @@ impl<R: Rng> Fold<'_, R> {
             return;
         }
         if breaker.is_open() {
-            self.note_breaker(of, false, "works again: a runner got a job".to_owned());
+            self.tell_of_breaker(of, Happened::BreakerClosed);
         }
         // What failed was not theirs alone, so whoever was held with it has one try at once.
         let all = match &of.scope {

@@ -5,7 +5,7 @@ use rand::Rng;
 
 use super::Fold;
 use crate::runner::{RunnerState, Sending, Took};
-use crate::{JobId, JobReport, JobStatus, RunnerName, backoff, runner_name};
+use crate::{Gone, Happened, JobId, JobReport, JobStatus, RunnerName, backoff, runner_name};
 
 impl<R: Rng> Fold<'_, R> {
     /// A report that names a runner: if it is ours it is busy, whatever pool or policy says.
@@ -114,11 +114,11 @@ impl<R: Rng> Fold<'_, R> {
             }
         }
         if news {
-            let message = if done { "runner finished its job" } else { "runner took a job" };
-            self.note_runner(false, name, message.to_owned());
+            let what = if done { Happened::RunnerFinished } else { Happened::RunnerBusy };
+            self.happened_to(name, what);
         }
         match (ended, done) {
-            (true, true) => self.end_runner(name, "its job is done, and its child has ended"),
+            (true, true) => self.end_runner(name, Gone::JobDone),
             (true, false) => self.clear_later(name),
             (false, _) => {
                 self.start_clocks(name);

@@ -4,14 +4,10 @@
 use rand::Rng;
 
 use super::{ASK_AFTER_END, Fold};
-use crate::RunnerName;
 use crate::event::{ChildPhase, Children};
 use crate::runner::{Leaving, Runner, RunnerState, Took};
 use crate::state::{NomadState, Timer};
-
-/// Why a dispatch that is not placed is not waited for any longer.
-pub(super) const ANOTHER_ORDER: &str =
-    "not placed, and its pool dispatches another job now; launched again by that one";
+use crate::{Gone, Happened, Release, RunnerName};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn children_seen(&mut self, Children { place, phases }: Children) {
@@ -41,7 +37,7 @@ impl<R: Rng> Fold<'_, R> {
                 continue;
             }
             if let (None, Some(why)) = (&runner.reason, &why) {
-                self.note_runner(true, &name, format!("runner does not start: {why}"));
+                self.happened_to(&name, Happened::RunnerNotStarting { why: why.clone() });
             }
             self.change(&name, |runner| runner.reason = why);
         }
@@ -51,7 +47,7 @@ impl<R: Rng> Fold<'_, R> {
     fn not_placed(&mut self, name: &RunnerName) {
         let Some(runner) = self.state.runners.get(name) else { return };
         if self.is_unplaced(runner) && self.is_of_another_order(runner) {
-            self.let_go_for_good(name, ANOTHER_ORDER);
+            self.let_go_for_good(name, Release::OtherNomadJob);
         }
     }
 
@@ -77,7 +73,7 @@ impl<R: Rng> Fold<'_, R> {
                     runner.reason = None;
                 }
             });
-            self.note_runner(false, name, "runner placed".to_owned());
+            self.happened_to(name, Happened::RunnerPlaced);
             self.start_clocks(name);
         }
     }
@@ -89,7 +85,7 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let (supply, leaves) = (runner.is_supply(), runner.can_return());
         if supply {
-            self.let_go_for_good(name, "its allocation was lost, and a second one cannot register");
+            self.let_go_for_good(name, Release::AllocationLost);
         } else if leaves {
             self.change(name, |runner| runner.spent = true);
         }
@@ -104,11 +100,7 @@ impl<R: Rng> Fold<'_, R> {
         let class = runner.class.clone();
         match &runner.state {
             RunnerState::Dispatched | RunnerState::Registered => {
-                self.note_runner(
-                    false,
-                    name,
-                    format!("runner ended without a job that we know of: {how}"),
-                );
+                self.happened_to(name, Happened::RunnerEnded { how: how.to_owned() });
                 self.clear(name);
                 self.change(name, |runner| runner.reason = Some(how.to_owned()));
                 self.ask_before_hiring(&class, Some(name));
@@ -116,13 +108,15 @@ impl<R: Rng> Fold<'_, R> {
             // It was of no use, and GitHub's answer to that is yet to come.
             RunnerState::Withdrawing(_) if self.is_unaccounted(name) => self.clear(name),
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
-                self.end_runner(name, "let go");
+                self.end_runner(name, Gone::Released);
             }
             // Nomad said so just before the stop, and it was not placed before it died.
             RunnerState::Withdrawing(Leaving::Stopping) if !placed => {
-                self.end_runner(name, "let go before it was placed");
+                self.end_runner(name, Gone::ReleasedBeforePlacement);
             }
-            RunnerState::Withdrawing(_) if runner.nameless => self.end_runner(name, how),
+            RunnerState::Withdrawing(_) if runner.nameless => {
+                self.end_runner(name, Gone::ChildEnded { how: how.to_owned() });
+            }
             RunnerState::Withdrawing(_) => {
                 // It may have registered meanwhile: look once more.
                 self.clear(name);
@@ -140,7 +134,7 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let nobody_can_ask = runner.nameless || took.done;
         if nobody_can_ask {
-            return self.end_runner(name, how);
+            return self.end_runner(name, Gone::ChildEnded { how: how.to_owned() });
         }
         if runner.has_ended() {
             return;

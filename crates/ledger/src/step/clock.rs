@@ -12,7 +12,7 @@ use rand::Rng;
 use super::Fold;
 use crate::runner::Leaving;
 use crate::state::{CredentialState, Gate, NomadState, State, Swept};
-use crate::{Breaker, InVain, Job, Note, Record, Runner, RunnerName, Time};
+use crate::{About, Breaker, Happened, InVain, Job, Record, Runner, RunnerName, Time};
 
 /// From here on people are told, and rows are written anew, for a restart reads them.
 const TOLD: Duration = Duration::from_secs(60);
@@ -39,14 +39,7 @@ impl<R: Rng> Fold<'_, R> {
             let at = self.now;
             self.effects.records.push(Record::Pause { pool, until: Some(until), at });
         }
-        let (size, way) = (in_words(by.unsigned_abs()), if by > 0 { "ahead" } else { "back" });
-        self.note(Note {
-            warn: true,
-            message: format!(
-                "the clock of this machine was set {way} by {size}; deadlines and pauses move with it"
-            ),
-            ..Note::default()
-        });
+        self.happened(Happened::ClockSet { by }, About::default());
     }
 
     /// After a start: what rows date later than now is taken to be of now.
@@ -71,16 +64,6 @@ impl<R: Rng> Fold<'_, R> {
             }
         }
     }
-}
-
-fn in_words(millis: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
-    let seconds = millis / 1_000;
-    let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
-    unit.map_or_else(
-        || format!("{seconds} seconds"),
-        |(length, name)| format!("{} {name}", seconds / length),
-    )
 }
 
 /// Every field by name, so that none that is added is forgotten.

@@ -8,7 +8,7 @@ use crate::effect::Target;
 use crate::event::{Answer, Failure};
 use crate::pool::Delivery;
 use crate::state::{Gate, Timer};
-use crate::{ClassKey, Note, Request, ScopeKey, Time};
+use crate::{About, ClassKey, Happened, Request, ScopeKey, Time};
 
 impl<R: Rng> Fold<'_, R> {
     /// True where a runner of the class can be dispatched now. Else one request a scope is
@@ -82,12 +82,9 @@ impl<R: Rng> Fold<'_, R> {
                     let target = self.scope_target(&scope);
                     let name =
                         target.as_ref().map_or_else(|| scope.to_string(), |t| t.name().to_owned());
-                    self.note(Note {
-                        warn: true,
-                        message: format!("no registration token for {name}: {}", failure.reason),
-                        repository: target.map(|_| name),
-                        ..Note::default()
-                    });
+                    let repository = target.map(|_| name.clone());
+                    let what = Happened::CredentialFailed { target: name, reason: failure.reason };
+                    self.happened(what, About { repository, ..About::default() });
                 }
             }
         }

@@ -8,7 +8,7 @@ use rand::Rng;
 use super::Fold;
 use crate::pool::Delivery;
 use crate::runner::{Leaving, RunnerState};
-use crate::{Runner, RunnerName, Time};
+use crate::{Happened, Release, Runner, RunnerName, Time, Unused};
 
 /// How long a deadline waits while nobody may be let go yet, after a start.
 const NOT_NOW: Duration = Duration::from_secs(30);
@@ -89,7 +89,7 @@ impl<R: Rng> Fold<'_, R> {
         let mut missed = self.deadlines(runner).filter(|(at, _)| *at <= self.now);
         let Some((_, missed)) = missed.next() else { return self.start_clocks(name) };
         if missed == Deadline::Life && !runner.told_old {
-            self.note_runner(true, name, "runner is older than max_lifetime".to_owned());
+            self.happened_to(name, Happened::RunnerTooOld);
             self.change(name, |runner| runner.told_old = true);
             return self.start_clocks(name);
         }
@@ -98,17 +98,14 @@ impl<R: Rng> Fold<'_, R> {
         }
         match missed {
             // Not its pool's fault: no backoff, no breaker; the next has a fresh credential.
-            Deadline::Placement => self.let_go_for_good(
-                name,
-                "not placed within placement_timeout; hired again with a fresh credential",
-            ),
+            Deadline::Placement => self.let_go_for_good(name, Release::NotPlacedInTime),
             Deadline::Boot => self.look_whether_it_booted(name),
             Deadline::Idle => self.idle_too_long(name),
             Deadline::Done => {
-                self.let_go_for_good(name, "its job has ended, and it goes on");
+                self.let_go_for_good(name, Release::RunsOnAfterItsJob);
             }
             Deadline::Life => {
-                self.let_go_for_good(name, "older than max_lifetime, and not busy");
+                self.let_go_for_good(name, Release::TooOld);
             }
         }
     }
@@ -159,7 +156,7 @@ impl<R: Rng> Fold<'_, R> {
             runner.reason = None;
             runner.registered_at.get_or_insert(now);
         });
-        self.note_runner(false, name, "runner registered".to_owned());
+        self.happened_to(name, Happened::RunnerRegistered);
         self.start_clocks(name);
     }
 
@@ -170,23 +167,22 @@ impl<R: Rng> Fold<'_, R> {
         if !self.may_let_go(&runner.class.clone()) {
             return self.state.set_clock(name, Some(self.now + NOT_NOW));
         }
-        self.ends_unused(name, "not registered within boot_timeout");
+        self.ends_unused(name, Unused::NotRegisteredInTime);
         self.leave(name, Leaving::Stopping);
     }
 
     fn idle_too_long(&mut self, name: &RunnerName) {
-        let why = "given no job within idle_timeout although jobs wait; may its runner group serve the repository?";
-        self.ends_unused(name, why);
-        self.begin_leaving(name, why);
+        self.ends_unused(name, Unused::NoJobInTime);
+        self.begin_leaving(name, Release::Idle);
     }
 
     /// Counts as one that ended without a job: GitHub is asked before another is hired.
-    fn ends_unused(&mut self, name: &RunnerName, why: &str) {
-        self.note_runner(true, name, format!("runner is of no use: {why}"));
+    fn ends_unused(&mut self, name: &RunnerName, why: Unused) {
+        self.happened_to(name, Happened::RunnerUnused { why });
         self.change(name, |runner| {
             runner.spent = true;
             runner.tries = 0;
-            runner.reason = Some(why.to_owned());
+            runner.reason = Some(why.to_string());
         });
         let Some(class) = self.state.runners.get(name).map(|runner| runner.class.clone()) else {
             return;

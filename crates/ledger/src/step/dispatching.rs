@@ -10,7 +10,10 @@ use crate::effect::ChildAt;
 use crate::event::{Answer, AtForge, DispatchOutcome, Failure, FoundChild, NomadTrouble};
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::Timer;
-use crate::{JobStatus, PoolName, Request, RunnerName, ScopeKey, Time, backoff, runner_name};
+use crate::{
+    Gone, Happened, JobStatus, PoolName, Release, Request, RunnerName, ScopeKey, Time, backoff,
+    runner_name,
+};
 
 /// How long after the first attempt the same token may be sent again: Nomad forgets tokens of
 /// children that it has collected, at the earliest some hours after their submission.
@@ -64,7 +67,7 @@ impl<R: Rng> Fold<'_, R> {
         };
         let Some(request) = request else {
             if runner.state == RunnerState::Dispatching(Sending::Sent) {
-                self.end_runner(name, "never dispatched, and its pool is no longer in the config");
+                self.end_runner(name, Gone::NeverDispatchedPoolRemoved);
             }
             return;
         };
@@ -127,7 +130,7 @@ impl<R: Rng> Fold<'_, R> {
         let at = when_to_retry(&failure, runner.tries, self.now, self.rng);
         let news = runner.reason.as_deref() != Some(failure.reason.as_str());
         if news {
-            self.note_runner(true, name, failure.reason.clone());
+            self.happened_to(name, Happened::from(failure.clone()));
         }
         self.change(name, |runner| {
             runner.tries += 1;
@@ -177,11 +180,7 @@ impl<R: Rng> Fold<'_, R> {
                 }
             }
             DispatchOutcome::Unknown { reason } => {
-                self.note_runner(
-                    true,
-                    name,
-                    format!("dispatch outcome unknown, looking it up: {reason}"),
-                );
+                self.happened_to(name, Happened::DispatchUnknown { reason: reason.clone() });
                 self.probe_is_lost(name, &reason);
                 self.change(name, |runner| {
                     runner.state = RunnerState::Dispatching(Sending::LookingUp);
@@ -200,13 +199,13 @@ impl<R: Rng> Fold<'_, R> {
         let (in_doubt, class) = (runner.sends > 1 || runner.took.is_some(), &runner.class);
         let cause = runner.cause.filter(|job| self.state.enlisted.get(job) == Some(class));
         let Some(job) = cause else { return self.refused(name, pool, reason) };
-        self.note_runner(true, name, format!("dispatch refused: {reason}"));
+        self.happened_to(name, Happened::DispatchRefused { reason: reason.clone() });
         self.hold_job(job, Some(reason.clone()));
         if in_doubt {
             return self.owed_again(name, reason);
         }
         self.release_probe(name);
-        self.end_runner(name, &reason);
+        self.end_runner(name, Gone::TooLarge { reason });
     }
 
     /// Sent before, and in doubt: looked up a moment ago, so that only the secret is missing. While
@@ -248,9 +247,9 @@ impl<R: Rng> Fold<'_, R> {
             runner.tries = 0;
             runner.reason = None;
         });
-        self.note_runner(false, name, format!("runner dispatched as {child}"));
+        self.happened_to(name, Happened::RunnerDispatched { child });
         if self.state.runners.get(name).is_some_and(|runner| runner.unwanted) {
-            self.begin_leaving(name, "no job waits for it");
+            self.begin_leaving(name, Release::NoJobWaits);
         } else if let Some(id) = self.state.runners.get(name).and_then(|runner| runner.github_id) {
             return self.registered(name, id);
         }
@@ -271,7 +270,7 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| runner.sends = 0);
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.unwanted {
-            self.end_runner(name, "not wanted any more before it was dispatched");
+            self.end_runner(name, Gone::NotNeededBeforeDispatch);
             return;
         }
         if runner.took.is_some() {
@@ -342,20 +341,15 @@ impl<R: Rng> Fold<'_, R> {
                 });
             }
             AtForge::Nowhere if runner.took.is_some() => {
-                let forge = self.state.rules.forge.name;
-                let reason = format!("it had a job, and neither Nomad nor {forge} knows it now");
-                self.end_runner(name, &reason);
+                let forge = self.state.rules.forge.name.to_owned();
+                self.end_runner(name, Gone::UnknownToBoth { forge });
             }
             // Also where nobody may be let go yet: sending again would be hiring anew.
             AtForge::Nowhere if runner.unwanted || self.is_surplus(runner) => {
-                self.end_runner(name, "never dispatched, and not wanted any more");
+                self.end_runner(name, Gone::NeverDispatched);
             }
             AtForge::Nowhere if self.now.since(first_sent) < SEND_AGAIN_WITHIN => {
-                self.note_runner(
-                    false,
-                    name,
-                    "dispatch never arrived, sending it again".to_owned(),
-                );
+                self.happened_to(name, Happened::DispatchResent);
                 self.change(name, |runner| {
                     runner.state = RunnerState::Dispatching(Sending::Sent);
                     runner.tries = 0;
@@ -364,7 +358,7 @@ impl<R: Rng> Fold<'_, R> {
             }
             AtForge::Nowhere => {
                 let class = runner.class.clone();
-                self.end_runner(name, "outcome of its dispatch unknown for an hour");
+                self.end_runner(name, Gone::OutcomeUnknown);
                 self.ask_before_hiring(&class, None);
             }
         }

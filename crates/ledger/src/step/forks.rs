@@ -11,7 +11,7 @@ use crate::event::Answer;
 use crate::forks::{Forks, Turn};
 use crate::job::Verdict;
 use crate::state::{Gate, Timer};
-use crate::{ClassKey, RepositoryId, Request, RunId, ScopeKey, work};
+use crate::{About, ClassKey, Happened, RepositoryId, Request, RunId, ScopeKey, work};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn fork_known(&mut self, run: RunId, answer: Answer<bool>) {
@@ -47,10 +47,8 @@ impl<R: Rng> Fold<'_, R> {
                             self.state.forks.want(run, (key, repository));
                         }
                         job.verdict = Verdict::AskingFork(Some(failure.reason.clone()));
-                        self.warn_of_job(
-                            &job,
-                            format!("cannot tell whether it is a fork: {}", failure.reason),
-                        );
+                        let reason = failure.reason.clone();
+                        self.happened(Happened::ForkUnknown { reason }, About::job(&job));
                         self.place(job);
                     }
                 }

@@ -6,7 +6,7 @@ use rand::Rng;
 use super::Fold;
 use crate::event::NomadTrouble;
 use crate::state::{Gate, NomadState, Timer};
-use crate::{ClassKey, NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
+use crate::{ClassKey, Happened, NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
 
 impl<R: Rng> Fold<'_, R> {
     /// Nomad said no to a dispatch of the pool.
@@ -18,7 +18,7 @@ impl<R: Rng> Fold<'_, R> {
             let tries = gate.map_or(0, |gate| gate.tries);
             let until = self.now + backoff(tries, self.rng);
             if gate.is_none_or(|gate| gate.reason != reason) {
-                self.note_runner(true, name, format!("dispatch refused: {reason}"));
+                self.happened_to(name, Happened::DispatchRefused { reason: reason.clone() });
             }
             let gate = Gate { reason: reason.clone(), tries: tries + 1, until, probe: None };
             self.state.refusals.insert(pool.clone(), gate);

@@ -10,7 +10,9 @@ use crate::class::Hold;
 use crate::effect::DispatchOrder;
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::{Gate, NomadState};
-use crate::{ClassKey, JobId, Note, Pool, Request, RunnerName, ScopeKey, runner_name, work};
+use crate::{
+    ClassKey, Happened, JobId, Pool, Release, Request, RunnerName, ScopeKey, runner_name, work,
+};
 
 /// What keeps a hungry class from hiring, and with it its neighbours.
 pub(super) enum Obstacle {
@@ -31,7 +33,7 @@ impl<R: Rng> Fold<'_, R> {
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
             let least = runners.filter(|r| r.is_supply()).min_by_key(|r| r.advance());
             let Some(name) = least.map(|runner| runner.name.clone()) else { return };
-            self.let_go(&name, "no job waits for it");
+            self.let_go(&name, Release::NoJobWaits);
         }
     }
 
@@ -236,15 +238,7 @@ impl<R: Rng> Fold<'_, R> {
             class.runners.insert(name.clone());
         }
         self.name_cause(&name, cause);
-        self.note(Note {
-            message: format!("runner hired ({waiting} waiting, {supply} hired for them)"),
-            job: cause,
-            run: key.run,
-            repository: self.state.runners.get(&name).map(|r| r.scope_name.clone()),
-            runner: Some(name.clone()),
-            pool: Some(key.pool.clone()),
-            ..Note::default()
-        });
+        self.happened_to(&name, Happened::RunnerLaunched { waiting, supply });
         Some(name)
     }
 

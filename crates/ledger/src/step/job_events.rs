@@ -13,8 +13,8 @@ use crate::job::{Job, JobReport, JobStatus, Verdict};
 use crate::policy::{self, Judgement};
 use crate::state::Timer;
 use crate::{
-    DeliveryId, Details, JobId, Note, Record, Repository, RepositoryId, RunnerName, Time, matching,
-    work,
+    About, DeliveryId, Details, Happened, JobId, Record, Repository, RepositoryId, RunnerName,
+    Time, matching, work,
 };
 
 /// GitHub's own state lags by up to about 20 s after an approval (runs-on#429).
@@ -193,22 +193,21 @@ impl<R: Rng> Fold<'_, R> {
         if before == Some(job.report.status) {
             return;
         }
-        let mut message = format!("job {}: {}", job.report.status.as_str(), job.report.name);
-        if let Some(conclusion) = &job.report.conclusion {
-            message = format!("{message} ({conclusion})");
-        }
-        self.note(Note {
-            message,
-            job: Some(job.id()),
-            run: Some(job.report.run),
-            repository: Some(job.repository_name.clone()),
+        let what = Happened::JobStatus {
+            title: job.report.name.clone(),
+            status: job.report.status,
+            conclusion: job.report.conclusion.clone(),
+        };
+        let about = About {
             runner: job.report.runner_name.as_deref().map(RunnerName::from),
+            pool: None,
             delivery: match source {
                 Source::Webhook(delivery, _) => Some(delivery.clone()),
                 Source::Asked => None,
             },
-            ..Note::default()
-        });
+            ..About::job(job)
+        };
+        self.happened(what, about);
     }
 
     /// Finds the pool of a waiting job and lets its policy speak.
@@ -238,8 +237,7 @@ impl<R: Rng> Fold<'_, R> {
         if let Verdict::Refused(why) = &job.verdict
             && job.verdict != before
         {
-            let message = format!("job refused: {why}");
-            self.note_job(job, message);
+            self.happened(Happened::JobRefused { why: why.clone() }, About::job(job));
         }
     }
 
@@ -265,24 +263,6 @@ impl<R: Rng> Fold<'_, R> {
                 job.pool = None;
                 job.verdict = Verdict::Unserved(why.to_string());
             }
-        }
-    }
-
-    pub(super) fn note_job(&mut self, job: &Job, message: String) {
-        self.note(Note {
-            message,
-            job: Some(job.id()),
-            run: Some(job.report.run),
-            repository: Some(job.repository_name.clone()),
-            pool: job.pool.clone(),
-            ..Note::default()
-        });
-    }
-
-    pub(super) fn warn_of_job(&mut self, job: &Job, message: String) {
-        self.note_job(job, message);
-        if let Some(note) = self.effects.notes.last_mut() {
-            note.warn = true;
         }
     }
 

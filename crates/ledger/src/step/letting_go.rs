@@ -11,7 +11,7 @@ use super::{ASK_AFTER_END, Fold};
 use crate::event::{Answer, AtForge, ChildPhase, Deletion, Failure};
 use crate::runner::{Leaving, Runner, RunnerState, Sending};
 use crate::state::Timer;
-use crate::{JobStatus, Request, RunnerName, Time, pool};
+use crate::{Gone, Happened, JobStatus, Release, Request, RunnerName, Time, pool};
 
 /// First pause between two looks at a runner that is starting; doubled each time.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -19,27 +19,27 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 impl<R: Rng> Fold<'_, R> {
     /// Nobody needs it: not sent is simply forgotten, an unknown outcome is waited for.
-    pub(super) fn let_go(&mut self, name: &RunnerName, why: &str) {
+    pub(super) fn let_go(&mut self, name: &RunnerName, why: Release) {
         let Some(runner) = self.state.runners.get(name) else { return };
         match runner.state {
-            RunnerState::Wanted => self.end_runner(name, "not wanted any more"),
+            RunnerState::Wanted => self.end_runner(name, Gone::NotNeeded),
             RunnerState::Dispatching(_) => self.change(name, |runner| runner.unwanted = true),
             _ => self.begin_leaving(name, why),
         }
     }
 
     /// The same for one whose time is over: it is not taken back when demand is.
-    pub(super) fn let_go_for_good(&mut self, name: &RunnerName, why: &str) {
+    pub(super) fn let_go_for_good(&mut self, name: &RunnerName, why: Release) {
         self.change(name, |runner| runner.spent = true);
         self.let_go(name, why);
     }
 
-    pub(super) fn begin_leaving(&mut self, name: &RunnerName, why: &str) {
-        self.note_runner(false, name, format!("runner let go: {why}"));
+    pub(super) fn begin_leaving(&mut self, name: &RunnerName, why: Release) {
+        self.happened_to(name, Happened::RunnerReleased { why });
         self.change(name, |runner| {
             runner.unwanted = false;
             runner.tries = 0;
-            runner.reason = Some(why.to_owned());
+            runner.reason = Some(why.to_string());
         });
         if !self.is_unaccounted(name) {
             // It tells nothing of its pool any more, so another may try.
@@ -96,7 +96,7 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Demand is back before anything was done to it: it is supply again.
     pub(super) fn return_to_work(&mut self, name: &RunnerName) {
-        self.note_runner(false, name, "runner kept after all: a job waits for it".to_owned());
+        self.happened_to(name, Happened::RunnerKept);
         self.change(name, |runner| {
             runner.unwanted = false;
             if matches!(runner.state, RunnerState::Withdrawing(_)) {
@@ -218,7 +218,7 @@ impl<R: Rng> Fold<'_, R> {
                     self.fold_report(*report, repository, Source::Asked, None);
                 }
                 if self.state.runners.get(name).is_some_and(|r| r.has_ended()) {
-                    self.end_runner(name, "ended at work, and its registration is gone");
+                    self.end_runner(name, Gone::EndedAtWork);
                 }
             }
             AtForge::Registered { id, busy, online } => {
@@ -250,8 +250,8 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         match runner.state {
             RunnerState::Clearing => {
-                let forge = self.state.rules.forge.name;
-                self.end_runner(name, &format!("ended, and nothing of it is left at {forge}"));
+                let forge = self.state.rules.forge.name.to_owned();
+                self.end_runner(name, Gone::NothingLeft { forge });
             }
             RunnerState::Withdrawing(Leaving::LookingForJob) => self.leave(name, Leaving::Stopping),
             RunnerState::Withdrawing(Leaving::LookingForRegistration)
@@ -293,11 +293,11 @@ impl<R: Rng> Fold<'_, R> {
                 self.leave(name, Leaving::Ending { since: self.now });
             }
             (RunnerState::Withdrawing(Leaving::Deleting), Ok(Deletion::Busy)) => {
-                self.note_runner(false, name, "runner is busy after all, left alone".to_owned());
+                self.happened_to(name, Happened::RunnerStillBusy);
                 self.runner_took(name, None, false);
             }
             (RunnerState::Clearing, Ok(Deletion::NoNewJob)) => {
-                self.end_runner(name, "ended, its registration deleted");
+                self.end_runner(name, Gone::ClearedAway);
             }
             // GitHub has yet to notice that its machine is gone.
             (RunnerState::Clearing, Ok(Deletion::Busy)) => {

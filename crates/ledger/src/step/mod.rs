@@ -46,8 +46,8 @@ use super::event::Failure;
 use super::runner::RunnerState;
 use super::state::Timer;
 use super::{
-    BreakerKey, ClassKey, Effects, Event, JobId, Note, Record, Request, Runner, RunnerName, State,
-    Time, backoff, work,
+    About, BreakerKey, ClassKey, Effects, Event, Gone, Happened, JobId, Record, Request, Runner,
+    RunnerName, State, Time, backoff, work,
 };
 
 /// GitHub's word on a job whose runner has ended is waited for this long before it is asked.
@@ -191,8 +191,8 @@ impl<'a, R: Rng> Fold<'a, R> {
         self.effects.requests.push(request);
     }
 
-    fn note(&mut self, note: Note) {
-        self.effects.notes.push(note);
+    fn happened(&mut self, what: Happened, about: About) {
+        self.effects.happenings.push(what.about(about));
     }
 
     /// Changes a runner, if it is still there, and sees to it that its row is written.
@@ -207,23 +207,14 @@ impl<'a, R: Rng> Fold<'a, R> {
         }
     }
 
-    fn note_runner(&mut self, warn: bool, name: &RunnerName, message: String) {
+    fn happened_to(&mut self, name: &RunnerName, what: Happened) {
         let Some(runner) = self.state.runners.get(name) else { return };
-        let note = Note {
-            warn,
-            message,
-            job: runner.took.and_then(|took| took.job).or(runner.cause),
-            run: runner.class.run,
-            repository: Some(runner.scope_name.clone()),
-            runner: Some(name.clone()),
-            pool: Some(runner.class.pool.clone()),
-            delivery: None,
-        };
-        self.note(note);
+        let about = About::runner(runner);
+        self.happened(what, about);
     }
 
     /// The end of a runner: out of memory, its row closed.
-    fn end_runner(&mut self, name: &RunnerName, reason: &str) {
+    fn end_runner(&mut self, name: &RunnerName, how: Gone) {
         self.state.set_clock(name, None);
         self.release_probe(name);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
@@ -231,7 +222,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.state.remember_left(child.clone(), self.now);
         }
         runner.state = RunnerState::Gone;
-        runner.reason = Some(reason.to_owned());
+        runner.reason = Some(how.to_string());
         runner.ended_at = Some(self.now);
         let class = runner.class.clone();
         if let Some(entry) = self.state.classes.get_mut(&class) {
@@ -248,14 +239,9 @@ impl<'a, R: Rng> Fold<'a, R> {
         }
         self.state.outdated.remove(name);
         self.runners.remove(name);
-        self.note(Note {
-            message: format!("runner gone: {reason}"),
-            job: runner.took.and_then(|took| took.job),
-            runner: Some(name.clone()),
-            repository: Some(runner.scope_name.clone()),
-            pool: Some(class.pool.clone()),
-            ..Note::default()
-        });
+        // A job that it did not take is not told of its end.
+        let job = runner.took.and_then(|took| took.job);
+        self.happened(Happened::RunnerGone { how }, About { job, ..About::runner(&runner) });
         self.gone.push(runner);
         self.touch(&class);
     }

@@ -14,8 +14,8 @@ use crate::observation::{Found, Observation, Registered};
 use crate::runner::{Runner, RunnerState, Sending, Took};
 use crate::state::NomadState;
 use crate::{
-    ClassKey, JobId, JobReport, JobStatus, Note, PoolName, Repository, RepositoryId, Request,
-    RunId, RunnerName, ScopeKey, Time, runner_name,
+    About, ClassKey, Happened, JobId, JobReport, JobStatus, PoolName, Release, Repository,
+    RepositoryId, Request, RunId, RunnerName, ScopeKey, Time, runner_name,
 };
 
 /// How many jobs that a look lacks are asked for by id at once.
@@ -104,12 +104,9 @@ impl<R: Rng> Fold<'_, R> {
         self.ask_unconfirmed(id);
         let forge = self.state.rules.forge.name;
         if self.state.swept.refused.insert(id) {
-            self.note(Note {
-                warn: true,
-                message: format!("{forge} does not let us see it: {reason}"),
-                repository: Some(full_name.to_owned()),
-                ..Note::default()
-            });
+            let (forge, reason) = (forge.to_owned(), reason.to_owned());
+            let what = Happened::RepositoryDenied { forge, reason };
+            self.happened(what, About::repository(full_name));
         }
     }
 
@@ -164,18 +161,14 @@ impl<R: Rng> Fold<'_, R> {
                 Some((RunnerState::Dispatched | RunnerState::Registered, Some(took)))
                     if took.done && !registered.busy && self.may_leave(&name) =>
                 {
-                    self.begin_leaving(&name, "registered again after its job");
+                    self.begin_leaving(&name, Release::RegisteredAgain);
                 }
                 Some((RunnerState::Dispatched, _)) => self.registered(&name, registered.id),
                 Some(_) => {}
                 None if self.state.swept.settled && !registered.busy && self.is_stray(&name) => {
-                    self.note(Note {
-                        message: "a runner of ours that nobody knows is registered; deleting it"
-                            .to_owned(),
-                        repository: Some(target.name().to_owned()),
-                        runner: Some(name.clone()),
-                        ..Note::default()
-                    });
+                    let about =
+                        About { runner: Some(name.clone()), ..About::repository(target.name()) };
+                    self.happened(Happened::StrayRegistration, about);
                     let request = Request::DeleteStray {
                         runner: name,
                         target: target.clone(),
@@ -256,11 +249,7 @@ impl<R: Rng> Fold<'_, R> {
         self.state.runners.insert(runner);
         self.state.classes.entry(class).or_default().runners.insert(name.clone());
         self.change(&name, |_| {});
-        self.note_runner(
-            false,
-            &name,
-            format!("runner adopted: {} is ours and nobody followed it", found.child),
-        );
+        self.happened_to(&name, Happened::RunnerAdopted { child: found.child });
         self.start_clocks(&name);
     }
 

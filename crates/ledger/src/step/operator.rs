@@ -8,7 +8,7 @@ use super::Fold;
 use crate::class::Hold;
 use crate::runner::RunnerState;
 use crate::state::{Gate, Timer};
-use crate::{ClassKey, JobId, Note, PoolName, Record, Time};
+use crate::{About, ClassKey, Happened, JobId, PoolName, Record, Release, Time};
 
 /// How old a dispatch is of which we would have heard by now that it is placed.
 const SURELY_SEEN: Duration = Duration::from_secs(10);
@@ -24,13 +24,7 @@ impl<R: Rng> Fold<'_, R> {
         if let Some(until) = until {
             self.set_timer(until, Timer::Pause(pool.clone()));
         }
-        let message = match until {
-            Some(until) => {
-                format!("pool {pool} is paused until {until}: no runner is launched for it")
-            }
-            None => format!("pool {pool} is paused: no runner is launched for it"),
-        };
-        self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
+        self.happened(Happened::PoolPaused { until }, About::pool(pool));
         self.touch_pool(pool);
     }
 
@@ -39,8 +33,7 @@ impl<R: Rng> Fold<'_, R> {
             return;
         }
         self.effects.records.push(Record::Pause { pool: pool.clone(), until: None, at: self.now });
-        let message = format!("pool {pool} launches runners again");
-        self.note(Note { message, pool: Some(pool.clone()), ..Note::default() });
+        self.happened(Happened::PoolResumed, About::pool(pool));
         self.touch_pool(pool);
     }
 
@@ -58,14 +51,8 @@ impl<R: Rng> Fold<'_, R> {
     /// Everything that makes this job wait for a time is over now: one try at once.
     pub(super) fn retry(&mut self, id: JobId) {
         let Some(job) = self.state.jobs.get(&id) else { return };
-        let (run, key, repository) = (job.report.run, self.state.class_of(job), job.repository);
-        self.note(Note {
-            message: "job is looked at again, as asked".to_owned(),
-            job: Some(id),
-            run: Some(run),
-            repository: Some(job.repository_name.clone()),
-            ..Note::default()
-        });
+        let (key, repository) = (self.state.class_of(job), job.repository);
+        self.happened(Happened::JobRetried, About { pool: None, ..About::job(job) });
         self.ask_job(id);
         self.state.forks.held.remove(&repository);
         self.touch_forks_of(repository);
@@ -98,7 +85,7 @@ impl<R: Rng> Fold<'_, R> {
             self.is_unplaced(runner) && self.now.since(sent) >= SURELY_SEEN
         });
         for name in waits.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
-            self.let_go_for_good(&name, "not placed; launched again, as asked");
+            self.let_go_for_good(&name, Release::AsRequested);
         }
     }
 

@@ -6,27 +6,23 @@
 use rand::Rng;
 
 use super::Fold;
-use crate::{JobId, Note, Repository, RepositoryId, State};
+use crate::{About, Happened, JobId, Renamed, Repository, RepositoryId, State};
 
 impl State {
     /// What to change in the config, for each repository that a pool serves by a former name only.
-    pub fn former_names(&self) -> Vec<(&Repository, String)> {
+    pub fn former_names(&self) -> Vec<(&Repository, Renamed)> {
         let told = self.repositories.values().filter(|repository| !repository.former.is_empty());
         told.filter_map(|repository| {
             let now = &repository.full_name;
             let by_former = self.rules.pools.iter().filter(|pool| {
                 !pool.repositories.matches(now) && pool.repositories.serves(now, &repository.former)
             });
-            let pools: Vec<&str> = by_former.clone().map(|pool| pool.name.as_str()).collect();
+            let pools = by_former.clone().map(|pool| pool.name.clone()).collect();
             let before = by_former
                 .filter_map(|pool| pool.repositories.named_before(&repository.former))
                 .next()?;
-            let message = format!(
-                "{before} is called {now} now, and is served on by its id; write {now} in \
-                 repositories of pool {}",
-                pools.join(", ")
-            );
-            Some((repository, message))
+            let before = before.to_owned();
+            Some((repository, Renamed { before, now: now.clone(), pools }))
         })
         .collect()
     }
@@ -49,9 +45,9 @@ impl<R: Rng> Fold<'_, R> {
             self.forget_former_name(other, &name);
         }
         let told = self.state.former_names().into_iter().find(|(it, _)| it.id == id);
-        if let Some((repository, message)) = told {
-            let repository = Some(repository.full_name.clone());
-            self.note(Note { warn: true, message, repository, ..Note::default() });
+        if let Some((repository, renamed)) = told {
+            let about = About::repository(&repository.full_name);
+            self.happened(Happened::RepositoryRenamed(renamed), about);
         }
     }
 
@@ -80,14 +76,11 @@ impl<R: Rng> Fold<'_, R> {
     /// After a start and with new rules, for it holds until somebody writes it.
     pub(super) fn tell_of_former_names(&mut self) {
         let told = self.state.former_names().into_iter();
-        let notes: Vec<Note> = told
-            .map(|(repository, message)| Note {
-                warn: true,
-                message,
-                repository: Some(repository.full_name.clone()),
-                ..Note::default()
-            })
+        let told: Vec<(About, Renamed)> = told
+            .map(|(repository, renamed)| (About::repository(&repository.full_name), renamed))
             .collect();
-        notes.into_iter().for_each(|note| self.note(note));
+        for (about, renamed) in told {
+            self.happened(Happened::RepositoryRenamed(renamed), about);
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::{Fold, when_to_retry};
 use crate::event::Answer;
 use crate::job::{Job, JobReport, JobStatus, Verdict};
 use crate::state::Timer;
-use crate::{Details, JobId, Request};
+use crate::{About, Details, Happened, JobId, Request};
 
 impl<R: Rng> Fold<'_, R> {
     /// Whether this may be news of a new attempt of a job that has ended.
@@ -122,11 +122,11 @@ impl<R: Rng> Fold<'_, R> {
             ended_at: None,
             ..past
         };
-        let news = match past.vanished {
-            true => format!("{} knows the job after all", self.state.rules.forge.name),
-            false => "job is queued again under the same id".to_owned(),
+        let what = match past.vanished {
+            true => Happened::JobFoundAgain { forge: self.state.rules.forge.name.to_owned() },
+            false => Happened::JobQueuedAgain,
         };
-        self.note_job(&job, news);
+        self.happened(what, About::job(&job));
         self.take_in(job, None, false, &Source::Asked);
     }
 }

@@ -9,11 +9,10 @@ use std::collections::BTreeSet;
 use rand::Rng;
 
 use super::Fold;
-use super::children::ANOTHER_ORDER;
 use super::looking::OLD_NEWS;
 use crate::class::Hold;
 use crate::state::NomadState;
-use crate::{Job, JobId, NomadPlace, Pool, PoolName, Rules, RunnerName};
+use crate::{Job, JobId, NomadPlace, Pool, PoolName, Release, Rules, RunnerName};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn new_rules(&mut self, rules: Rules) {
@@ -53,7 +52,7 @@ impl<R: Rng> Fold<'_, R> {
                 && (others.contains(&runner.class.pool) || self.is_of_another_order(runner))
         });
         for name in old.map(|runner| runner.name.clone()).collect::<Vec<_>>() {
-            self.let_go_for_good(&name, ANOTHER_ORDER);
+            self.let_go_for_good(&name, Release::OtherNomadJob);
         }
     }
 

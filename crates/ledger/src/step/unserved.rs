@@ -5,8 +5,7 @@ use rand::Rng;
 
 use super::Fold;
 use crate::job::Job;
-use crate::matching::labels_in_words;
-use crate::{Note, Verdict};
+use crate::{About, Happened, Verdict};
 
 /// Whoever asks for it means a runner of their own; other jobs without a pool are GitHub's.
 const SELF_HOSTED: &str = "self-hosted";
@@ -18,16 +17,11 @@ impl<R: Rng> Fold<'_, R> {
         }
         let Verdict::Unserved(why) = &job.verdict else { return };
         let labels = &job.report.labels;
-        self.note(Note {
-            warn: labels.iter().any(|label| label.eq_ignore_ascii_case(SELF_HOSTED)),
-            message: format!(
-                "no pool serves the job (labels: {}): {why}; others of its repository with the same labels are not logged",
-                labels_in_words(labels)
-            ),
-            job: Some(job.id()),
-            run: Some(job.report.run),
-            repository: Some(job.repository_name.clone()),
-            ..Note::default()
-        });
+        let what = Happened::JobUnserved {
+            labels: labels.clone(),
+            why: why.clone(),
+            self_hosted: labels.iter().any(|label| label.eq_ignore_ascii_case(SELF_HOSTED)),
+        };
+        self.happened(what, About::job(job));
     }
 }

@@ -445,8 +445,9 @@ fn a_runner_that_ends_without_a_job_is_warned_of_from_the_first_on() {
     let runner = ledger.hires_at_nomad(1);
     let _ = ledger.child(&runner, ended());
     let effects = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
-    let mut warned = effects.notes.iter().filter(|note| note.warn).map(|note| &note.message);
-    assert_eq!(warned.next().unwrap(), "runner ended without having taken a job: exit code 1");
+    let mut warned = effects.happenings.iter().filter(|it| it.what.is_warning());
+    let how = "exit code 1".to_owned();
+    assert_eq!(warned.next().unwrap().what, crate::Happened::RunnerEndedWithoutJob { how });
 }
 
 /// Else a job with a long name closes its pool for everybody.
@@ -460,7 +461,7 @@ fn a_dispatch_that_is_too_large_holds_its_job_and_nobody_else() {
         assert_eq!(ledger.runner(&large).cause, Some(JobId(1)));
         let effects = ledger.outcome(&large, DispatchOutcome::TooLarge { reason: reason() });
         assert!(words(&effects).is_empty(), "not again at once: {:?}", words(&effects));
-        let warned = effects.notes.iter().filter(|note| note.warn);
+        let warned = effects.happenings.iter().filter(|it| it.what.is_warning());
         assert_eq!(warned.count(), 1);
         assert_eq!(ledger.state.runners.len(), 0, "it is no runner any more");
         assert!(ledger.state.refusals.is_empty() && pools(&ledger).is_none(), "the pool is open");

@@ -12,9 +12,9 @@ impl Ledger {
     }
 }
 
-fn warned(effects: &Effects) -> Vec<&str> {
-    let notes = effects.notes.iter().filter(|note| note.warn);
-    notes.map(|note| note.message.as_str()).collect()
+fn warned(effects: &Effects) -> Vec<String> {
+    let told = effects.happenings.iter().filter(|it| it.what.is_warning());
+    told.map(ToString::to_string).collect()
 }
 
 /// A registered runner, and a job of its class that waits.
@@ -95,7 +95,7 @@ fn a_small_step_is_not_told_and_writes_nothing() {
     let mut ledger = Ledger::ready(20);
     let _ = ledger.hires_at_nomad(1);
     let effects = ledger.jumps(3_000);
-    assert!(effects.notes.is_empty() && effects.records.is_empty(), "{effects:?}");
+    assert!(effects.happenings.is_empty() && effects.records.is_empty(), "{effects:?}");
 }
 
 #[test]

@@ -242,7 +242,8 @@ fn a_busy_runner_older_than_max_lifetime_is_told_once_and_left_alone() {
     while let Some(at) = ledger.state.next_timer().filter(|at| *at <= end) {
         ledger.now = at;
         let effects = ledger.step(Event::Tick);
-        told += effects.notes.iter().filter(|note| note.message.contains("max_lifetime")).count();
+        told +=
+            effects.happenings.iter().filter(|it| it.what == crate::Happened::RunnerTooOld).count();
         assert!(effects.requests.is_empty());
     }
     assert_eq!(told, 1);

@@ -72,9 +72,10 @@ fn a_question_that_fails_is_warned_of_for_it_holds_a_job_back() {
     let mut ledger = Ledger::ready(20);
     assert_eq!(asked(&ledger.run_of(1, 1)), [1]);
     let effects = ledger.not_told(1, MINUTE);
-    let warned: Vec<&str> =
-        effects.notes.iter().filter(|note| note.warn).map(|note| note.message.as_str()).collect();
-    assert_eq!(warned, ["cannot tell whether it is a fork: over its share"]);
+    let reason = "over its share".to_owned();
+    let unknown = crate::Happened::ForkUnknown { reason };
+    let told: Vec<_> = effects.happenings.iter().map(|it| &it.what).collect();
+    assert!(unknown.is_warning() && told == [&unknown], "{told:?}");
 }
 
 #[test]

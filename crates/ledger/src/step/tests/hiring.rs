@@ -174,7 +174,7 @@ fn a_token_that_cannot_be_had_is_tried_again_and_the_reason_told() {
     let _ = ledger.queued(1);
     let answer = Err(failure("403: needs administration"));
     let effects = ledger.step(Event::CredentialMinted { scope: scope(), answer });
-    let told = effects.notes.iter().map(|note| note.message.as_str());
+    let told = effects.happenings.iter().map(ToString::to_string);
     let why = "no registration token for octo/app: 403: needs administration";
     assert_eq!(told.collect::<Vec<_>>(), [why]);
     assert!(ledger.waits().contains("administration"));

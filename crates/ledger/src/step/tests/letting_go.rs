@@ -298,12 +298,13 @@ fn what_keeps_a_dispatch_from_its_work_is_why_its_jobs_wait() {
     let mut ledger = Ledger::ready(20);
     let runner = ledger.hires_at_nomad(1);
     assert_eq!(ledger.waits(), "a runner is on the way");
-    let notes = held_up(&mut ledger, &runner, Some(WHY)).notes;
-    assert!(notes.iter().any(|note| note.warn && note.message.contains(WHY)), "{notes:?}");
+    let told = held_up(&mut ledger, &runner, Some(WHY)).happenings;
+    let why = crate::Happened::RunnerNotStarting { why: WHY.to_owned() };
+    assert!(told.iter().any(|it| it.what == why && it.what.is_warning()), "{told:?}");
     assert_eq!(ledger.waits(), format!("a runner is dispatched, but {WHY}"));
     assert_eq!(ledger.runner(&runner).reason.as_deref(), Some(WHY));
     let again = held_up(&mut ledger, &runner, Some(WHY));
-    assert!(again.notes.is_empty() && again.records.is_empty(), "it is told once");
+    assert!(again.happenings.is_empty() && again.records.is_empty(), "it is told once");
     let _ = ledger.child(&runner, ChildPhase::Placed);
     assert_eq!(ledger.waits(), "a runner is on the way");
     let _ = held_up(&mut ledger, &runner, Some("its task does not start: no such image"));

@@ -120,7 +120,9 @@ fn a_sweep_that_tells_nothing_new_writes_nothing() {
     let _ = ledger.cancelled(2);
     let told = vec![report(1, JobStatus::Queued), report(2, JobStatus::Completed)];
     let effects = ledger.sweeps(told);
-    assert!(effects.records.is_empty() && effects.requests.is_empty() && effects.notes.is_empty());
+    assert!(
+        effects.records.is_empty() && effects.requests.is_empty() && effects.happenings.is_empty()
+    );
 }
 
 #[test]
@@ -208,8 +210,8 @@ fn a_refused_sweep_counts_and_leaves_only_its_own_classes_alone() {
 fn a_refusal_is_told_once() {
     let mut ledger = Ledger::ready(20);
     let _ = ledger.hires(1);
-    assert_eq!(ledger.refuses_to_show("octo/app").notes.len(), 1);
-    assert!(ledger.refuses_to_show("octo/app").notes.is_empty());
+    assert_eq!(ledger.refuses_to_show("octo/app").happenings.len(), 1);
+    assert!(ledger.refuses_to_show("octo/app").happenings.is_empty());
 }
 
 #[test]

@@ -9,12 +9,13 @@ fn named(patterns: &[&str]) -> Ledger {
     Ledger::with(rules(20, vec![pool])).made_ready()
 }
 
-fn warned(effects: &Effects) -> Vec<&str> {
-    effects.notes.iter().filter(|note| note.warn).map(|note| note.message.as_str()).collect()
+fn warned(effects: &Effects) -> Vec<String> {
+    let told = effects.happenings.iter().filter(|it| it.what.is_warning());
+    told.map(ToString::to_string).collect()
 }
 
-const WHAT_TO_WRITE: &str = "octo/app is called octo/new now, and is served on by its id; write \
-                             octo/new in repositories of pool x64";
+const WHAT_TO_WRITE: &str = "octo/app is now called octo/new and is still served; write octo/new \
+                             in repositories of pool x64";
 
 #[test]
 fn a_repository_that_is_named_outright_is_served_on_when_it_is_renamed() {
@@ -26,7 +27,7 @@ fn a_repository_that_is_named_outright_is_served_on_when_it_is_renamed() {
     assert!(ledger.state.jobs.values().all(Job::is_demand));
     let again = ledger.hears_of(repository(1, "octo/new"), report(3, JobStatus::Queued));
     assert!(warned(&again).is_empty(), "once a rename");
-    assert!(warned(&ledger.restart()).contains(&WHAT_TO_WRITE), "and at each start");
+    assert!(warned(&ledger.restart()).contains(&WHAT_TO_WRITE.to_owned()), "and at each start");
     assert!(ledger.state.jobs.values().all(Job::is_demand));
     assert_eq!(ledger.state.former_names().len(), 1);
 }
@@ -44,7 +45,7 @@ fn one_that_was_renamed_before_anything_was_heard_of_it_is_known_by_the_name_it_
         cut: false,
     };
     let effects = ledger.observes(seen());
-    assert_eq!((dispatched(&effects).len(), warned(&effects)), (1, vec![WHAT_TO_WRITE]));
+    assert_eq!((dispatched(&effects).len(), warned(&effects)), (1, vec![WHAT_TO_WRITE.to_owned()]));
     assert!(ledger.observes(seen()).records.is_empty(), "nothing new costs no row");
 }
 

@@ -8,9 +8,9 @@ fn windows(id: u64) -> JobReport {
 }
 
 fn told(effects: &Effects) -> Vec<(bool, String)> {
-    let said = |note: &&crate::Note| note.message.starts_with("no pool serves the job (");
-    let notes = effects.notes.iter().filter(said);
-    notes.map(|note| (note.warn, note.message.clone())).collect()
+    let said = |it: &&crate::Happening| matches!(it.what, crate::Happened::JobUnserved { .. });
+    let told = effects.happenings.iter().filter(said);
+    told.map(|it| (it.what.is_warning(), it.to_string())).collect()
 }
 
 fn counted(ledger: &Ledger) -> Vec<u64> {
