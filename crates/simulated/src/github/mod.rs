@@ -21,7 +21,6 @@ pub mod repositories;
 pub mod rest;
 pub mod runners;
 pub mod runs;
-mod sha1;
 pub mod tokens;
 
 pub use faults::{FaultKind, FaultRule};

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::Rng;
 use serde_json::Value;
+use sha1::Sha1;
 use sha2::Sha256;
 
 use super::{ContentType, Delivery, Hook, HookSpec, Logged, Outcome};
 use crate::github::happenings::What;
 use crate::github::json;
 use crate::github::model::{DAY, GitHub, Millis};
-use crate::github::sha1;
 use crate::github::tokens::Scope;
 
 impl GitHub {
@@ -205,8 +205,7 @@ fn headers(hook: &Hook, guid: &str, event: &str, body: &str) -> Vec<(String, Str
         ("X-GitHub-Hook-Installation-Target-Type", target_type.to_owned()),
     ];
     if let Some(secret) = &hook.spec.secret {
-        let legacy = hex::encode(sha1::hmac(secret.as_bytes(), body.as_bytes()));
-        headers.push(("X-Hub-Signature", format!("sha1={legacy}")));
+        headers.push(("X-Hub-Signature", sign_with_sha1(secret, body)));
         headers.push(("X-Hub-Signature-256", sign(secret, body)));
     }
     headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -219,4 +218,13 @@ pub(super) fn sign(secret: &str, body: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body.as_bytes());
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
+}
+
+/// The value of `X-Hub-Signature`, which GitHub still sends.
+#[must_use]
+pub(super) fn sign_with_sha1(secret: &str, body: &str) -> String {
+    #[expect(clippy::unwrap_used, reason = "HMAC takes keys of any length")]
+    let mut mac = Hmac::<Sha1>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    format!("sha1={}", hex::encode(mac.finalize().into_bytes()))
 }

@@ -1,7 +1,7 @@
 //! The rules of delivery: signatures, GUIDs, faults, the log.
 //! In the model alone: no server, time is a number.
 
-use super::sending::sign;
+use super::sending::{sign, sign_with_sha1};
 use super::*;
 use crate::github::model::DAY;
 use crate::github::model::tests::World;
@@ -20,6 +20,11 @@ fn signs_as_the_docs_example_says() {
     assert_eq!(
         sign("It's a Secret to Everybody", "Hello, World!"),
         "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    );
+    // RFC 2202, test case 2.
+    assert_eq!(
+        sign_with_sha1("Jefe", "what do ya want for nothing?"),
+        "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"
     );
 }
 
