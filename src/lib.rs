@@ -14,6 +14,7 @@ pub mod engine;
 pub mod explain;
 pub mod forge;
 mod log_lines;
+mod quantity;
 pub mod reconcile;
 pub mod store;
 pub mod webhook;

@@ -15,25 +15,21 @@ use super::door::{Door, Shared, ask, no_answer, problem, read};
 use super::named::{Named, no_job};
 use crate::engine::Operation;
 use crate::ledger::PoolName;
-
-/// Longer is a slip.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+use crate::quantity;
 
 /// How long a pool is to be paused: `30m`, `2h`, `1d`. The error says what is wrong.
 pub fn pause_time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no length of time such as 30m, 2h or 1d");
-    let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-    let days = jiff::SpanRelativeTo::days_are_24_hours();
-    let time = span.to_duration(days).map_err(|_| wrong())?;
-    within(Duration::try_from(time).map_err(|_| wrong())?)
+    let time =
+        quantity::duration(text).map_err(|why| format!("{why}; for example 30m, 2h or 1d"))?;
+    within(time)
 }
 
 fn within(time: Duration) -> Result<Duration, String> {
     match time {
-        time if time < Duration::from_secs(1) => {
-            Err("a pause of less than a second is none".to_owned())
+        time if time.is_zero() => Err("a pause of less than a second is none".to_owned()),
+        time if time.as_secs() > quantity::LONGEST => {
+            Err("a pause of more than ten years is a slip".to_owned())
         }
-        time if time > LONGEST => Err("a pause of more than ten years is a slip".to_owned()),
         time => Ok(time),
     }
 }

@@ -1,5 +1,6 @@
-//! Lays the environment (`ROUSTABOUT__SECTION__KEY`) over the file and hands on one tree. Says
-//! what is no TOML and which variables name no key; whether values are right is told by those
+//! Lays the environment (`ROUSTABOUT__SECTION__KEY`) over the file and hands on one tree: that is what
+//! the `config` crate is for here, the merge and each value's origin. Says what is no TOML (`position`
+//! parses it) and which variables name no key; whether values are right is told by those
 //! who read the tree (`section.rs`). Defaults are no layer: `keys.rs` has them, so that other
 //! programs' variables can still fill what is open.
 
@@ -11,17 +12,19 @@ use super::Environment;
 use super::error::{ConfigError, ConfigErrors};
 use super::keys::{self, ARRAYS};
 use super::not_yet::is_not_yet;
+use super::position::{NotToml, Positions};
 use super::suggest::nearest;
 
 pub(super) const PREFIX: &str = "ROUSTABOUT__";
 const SEPARATOR: &str = "__";
 
-/// The merged tree, and what is wrong with the variables.
+/// The merged tree, where its keys are in the file, and what is wrong with the variables.
 pub(super) fn merge(
     text: &str,
     file: &str,
     env: &Environment,
-) -> Result<(Value, Vec<ConfigError>), ConfigErrors> {
+) -> Result<(Value, Positions, Vec<ConfigError>), ConfigErrors> {
+    let positions = Positions::of(text).map_err(|error| not_toml(file, &error))?;
     let (mut variables, errors) = Variables::of(env);
     let merged = Config::builder()
         .add_source(File::from_str(text, FileFormat::Toml))
@@ -30,8 +33,8 @@ pub(super) fn merge(
             variables.keep_to_sections_of(&from_file.cache);
             Config::builder().add_source(from_file).add_source(variables).build()
         })
-        .map_err(|error| syntax_error(file, &error))?;
-    Ok((merged.cache, errors))
+        .map_err(|error| not_toml(file, &NotToml { line: None, what: cause(error) }))?;
+    Ok((merged.cache, positions, errors))
 }
 
 /// The variables that name a key, each value with its variable's name as origin, which values of
@@ -124,26 +127,23 @@ fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_uppercase())
 }
 
-/// Names file and line. The parser also quotes the line; that is left out, for a secret may
-/// stand in it.
-fn syntax_error(file: &str, error: &MergeError) -> ConfigErrors {
-    let text = match error {
+/// What is TOML and no value of the `config` crate's: a number that is too large.
+fn cause(error: MergeError) -> String {
+    match error {
         MergeError::FileParse { cause, .. } => cause.to_string(),
         other => other.to_string(),
-    };
-    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
-    let first = lines.next().unwrap_or("it cannot be parsed");
-    let last = lines.next_back().unwrap_or(first);
-    let line: Option<usize> = first
-        .split_once(" at line ")
-        .and_then(|(_, rest)| rest.split(',').next()?.trim().parse().ok());
-    let origin = match line {
+    }
+}
+
+/// Names file and line, and does not quote the line: a secret may be in it.
+fn not_toml(file: &str, error: &NotToml) -> ConfigErrors {
+    let origin = match error.line {
         Some(line) => format!("{file}:{line}"),
         None => file.to_owned(),
     };
     ConfigError::whole_file(
         origin,
-        format!("not TOML: {last}"),
+        format!("not TOML: {}", error.what),
         "mend it: texts stand in double quotes, lists in [ ]",
     )
     .into()
@@ -155,7 +155,7 @@ mod tests {
 
     fn merged(text: &str, env: &[(&str, &str)]) -> (Value, String) {
         let env = env.iter().copied().collect();
-        let (value, errors) = merge(text, "f.toml", &env).expect("the text is TOML");
+        let (value, _, errors) = merge(text, "f.toml", &env).expect("the text is TOML");
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         (value, errors.join("\n"))
     }

@@ -19,7 +19,6 @@ mod placeholders;
 mod pool;
 mod pool_rules;
 mod position;
-mod quantity;
 mod repositories;
 mod runners;
 mod secrets;
@@ -140,8 +139,8 @@ pub struct AdminAlone {
 pub fn load_admin(path: Option<&Path>, env: &Environment) -> Result<AdminAlone, ConfigErrors> {
     let (file, text) = found(path, env)?;
     let name = file.display().to_string();
-    let (tree, errors) = layers::merge(&text, &name, env)?;
-    let context = Context::new(&name, &text, env, errors);
+    let (tree, positions, errors) = layers::merge(&text, &name, env)?;
+    let context = Context::new(&name, positions, env, errors);
     let root = Section::root(&context, &tree);
     let admin = admin::read(&root.section("admin"));
     let databases = store::read(&root.section("store")).map(|store| {
@@ -172,8 +171,8 @@ fn found(path: Option<&Path>, env: &Environment) -> Result<(PathBuf, String), Co
 
 /// Loads a text as if it stood in the file `name`.
 pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, ConfigErrors> {
-    let (tree, errors) = layers::merge(text, name, env)?;
-    let context = Context::new(name, text, env, errors);
+    let (tree, positions, errors) = layers::merge(text, name, env)?;
+    let context = Context::new(name, positions, env, errors);
     let settings = settings(&Section::root(&context, &tree));
     let errors = context.errors.into_inner();
     match settings {

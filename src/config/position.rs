@@ -1,72 +1,80 @@
-//! In which line of the file a key stands, so that errors come in the order of the file.
-//!
-//! A plain scan of the text: the merged values know no lines. It only orders what is said, so
-//! where it is fooled (a table written inline) an error stands beside its section, no worse.
+//! In which line of the file a key is, so that errors come in the order of the file: from the spans of
+//! the `toml` crate, for the values that the `config` crate merges have none.
 
 use std::collections::HashMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Error};
 
 /// Lines by place: `webhook`, `webhook.listen`, `pools.0`, `pools.0.labels`.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Positions(HashMap<String, usize>);
 
+/// What is no TOML, and in which line where that is known.
+pub(super) struct NotToml {
+    pub(super) line: Option<usize>,
+    pub(super) what: String,
+}
+
 impl Positions {
-    pub(super) fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Result<Self, NotToml> {
+        let line = |span: Range<usize>| line_of(text, span.start);
+        let table = DeTable::parse(text).map_err(|error: Error| NotToml {
+            line: error.span().map(line),
+            what: error.message().to_owned(),
+        })?;
         let mut lines = HashMap::new();
-        let mut counts: HashMap<String, usize> = HashMap::new();
-        let mut section = String::new();
-        let mut within_text = false;
-        for (number, line) in text.lines().enumerate() {
-            let delimiters = line.matches("\"\"\"").count() + line.matches("'''").count();
-            let began_within = within_text;
-            within_text ^= delimiters % 2 == 1;
-            let line = line.trim();
-            if began_within || line.starts_with('#') {
-                continue;
-            }
-            if let Some(name) = between(line, "[[", "]]") {
-                let count = counts.entry(name.to_owned()).or_insert(0);
-                section = format!("{name}.{count}");
-                *count += 1;
-            } else if let Some(name) = between(line, "[", "]") {
-                section = match name.split_once('.') {
-                    // `[pools.meta]` belongs to the pool that was begun last.
-                    Some((array, rest)) if counts.contains_key(array) => {
-                        format!("{array}.{}.{rest}", counts[array] - 1)
-                    }
-                    _ => name.to_owned(),
-                };
-            } else if let Some((key, _)) = line.split_once('=') {
-                let key = key.trim().trim_matches(['"', '\'']);
-                let place =
-                    if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
-                lines.entry(place).or_insert(number + 1);
-                continue;
-            } else {
-                continue;
-            }
-            lines.entry(section.clone()).or_insert(number + 1);
-        }
-        Self(lines)
+        note_table(&mut lines, &line, "", table.get_ref());
+        Ok(Self(lines))
     }
 
     /// The line of a place, else that of the nearest section around it, else past the last line.
     pub(super) fn line(&self, place: &str) -> usize {
-        let mut place = place;
-        loop {
-            if let Some(line) = self.0.get(place) {
-                return *line;
-            }
-            match place.rsplit_once('.') {
-                Some((around, _)) => place = around,
-                None => return usize::MAX - 1,
-            }
-        }
+        let around = std::iter::successors(Some(place), |place| Some(place.rsplit_once('.')?.0));
+        around.filter_map(|place| self.0.get(place)).next().copied().unwrap_or(usize::MAX - 1)
     }
 }
 
-fn between<'t>(line: &'t str, open: &str, close: &str) -> Option<&'t str> {
-    let (name, _) = line.strip_prefix(open)?.split_once(close)?;
-    Some(name.trim())
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+type Lines = HashMap<String, usize>;
+
+fn note_table(
+    lines: &mut Lines,
+    line: &impl Fn(Range<usize>) -> usize,
+    around: &str,
+    table: &DeTable<'_>,
+) {
+    for (key, value) in table {
+        let place = match around {
+            "" => key.get_ref().to_string(),
+            _ => format!("{around}.{}", key.get_ref()),
+        };
+        lines.insert(place.clone(), line(key.span()));
+        note_value(lines, line, &place, value);
+    }
+}
+
+fn note_value(
+    lines: &mut Lines,
+    line: &impl Fn(Range<usize>) -> usize,
+    place: &str,
+    value: &Spanned<DeValue<'_>>,
+) {
+    match value.get_ref() {
+        DeValue::Table(table) => note_table(lines, line, place, table),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let place = format!("{place}.{index}");
+                lines.insert(place.clone(), line(item.span()));
+                note_value(lines, line, &place, item);
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -75,18 +83,19 @@ mod tests {
 
     #[test]
     fn keys_are_found_where_they_stand() {
-        let positions = Positions::of(
-            "a = 1\n[webhook]\nlisten = \"x\" # = y\n[[pools]]\nname = \"\"\"\nlisten = 1\n\"\"\"\n[pools.meta]\nK = \"v\"\n\n[[pools]]\n\"name\" = 'b'\n",
-        );
+        let text = "a = 1\n[webhook]\nlisten = \"x\" # = y\n[[pools]]\nname = \"\"\"\nlisten = 1\n\"\"\"\n[pools.meta]\nK = \"v\"\n\n[[pools]]\n\"name\" = 'b'\nmeta = {\n  L = 'v' }\n";
+        let positions = Positions::of(text).unwrap_or_else(|error| panic!("{}", error.what));
         let line = |place| positions.line(place);
         assert_eq!(line("a"), 1);
         assert_eq!(line("webhook"), 2);
         assert_eq!(line("webhook.listen"), 3);
         assert_eq!(line("webhook.secret"), 2, "a missing key stands at its section");
+        assert_eq!(line("pools.0"), 4);
         assert_eq!(line("pools.0.name"), 5);
         assert_eq!(line("pools.0.listen"), 4, "text in a string is no key");
         assert_eq!(line("pools.0.meta.K"), 9);
         assert_eq!(line("pools.1.name"), 12);
+        assert_eq!(line("pools.1.meta.L"), 14, "also in a table written inline");
         assert_eq!(line("nomad.address"), usize::MAX - 1);
     }
 }

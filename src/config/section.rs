@@ -29,17 +29,17 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Of a text that stands in `file`, with the mistakes that are known by now.
+    /// Of a file with these keys, with the mistakes that are known by now.
     pub(super) fn new(
         file: &'a str,
-        text: &str,
+        positions: Positions,
         env: &'a Environment,
         errors: Vec<ConfigError>,
     ) -> Self {
         Self {
             file,
             env,
-            positions: Positions::of(text),
+            positions,
             errors: RefCell::new(errors),
             warnings: RefCell::default(),
             secrets: RefCell::default(),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use ::config::ValueKind;
 
 use super::not_yet;
-use super::quantity;
 use super::section::Section;
+use crate::quantity;
 
 impl Section<'_> {
     /// A text that is not empty.

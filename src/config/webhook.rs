@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::quantity;
 use super::secrets::{self, Found};
 use super::section::Section;
+use crate::quantity;
 
 /// GitHub sends no larger body.
 const LARGEST_BODY: u64 = 25 * 1024 * 1024;

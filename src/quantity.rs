@@ -1,11 +1,13 @@
-//! Durations (`"90d"`, `"1h30m"`) and sizes (`"25MB"`): a number always says its unit.
+//! Durations (`"90d"`, `"1h30m"`) and sizes (`"25MB"`) as people write them, in the config, after
+//! `pause --for` and in the API: a number always has a unit.
 //!
-//! Zero is a quantity like any other here; whether a key may be zero is the key's business.
+//! The one grammar for both: the `humantime` crate also takes `30sec`, `1 month` and `30 s`, and has no
+//! sizes. Zero is a quantity like any other; whether zero is allowed is for the caller to decide.
 
 use std::time::Duration;
 
-/// Ten years: longer is a slip, and far from what an `i64` of milliseconds holds.
-const LONGEST: u64 = 3650 * 24 * 3600;
+/// Ten years, in seconds: longer is a slip, and far from what an `i64` of milliseconds holds.
+pub(crate) const LONGEST: u64 = 3650 * 24 * 3600;
 
 const TIME_UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
 
@@ -13,7 +15,7 @@ const TIME_UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 24
 const SIZE_UNITS: [(&str, u64); 3] = [("B", 1), ("kB", 1024), ("MB", 1024 * 1024)];
 
 /// `"30s"`, `"10m"`, `"6h"`, `"90d"`, and several together: `"1h30m"`. The error says what is wrong.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = total(text, &TIME_UNITS, "a unit (s, m, h, d)")?;
     if seconds > LONGEST {
         return Err(format!("{text:?} is more than ten years"));
@@ -22,7 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `"1024B"`, `"64kB"`, `"25MB"`, in bytes.
-pub(super) fn size(text: &str) -> Result<u64, String> {
+pub(crate) fn size(text: &str) -> Result<u64, String> {
     total(text, &SIZE_UNITS, "a unit (B, kB, MB)")
 }
 
