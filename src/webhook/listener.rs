@@ -1,10 +1,10 @@
-//! Accepts connections for a door, and keeps off those that are slow or too many: a head has
-//! 10 s, also to begin on a new connection, an idle one 60 s; beyond `max_connections` the one that
-//! has been idle for longest gives way, then the one whose request has been coming for longest, and where
-//! all are being served the answer is 503. (axum's own `serve` has no time-outs.) Bodies are timed where
-//! they are read.
+//! Accepts connections for a door, and closes those that are slow or too many: a head has 10 s, also the
+//! first on a new connection, an idle connection 60 s. Beyond `max_connections` the one that has been idle
+//! for longest is closed, then the one whose request has been coming for longest; where all are being
+//! served the answer is 503. What is served is looked up for every request, so a reload can exchange it.
 //!
-//! What is served can be exchanged while connections are open: it is looked up for every request.
+//! The time-outs are ours (`Timed`): hyper's one, `header_read_timeout`, also runs while a connection is
+//! idle, and hyper has none for an answer that is not taken. Bodies are timed where they are read.
 
 use std::io;
 use std::net::SocketAddr;
@@ -98,14 +98,14 @@ pub async fn serve(
             Ok((stream, _)) => {
                 let limits = served.borrow().limits;
                 if open.count() < limits.connections || open.end_one() {
-                    let place = open.enter();
+                    let slot = open.enter();
                     let (served, stop) = (served.clone(), stop.clone());
                     tasks.spawn(async move {
-                        let given_away = place.given_away.clone();
-                        let served = connection(stream, served, limits, stop, place.phase.clone());
+                        let given_away = slot.given_away.clone();
+                        let served = connection(stream, served, limits, stop, slot.phase.clone());
                         // Cut where it is: no request has come whole on it.
                         given_away.run_until_cancelled(served).await;
-                        drop(place);
+                        drop(slot);
                     });
                 } else if let Ok(permit) = refusals.clone().try_acquire_owned() {
                     tasks.spawn(async move {
@@ -162,7 +162,7 @@ async fn connection(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // hyper's own counts idle time too, and ends it after 30 s; `Timed` tells them apart.
+        // `Timed` tells a head that is late from an idle connection.
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES)
         // Who has said all it has to say may still listen.
