@@ -226,7 +226,7 @@ async fn runners(State(shared): Door) -> Response {
 
 pub(super) async fn read<T: Send + 'static>(
     shared: &Shared,
-    question: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
+    question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     shared.readers.read(question).await
 }

@@ -84,7 +84,7 @@ struct Found {
 }
 
 /// A repository that is named counts: ids of two forges, or a slip, may meet.
-fn find(reader: &Reader, asked: &Asked) -> rusqlite::Result<Found> {
+fn find(reader: &Reader, asked: &Asked) -> Result<Found, StoreError> {
     let mut jobs: Vec<Job> = match asked {
         Asked::Job(job) | Asked::JobAt { job, .. } => reader.job(*job)?.into_iter().collect(),
         Asked::Run { run, .. } => reader.jobs_of_run(*run)?,

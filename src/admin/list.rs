@@ -5,14 +5,15 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::store::StoreError;
+
 #[derive(Default)]
 pub(super) struct List(Vec<u8>);
 
 impl List {
-    pub fn add(&mut self, row: &impl Serialize) -> rusqlite::Result<()> {
+    pub fn add(&mut self, row: &impl Serialize) -> Result<(), StoreError> {
         self.0.push(if self.0.is_empty() { b'[' } else { b',' });
-        let written = serde_json::to_writer(&mut self.0, row);
-        written.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+        serde_json::to_writer(&mut self.0, row).map_err(StoreError::unread)
     }
 }
 

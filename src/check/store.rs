@@ -1,23 +1,17 @@
 //! Whether the store can be written, and whether this version understands it. Looks only: makes
 //! no file and migrates nothing.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{Access, access};
 
 use super::finding::Finding;
-use crate::store::{VERSION, is_damage};
+use crate::store::{Examined, StoreError, VERSION, examine};
 
 const SUBJECT: &str = "store";
 
 /// Less than this is told: a job and its runner take some kilobytes, for as long as `retention`.
 const LITTLE: u64 = 200 << 20;
-/// How long a large database is gone through.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// With less SQLite may write nothing at all.
 const NONE: u64 = 8 << 20;
 
@@ -75,27 +69,36 @@ fn database(path: &Path, folder: &Path) -> Finding {
             "let the user roustabout runs as own it, and the files with -wal and -shm beside it",
         );
     }
-    match schema(path) {
-        Err(error) if is_damage(&error) => damaged(path, &error.to_string()),
-        Err(error) => Finding::fail(
-            SUBJECT,
-            format!("{shown} cannot be read: {error}"),
-            "let the user roustabout runs as own it, or say another file in store.url",
-        ),
-        Ok(Schema { damage: Some(damage), .. }) => damaged(path, &damage),
-        Ok(Schema { version, .. }) if version > VERSION => Finding::fail(
+    let examined = match examine(path) {
+        Ok(examined) => examined,
+        Err(StoreError::Damaged { why, .. }) => return damaged(path, &why),
+        Err(error) => {
+            let why = match error {
+                StoreError::Open { why, .. } => why,
+                other => other.to_string(),
+            };
+            return Finding::fail(
+                SUBJECT,
+                format!("{shown} cannot be read: {why}"),
+                "let the user roustabout runs as own it, or say another file in store.url",
+            );
+        }
+    };
+    match examined {
+        Examined { damage: Some(damage), .. } => damaged(path, &damage),
+        Examined { version, .. } if version > VERSION => Finding::fail(
             SUBJECT,
             format!(
                 "{shown} was written by a newer roustabout (schema {version}, this one knows {VERSION})"
             ),
             "run that version, or say another file in store.url",
         ),
-        Ok(Schema { version: 0, tables, .. }) if tables > 0 => Finding::fail(
+        Examined { version: 0, tables, .. } if tables > 0 => Finding::fail(
             SUBJECT,
             format!("{shown} is another program's database"),
             "say another file in store.url",
         ),
-        Ok(Schema { version, .. }) => {
+        Examined { version, .. } => {
             let state = match version == VERSION {
                 true => "is up to date and writable".to_owned(),
                 false => format!(
@@ -142,72 +145,13 @@ fn as_root() -> &'static str {
     }
 }
 
-struct Schema {
-    version: i64,
-    tables: i64,
-    /// What SQLite finds wrong in it, as far as it has come in [`PATIENCE`].
-    damage: Option<String>,
-}
-
-fn schema(path: &Path) -> rusqlite::Result<Schema> {
-    let connection = open(path)?;
-    connection.busy_timeout(Duration::from_secs(1))?;
-    Ok(Schema {
-        version: connection.query_row("PRAGMA user_version", [], |row| row.get(0))?,
-        tables: connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?,
-        damage: damage(&connection)?,
-    })
-}
-
-/// Goes through the whole file, or as far as there is time for.
-fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    let interrupt = connection.get_interrupt_handle();
-    let (done, until_done) = std::sync::mpsc::channel::<()>();
-    let watch = std::thread::spawn(move || {
-        if until_done.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            interrupt.interrupt();
-        }
-    });
-    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-    drop(done);
-    // It has nothing to fail at.
-    let _ = watch.join();
-    match found {
-        Ok(found) => Ok(Some(found).filter(|found| found != "ok")),
-        Err(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Even a reader makes the files beside a database in WAL mode, unless told that nobody writes.
-/// So that is said, except where a log is there: then whoever writes has made them.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    if PathBuf::from(log).exists() {
-        return Connection::open_with_flags(path, read_only);
-    }
-    let uri = format!("file:{}?immutable=1", encoded(path.as_os_str()));
-    Connection::open_with_flags(uri, read_only | OpenFlags::SQLITE_OPEN_URI)
-}
-
-/// As a URI's path.
-fn encoded(path: &OsStr) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
-    let of = |byte: &u8| match plain(*byte) {
-        true => char::from(*byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    path.as_bytes().iter().map(of).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use rusqlite::Connection;
+
     use super::*;
     use crate::check::Level;
     use crate::store::Store;

@@ -76,7 +76,7 @@ impl Running {
         let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone())?;
         let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
-        let last_good = store.reader()?.last_delivery().context("cannot read the store")?;
+        let last_good = store.reader()?.last_delivery()?;
         let tally = Tally::new(setup.clock.now().into(), last_good);
         let admin = private[0].local_addr()?;
         let door = public.first().map(TcpListener::local_addr).transpose()?;

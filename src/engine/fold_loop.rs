@@ -15,18 +15,18 @@ use tracing::{error, warn};
 use super::children::{self, Living};
 use super::happenings::Happenings;
 use super::helpers::Helpers;
+use super::incoming::{self, Incoming, Past};
 use super::places;
 use super::steady::Steady;
 use super::taking::Taken;
 use super::witness::Witness;
 use super::workers::Workers;
 use super::{Health, Operation, Query, Setup, rules, views};
-use crate::ledger::observation::Observation;
 use crate::ledger::{
-    Effects, Event, Happening, Job, JobId, JobStatus, PoolName, Record, Request, State, Time, step,
+    Effects, Event, Happening, JobStatus, PoolName, Record, Request, State, Time, step,
 };
 use crate::log_lines;
-use crate::store::{Delivery, Reader, Store};
+use crate::store::{AsyncReader, Delivery, Reader, Store};
 use crate::webhook::Handed;
 
 /// Events that go into one transaction at most.
@@ -37,7 +37,7 @@ const WRITE_AGAIN: Duration = Duration::from_millis(500);
 pub struct FoldLoop {
     pub state: State,
     pub store: Store,
-    pub reader: Reader,
+    pub reader: AsyncReader,
     /// What the life before kept and did not fold.
     pub inbox: Vec<Delivery>,
     pub deliveries: mpsc::UnboundedReceiver<Handed>,
@@ -79,25 +79,28 @@ impl FoldLoop {
         let now = self.now();
         let effects = step::resume(&mut self.state, now, &mut rng);
         self.watched(effects, &mut batch);
-        for (number, delivery) in std::mem::take(&mut self.inbox).into_iter().enumerate() {
-            if number % BATCH == 0 {
-                self.finish(&mut batch, true).await;
-            }
-            self.fold_delivery(delivery, &mut rng, &mut batch);
-        }
         self.finish(&mut batch, true).await;
+        let inbox = std::mem::take(&mut self.inbox);
+        for deliveries in inbox.chunks(BATCH) {
+            let past = self.past_of_inbox(deliveries).await;
+            for delivery in deliveries {
+                self.fold_delivery(delivery.clone(), &past, &mut rng, &mut batch);
+            }
+            self.finish(&mut batch, true).await;
+        }
         loop {
             let due = self.state.next_timer().map(|due| due.since(self.now()));
+            let mut first = None;
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 () = std::future::ready(()), if !self.held.is_empty() => {}
-                Some(event) = self.incoming.recv() => self.fold(event, &mut rng, &mut batch),
-                Some(handed) = self.deliveries.recv() => self.held.push(handed),
-                Some(query) = self.asked.recv() => self.ask(query, &mut rng, &mut batch),
-                () = until(due) => self.fold(Event::Tick, &mut rng, &mut batch),
+                Some(event) = self.incoming.recv() => first = Some(Incoming::Event(event)),
+                Some(handed) = self.deliveries.recv() => first = Some(Incoming::Handed(handed)),
+                Some(query) = self.asked.recv() => self.ask(query, &mut rng, &mut batch).await,
+                () = until(due) => first = Some(Incoming::Event(Event::Tick)),
             }
-            self.gather(&mut rng, &mut batch);
+            self.gather(first, &mut rng, &mut batch).await;
             self.finish(&mut batch, true).await;
         }
         self.wind_up(&mut rng).await;
@@ -108,37 +111,49 @@ impl FoldLoop {
     }
 
     /// Takes whatever else is there already, so that one commit serves it all.
-    fn gather(&mut self, rng: &mut StdRng, batch: &mut Batch) {
-        self.reader.hold();
-        for handed in std::mem::take(&mut self.held) {
-            self.take(handed, rng, batch);
-        }
+    async fn gather(&mut self, first: Option<Incoming>, rng: &mut StdRng, batch: &mut Batch) {
+        let mut incoming = Vec::from_iter(first);
+        incoming.extend(std::mem::take(&mut self.held).into_iter().map(Incoming::Handed));
         for _ in 0..BATCH {
             if let Ok(event) = self.incoming.try_recv() {
-                self.fold(event, rng, batch);
+                incoming.push(Incoming::Event(event));
             } else if let Ok(handed) = self.deliveries.try_recv() {
-                self.take(handed, rng, batch);
+                incoming.push(Incoming::Handed(handed));
             } else {
                 break;
             }
         }
+        self.fold_all(incoming, rng, batch).await;
         // However much comes in, timers and questions have their turn.
         if self.state.next_timer().is_some_and(|due| due <= self.now()) {
             self.fold(Event::Tick, rng, batch);
         }
         while let Ok(query) = self.asked.try_recv() {
-            self.ask(query, rng, batch);
+            self.ask(query, rng, batch).await;
         }
-        self.reader.release();
     }
 
-    pub(super) fn fold(&mut self, mut event: Event, rng: &mut StdRng, batch: &mut Batch) {
-        self.follow_the_clock(rng, batch);
-        let again = self.drop_what_is_over(&mut event);
-        for event in std::iter::once(event).chain(again) {
-            let now = self.now();
-            self.step(event, now, rng, batch);
+    async fn fold_all(&mut self, mut incoming: Vec<Incoming>, rng: &mut StdRng, batch: &mut Batch) {
+        let past = self.past(&mut incoming).await;
+        for one in incoming {
+            match one {
+                Incoming::Event(event) => self.fold_told(event, &past, rng, batch),
+                Incoming::Handed(handed) => self.take(handed, &past, rng, batch),
+            }
         }
+    }
+
+    fn fold_told(&mut self, mut event: Event, past: &Past, rng: &mut StdRng, batch: &mut Batch) {
+        self.follow_the_clock(rng, batch);
+        let again = self.drop_what_is_over(&mut event, past);
+        self.fold(event, rng, batch);
+        again.into_iter().for_each(|event| self.fold(event, rng, batch));
+    }
+
+    pub(super) fn fold(&mut self, event: Event, rng: &mut StdRng, batch: &mut Batch) {
+        self.follow_the_clock(rng, batch);
+        let now = self.now();
+        self.step(event, now, rng, batch);
     }
 
     /// Before anything is judged by how long it has lasted.
@@ -166,23 +181,19 @@ impl FoldLoop {
 
     /// Listings lag: what they say of jobs that the store knows to have ended is too late. Where
     /// an end is not final it may be a rerun, and is told as that.
-    fn drop_what_is_over(&self, event: &mut Event) -> Vec<Event> {
-        let reports = match event {
-            Event::JobsSeen { answer: Ok(found), .. } => &mut found.reports,
-            Event::Observed(observation) => match observation.as_mut() {
-                Observation::Swept { reports, .. } => reports,
-                _ => return Vec::new(),
-            },
-            Event::Looked { answer: Ok(Observation::Swept { reports, .. }), .. } => reports,
-            _ => return Vec::new(),
-        };
+    fn drop_what_is_over(&self, event: &mut Event, past: &Past) -> Vec<Event> {
+        let Some(reports) = incoming::reports(event) else { return Vec::new() };
         let mut again = Vec::new();
         reports.retain(|report| {
             let open = self.state.jobs.contains_key(&report.id);
             if open || report.status == JobStatus::Completed {
                 return true;
             }
-            match self.past(report.id) {
+            let known = match self.state.known_job(report.id) {
+                Some(job) => Ok(Some(job.clone())),
+                None => past.job(report.id),
+            };
+            match known {
                 Ok(Some(past)) if past.ended_at.is_some() => {
                     if self.state.may_open_again(&past) {
                         let (past, report) = (Box::new(past), Box::new(report.clone()));
@@ -201,22 +212,15 @@ impl FoldLoop {
         again
     }
 
-    /// A job that is not open, as memory or the store has it.
-    fn past(&self, id: JobId) -> rusqlite::Result<Option<Job>> {
-        match self.state.known_job(id) {
-            Some(job) => Ok(Some(job.clone())),
-            None => self.reader.job(id),
-        }
-    }
-
-    fn ask(&mut self, query: Query, rng: &mut StdRng, batch: &mut Batch) {
+    async fn ask(&mut self, query: Query, rng: &mut StdRng, batch: &mut Batch) {
         self.follow_the_clock(rng, batch);
         let (operation, reply) = match query {
             Query::Operate(operation, reply) => (operation, reply),
             Query::Reload(setup, reply) => {
                 self.renew(&setup);
                 let rules = Box::new(rules(&setup.settings));
-                let unserved = self.reader.unserved().unwrap_or_else(|error| {
+                let unserved = self.reader.read(Reader::unserved).await.flatten();
+                let unserved = unserved.unwrap_or_else(|error| {
                     error!(%error, "cannot read the jobs that no pool had; the next start judges them");
                     Vec::new()
                 });
@@ -383,12 +387,12 @@ impl FoldLoop {
             };
             let Some(event) = event else { break };
             let mut batch = Batch::default();
-            self.fold(event, rng, &mut batch);
+            self.fold_all(vec![Incoming::Event(event)], rng, &mut batch).await;
             self.finish(&mut batch, false).await;
         }
         while let Ok(event) = self.incoming.try_recv() {
             let mut batch = Batch::default();
-            self.fold(event, rng, &mut batch);
+            self.fold_all(vec![Incoming::Event(event)], rng, &mut batch).await;
             self.finish(&mut batch, false).await;
         }
     }

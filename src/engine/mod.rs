@@ -13,6 +13,7 @@ mod happenings;
 mod health;
 mod held_up;
 mod helpers;
+mod incoming;
 mod meta;
 mod parents;
 mod places;
@@ -46,17 +47,8 @@ pub use witness::Witness;
 use crate::config::Settings;
 use crate::forge::Forges;
 use crate::ledger::{Event, JobId, PoolName, State};
-use crate::store::{OpenError, Store};
+use crate::store::{Store, StoreError};
 use crate::{nomad, webhook};
-
-/// What could keep the engine from starting.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    #[error("cannot read the store: {0}")]
-    Read(#[from] rusqlite::Error),
-}
 
 /// What the config comes to. A reload exchanges it as a whole.
 #[derive(Clone)]
@@ -119,7 +111,7 @@ pub struct Asking {
 
 impl Engine {
     /// Takes up unfinished work and begins to fold. Events that come meanwhile are kept.
-    pub fn start(setup: Setup, store: Store) -> Result<Self, StartError> {
+    pub fn start(setup: Setup, store: Store) -> Result<Self, StoreError> {
         // Seeded by the system: names must differ between two daemons of one prefix.
         Self::start_watched(setup, store, StdRng::from_os_rng(), None)
     }
@@ -130,7 +122,7 @@ impl Engine {
         store: Store,
         rng: StdRng,
         witness: Option<Box<dyn Witness>>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, StoreError> {
         let reader = store.reader()?;
         let unfinished = reader.unfinished()?;
         let (engine, deliveries) = mpsc::unbounded_channel::<webhook::Handed>();
@@ -164,8 +156,8 @@ impl Engine {
         helpers.start(&setup, places::places(&setup, &state), health.clone());
         let fold_loop = fold_loop::FoldLoop {
             state,
+            reader: store.async_reader()?,
             store,
-            reader,
             inbox: unfinished.inbox,
             deliveries,
             held: Vec::new(),

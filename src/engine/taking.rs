@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 use super::fold_loop::{Batch, FoldLoop};
+use super::incoming::Past;
 use crate::ledger::event::Webhook;
 use crate::ledger::{DeliveryId, Event, Record};
 use crate::store::{Delivery, Kept, StoreError};
@@ -46,29 +47,35 @@ impl Taken {
 }
 
 impl FoldLoop {
-    pub fn take(&mut self, handed: Handed, rng: &mut StdRng, batch: &mut Batch) {
+    pub fn take(&mut self, handed: Handed, past: &Past, rng: &mut StdRng, batch: &mut Batch) {
         let Handed { delivery, waiting } = handed;
         if batch.taken.ids.contains(&delivery.id) {
             return batch.taken.waiting.push((waiting, Kept::Duplicate.into()));
         }
-        match self.reader.is_kept(&delivery.id) {
+        match past.is_kept(&delivery.id) {
             Ok(true) => batch.taken.waiting.push((waiting, Kept::Duplicate.into())),
             Ok(false) => {
                 batch.taken.ids.insert(delivery.id.clone());
                 let repository = delivery.repository.id;
-                self.fold_delivery(delivery, rng, batch);
+                self.fold_delivery(delivery, past, rng, batch);
                 let known = self.state.repositories.get(&repository);
                 let former = known.map(|known| known.former.clone()).unwrap_or_default();
                 batch.taken.waiting.push((waiting, webhook::Receipt { kept: Kept::New, former }));
             }
             // Whoever waits may have gone.
-            Err(error) => drop(waiting.send(Err(StoreError::Read(error.into())))),
+            Err(error) => drop(waiting.send(Err(error))),
         }
     }
 
-    pub fn fold_delivery(&mut self, delivery: Delivery, rng: &mut StdRng, batch: &mut Batch) {
+    pub fn fold_delivery(
+        &mut self,
+        delivery: Delivery,
+        past: &Past,
+        rng: &mut StdRng,
+        batch: &mut Batch,
+    ) {
         let past = match &delivery.report {
-            Some(report) if self.state.known_job(report.id).is_none() => self.reader.job(report.id),
+            Some(report) if self.state.known_job(report.id).is_none() => past.job(report.id),
             _ => Ok(None),
         };
         let past = past.unwrap_or_else(|error| {

@@ -7,13 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::mpsc;
 
 use super::StoreError;
-use super::writer::{Op, Writer, answer, gathered};
+use super::writer::{Queue, Writer, gathered};
 
 /// What stands between the daemon and its disk.
-pub trait Gate: Send + Sync + 'static {
+pub trait Commits: Send + Sync + 'static {
     /// Before a transaction begins. An error fails it; it may also never end.
     fn before(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>>;
 
@@ -21,24 +20,20 @@ pub trait Gate: Send + Sync + 'static {
     fn after(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-pub(super) async fn run(
-    connection: Connection,
-    mut queue: mpsc::UnboundedReceiver<Op>,
-    gate: Arc<dyn Gate>,
-) {
+pub(super) async fn run(connection: Connection, mut queue: Queue, commits: Arc<dyn Commits>) {
     let mut writer = Writer::new(connection);
     while let Some(first) = queue.recv().await {
         let batch = gathered(first, &mut queue);
-        let done = match gate.before().await {
+        let done = match commits.before().await {
             Ok(()) => {
                 let done = writer.write(batch);
-                gate.after().await;
+                commits.after().await;
                 done
             }
-            Err(error) => batch.into_iter().map(|op| (op, Err(error.clone()))).collect(),
+            Err(error) => batch.into_iter().map(|one| (one, Err(error.clone()))).collect(),
         };
-        for (op, outcome) in done {
-            answer(op, outcome);
+        for (operation, committed) in done {
+            operation.answer(committed);
         }
     }
 }

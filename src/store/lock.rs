@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{OpenError, Store, schema};
+use super::{Store, StoreError, schema};
 
 /// For its owner alone: names of jobs and repositories are in it.
 const MODE: u32 = 0o600;
@@ -22,21 +22,21 @@ fn private(file: &Path) -> io::Result<File> {
 }
 
 impl Locked {
-    pub(super) fn take(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::File { path: path.to_owned(), source };
+    pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::no_file(path, &error);
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let lock = private(&path.with_file_name(name)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), lock }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
 
     /// Opens or makes the database and brings its tables up to date; of an older one a copy is kept.
-    pub fn open(self) -> Result<Store, OpenError> {
-        let failed = |source| OpenError::File { path: self.path.clone(), source };
+    pub fn open(self) -> Result<Store, StoreError> {
+        let failed = |error| StoreError::no_file(&self.path, &error);
         // SQLite makes the files beside it with the same mode.
         let file = private(&self.path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode();

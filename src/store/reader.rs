@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
-use super::{Delivery, Unfinished, Unparsed, schema};
+use super::{StoreError, Unfinished, Unparsed, schema};
 use crate::ledger::state::Paused;
 use crate::ledger::{
     Breaker, BreakerKey, DeliveryId, Happening, Job, JobId, PoolName, Repository, RunId, Runner,
@@ -76,36 +76,36 @@ pub enum Entry {
 }
 
 impl Reader {
-    pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        schema::open_to_read(path).map(|connection| Self { connection })
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = schema::open_to_read(path);
+        let connection = connection.map_err(|error| StoreError::unopened(path, &error))?;
+        Ok(Self { connection })
     }
 
     /// Everything that has not ended, in the order in which it came, but for the jobs.
-    pub fn unfinished(&self) -> rusqlite::Result<Unfinished> {
+    pub fn unfinished(&self) -> Result<Unfinished, StoreError> {
         Ok(Unfinished {
-            repositories: self.bodies::<Repository>("SELECT body FROM repositories ORDER BY id")?,
-            runners: self.bodies::<Runner>(
-                "SELECT body FROM runners WHERE ended_at IS NULL ORDER BY name",
-            )?,
-            breakers: self.breakers()?,
-            pauses: self.pauses()?,
-            inbox: self.bodies::<Delivery>(
+            repositories: self.bodies("SELECT body FROM repositories ORDER BY id", &[])?,
+            runners: self
+                .bodies("SELECT body FROM runners WHERE ended_at IS NULL ORDER BY name", &[])?,
+            breakers: self.breakers().map_err(StoreError::unread)?,
+            pauses: self.pauses().map_err(StoreError::unread)?,
+            inbox: self.bodies(
                 "SELECT inbox FROM deliveries WHERE inbox IS NOT NULL ORDER BY received_at",
+                &[],
             )?,
         })
     }
 
     /// Hands out the jobs that have not ended, one by one, so that no more than one of them is in
     /// memory twice.
-    pub fn each_open_job(&self, mut take: impl FnMut(Job)) -> rusqlite::Result<()> {
+    pub fn each_open_job(&self, mut take: impl FnMut(Job)) -> Result<(), StoreError> {
         let sql = "SELECT body FROM jobs WHERE ended_at IS NULL ORDER BY id";
-        let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let body = row.get_ref(0)?.as_str()?;
-            take(parse(body)?);
-        }
-        Ok(())
+        let mut each = |job| {
+            take(job);
+            Ok(())
+        };
+        self.each_body(sql, &[], &mut each).map(drop)
     }
 
     /// One that cannot be read holds up nothing, and so is left out.
@@ -113,7 +113,8 @@ impl Reader {
         let mut statement = self.connection.prepare("SELECT key, body FROM breakers")?;
         let rows = statement.query_map([], |row| {
             let (key, body) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-            Ok(parse(&key).and_then(|key| Ok((key, parse(&body)?))).ok())
+            let key = serde_json::from_str(&key).ok();
+            Ok(key.and_then(|key| Some((key, serde_json::from_str(&body).ok()?))))
         })?;
         rows.filter_map(Result::transpose).collect()
     }
@@ -130,47 +131,59 @@ impl Reader {
         let _ = self.connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
     }
 
-    /// Whether a delivery was kept before, folded or not.
-    pub fn is_kept(&self, id: &DeliveryId) -> rusqlite::Result<bool> {
-        self.connection
-            .prepare_cached("SELECT 1 FROM deliveries WHERE id = ?1")?
-            .exists([id.as_str()])
+    /// What is read meanwhile is of one and the same moment, and costs less than each read for itself.
+    /// Short, for the database's log cannot be taken over into the file as long as somebody reads.
+    pub fn at_one_moment<T>(&self, read: impl FnOnce(&Self) -> T) -> T {
+        // Without a transaction each read stands for itself, which is right too.
+        let _ = self.connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
+        let found = read(self);
+        let _ = self.connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+        found
     }
 
-    pub fn job(&self, id: JobId) -> rusqlite::Result<Option<Job>> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT body FROM jobs WHERE id = ?1")?;
-        let body: Option<String> =
-            statement.query_row([id.0.cast_signed()], |row| row.get(0)).optional()?;
-        body.map(|body| parse(&body)).transpose()
+    /// Whether a delivery was kept before, folded or not.
+    pub fn is_kept(&self, id: &DeliveryId) -> Result<bool, StoreError> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT 1 FROM deliveries WHERE id = ?1")
+            .and_then(|mut statement| statement.exists([id.as_str()]));
+        found.map_err(StoreError::unread)
+    }
+
+    pub fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let sql = "SELECT body FROM jobs WHERE id = ?1";
+        Ok(self.bodies(sql, params![id.0.cast_signed()])?.pop())
     }
 
     /// Open jobs that no pool had.
-    pub fn unserved(&self) -> rusqlite::Result<Vec<Job>> {
-        self.bodies("SELECT body FROM jobs WHERE ended_at IS NULL AND pool IS NULL ORDER BY id")
+    pub fn unserved(&self) -> Result<Vec<Job>, StoreError> {
+        self.bodies(
+            "SELECT body FROM jobs WHERE ended_at IS NULL AND pool IS NULL ORDER BY id",
+            &[],
+        )
     }
 
     /// All jobs of a run, of all its attempts.
-    pub fn jobs_of_run(&self, run: RunId) -> rusqlite::Result<Vec<Job>> {
-        self.bodies_of(JOBS_OF_A_RUN, params![run.0.cast_signed(), limit_of(JOBS_OF_RUN)])
+    pub fn jobs_of_run(&self, run: RunId) -> Result<Vec<Job>, StoreError> {
+        self.bodies(JOBS_OF_A_RUN, params![run.0.cast_signed(), limit_of(JOBS_OF_RUN)])
     }
 
     /// All jobs of a repository's runs with this number, as far as it was told. Each workflow counts
     /// for itself, so there may be several.
-    pub fn jobs_of_number(&self, repository: &str, number: u64) -> rusqlite::Result<Vec<Job>> {
+    pub fn jobs_of_number(&self, repository: &str, number: u64) -> Result<Vec<Job>, StoreError> {
         let asked = params![number.cast_signed(), repository, limit_of(JOBS_OF_RUN)];
-        self.bodies_of(JOBS_OF_A_NUMBER, asked)
+        self.bodies(JOBS_OF_A_NUMBER, asked)
     }
 
     /// When the last delivery came that was signed and understood.
-    pub fn last_delivery(&self) -> rusqlite::Result<Option<Time>> {
+    pub fn last_delivery(&self) -> Result<Option<Time>, StoreError> {
         let last = self.connection.query_row(LAST_DELIVERY, [], |row| row.get::<_, Option<i64>>(0));
-        Ok(last?.map(Time))
+        last.map(|last| last.map(Time)).map_err(StoreError::unread)
     }
 
     /// One of those that were heard of: whose pages are where those of all are.
-    pub fn any_repository(&self) -> rusqlite::Result<Option<Repository>> {
-        Ok(self.bodies::<Repository>(ANY_REPOSITORY)?.into_iter().next())
+    pub fn any_repository(&self) -> Result<Option<Repository>, StoreError> {
+        Ok(self.bodies(ANY_REPOSITORY, &[])?.pop())
     }
 
     /// Open jobs first, then the newest that ended; at most `limit`. One after the other, for all of
@@ -178,30 +191,33 @@ impl Reader {
     pub fn each_job(
         &self,
         limit: usize,
-        mut each: impl FnMut(Job) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+        mut each: impl FnMut(Job) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.open_first(OPEN_JOBS, ENDED_JOBS, limit, &mut each)
     }
 
     /// The open ones of these.
-    pub fn open_jobs(&self, limit: usize) -> rusqlite::Result<Vec<JobId>> {
-        let mut statement = self.connection.prepare_cached(OPEN_JOB_IDS)?;
-        let ids = statement.query_map([limit_of(limit)], |row| row.get::<_, i64>(0))?;
-        ids.map(|id| id.map(|id| JobId(id.cast_unsigned()))).collect()
+    pub fn open_jobs(&self, limit: usize) -> Result<Vec<JobId>, StoreError> {
+        let ids = || -> rusqlite::Result<Vec<JobId>> {
+            let mut statement = self.connection.prepare_cached(OPEN_JOB_IDS)?;
+            let ids = statement.query_map([limit_of(limit)], |row| row.get::<_, i64>(0))?;
+            ids.map(|id| id.map(|id| JobId(id.cast_unsigned()))).collect()
+        };
+        ids().map_err(StoreError::unread)
     }
 
     /// Runners that are not gone first, then the newest that ended; at most `limit`.
     pub fn each_runner(
         &self,
         limit: usize,
-        mut each: impl FnMut(Runner) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+        mut each: impl FnMut(Runner) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.open_first(OPEN_RUNNERS, ENDED_RUNNERS, limit, &mut each)
     }
 
     /// The newest of the runners that are not gone.
-    pub fn open_runners(&self, limit: usize) -> rusqlite::Result<Vec<Runner>> {
-        self.bodies_of(OPEN_RUNNERS, params![limit_of(limit)])
+    pub fn open_runners(&self, limit: usize) -> Result<Vec<Runner>, StoreError> {
+        self.bodies(OPEN_RUNNERS, params![limit_of(limit)])
     }
 
     fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Paused>> {
@@ -214,12 +230,12 @@ impl Reader {
     }
 
     /// What happened to a job and to these runners, oldest first.
-    pub fn timeline(&self, job: JobId, runners: &[&str]) -> rusqlite::Result<Vec<TimelineRow>> {
-        let mut statement = self.connection.prepare_cached(TIMELINE)?;
-        let names = serde_json::to_string(runners)
-            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-        let rows =
-            statement.query_map(params![job.0.cast_signed(), names, limit_of(LINES)], |row| {
+    pub fn timeline(&self, job: JobId, runners: &[&str]) -> Result<Vec<TimelineRow>, StoreError> {
+        let names = serde_json::to_string(runners).map_err(StoreError::unread)?;
+        let newest = || -> rusqlite::Result<Vec<TimelineRow>> {
+            let mut statement = self.connection.prepare_cached(TIMELINE)?;
+            let asked = params![job.0.cast_signed(), names, limit_of(LINES)];
+            let rows = statement.query_map(asked, |row| {
                 let event: Option<String> = row.get(5)?;
                 let known = event.as_deref().and_then(|event| serde_json::from_str(event).ok());
                 Ok(TimelineRow {
@@ -233,25 +249,25 @@ impl Reader {
                     runner: row.get(4)?,
                 })
             })?;
-        let mut newest = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+            rows.collect()
+        };
+        let mut newest = newest().map_err(StoreError::unread)?;
         newest.reverse();
         Ok(newest)
     }
 
     /// Runners that were hired for a job, or took it, oldest first.
-    pub fn runners_of(&self, job: JobId) -> rusqlite::Result<Vec<Runner>> {
+    pub fn runners_of(&self, job: JobId) -> Result<Vec<Runner>, StoreError> {
         let asked = params![job.0.cast_signed(), limit_of(RUNNERS)];
-        let mut newest: Vec<Runner> = self.bodies_of(RUNNERS_OF_A_JOB, asked)?;
+        let mut newest: Vec<Runner> = self.bodies(RUNNERS_OF_A_JOB, asked)?;
         newest.reverse();
         Ok(newest)
     }
 
     /// A delivery that could not be read, the newest of that id.
-    pub fn unparsed(&self, id: &str) -> rusqlite::Result<Option<Unparsed>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, received_at, event, error, body FROM unparsed WHERE id = ?1
-             ORDER BY sequence DESC LIMIT 1",
-        )?;
+    pub fn unparsed(&self, id: &str) -> Result<Option<Unparsed>, StoreError> {
+        let sql = "SELECT id, received_at, event, error, body FROM unparsed WHERE id = ?1
+             ORDER BY sequence DESC LIMIT 1";
         let row = |row: &rusqlite::Row<'_>| {
             Ok(Unparsed {
                 id: row.get::<_, Option<String>>(0)?.map(DeliveryId),
@@ -261,7 +277,9 @@ impl Reader {
                 body: row.get(4)?,
             })
         };
-        statement.query_row([id], row).optional()
+        let found = self.connection.prepare_cached(sql);
+        let found = found.and_then(|mut statement| statement.query_row([id], row).optional());
+        found.map_err(StoreError::unread)
     }
 
     /// Rows that have not ended, and as many of the others as there is room for.
@@ -270,8 +288,8 @@ impl Reader {
         open: &str,
         ended: &str,
         limit: usize,
-        each: &mut impl FnMut(T) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+        each: &mut impl FnMut(T) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let found = self.each_body(open, params![limit_of(limit)], each)?;
         if found < limit {
             self.each_body(ended, params![limit_of(limit - found)], each)?;
@@ -279,11 +297,11 @@ impl Reader {
         Ok(())
     }
 
-    fn bodies_of<T: DeserializeOwned>(
+    fn bodies<T: DeserializeOwned>(
         &self,
         sql: &str,
         asked: &[&dyn rusqlite::ToSql],
-    ) -> rusqlite::Result<Vec<T>> {
+    ) -> Result<Vec<T>, StoreError> {
         let mut all = Vec::new();
         self.each_body(sql, asked, &mut |one| {
             all.push(one);
@@ -297,32 +315,22 @@ impl Reader {
         &self,
         sql: &str,
         asked: &[&dyn rusqlite::ToSql],
-        each: &mut impl FnMut(T) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<usize> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(asked)?;
+        each: &mut impl FnMut(T) -> Result<(), StoreError>,
+    ) -> Result<usize, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(StoreError::unread)?;
+        let mut rows = statement.query(asked).map_err(StoreError::unread)?;
         let mut count = 0;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next().map_err(StoreError::unread)? {
             // Borrowed, for each body is read once.
-            each(parse(row.get_ref(0)?.as_str()?)?)?;
+            let body = row.get_ref(0).and_then(|body| Ok(body.as_str()?));
+            let body = body.map_err(StoreError::unread)?;
+            each(serde_json::from_str(body).map_err(StoreError::unread)?)?;
             count += 1;
         }
         Ok(count)
-    }
-
-    fn bodies<T: DeserializeOwned>(&self, sql: &str) -> rusqlite::Result<Vec<T>> {
-        let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-        rows.map(|body| parse(&body?)).collect()
     }
 }
 
 fn limit_of(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn parse<T: DeserializeOwned>(body: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(body).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into())
-    })
 }

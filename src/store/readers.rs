@@ -30,7 +30,7 @@ impl Readers {
     /// Asks when it is its turn.
     pub async fn read<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Reader) -> rusqlite::Result<T> + Send + 'static,
+        question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         // Nobody closes it.
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
@@ -38,13 +38,12 @@ impl Readers {
         let work = move || {
             // Held until it is answered, also where whoever asked has gone.
             let _permit = permit;
-            let failed = |error: rusqlite::Error| StoreError::Read(error.into());
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let reader = match kept {
                 Some(reader) => reader,
-                None => Reader::open(&path).map_err(failed)?,
+                None => Reader::open(&path)?,
             };
-            let answer = question(&reader).map_err(failed)?;
+            let answer = question(&reader)?;
             // One that failed is not used again: the file may be another by now.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             Ok(answer)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::OpenError;
+use super::StoreError;
 
 const MIGRATIONS: &[&str] = &[
     // 1: the first tables. What is searched for has a column; the rest of a row is JSON.
@@ -83,14 +83,14 @@ const CACHE: i64 = -512;
 /// waits 10 s for the door's answer.
 const BUSY: Duration = Duration::from_secs(1);
 
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let failed = |source| OpenError::of(path, source);
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |error| StoreError::unopened(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
     prepare(&connection).map_err(failed)?;
     let found: i64 =
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     if found > VERSION {
-        return Err(OpenError::Newer { path: path.to_owned(), found });
+        return Err(StoreError::Newer { path: path.to_owned(), found });
     }
     if (1..VERSION).contains(&found) {
         keep_copy(&connection, path, found).map_err(failed)?;

@@ -76,17 +76,19 @@ async fn a_delivery_that_is_folded_at_once_is_kept_and_was_never_in_the_inbox() 
     assert_eq!(store.keep(delivery("one")).await.unwrap(), Kept::Duplicate);
 }
 
-#[tokio::test]
-async fn one_reader_sees_between_hold_and_release_what_was_there_at_first() {
+#[test]
+fn what_is_read_together_is_of_one_moment() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("a.db")).unwrap();
-    let reader = store.reader().unwrap();
+    let path = folder.path().join("a.db");
+    drop(Store::open(&path).unwrap());
+    let (reader, other) = (Reader::open(&path).unwrap(), Connection::open(&path).unwrap());
     let one = DeliveryId::from("one");
-    reader.hold();
-    assert!(!reader.is_kept(&one).unwrap());
-    store.commit(Arc::new(vec![folded("one")])).await.unwrap();
-    assert!(!reader.is_kept(&one).unwrap());
-    reader.release();
+    reader.at_one_moment(|reader| {
+        assert!(!reader.is_kept(&one).unwrap());
+        let sql = "INSERT INTO deliveries (id, received_at) VALUES ('one', 1)";
+        other.execute(sql, []).unwrap();
+        assert!(!reader.is_kept(&one).unwrap());
+    });
     assert!(reader.is_kept(&one).unwrap());
 }
 
@@ -166,7 +168,7 @@ fn a_newer_schema_is_refused_by_name() {
     drop(Store::open(&path).unwrap());
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", VERSION + 1).unwrap();
-    assert!(matches!(Store::open(&path), Err(OpenError::Newer { .. })));
+    assert!(matches!(Store::open(&path), Err(StoreError::Newer { .. })));
 }
 
 #[tokio::test]
@@ -196,12 +198,12 @@ async fn one_daemon_a_database_and_the_files_are_its_owners_alone() {
 async fn pruning_goes_by_pieces_so_that_a_webhook_waits_for_one_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("a.db")).unwrap();
-    let count = 4 * writer::PIECE_ROWS;
+    let count = 4 * pruning::PIECE_ROWS;
     let rows = (0..count as u64).map(|id| job(id, Some(Time(10)))).collect();
     store.commit(Arc::new(rows)).await.unwrap();
     assert_eq!(store.prune(Time(50)).await.unwrap(), Pruned::Piece);
     let left = job_ids(&store.reader().unwrap(), count).len();
-    assert!((count - writer::PIECE_ROWS..count).contains(&left), "{left}");
+    assert!((count - pruning::PIECE_ROWS..count).contains(&left), "{left}");
     while store.prune(Time(50)).await.unwrap() == Pruned::Piece {}
     assert!(job_ids(&store.reader().unwrap(), count).is_empty());
 }
@@ -214,7 +216,7 @@ fn no_question_and_no_pruning_walks_through_what_has_ended() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     // What sorts, sorts few: what is open, and what one job has.
     let sorts = ["OPEN_RUNNERS", "RUNNERS_OF_A_JOB", "TIMELINE"];
-    for (name, sql) in reader::QUESTIONS.into_iter().chain(writer::PRUNING.map(|sql| (sql, sql))) {
+    for (name, sql) in reader::QUESTIONS.into_iter().chain(pruning::PRUNING.map(|sql| (sql, sql))) {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut steps = plan.raw_query();
         while let Some(step) = steps.next().unwrap() {
@@ -243,6 +245,49 @@ async fn a_question_that_takes_long_holds_up_nobody_on_the_same_thread() {
     };
     let (answer, ()) = tokio::join!(question, others);
     assert!(answer.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_loops_reader_holds_up_nobody_on_the_same_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let mut reader = store.async_reader().unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel();
+    let question = reader.read(move |reader| {
+        wait.recv_timeout(std::time::Duration::from_secs(20)).expect("the others go on meanwhile");
+        reader.is_kept(&DeliveryId::from("one"))
+    });
+    let others = async {
+        tokio::task::yield_now().await;
+        go_on.send(()).unwrap();
+    };
+    let (answer, ()) = tokio::join!(question, others);
+    assert!(!answer.flatten().unwrap());
+    assert!(!reader.read(|it| it.is_kept(&DeliveryId::from("two"))).await.flatten().unwrap());
+}
+
+#[tokio::test]
+async fn one_bad_operation_fails_none_of_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    let (block, wait) = std::sync::mpsc::channel::<()>();
+    // While the first is at work the others gather.
+    let first = store.write(move |_| {
+        // Where it is run again, with the others, nobody has to wait any more.
+        let _ = wait.recv();
+        Ok(())
+    });
+    let bad = store.write(|to| to.execute("INSERT INTO nowhere VALUES (1)", []));
+    let good = store.keep(delivery("one"));
+    let after = async move {
+        tokio::task::yield_now().await;
+        drop(block);
+    };
+    let (first, bad, good, ()) = tokio::join!(first, bad, good, after);
+    first.unwrap();
+    assert!(matches!(bad, Err(StoreError::Write(_))));
+    assert_eq!(good.unwrap(), Kept::New);
+    assert!(store.reader().unwrap().is_kept(&DeliveryId::from("one")).unwrap());
 }
 
 #[tokio::test]

@@ -2,10 +2,9 @@
 //! commit in which the daemon can die.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use roustabout::store::{Gate, StoreError};
+use roustabout::store::{Commits, StoreError};
 use simulated::github::model::SECOND;
 
 use crate::life::Shared;
@@ -13,7 +12,7 @@ use crate::troubles::Trouble;
 
 pub struct Disk(pub Shared);
 
-impl Gate for Disk {
+impl Commits for Disk {
     fn before(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         Box::pin(async {
             let (takes, full) = self.0.with(|world| {
@@ -26,10 +25,7 @@ impl Gate for Disk {
             tokio::time::sleep(Duration::from_millis(takes)).await;
             self.0.may_die("dies before its commit", 0.01).await;
             match full {
-                true => {
-                    let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
-                    Err(StoreError::Write(Arc::new(rusqlite::Error::SqliteFailure(full, None))))
-                }
+                true => Err(StoreError::Write("database or disk is full".to_owned())),
                 false => Ok(()),
             }
         })

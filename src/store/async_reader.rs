@@ -1,0 +1,32 @@
+//! A connection for one task that reads often and must not keep its thread waiting for a slow disk: the
+//! reads are done on a thread where nobody else waits. What can be asked: `reader`.
+
+use super::{Reader, StoreError};
+
+/// For one asker; dropping a question that is not answered yet gives up the connection.
+pub struct AsyncReader {
+    reader: Option<Reader>,
+    /// In a simulation: read at once, on the asker's thread.
+    in_step: bool,
+}
+
+impl AsyncReader {
+    pub(super) fn new(reader: Reader, in_step: bool) -> Self {
+        Self { reader: Some(reader), in_step }
+    }
+
+    pub async fn read<T: Send + 'static>(
+        &mut self,
+        question: impl FnOnce(&Reader) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = self.reader.take().ok_or(StoreError::Closed)?;
+        let work = move || (question(&reader), reader);
+        let (answer, reader) = match self.in_step {
+            true => work(),
+            // It does not panic, so it is cut off only where the daemon ends.
+            false => tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Closed)?,
+        };
+        self.reader = Some(reader);
+        Ok(answer)
+    }
+}

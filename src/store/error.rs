@@ -1,0 +1,68 @@
+//! Why the store does not do what was asked, in words of ours: what SQLite said is in them as text, and
+//! its types stay in this folder.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use super::VERSION;
+
+/// It could not be opened, read or written. Of a write that failed nothing is kept.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot open the store {path}: {why}; is the folder there and writable for this user?")]
+    Open { path: PathBuf, why: String },
+    #[error(
+        "the database {path} is damaged, or is none of SQLite's ({why}); restore a backup, or move it away with \
+         its -wal and -shm and start without: jobs that wait and runners that are there are found again, and \
+         history is lost"
+    )]
+    Damaged { path: PathBuf, why: String },
+    #[error(
+        "another roustabout uses the store {path}; stop that one, or give this one another store.url"
+    )]
+    InUse { path: PathBuf },
+    #[error(
+        "the store {path} was written by a newer roustabout (schema {found}, this one knows {VERSION}); \
+         run that version, or start with another store.url"
+    )]
+    Newer { path: PathBuf, found: i64 },
+    #[error("the store cannot be written: {0}")]
+    Write(String),
+    #[error("the store cannot be read: {0}")]
+    Read(String),
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Why SQLite could not open it.
+    pub(super) fn unopened(path: &Path, error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let (path, why) = (path.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            // What is in the file is at fault, and not the way to it.
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path, why },
+            _ => Self::Open { path, why },
+        }
+    }
+
+    /// Why the system could not.
+    pub(super) fn no_file(path: &Path, error: &std::io::Error) -> Self {
+        Self::Open { path: path.to_owned(), why: error.to_string() }
+    }
+
+    pub(super) fn unwritten(error: &rusqlite::Error) -> Self {
+        Self::Write(error.to_string())
+    }
+
+    /// Also for whoever makes something else of what is read, row by row.
+    pub fn unread(error: impl Display) -> Self {
+        Self::Read(error.to_string())
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::unread(error)
+    }
+}

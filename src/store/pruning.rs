@@ -1,0 +1,43 @@
+//! Deletes what ended long ago, piece by piece: webhooks wait for the same thread meanwhile.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+
+use super::Pruned;
+use crate::ledger::Time;
+
+/// One piece ends after this time; a webhook that comes meanwhile waits for no more than that.
+const PIECE: Duration = Duration::from_millis(2);
+/// Or after this many rows, for a commit of many pages takes its time too.
+pub(super) const PIECE_ROWS: usize = 64;
+/// Rows that one statement deletes at most: on a slow disk each is several reads.
+const ROWS: usize = 16;
+
+/// What is deleted, each found by an index; `?2` is how many rows at most.
+pub(super) const PRUNING: [&str; 4] = [
+    "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_at < ?1 LIMIT ?2)",
+    "DELETE FROM runners WHERE name IN (SELECT name FROM runners WHERE ended_at < ?1 LIMIT ?2)",
+    "DELETE FROM timeline WHERE sequence IN (SELECT sequence FROM timeline WHERE at < ?1 LIMIT ?2)",
+    "DELETE FROM deliveries WHERE id IN
+     (SELECT id FROM deliveries WHERE received_at < ?1 AND inbox IS NULL LIMIT ?2)",
+];
+
+/// One piece of it.
+pub(super) fn prune(connection: &Connection, before: Time) -> rusqlite::Result<Pruned> {
+    let (began, mut deleted) = (Instant::now(), 0);
+    for sql in PRUNING {
+        let mut statement = connection.prepare_cached(sql)?;
+        loop {
+            let rows = statement.execute(params![before.0, ROWS as i64])?;
+            deleted += rows;
+            if rows < ROWS {
+                break;
+            }
+            if deleted >= PIECE_ROWS || began.elapsed() >= PIECE {
+                return Ok(Pruned::Piece);
+            }
+        }
+    }
+    Ok(Pruned::All)
+}
