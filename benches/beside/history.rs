@@ -165,6 +165,12 @@ fn fill(database: &Path) {
         }
         rows.commit().unwrap();
     }
+    // The clock has gone on for days, else nothing is pruned.
+    for (cursor, at) in [("clock.since", now - 3 * 86_400_000), ("clock.last", now)] {
+        store
+            .execute("INSERT INTO cursors (name, value) VALUES (?1, ?2)", params![cursor, at])
+            .unwrap();
+    }
     store.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
 }
 

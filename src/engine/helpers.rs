@@ -4,24 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use clock::Clock;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::children::{self, Living};
-use super::{Asking, Health, Setup, probes};
-use crate::ledger::{Event, Time};
+use super::{Asking, Health, Setup, probes, pruning};
+use crate::ledger::Event;
 use crate::nomad::Place;
 use crate::reconcile::{self, Reconciler};
-use crate::store::{Pruned, Store};
+use crate::store::Store;
 use crate::webhook;
-
-/// How often what ended long ago is forgotten.
-const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-/// Many times what a piece takes. A day of 5000 jobs is pruned in about a minute by it.
-const BETWEEN_PIECES: Duration = Duration::from_millis(50);
 
 pub struct Helpers {
     pub store: Store,
@@ -65,23 +58,6 @@ impl Helpers {
         ));
         self.tasks.spawn(reconciler.run());
         self.tasks.spawn(probes::run(forges, nomad, places, health));
-        self.tasks.spawn(prune(self.store.clone(), settings.store.retention, clock));
-    }
-}
-
-/// In pieces, with a pause after each: nobody waits for it, and webhooks wait for the same thread.
-async fn prune(store: Store, retention: Duration, clock: Clock) {
-    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    loop {
-        let before = Time(clock.now().as_millisecond().saturating_sub(retention));
-        let next = match store.prune(before).await {
-            Ok(Pruned::Piece) => BETWEEN_PIECES,
-            Ok(Pruned::All) => PRUNE_EVERY,
-            Err(error) => {
-                tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
-                PRUNE_EVERY
-            }
-        };
-        tokio::time::sleep(next).await;
+        self.tasks.spawn(pruning::run(self.store.clone(), settings.store.retention, clock));
     }
 }

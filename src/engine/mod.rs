@@ -18,6 +18,7 @@ mod meta;
 mod parents;
 mod places;
 mod probes;
+mod pruning;
 mod rules;
 mod steady;
 mod taking;

@@ -1,0 +1,187 @@
+//! Forgets what ended longer ago than `[store] retention`: in pieces, with a pause after each, for
+//! webhooks wait for the same thread.
+//!
+//! How long ago that is only the machine's clock tells, and one that is a year ahead for a moment would
+//! cost the whole history. So nothing is forgotten before the clock has gone on for a day without a
+//! gap of more than one. Two cursors remember that over restarts.
+
+use std::time::Duration;
+
+use clock::Clock;
+
+use crate::ledger::Time;
+use crate::store::{Pruned, Store, StoreError};
+
+const EVERY: Duration = Duration::from_secs(3600);
+/// Many times what a piece takes. A day of 5000 jobs is pruned in about a minute by it.
+const BETWEEN_PIECES: Duration = Duration::from_millis(50);
+
+/// For so long the clock goes on before it is believed; and so long it may be that nobody looks.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// By which it may be set back all the same.
+const A_LITTLE: Duration = Duration::from_secs(60);
+
+const SINCE: &str = "clock.since";
+const LAST: &str = "clock.last";
+
+/// Runs until it is aborted.
+pub async fn run(store: Store, retention: Duration, clock: Clock) {
+    loop {
+        if let Err(error) = prune(&store, retention, clock.now().into()).await {
+            tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn prune(store: &Store, retention: Duration, now: Time) -> Result<(), StoreError> {
+    let going = Going::on(Going::read(store).await, now);
+    going.keep(store).await?;
+    if !going.is_believed() {
+        return Ok(());
+    }
+    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let before = Time(now.0.saturating_sub(retention));
+    while store.prune(before).await? == Pruned::Piece {
+        tokio::time::sleep(BETWEEN_PIECES).await;
+    }
+    Ok(())
+}
+
+/// A clock that goes on: since when, and when it was last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Going {
+    since: Time,
+    last: Time,
+}
+
+impl Going {
+    fn on(known: Option<Self>, now: Time) -> Self {
+        let since = known
+            .filter(|known| known.last <= now + A_LITTLE && now <= known.last + DAY)
+            .map_or(now, |known| known.since);
+        Self { since, last: now }
+    }
+
+    fn is_believed(&self) -> bool {
+        self.last.since(self.since) >= DAY
+    }
+
+    async fn read(store: &Store) -> Option<Self> {
+        let since = store.cursor(SINCE).await?.cast_signed();
+        let last = store.cursor(LAST).await?.cast_signed();
+        Some(Self { since: Time(since), last: Time(last) })
+    }
+
+    async fn keep(&self, store: &Store) -> Result<(), StoreError> {
+        store.set_cursor(SINCE, self.since.0.cast_unsigned()).await?;
+        store.set_cursor(LAST, self.last.0.cast_unsigned()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ledger::step::testing::report;
+    use crate::ledger::{Job, JobId, JobStatus, Record, RepositoryId, Verdict};
+
+    const HOUR: i64 = 3_600_000;
+    const YEAR: i64 = 365 * 24 * HOUR;
+    const NOW: i64 = 1_800_000_000_000;
+    const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+
+    struct History {
+        store: Store,
+        _folder: tempfile::TempDir,
+    }
+
+    impl History {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(&folder.path().join("a.db")).unwrap();
+            Self { store, _folder: folder }
+        }
+
+        async fn ended(&self, job: u64, at: i64) {
+            let job = Job {
+                report: report(job, JobStatus::Completed),
+                repository: RepositoryId(1),
+                repository_name: "octo/app".into(),
+                delivery: None,
+                received_at: Time(at),
+                pool: None,
+                verdict: Verdict::Serve,
+                unconfirmed: false,
+                vanished: false,
+                robot: false,
+                fork: None,
+                ended_attempt: None,
+                in_vain: None,
+                cause_of: None,
+                ended_at: Some(Time(at)),
+            };
+            self.store.commit(Arc::new(vec![Record::Job(Box::new(job))])).await.unwrap();
+        }
+
+        /// The clock shows each hour from the one time to the other.
+        async fn hours(&self, from: i64, hours: i64) {
+            for hour in 0..=hours {
+                prune(&self.store, RETENTION, Time(from + hour * HOUR)).await.unwrap();
+            }
+        }
+
+        fn has(&self, job: u64) -> bool {
+            self.store.reader().unwrap().job(JobId(job)).unwrap().is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_older_than_retention_is_forgotten_when_the_clock_has_gone_on_for_a_day() {
+        let history = History::new();
+        history.ended(1, NOW - 91 * 24 * HOUR).await;
+        history.ended(2, NOW - 88 * 24 * HOUR).await;
+        history.hours(NOW, 23).await;
+        assert!(history.has(1), "it is not sure yet that the clock is right");
+        history.hours(NOW + 24 * HOUR, 0).await;
+        assert_eq!((history.has(1), history.has(2)), (false, true));
+        // Nobody looked for a night, or the daemon was off.
+        history.hours(NOW + 40 * HOUR, 0).await;
+        history.ended(3, NOW - YEAR).await;
+        history.hours(NOW + 41 * HOUR, 0).await;
+        assert!(!history.has(3), "that is no gap");
+    }
+
+    #[tokio::test]
+    async fn a_clock_a_year_ahead_for_a_while_costs_no_history() {
+        let history = History::new();
+        history.hours(NOW, 48).await;
+        history.ended(1, NOW).await;
+        history.hours(NOW + YEAR, 23).await;
+        history.hours(NOW + 72 * HOUR, 48).await;
+        assert!(history.has(1));
+        // It began to count anew when the clock was right again.
+        history.ended(2, NOW - YEAR).await;
+        history.hours(NOW + 121 * HOUR, 0).await;
+        assert!(!history.has(2));
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_starts_in_1970_forgets_that_year_once_its_clock_is_right() {
+        let history = History::new();
+        history.ended(1, 5 * HOUR).await;
+        history.hours(0, 30).await;
+        history.hours(NOW, 23).await;
+        assert!(history.has(1));
+        history.hours(NOW + 24 * HOUR, 0).await;
+        assert!(!history.has(1));
+    }
+
+    #[test]
+    fn a_clock_that_is_corrected_a_little_goes_on() {
+        let known = Going { since: Time(0), last: Time(NOW) };
+        assert_eq!(Going::on(Some(known), Time(NOW - 30_000)).since, Time(0));
+        assert_eq!(Going::on(Some(known), Time(NOW - 90_000)).since, Time(NOW - 90_000));
+    }
+}
