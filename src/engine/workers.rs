@@ -120,10 +120,9 @@ impl Crew {
             Request::DeleteRegistration { runner, target, id } => {
                 Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
             }
-            Request::AskFork { repository, full_name, run } => Event::ForkKnown {
-                run,
-                answer: self.desk.is_fork(repository, &full_name, run).await,
-            },
+            Request::AskFork { repository, full_name, run } => {
+                Event::ForkKnown { run, answer: self.desk.head(repository, &full_name, run).await }
+            }
             Request::AskJobs { class, runs, names } => {
                 let answer = self.desk.jobs(&runs, &names).await;
                 Event::JobsSeen { class, names, answer }

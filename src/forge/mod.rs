@@ -22,7 +22,7 @@ pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::Token;
 use crate::ledger::effect::Target;
-use crate::ledger::event::Deletion;
+use crate::ledger::event::{Deletion, Head};
 use crate::ledger::observation::Registered;
 use crate::ledger::{JobId, JobReport, Repository, RepositoryId, RunId, RunnerName};
 
@@ -187,15 +187,15 @@ impl Forge {
     }
 
     /// Whether the run's head is a fork; a head that is gone is one.
-    pub async fn is_fork(
+    pub async fn head(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
-    ) -> Result<bool, Error> {
+    ) -> Result<Head, Error> {
         match self {
-            Forge::GitHub(forge) => forge.is_fork(repository, full_name, run).await,
-            Forge::Gitea(forge) => forge.is_fork(repository, full_name, run).await,
+            Forge::GitHub(forge) => forge.head(repository, full_name, run).await,
+            Forge::Gitea(forge) => forge.head(repository, full_name, run).await,
         }
     }
 

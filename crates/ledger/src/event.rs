@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::{
-    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunId,
-    RunnerName, ScopeKey, Time,
+    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunDetails,
+    RunId, RunnerName, ScopeKey, Time,
 };
 
 /// A question that got no answer.
@@ -46,13 +46,27 @@ pub struct JobsOfRuns {
     pub looked_at: Vec<RunId>,
 }
 
+/// What a forge says of a run when it is asked about its head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub is_fork: bool,
+    /// Webhooks of jobs do not have it.
+    pub run: RunDetails,
+}
+
+impl From<bool> for Head {
+    fn from(is_fork: bool) -> Self {
+        Self { is_fork, run: RunDetails::default() }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub enum Event {
     Webhook(Box<Webhook>),
     /// Whether the run's head is a fork.
     ForkKnown {
         run: RunId,
-        answer: Answer<bool>,
+        answer: Answer<Head>,
     },
     /// What GitHub says of the jobs of a class, after the runners `names` ended unseen.
     JobsSeen {

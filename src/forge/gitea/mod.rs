@@ -24,6 +24,7 @@ use super::{Error, Kind, Listed, owner_of};
 use crate::credential::Token;
 use crate::gitea::{self, BuildError, Client, Owner};
 use crate::ledger::effect::Target;
+use crate::ledger::event::Head;
 use crate::ledger::observation::Registered;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
@@ -69,19 +70,30 @@ impl Gitea {
 
     /// Only a pull request's head can be a fork. Where it cannot be told which pull request it is
     /// (`pull_request_target` runs on the base's ref), the stricter holds.
-    pub async fn is_fork(
+    pub async fn head(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
+    ) -> Result<Head, Error> {
+        let asked = self.client.run(full_name, run.0).await;
+        let run = asked.map_err(|error| about(&error, "read:repository", full_name))?;
+        let is_fork = self.is_fork(repository, full_name, &run).await?;
+        Ok(Head { is_fork, run: run_details(&run) })
+    }
+
+    async fn is_fork(
+        &self,
+        repository: RepositoryId,
+        full_name: &str,
+        run: &gitea::Run,
     ) -> Result<bool, Error> {
-        let about = |error| about(&error, "read:repository", full_name);
-        let run = self.client.run(full_name, run.0).await.map_err(about)?;
         if !run.event.starts_with("pull_request") {
             return Ok(false);
         }
         let Some(number) = run.pull_request() else { return Ok(true) };
-        let pull = self.client.pull_request(full_name, number).await.map_err(about)?;
+        let pull = self.client.pull_request(full_name, number).await;
+        let pull = pull.map_err(|error| about(&error, "read:repository", full_name))?;
         let Some(head) = pull.head else { return Ok(true) };
         // Without a branch it was pushed for review, as anybody can who may read (AGit).
         let pushed_for_review = head.label.is_empty();

@@ -23,7 +23,7 @@ use crate::github::{
     self, BuildError, Client, DeleteOutcome, Operation, Pages, Purpose, RunnersOf,
 };
 use crate::ledger::effect::Target;
-use crate::ledger::event::Deletion;
+use crate::ledger::event::{Deletion, Head};
 use crate::ledger::observation::Registered;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
@@ -103,15 +103,18 @@ impl GitHub {
         Ok(Token { secret: token.token, ends })
     }
 
-    pub async fn is_fork(
+    pub async fn head(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
-    ) -> Result<bool, Error> {
+    ) -> Result<Head, Error> {
         let run = self.share_of(full_name).run(full_name, run.0).await;
         let run = run.map_err(|error| about(&error, Operation::Runs, full_name))?;
-        Ok(run.head_repository.is_none_or(|head| head.id != repository.0))
+        Ok(Head {
+            is_fork: run.head_repository.as_ref().is_none_or(|head| head.id != repository.0),
+            run: run_details(&run),
+        })
     }
 
     pub async fn job(

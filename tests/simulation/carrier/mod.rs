@@ -123,7 +123,7 @@ impl World {
                 }
             }
             Request::AskFork { repository, full_name, run } => {
-                let answer = self.is_fork(*repository, full_name, *run);
+                let answer = self.is_fork(*repository, full_name, *run).map(Into::into);
                 Landing::Answer(Event::ForkKnown { run: *run, answer })
             }
             Request::AskJobs { class, runs, names } => {

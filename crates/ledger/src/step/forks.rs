@@ -7,14 +7,14 @@ use rand::Rng;
 
 use super::hiring::Obstacle;
 use super::{Fold, when_to_retry};
-use crate::event::Answer;
+use crate::event::{Answer, Head};
 use crate::forks::{Forks, Turn};
 use crate::job::Verdict;
 use crate::state::{Gate, Timer};
-use crate::{About, ClassKey, Happened, RepositoryId, Request, RunId, ScopeKey, work};
+use crate::{About, ClassKey, Details, Happened, RepositoryId, Request, RunId, ScopeKey, work};
 
 impl<R: Rng> Fold<'_, R> {
-    pub(super) fn fork_known(&mut self, run: RunId, answer: Answer<bool>) {
+    pub(super) fn fork_known(&mut self, run: RunId, answer: Answer<Head>) {
         self.state.forks.answered(run);
         let jobs = self.state.by_run.get(&run).cloned().unwrap_or_default();
         let Some(repository) =
@@ -23,12 +23,16 @@ impl<R: Rng> Fold<'_, R> {
             return self.state.forks.forget(run);
         };
         match answer {
-            Ok(fork) => {
-                self.state.forks.learn(run, fork);
+            Ok(head) => {
+                self.state.forks.learn(run, head.is_fork);
                 if self.state.forks.held.remove(&repository).is_some() {
                     self.touch_forks_of(repository);
                 }
                 for id in jobs {
+                    if let Some(job) = self.state.jobs.get_mut(&id) {
+                        let said = Details { run: head.run.clone(), ..Details::default() };
+                        job.report.details = Details::or(said.kept(), job.report.details.take());
+                    }
                     self.judge_again(id);
                 }
             }

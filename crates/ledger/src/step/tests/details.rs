@@ -1,7 +1,8 @@
 //! What is kept of a job for reports: nothing moves by it, and no source's word is lost.
 
 use super::*;
-use crate::{Details, RunDetails};
+use crate::event::Head;
+use crate::{Details, RunDetails, RunId};
 
 fn told(details: Details, report: JobReport) -> JobReport {
     JobReport { details: details.kept(), ..report }
@@ -45,6 +46,19 @@ fn a_webhook_and_a_listing_complete_each_other() {
     let kept = row(&ledger);
     assert_eq!((kept.head_sha.as_deref(), kept.run.number), (Some("abc"), Some(7)));
     assert_eq!(kept.completed_at, Some(Time(9)));
+}
+
+/// The question about its head costs a request, whose answer says more.
+#[test]
+fn what_is_said_of_a_run_with_the_answer_about_its_head_is_kept() {
+    let mut ledger = Ledger::ready(20);
+    let forkable = Repository { forkable: true, ..repository(1, "octo/app") };
+    let sha = Details { head_sha: Some("abc".into()), ..Details::default() };
+    let _ = ledger.hears_of(forkable, told(sha, report(1, JobStatus::Queued)));
+    let run = RunDetails { number: Some(7), event: Some("push".into()), workflow_path: None };
+    let answer = Ok(Head { is_fork: false, run: run.clone() });
+    let _ = ledger.step(Event::ForkKnown { run: RunId(1), answer });
+    assert_eq!((row(&ledger).run, row(&ledger).head_sha.as_deref()), (run, Some("abc")));
 }
 
 #[test]

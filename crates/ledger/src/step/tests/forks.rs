@@ -24,7 +24,7 @@ impl Ledger {
     }
 
     fn no_fork(&mut self, run: u64) -> Effects {
-        self.step(Event::ForkKnown { run: RunId(run), answer: Ok(false) })
+        self.step(Event::ForkKnown { run: RunId(run), answer: Ok(false.into()) })
     }
 
     fn not_told(&mut self, run: u64, wait: Duration) -> Effects {
@@ -113,7 +113,7 @@ fn with_three_thousand_runs_of_one_repository_anothers_is_asked_about_next() {
     assert_eq!(told.len(), 10);
     assert!(asked(&ledger.run_of(2, 9_000)).is_empty(), "all the room is asked for");
     let _ = crate::work::done();
-    let forks = ledger.step(Event::ForkKnown { run: RunId(told[0]), answer: Ok(true) });
+    let forks = ledger.step(Event::ForkKnown { run: RunId(told[0]), answer: Ok(true.into()) });
     assert_eq!(asked(&forks), [9_000]);
     assert!(crate::work::done() < 100, "whoever waits costs nothing");
 }

@@ -176,7 +176,7 @@ fn github_is_asked_once_a_run_whether_its_head_is_a_fork() {
     assert_eq!(words(&effects), ["ask fork of run 1"]);
     assert!(words(&ledger.hears_of(forkable(), report(2, JobStatus::Queued))).is_empty());
     let run = crate::RunId(1);
-    let effects = ledger.step(Event::ForkKnown { run, answer: Ok(false) });
+    let effects = ledger.step(Event::ForkKnown { run, answer: Ok(false.into()) });
     assert_eq!(dispatched(&effects).len(), 2);
     assert_eq!(dispatched(&ledger.hears_of(forkable(), report(3, JobStatus::Queued))).len(), 1);
 }
@@ -186,7 +186,7 @@ fn a_fork_is_refused_with_a_reason() {
     let mut ledger = Ledger::ready(20);
     let _ = ledger.hears_of(forkable(), report(1, JobStatus::Queued));
     let run = crate::RunId(1);
-    let _ = ledger.step(Event::ForkKnown { run, answer: Ok(true) });
+    let _ = ledger.step(Event::ForkKnown { run, answer: Ok(true.into()) });
     assert!(
         matches!(&ledger.rows.jobs[&JobId(1)].verdict, Verdict::Refused(why) if why.contains("fork"))
     );
@@ -206,7 +206,10 @@ fn a_fork_question_that_fails_is_asked_again_one_at_a_time() {
     assert_eq!(ledger.words_within(MINUTE), ["ask fork of run 1"]);
     let _ = ledger.step(Event::ForkKnown { run, answer: Err(failure("502")) });
     assert_eq!(ledger.words_within(MINUTE), ["ask fork of run 1"]);
-    assert_eq!(dispatched(&ledger.step(Event::ForkKnown { run, answer: Ok(false) })).len(), 1);
+    assert_eq!(
+        dispatched(&ledger.step(Event::ForkKnown { run, answer: Ok(false.into()) })).len(),
+        1
+    );
 }
 
 #[test]

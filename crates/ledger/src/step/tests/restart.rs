@@ -150,7 +150,7 @@ fn whether_a_head_is_a_fork_is_remembered_with_the_job() {
     assert!(words(&ledger.restart()).is_empty(), "nobody could be launched yet");
     assert_eq!(words(&ledger.step(children_seen(Vec::new()))), ["ask fork of run 1"]);
     let run = crate::RunId(1);
-    let _ = ledger.step(Event::ForkKnown { run, answer: Ok(false) });
+    let _ = ledger.step(Event::ForkKnown { run, answer: Ok(false.into()) });
     assert_eq!(words(&ledger.restart()), ["mint for octo/app"]);
 }
 

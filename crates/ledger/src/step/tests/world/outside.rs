@@ -66,7 +66,9 @@ impl World {
                 }
                 return None;
             }
-            Request::AskFork { run, .. } => Event::ForkKnown { run, answer: answer(bad, false) },
+            Request::AskFork { run, .. } => {
+                Event::ForkKnown { run, answer: answer(bad, false.into()) }
+            }
             Request::AskJobs { class, runs, names } => {
                 let looked_at = runs.iter().map(|run| run.run).collect();
                 let asked = runs.into_iter().flat_map(|run| run.jobs);
