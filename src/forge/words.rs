@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use strangers_text::{harmless, harmless_up_to};
 
+use crate::ledger::job::LONGEST_ADDRESS;
 use crate::ledger::{JobId, JobReport, Repository, RunId, Time};
 
 /// A repository with the jobs of its unfinished runs.
@@ -51,9 +52,6 @@ pub enum Which {
     /// What stands behind a `#`: a run's id, or the number that people see, of any workflow.
     Number(u64),
 }
-
-/// Bytes of a page's address.
-const LONGEST_ADDRESS: usize = 1024;
 
 impl Told {
     /// With every text fit for a terminal and a log, as strangers choose most of them.

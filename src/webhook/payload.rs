@@ -6,16 +6,12 @@
 
 use serde::Deserialize;
 
+use crate::ledger::job::LONGEST_ADDRESS;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, Step, Time,
-    Visibility, details::MOST_STEPS,
+    Visibility,
 };
 use strangers_text::{harmless, harmless_up_to};
-
-/// Bytes of a page's address.
-const LONGEST_ADDRESS: usize = 1024;
-/// More labels than any job has.
-const MOST_LABELS: usize = 100;
 
 /// A signed body that is not the event it says it is.
 #[derive(Debug, thiserror::Error)]
@@ -178,45 +174,33 @@ fn status(action: &str, status: Option<&str>) -> Option<JobStatus> {
 }
 
 fn report(job: WireJob, status: JobStatus, actor: Option<String>) -> JobReport {
-    let said = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let told = |text: Option<String>| said(text).map(|text| harmless(&text));
-    JobReport {
+    let said = JobReport {
         id: JobId(job.id),
         run: RunId(job.run_id),
         run_attempt: job.run_attempt.unwrap_or(1),
-        name: told(job.name).unwrap_or_default(),
-        workflow: told(job.workflow_name),
-        head_branch: told(job.head_branch),
-        labels: job
-            .labels
-            .unwrap_or_default()
-            .into_iter()
-            .flatten()
-            .filter(|l| !l.is_empty())
-            .take(MOST_LABELS)
-            .map(|label| harmless(&label))
-            .collect(),
+        name: job.name.unwrap_or_default(),
+        workflow: job.workflow_name,
+        head_branch: job.head_branch,
+        labels: job.labels.unwrap_or_default().into_iter().flatten().collect(),
         status,
-        conclusion: told(job.conclusion),
-        runner_name: told(job.runner_name),
-        url: said(job.html_url).map(|url| harmless_up_to(&url, LONGEST_ADDRESS)),
-        actor: told(actor),
+        conclusion: job.conclusion,
+        runner_name: job.runner_name,
+        url: job.html_url,
+        actor,
         created_at: job.created_at.and_then(time),
         details: Details {
-            started_at: job.started_at.known().filter(|_| status.has_begun()).and_then(time),
+            started_at: job.started_at.known().and_then(time),
             completed_at: job.completed_at.known().and_then(time),
-            head_sha: told(job.head_sha.known()),
-            runner_id: job.runner_id.known().filter(|id| *id != 0),
-            runner_group_id: job.runner_group_id.known().filter(|id| *id != 0),
-            runner_group: told(job.runner_group_name.known()),
+            head_sha: job.head_sha.known(),
+            runner_id: job.runner_id.known(),
+            runner_group_id: job.runner_group_id.known(),
+            runner_group: job.runner_group_name.known(),
             run: RunDetails::default(),
-            steps: match status {
-                JobStatus::Completed => steps(job.steps.known().unwrap_or_default()),
-                _ => Vec::new(),
-            },
+            steps: steps(job.steps.known().unwrap_or_default()),
         }
         .kept(),
-    }
+    };
+    JobReport::from_outside(said, harmless_up_to)
 }
 
 /// Gitea writes 1970 for what it does not know.
@@ -226,11 +210,11 @@ fn time(text: String) -> Option<Time> {
 }
 
 fn steps(steps: Vec<Maybe<WireStep>>) -> Vec<Step> {
-    let known = steps.into_iter().filter_map(Maybe::known).take(MOST_STEPS);
+    let known = steps.into_iter().filter_map(Maybe::known);
     known
         .map(|step| Step {
-            name: harmless(&step.name),
-            conclusion: step.conclusion.map(|text| harmless(&text)),
+            name: step.name,
+            conclusion: step.conclusion,
             started_at: step.started_at.and_then(time),
             completed_at: step.completed_at.and_then(time),
         })

@@ -5,10 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Time;
+use super::job::{Clean, LONGEST_TEXT, cleaned};
+use super::{JobStatus, Time};
 
 /// More steps than these are not kept: a row is not to grow without bounds.
-pub const MOST_STEPS: usize = 100;
+const MOST_STEPS: usize = 100;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -74,6 +75,14 @@ impl From<Step> for StepRow {
 }
 
 impl RunDetails {
+    /// As [`JobReport::from_outside`](super::JobReport::from_outside).
+    #[must_use]
+    pub fn cleaned(self, clean: Clean) -> Self {
+        let Self { number, event, workflow_path } = self;
+        let (event, workflow_path) = (cleaned(event, clean), cleaned(workflow_path, clean));
+        Self { number, event, workflow_path }
+    }
+
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -87,7 +96,40 @@ impl RunDetails {
     }
 }
 
+impl Step {
+    fn cleaned(self, clean: Clean) -> Self {
+        let Self { name, conclusion, started_at, completed_at } = self;
+        let (name, conclusion) = (clean(&name, LONGEST_TEXT), cleaned(conclusion, clean));
+        Self { name, conclusion, started_at, completed_at }
+    }
+}
+
 impl Details {
+    /// Of a job in this state: what is said of a start before there is one is not taken for it.
+    pub(super) fn cleaned(self, status: JobStatus, clean: Clean) -> Self {
+        let Self {
+            started_at,
+            completed_at,
+            head_sha,
+            runner_id,
+            runner_group_id,
+            runner_group,
+            run,
+            steps,
+        } = self;
+        let steps = steps.into_iter().filter(|_| status == JobStatus::Completed);
+        Self {
+            started_at: started_at.filter(|_| status.has_begun()),
+            completed_at,
+            head_sha: cleaned(head_sha, clean),
+            runner_id: runner_id.filter(|id| *id != 0),
+            runner_group_id: runner_group_id.filter(|id| *id != 0),
+            runner_group: cleaned(runner_group, clean),
+            run: run.cleaned(clean),
+            steps: steps.take(MOST_STEPS).map(|step| step.cleaned(clean)).collect(),
+        }
+    }
+
     /// In a box where there is anything, for most jobs wait with little.
     pub fn kept(self) -> Option<Box<Details>> {
         (self != Self::default()).then(|| Box::new(self))

@@ -64,6 +64,62 @@ pub struct JobReport {
     pub details: Option<Box<Details>>,
 }
 
+/// Bytes of a page's address, and of any other text.
+pub const LONGEST_ADDRESS: usize = 1024;
+pub const LONGEST_TEXT: usize = 256;
+/// More labels than any job has.
+const MOST_LABELS: usize = 100;
+
+/// Makes a text harmless, and no longer than so many bytes.
+pub type Clean = fn(&str, usize) -> String;
+
+impl JobReport {
+    /// What a webhook or an answer said, as it may be kept: strangers chose its texts. Each field is named
+    /// here, so that a new one is not forgotten.
+    #[must_use]
+    pub fn from_outside(said: JobReport, clean: Clean) -> Self {
+        let JobReport {
+            id,
+            run,
+            run_attempt,
+            name,
+            workflow,
+            head_branch,
+            labels,
+            status,
+            conclusion,
+            runner_name,
+            url,
+            created_at,
+            actor,
+            details,
+        } = said;
+        let text = |said: Option<String>| cleaned(said, clean);
+        let labels = labels.iter().filter(|label| !label.is_empty()).take(MOST_LABELS);
+        Self {
+            id,
+            run,
+            run_attempt,
+            name: clean(&name, LONGEST_TEXT),
+            workflow: text(workflow),
+            head_branch: text(head_branch),
+            labels: labels.map(|label| clean(label, LONGEST_TEXT)).collect(),
+            status,
+            conclusion: text(conclusion),
+            runner_name: text(runner_name),
+            url: url.filter(|url| !url.is_empty()).map(|url| clean(&url, LONGEST_ADDRESS)),
+            created_at,
+            actor: text(actor),
+            details: details.and_then(|details| details.cleaned(status, clean).kept()),
+        }
+    }
+}
+
+/// Nothing said and an empty text are the same.
+pub(super) fn cleaned(said: Option<String>, clean: Clean) -> Option<String> {
+    said.filter(|said| !said.is_empty()).map(|said| clean(&said, LONGEST_TEXT))
+}
+
 /// What pools and policy say of a job. Only `Serve` makes demand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "why")]
@@ -151,5 +207,70 @@ impl Job {
             Verdict::Serve | Verdict::Refused(_) | Verdict::Unserved(_) => false,
         };
         self.report.status == JobStatus::Queued && asks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RunDetails, Step};
+
+    fn said(status: JobStatus) -> JobReport {
+        let text = || Some("dirty".to_owned());
+        JobReport {
+            id: JobId(1),
+            run: RunId(2),
+            run_attempt: 1,
+            name: "dirty".to_owned(),
+            workflow: text(),
+            head_branch: text(),
+            labels: vec!["dirty".to_owned(); 1000],
+            status,
+            conclusion: text(),
+            runner_name: Some(String::new()),
+            url: text(),
+            created_at: Some(Time(1)),
+            actor: text(),
+            details: Details {
+                started_at: Some(Time(2)),
+                completed_at: None,
+                head_sha: text(),
+                runner_id: Some(0),
+                runner_group_id: Some(3),
+                runner_group: text(),
+                run: RunDetails { number: Some(7), event: text(), workflow_path: text() },
+                steps: vec![
+                    Step {
+                        name: "dirty".to_owned(),
+                        conclusion: text(),
+                        started_at: None,
+                        completed_at: None,
+                    };
+                    1000
+                ],
+            }
+            .kept(),
+        }
+    }
+
+    #[test]
+    fn no_text_from_outside_is_kept_as_it_came() {
+        let kept = JobReport::from_outside(said(JobStatus::Completed), |text, longest| {
+            assert!(longest <= LONGEST_ADDRESS);
+            text.replace("dirty", "clean")
+        });
+        let row = serde_json::to_string(&kept).unwrap();
+        assert!(row.contains("clean") && !row.contains("dirty"), "{row}");
+        assert_eq!((kept.labels.len(), kept.runner_name), (MOST_LABELS, None));
+        let details = kept.details.unwrap();
+        assert_eq!((details.steps.len(), details.runner_id), (100, None));
+        assert_eq!(details.started_at, Some(Time(2)));
+    }
+
+    #[test]
+    fn a_start_is_not_believed_of_a_job_that_waits() {
+        let kept = JobReport::from_outside(said(JobStatus::Queued), |text, _| text.to_owned());
+        let details = kept.details.unwrap();
+        assert_eq!((details.started_at, details.steps.len()), (None, 0));
     }
 }

@@ -28,9 +28,9 @@ use crate::ledger::event::Head;
 use crate::ledger::observation::Registered;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
-    Step, Time, Visibility, details::MOST_STEPS,
+    Step, Time, Visibility,
 };
-use strangers_text::harmless;
+use strangers_text::harmless_up_to;
 
 /// A registration token has no end, but somebody may reset it: it is asked for anew so long after
 /// the last runner that it was minted for could have used it.
@@ -215,40 +215,38 @@ impl Gitea {
             self.known.runner_is_called(id, name);
         }
         let called = || self.known.name_of_runner(job.runner_id?);
-        JobReport {
+        let said = JobReport {
             id: JobId(job.id),
             run: RunId(job.run_id),
             run_attempt: job.run_attempt,
-            name: harmless(&job.name),
+            name: job.name,
             workflow: None,
-            head_branch: job.head_branch.as_deref().map(harmless),
-            labels: job.labels.iter().map(|label| harmless(label)).collect(),
+            head_branch: job.head_branch,
+            labels: job.labels,
             status,
-            conclusion: job.conclusion.as_deref().map(harmless),
-            runner_name: job.runner_name.or_else(called).as_deref().map(harmless),
+            conclusion: job.conclusion,
+            runner_name: job.runner_name.or_else(called),
             url: job.html_url,
             created_at: job.created_at.map(Time::from),
             actor: None,
             details: Details {
-                started_at: job.started_at.filter(|_| status.has_begun()).map(Time::from),
+                started_at: job.started_at.map(Time::from),
                 completed_at: job.completed_at.map(Time::from),
-                head_sha: job.head_sha.as_deref().map(harmless),
+                head_sha: job.head_sha,
                 runner_id: job.runner_id,
-                steps: match status {
-                    JobStatus::Completed => job.steps.iter().take(MOST_STEPS).map(step).collect(),
-                    _ => Vec::new(),
-                },
+                steps: job.steps.into_iter().map(step).collect(),
                 ..Details::default()
             }
             .kept(),
-        }
+        };
+        JobReport::from_outside(said, harmless_up_to)
     }
 }
 
-fn step(step: &gitea::Step) -> Step {
+fn step(step: gitea::Step) -> Step {
     Step {
-        name: harmless(&step.name),
-        conclusion: step.conclusion.as_deref().map(harmless),
+        name: step.name,
+        conclusion: step.conclusion,
         started_at: step.started_at.map(Time::from),
         completed_at: step.completed_at.map(Time::from),
     }
@@ -256,9 +254,9 @@ fn step(step: &gitea::Step) -> Step {
 
 /// The path says after an `@` which ref ran.
 fn run_details(run: &gitea::Run) -> RunDetails {
-    let said = |text: &str| Some(text).filter(|text| !text.is_empty()).map(harmless);
     let path = run.path.split_once('@').map_or(run.path.as_str(), |(path, _)| path);
-    RunDetails { number: run.run_number, event: said(&run.event), workflow_path: said(path) }
+    let (event, workflow_path) = (Some(run.event.clone()), Some(path.to_owned()));
+    RunDetails { number: run.run_number, event, workflow_path }.cleaned(harmless_up_to)
 }
 
 fn owner(target: &Target) -> Owner<'_> {

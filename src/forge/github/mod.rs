@@ -27,9 +27,9 @@ use crate::ledger::event::{Deletion, Head};
 use crate::ledger::observation::Registered;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
-    Step, Time, Visibility, details::MOST_STEPS,
+    Step, Time, Visibility,
 };
-use strangers_text::harmless;
+use strangers_text::{harmless, harmless_up_to};
 
 /// A job that waits is younger than its run's own state for about this long, by GitHub's clock.
 const SETTLED: Duration = Duration::from_secs(120);
@@ -306,52 +306,47 @@ fn report(job: github::WorkflowJob) -> JobReport {
         github::JobStatus::InProgress => JobStatus::InProgress,
         github::JobStatus::Completed => JobStatus::Completed,
     };
-    JobReport {
+    let said = JobReport {
         id: JobId(job.id),
         run: RunId(job.run_id),
         run_attempt: job.run_attempt.into(),
-        name: harmless(&job.name),
-        workflow: job.workflow_name.as_deref().map(harmless),
-        head_branch: job.head_branch.as_deref().map(harmless),
-        labels: job.labels.iter().map(|label| harmless(label)).collect(),
+        name: job.name,
+        workflow: job.workflow_name,
+        head_branch: job.head_branch,
+        labels: job.labels,
         status,
-        conclusion: job.conclusion.as_deref().map(harmless),
-        runner_name: job.runner_name.as_deref().map(harmless),
+        conclusion: job.conclusion,
+        runner_name: job.runner_name,
         url: job.html_url,
         created_at: job.created_at.map(Time::from),
         actor: None,
         details: Details {
-            started_at: job.started_at.filter(|_| status.has_begun()).map(Time::from),
+            started_at: job.started_at.map(Time::from),
             completed_at: job.completed_at.map(Time::from),
-            head_sha: job.head_sha.as_deref().map(harmless),
+            head_sha: job.head_sha,
             runner_id: job.runner_id,
             runner_group_id: job.runner_group_id,
-            runner_group: job.runner_group_name.as_deref().map(harmless),
+            runner_group: job.runner_group_name,
             run: RunDetails::default(),
-            steps: match status {
-                JobStatus::Completed => job.steps.iter().take(MOST_STEPS).map(step).collect(),
-                _ => Vec::new(),
-            },
+            steps: job.steps.into_iter().map(step).collect(),
         }
         .kept(),
-    }
+    };
+    JobReport::from_outside(said, harmless_up_to)
 }
 
-fn step(step: &github::Step) -> Step {
+fn step(step: github::Step) -> Step {
     Step {
-        name: harmless(&step.name),
-        conclusion: step.conclusion.as_deref().map(harmless),
+        name: step.name,
+        conclusion: step.conclusion,
         started_at: step.started_at.map(Time::from),
         completed_at: step.completed_at.map(Time::from),
     }
 }
 
 fn run_details(run: &github::Run) -> RunDetails {
-    RunDetails {
-        number: run.run_number,
-        event: Some(run.event.as_str()).filter(|event| !event.is_empty()).map(harmless),
-        workflow_path: run.path.as_deref().map(harmless),
-    }
+    let (event, workflow_path) = (Some(run.event.clone()), run.path.clone());
+    RunDetails { number: run.run_number, event, workflow_path }.cleaned(harmless_up_to)
 }
 
 fn about(error: &github::Error, operation: Operation<'_>, on: &str) -> Error {
