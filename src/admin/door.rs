@@ -12,22 +12,20 @@ use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::explaining::{self, Explainer};
+use super::explaining;
 use super::json::{JobJson, RunnerJson, StatusJson};
 use super::list::List;
 use super::named::{Named, no_job};
 use super::operate;
+use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use super::who::{Guard, Refused};
 use crate::engine::Asking;
-use crate::store::{Reader, Readers, Store, StoreError};
+use crate::store::Store;
 use crate::webhook::Tally;
 use crate::webhook::listener::LocalAddress;
 
 /// How many rows a list shows.
 const LIMIT: usize = 1000;
-/// How long the engine may take to answer. It writes before it answers, so a store that
-/// cannot be written keeps it from answering at all.
-const ENGINE_ANSWERS: Duration = Duration::from_secs(4);
 /// What a request may send, and how long that may take to arrive.
 const BODY_BYTES: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -40,17 +38,6 @@ pub struct Admin {
     pub guard: Guard,
     pub explainer: Explainer,
 }
-
-pub(super) struct Shared {
-    tally: Option<Tally>,
-    pub asking: Asking,
-    store: Store,
-    readers: Readers,
-    guard: Guard,
-    pub explainer: Explainer,
-}
-
-pub(super) type Door = State<Arc<Shared>>;
 
 pub fn router(admin: Admin) -> Router {
     let Admin { tally, asking, store, guard: who, explainer } = admin;
@@ -80,10 +67,6 @@ pub fn router(admin: Admin) -> Router {
             problem(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked by this method")
         })
         .with_state(shared)
-}
-
-pub(super) fn problem(status: StatusCode, error: &str) -> Response {
-    (status, Json(json!({"error": error}))).into_response()
 }
 
 async fn not_yet() -> Response {
@@ -152,19 +135,6 @@ async fn ready(State(shared): Door) -> Response {
     }
 }
 
-/// The engine's answer, or why there is none.
-pub(super) async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
-    match tokio::time::timeout(ENGINE_ANSWERS, question).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err("the daemon is ending"),
-        Err(_) => Err("the engine does not answer; most likely the store cannot be written"),
-    }
-}
-
-pub(super) fn no_answer(why: &str) -> Response {
-    problem(StatusCode::SERVICE_UNAVAILABLE, why)
-}
-
 async fn status(State(shared): Door) -> Response {
     match ask(shared.asking.status()).await {
         Ok(status) => {
@@ -222,15 +192,4 @@ async fn runners(State(shared): Door) -> Response {
         Ok(list)
     });
     list.await.map_or_else(|error| unread(&error), IntoResponse::into_response)
-}
-
-pub(super) async fn read<T: Send + 'static>(
-    shared: &Shared,
-    question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    shared.readers.read(question).await
-}
-
-pub(super) fn unread(error: &StoreError) -> Response {
-    problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
 }

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 use url::Url;
 
-use super::door::{Door, Shared, ask, no_answer, problem, read, unread};
 use super::json::DeliveryJson;
 use super::named::Named;
+use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use crate::explain::{self, Asked, Explained, JobStory, Known};
 use crate::ledger::{Job, JobId, RunId, Runner, ScopeKey};
 use crate::store::{Reader, StoreError};
@@ -186,12 +186,4 @@ pub(super) async fn delivery(State(shared): Door, Named(id): Named) -> Response 
             &format!("no delivery {id} is kept: only the last 100 that could not be read are"),
         ),
     }
-}
-
-/// Whom `explain` asks beside store and engine.
-pub struct Explainer {
-    pub forges: crate::forge::Forges,
-    pub nomad: crate::nomad::Client,
-    pub settings: std::sync::Arc<crate::config::Settings>,
-    pub rules: crate::ledger::Rules,
 }

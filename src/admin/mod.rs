@@ -9,13 +9,15 @@ mod json;
 mod list;
 mod named;
 mod operate;
+mod shared;
 pub mod token;
 mod who;
 
 pub use client::{Client, ClientError};
 pub(crate) use client::{http, root_cause};
 pub use door::{Admin, router};
-pub use explaining::Explainer;
+pub use shared::Explainer;
+
 pub use json::DeliveryJson;
 pub use operate::pause_time;
 pub use who::Guard;

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::door::problem;
+use super::shared::problem;
 use crate::ledger::JobId;
 
 /// The one name in a path, decoded.

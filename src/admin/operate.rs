@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::door::{Door, Shared, ask, no_answer, problem, read};
 use super::named::{Named, no_job};
+use super::shared::{Door, Shared, ask, no_answer, problem, read};
 use crate::engine::Operation;
 use crate::ledger::PoolName;
 use crate::quantity;

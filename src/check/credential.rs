@@ -11,6 +11,7 @@ use super::finding::Finding;
 use super::listed::{self, Seen};
 use super::minting::Minting;
 use super::plan::{self, Plan};
+use super::refused::refused;
 use super::{clock, repository};
 use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
 use crate::github::{Client, Error, Operation, RateLimit, Repository, User};
@@ -75,7 +76,7 @@ async fn one(
     if !plan.patterns.is_empty() {
         findings.extend(match repositories(client).await {
             Ok(seen) => listed::add(subject, seen, place, &mut plan, &settings),
-            Err(error) => vec![repository::refused(subject, &error, Operation::Repository, "it")],
+            Err(error) => vec![refused(subject, &error, Operation::Repository, "it")],
         });
     }
     let minting = Minting::default();

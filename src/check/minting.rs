@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::finding::Finding;
-use super::repository::refused;
+use super::refused::refused;
 use crate::forge::owner_of;
 use crate::github::{Client, Operation, RunnersOf};
 

@@ -18,6 +18,7 @@ mod placing;
 mod plan;
 mod pool_job;
 mod pools;
+mod refused;
 mod render;
 mod repository;
 mod service;

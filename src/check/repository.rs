@@ -5,6 +5,7 @@ use super::finding::Finding;
 use super::hooks;
 use super::minting::Minting;
 use super::plan::Named;
+use super::refused::refused;
 use crate::config::{ScopeKind, Settings};
 use crate::forge::owner_of;
 use crate::github::{Client, Error, Operation, RunnersOf, permission_for};
@@ -168,29 +169,6 @@ pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec
             }
             vec![finding]
         }
-    }
-}
-
-pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
-    let needs = permission_for(operation);
-    let message = error.to_string();
-    match error {
-        Error::Forbidden { .. } => {
-            let mend = crate::forge::mend(error, operation, on).unwrap_or_default();
-            Finding::fail(subject, message, mend)
-        }
-        Error::Unauthorized { .. } => {
-            Finding::fail(subject, message, format!("give the token for {on} {needs}"))
-        }
-        Error::NotFound { .. } => Finding::fail(
-            subject,
-            message,
-            format!("does {on} exist? if so, give its token {needs}"),
-        ),
-        Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
-            Finding::warn(subject, message, "look again after that time")
-        }
-        _ => Finding::fail(subject, message, "look again; githubstatus.com tells if it is GitHub"),
     }
 }
 

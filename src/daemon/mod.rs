@@ -22,6 +22,7 @@ use crate::admin;
 use crate::config::Settings;
 use crate::engine::{self, Engine, Setup, Told};
 use crate::forge::Forges;
+use crate::reconcile;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
 use crate::webhook::{self, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
@@ -74,7 +75,7 @@ impl Running {
         };
         // Last, for it may bring the tables up to date.
         let store = locked.open()?;
-        let engine = Engine::start(setup.clone(), store.clone())?;
+        let engine = Engine::start(setup.clone(), store.clone(), reconcile::sweeps())?;
         let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
         let last_good = store.reader()?.last_delivery()?;
         let tally = Tally::new(setup.clock.now().into(), last_good);

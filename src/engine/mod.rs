@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub use children::phase_of;
 pub use happenings::{Happenings, Told};
 pub use health::Health;
+pub use helpers::{Beside, Sweeps};
 pub use places::{at, named, tell, went_away};
 pub use rules::rules;
 pub use views::{Capacity, Oldest, PoolView, StatusView, UnservedView};
@@ -112,15 +113,16 @@ pub struct Asking {
 
 impl Engine {
     /// Takes up unfinished work and begins to fold. Events that come meanwhile are kept.
-    pub fn start(setup: Setup, store: Store) -> Result<Self, StoreError> {
+    pub fn start(setup: Setup, store: Store, sweeps: Sweeps) -> Result<Self, StoreError> {
         // Seeded by the system: names must differ between two daemons of one prefix.
-        Self::start_watched(setup, store, StdRng::from_os_rng(), None)
+        Self::start_watched(setup, store, sweeps, StdRng::from_os_rng(), None)
     }
 
     /// The same with these draws, and somebody who watches.
     pub fn start_watched(
         setup: Setup,
         store: Store,
+        sweeps: Sweeps,
         rng: StdRng,
         witness: Option<Box<dyn Witness>>,
     ) -> Result<Self, StoreError> {
@@ -151,7 +153,7 @@ impl Engine {
             living,
             listed: watch::Sender::new(BTreeSet::new()),
             asking: Asking { queries: queries.clone(), health: health.clone() },
-            memory: Arc::default(),
+            sweeps,
             tasks: JoinSet::new(),
         };
         helpers.start(&setup, places::places(&setup, &state), health.clone());

@@ -24,39 +24,61 @@ use tracing::warn;
 
 use self::lanes::{Haste, Lanes};
 use self::memory::Looks;
-pub use self::memory::Memory;
+use self::memory::Memory;
 use crate::config::Settings;
-use crate::engine::{Asking, Health};
+use crate::engine::{Asking, Beside, Health, Setup, Sweeps};
 use crate::forge::{Forges, ListMemory, Listed};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
-use crate::store::Store;
 use crate::{nomad, webhook};
 
 /// A repository is looked at often for so long after it last had open demand.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
 
-pub struct Reconciler {
-    pub settings: Arc<Settings>,
-    pub forges: Forges,
-    pub nomad: nomad::Client,
-    pub store: Store,
-    pub hand: webhook::Hand,
-    pub events: mpsc::UnboundedSender<Event>,
-    pub asking: Asking,
-    pub health: Health,
+struct Reconciler {
+    settings: Arc<Settings>,
+    forges: Forges,
+    nomad: nomad::Client,
+    hand: webhook::Hand,
+    events: mpsc::UnboundedSender<Event>,
+    asking: Asking,
+    health: Health,
     /// Everywhere where children of ours can be.
-    pub places: BTreeSet<nomad::Place>,
+    places: BTreeSet<nomad::Place>,
     /// Where they have been listed since the start: hiring begins there.
-    pub listed: watch::Sender<BTreeSet<nomad::Place>>,
+    listed: watch::Sender<BTreeSet<nomad::Place>>,
     /// One that runs holds it; another waits until that one has ended.
-    pub memory: Arc<Mutex<Memory>>,
-    pub clock: Clock,
+    memory: Arc<Mutex<Memory>>,
+    clock: Clock,
+}
+
+/// The sweeps for an engine: what one setup's have seen, the next one's know.
+pub fn sweeps() -> Sweeps {
+    let memory = Arc::<Mutex<Memory>>::default();
+    Box::new(move |beside| {
+        let Beside { setup, hand, events, asking, health, places, listed } = beside;
+        let Setup { settings, forges, nomad, clock } = setup;
+        let memory = memory.clone();
+        let reconciler = Reconciler {
+            settings,
+            forges,
+            nomad,
+            hand,
+            events,
+            asking,
+            health,
+            places,
+            listed,
+            memory,
+            clock,
+        };
+        Box::pin(reconciler.run())
+    })
 }
 
 impl Reconciler {
     /// Runs until it is aborted.
-    pub async fn run(self) {
+    async fn run(self) {
         let this = Arc::new(self);
         tokio::join!(this.list_what_is_not(), this.sweep_for_ever());
     }

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use roustabout::engine::{self, Engine, Operation, Setup, Witness};
 use roustabout::forge::Forges;
+use roustabout::reconcile;
 use roustabout::store::Store;
 use roustabout::webhook::signature::Secrets;
 use roustabout::webhook::{self, Bodies, Door, InFlight, Quota, Tally};
@@ -162,7 +163,8 @@ async fn go_on(shared: &Shared, seed: u64) {
     let store = Store::in_step(&path, Arc::new(Disk(shared.clone()))).unwrap();
     let witness = Box::new(Watch(shared.clone()));
     let rng = StdRng::seed_from_u64(seed);
-    let engine = Engine::start_watched(setup, store, rng, Some(witness)).unwrap();
+    let engine =
+        Engine::start_watched(setup, store, reconcile::sweeps(), rng, Some(witness)).unwrap();
     let router = webhook::router(
         "/webhook",
         Door {

@@ -69,6 +69,50 @@ fn the_ledger_has_no_runtime_no_http_and_no_clock() {
     }
 }
 
+/// The folders of the daemon from the ground up: each uses those before it and none after.
+const FLOORS: [&str; 14] = [
+    "log_lines",
+    "config",
+    "credential",
+    "store",
+    "webhook",
+    "forge",
+    "engine",
+    "check",
+    "explain",
+    "reconcile",
+    "admin",
+    "daemon",
+    "cli",
+    "main",
+];
+
+#[test]
+fn data_flows_one_way_between_the_folders_of_the_daemon() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in sources(&src) {
+        let place = file.strip_prefix(&src).unwrap();
+        let folder = place.components().next().unwrap().as_os_str().to_str().unwrap();
+        let folder = folder.trim_end_matches(".rs");
+        if folder == "lib" {
+            continue;
+        }
+        let floor = FLOORS.iter().position(|it| *it == folder);
+        let floor = floor.unwrap_or_else(|| panic!("say on which floor {folder} is"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for above in &FLOORS[floor + 1..] {
+            // As a path, and in a list of them.
+            let used = code.contains(&format!("crate::{above}"))
+                || code.split("use crate::{").skip(1).any(|list| {
+                    let list = list.split('}').next().unwrap();
+                    list.split(',').any(|name| name.trim().split("::").next() == Some(above))
+                });
+            assert!(!used, "{} uses {above}, which is above it", place.display());
+        }
+    }
+}
+
 #[test]
 fn the_clients_know_no_word_of_ours() {
     for client in ["github", "gitea", "nomad"] {

@@ -2,11 +2,10 @@
 
 use anyhow::Context;
 use local_parts::agent::Agent;
-use nomad::{ChildStub, JobStatus};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, is_alive};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Left {
@@ -52,10 +51,4 @@ impl Left {
         dispatches_alive + processes.unwrap_or(0) == 0
             && runners_registered + runners_in_ledger == 0
     }
-}
-
-/// A stop makes a job dead at once, its tasks a little later.
-pub fn is_alive(child: &ChildStub) -> bool {
-    let counts = child.counts;
-    child.status != JobStatus::Dead || counts.starting + counts.running + counts.unknown > 0
 }

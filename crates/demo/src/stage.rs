@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use local_parts::agent::{Agent, AgentOptions, Program};
 use local_parts::gitea::Parts;
 use local_parts::{random, runner_job};
-use nomad::{ChildStub, Client, Error};
+use nomad::{ChildStub, Client, Error, JobStatus};
 use roustabout::admin;
 use roustabout::config::{self, Environment, Settings};
 use roustabout::daemon::{Running, connections};
@@ -20,7 +20,6 @@ use url::Url;
 
 use crate::folder::Folder;
 use crate::forge::{Feed, Forge};
-use crate::left::is_alive;
 use crate::log;
 use crate::scene::{HUGE_LABELS, HUGE_MEMORY, LABELS, PLACES};
 use crate::which_nomad::{ToldOf, WhichNomad};
@@ -343,4 +342,10 @@ fn nomad_variables(environment: &Environment) -> Environment {
         "NOMAD_SKIP_VERIFY",
     ];
     names.into_iter().filter_map(|name| Some((name, environment.get(name)?))).collect()
+}
+
+/// A stop makes a job dead at once, its tasks a little later.
+pub fn is_alive(child: &ChildStub) -> bool {
+    let counts = child.counts;
+    child.status != JobStatus::Dead || counts.starting + counts.running + counts.unknown > 0
 }

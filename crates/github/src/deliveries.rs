@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::conditional::Conditional;
 use super::error::Error;
-use super::runs::Conditional;
 use super::transport::{self, Call, Client, Target};
 use super::wire;
 

@@ -9,6 +9,7 @@
 //! and GitHub's OpenAPI description.
 
 mod budget;
+mod conditional;
 mod deliveries;
 mod error;
 mod gate;
@@ -26,6 +27,7 @@ mod user;
 mod wire;
 
 pub use budget::Purpose;
+pub use conditional::Conditional;
 pub use deliveries::Delivery;
 pub use error::Error;
 pub use hooks::{Hook, LastResponse};
@@ -36,7 +38,7 @@ pub use refusal::Refusal;
 pub use registration::{RegistrationToken, RunnersOf};
 pub use repositories::{Repository, RepositoryPermissions, RepositoryRef};
 pub use runners::{DeleteOutcome, Runner};
-pub use runs::{Conditional, MOST_RUNS, Run};
+pub use runs::{MOST_RUNS, Run};
 pub use transport::{BuildError, Client};
 pub use user::{RateLimit, User};
 

@@ -3,10 +3,10 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::conditional::Conditional;
 use super::error::Error;
 use super::paging::Pages;
 use super::registration;
-use super::runs::Conditional;
 use super::transport::{self, Call, Client};
 
 /// A repository as a run names it. Know repositories by `id`: names change.

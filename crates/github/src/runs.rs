@@ -44,13 +44,6 @@ pub struct Run {
 /// A filtered listing of runs shows no more (docs, "List workflow runs for a repository").
 pub const MOST_RUNS: usize = 1_000;
 
-/// An answer to a question that may not have changed. An unchanged one costs no rate limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Conditional<T> {
-    Unchanged,
-    Fresh { value: T, etag: Option<String> },
-}
-
 #[derive(Deserialize)]
 struct WireRuns {
     workflow_runs: Vec<WireRun>,

@@ -98,9 +98,15 @@ impl Class {
             && self.hold.is_none()
     }
 
-    /// How many of its jobs are to have a runner now.
+    /// How many runners the class has use for; those beyond it are surplus. What else than waiting
+    /// jobs asks for runners (a floor of warm ones, say) is added here and nowhere else.
+    pub fn demand(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many of these are to be launched now: not those of jobs that are held back.
     pub fn wanted(&self) -> usize {
-        self.waiting.len() - self.held.len()
+        self.demand() - self.held.len()
     }
 
     /// How many of its jobs people caused.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+pub use super::child::{ChildPhase, Children};
 use super::{
     ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunDetails,
     RunId, RunnerName, ScopeKey, Time,
@@ -19,13 +20,6 @@ pub struct Failure {
 }
 
 pub type Answer<T> = Result<T, Failure>;
-
-/// Children in one place of Nomad, by their runners.
-#[derive(Debug, Clone)]
-pub struct Children {
-    pub place: NomadPlace,
-    pub phases: Vec<(RunnerName, ChildPhase)>,
-}
 
 /// Why Nomad shows no children. Reads after its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -224,19 +218,4 @@ pub enum Deletion {
     NoNewJob,
     /// 422.
     Busy,
-}
-
-/// What Nomad shows of a child.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChildPhase {
-    /// Alive without an allocation.
-    NotPlaced,
-    /// An allocation is not terminal.
-    Placed,
-    /// Its allocation was lost, and Nomad has started another in its place: that one has a
-    /// credential that is used up.
-    Replaced,
-    /// Its job is dead and all its allocations are terminal, or Nomad has forgotten it;
-    /// `placed`: it had an allocation, or may have had one.
-    Ended { how: String, placed: bool },
 }

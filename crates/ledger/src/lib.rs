@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod child;
 pub mod class;
 pub mod details;
 pub mod effect;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::child::ChildPhase;
 use super::effect::Target;
-use super::event::ChildPhase;
 use super::{JobReport, NomadPlace, Repository, RepositoryId, RunId, Time};
 
 #[derive(Debug, Clone)]

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
-use super::step::Looking;
 use super::unserved::Unserved;
 use super::{
     Breaker, BreakerKey, Class, ClassKey, Forks, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
@@ -148,6 +147,15 @@ pub enum Timer {
     Look(RepositoryId, String),
 }
 
+/// A look that was asked for.
+#[derive(Debug, Default)]
+pub struct Looking {
+    pub under_way: bool,
+    /// Asked for while one was under way, which may have been too early.
+    pub again: bool,
+    pub tries: u32,
+}
+
 impl State {
     pub fn new(rules: Rules) -> Self {
         Self {
@@ -263,8 +271,8 @@ impl State {
     /// Whether no answer about a fork can bring back demand for a runner that no job needs.
     pub fn forks_are_known(&self) -> bool {
         let surplus = |key: &ClassKey| {
-            let waiting = self.classes.get(key).map_or(0, |class| class.waiting.len());
-            self.runners.counts(key).supply > waiting
+            let demand = self.classes.get(key).map_or(0, Class::demand);
+            self.runners.counts(key).supply > demand
         };
         self.forks.asking_over_all() == 0 && !self.forks.open().any(|(key, _)| surplus(key))
     }

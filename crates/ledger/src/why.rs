@@ -29,7 +29,7 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
 /// The same of one job of the class: where it is held for itself, others have what is on the way.
 pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<String> {
     let class = state.classes.get(key)?;
-    let supplied = state.runners.counts(key).sent() >= class.waiting.len();
+    let supplied = state.runners.counts(key).sent() >= class.demand();
     let held = job_is_held(job, now).filter(|_| !supplied);
     match held {
         Some(held) => Some(closed_for_all(state, key).unwrap_or(held)),

@@ -323,7 +323,7 @@ impl<R: Rng> Fold<'_, R> {
     fn is_surplus(&self, runner: &Runner) -> bool {
         let class = self.state.classes.get(&runner.class);
         let supply = self.state.runners.counts(&runner.class).supply;
-        class.is_none_or(|class| supply > class.waiting.len())
+        class.is_none_or(|class| supply > class.demand())
     }
 
     /// Nomad has no child with its token; GitHub's word on the name decides.

@@ -76,7 +76,7 @@ impl<R: Rng> Fold<'_, R> {
         for key in self.classes.clone() {
             let Some(class) = self.state.classes.get(&key) else { continue };
             let supply = self.state.runners.counts(&key).supply;
-            let mut surplus = supply.saturating_sub(class.waiting.len());
+            let mut surplus = supply.saturating_sub(class.demand());
             let mut from = Bound::Included((key.clone(), RepositoryId(0)));
             while surplus > 0 {
                 let next = self.state.forks.next(from.clone());

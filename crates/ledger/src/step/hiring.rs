@@ -26,7 +26,7 @@ impl<R: Rng> Fold<'_, R> {
         loop {
             let Some(class) = self.state.classes.get(key) else { return };
             let supply = self.state.runners.counts(key).supply;
-            if supply <= class.waiting.len() || !self.may_let_go(key) {
+            if supply <= class.demand() || !self.may_let_go(key) {
                 return;
             }
             work::count(class.runners.len());
@@ -43,7 +43,7 @@ impl<R: Rng> Fold<'_, R> {
         loop {
             let Some(class) = self.state.classes.get(key) else { return };
             let counts = self.state.runners.counts(key);
-            if counts.returning == 0 || counts.supply >= class.waiting.len() {
+            if counts.returning == 0 || counts.supply >= class.demand() {
                 return;
             }
             work::count(class.runners.len());

@@ -24,15 +24,6 @@ const TRIES: u32 = 5;
 /// How many jobs are asked for by id where the repository's listing is refused.
 const BY_ID_AT_ONCE: usize = 10;
 
-/// A look that was asked for.
-#[derive(Debug, Default)]
-pub struct Looking {
-    pub under_way: bool,
-    /// Asked for while one was under way, which may have been too early.
-    pub again: bool,
-    pub tries: u32,
-}
-
 impl<R: Rng> Fold<'_, R> {
     /// The name is that of the newest word, also where the repository is not known yet.
     pub(super) fn look_at(&mut self, id: RepositoryId, full_name: &str) {

@@ -34,8 +34,6 @@ mod tests;
 mod timers;
 mod unserved;
 
-pub use looking::Looking;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -1,0 +1,67 @@
+//! What the pages and answers of the private door have in common: what they read from, and how they say
+//! that there is no answer. The routes are in `door.rs`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::who::Guard;
+use crate::engine::Asking;
+use crate::store::{Reader, Readers, Store, StoreError};
+use crate::webhook::Tally;
+
+/// How long the engine may take to answer. It writes before it answers, so a store that
+/// cannot be written keeps it from answering at all.
+const ENGINE_ANSWERS: Duration = Duration::from_secs(4);
+
+pub(super) struct Shared {
+    pub tally: Option<Tally>,
+    pub asking: Asking,
+    pub store: Store,
+    pub readers: Readers,
+    pub guard: Guard,
+    pub explainer: Explainer,
+}
+
+/// Whom `explain` asks beside store and engine.
+pub struct Explainer {
+    pub forges: crate::forge::Forges,
+    pub nomad: crate::nomad::Client,
+    pub settings: std::sync::Arc<crate::config::Settings>,
+    pub rules: crate::ledger::Rules,
+}
+
+pub(super) type Door = State<Arc<Shared>>;
+
+pub(super) fn problem(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({"error": error}))).into_response()
+}
+
+/// The engine's answer, or why there is none.
+pub(super) async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
+    match tokio::time::timeout(ENGINE_ANSWERS, question).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err("the daemon is ending"),
+        Err(_) => Err("the engine does not answer; most likely the store cannot be written"),
+    }
+}
+
+pub(super) fn no_answer(why: &str) -> Response {
+    problem(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+pub(super) async fn read<T: Send + 'static>(
+    shared: &Shared,
+    question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    shared.readers.read(question).await
+}
+
+pub(super) fn unread(error: &StoreError) -> Response {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+}

@@ -1,0 +1,28 @@
+//! A question that GitHub did not answer as hoped, as a finding: what the token lacks, or what to do.
+
+use super::finding::Finding;
+use crate::github::permission_for;
+use crate::github::{Error, Operation};
+
+pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str) -> Finding {
+    let needs = permission_for(operation);
+    let message = error.to_string();
+    match error {
+        Error::Forbidden { .. } => {
+            let mend = crate::forge::mend(error, operation, on).unwrap_or_default();
+            Finding::fail(subject, message, mend)
+        }
+        Error::Unauthorized { .. } => {
+            Finding::fail(subject, message, format!("give the token for {on} {needs}"))
+        }
+        Error::NotFound { .. } => Finding::fail(
+            subject,
+            message,
+            format!("does {on} exist? if so, give its token {needs}"),
+        ),
+        Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
+            Finding::warn(subject, message, "look again after that time")
+        }
+        _ => Finding::fail(subject, message, "look again; githubstatus.com tells if it is GitHub"),
+    }
+}
