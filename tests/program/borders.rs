@@ -70,7 +70,8 @@ fn the_ledger_has_no_runtime_no_http_and_no_clock() {
 }
 
 /// The folders of the daemon from the ground up: each uses those before it and none after.
-const FLOORS: [&str; 14] = [
+const FLOORS: [&str; 15] = [
+    "quantity",
     "log_lines",
     "config",
     "credential",
