@@ -15,7 +15,7 @@ pub enum SystemdCredential {
 
 /// How `check` looks for secrets where it is not the service itself.
 #[derive(Clone, Default)]
-pub(super) enum Look {
+pub(super) enum SecretLookup {
     /// As the daemon does.
     #[default]
     AsTheDaemon,
@@ -34,7 +34,7 @@ pub(super) enum Look {
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    pub(super) look: Look,
+    pub(super) lookup: SecretLookup,
 }
 
 impl Environment {
@@ -48,13 +48,13 @@ impl Environment {
     /// The same for who cannot see the daemon's systemd credentials: each counts as there and well,
     /// where it stands for what nobody else says, and where the config names its file.
     pub fn with_credentials_taken_as_given(self) -> Self {
-        Self { look: Look::CredentialsTakenAsGiven, ..self }
+        Self { lookup: SecretLookup::CredentialsTakenAsGiven, ..self }
     }
 
     /// The same for who asks what a service will have: systemd's credentials, where there are any,
     /// come before the variables of a shell.
     pub fn with_credentials_first(self) -> Self {
-        Self { look: Look::CredentialsFirst, ..self }
+        Self { lookup: SecretLookup::CredentialsFirst, ..self }
     }
 
     /// The same as the service of a unit has it.
@@ -62,12 +62,13 @@ impl Environment {
         variables: BTreeMap<String, String>,
         credentials: BTreeMap<String, SystemdCredential>,
     ) -> Self {
-        Self { variables, look: Look::OfUnit(credentials) }
+        Self { variables, lookup: SecretLookup::OfUnit(credentials) }
     }
 
     /// Whether that file is not to be looked at, for it is such a credential.
     pub(super) fn takes_as_given(&self, file: &Path) -> bool {
-        matches!(self.look, Look::CredentialsTakenAsGiven) && file.starts_with("/run/credentials")
+        matches!(self.lookup, SecretLookup::CredentialsTakenAsGiven)
+            && file.starts_with("/run/credentials")
     }
 
     /// The value of a variable; an empty one counts as unset.

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Origin;
-use super::environment::Look;
+use super::environment::SecretLookup;
 use super::secrets::{self, Found, OfSystemd};
 use super::section::Section;
 
@@ -191,14 +191,14 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
     let credential = secrets::of_systemd(env, NAME);
     let variable = env
         .get(VARIABLE)
-        .filter(|_| credential.is_none() || !matches!(env.look, Look::CredentialsFirst));
+        .filter(|_| credential.is_none() || !matches!(env.lookup, SecretLookup::CredentialsFirst));
     let (origin, token) = if let Some(token) = variable {
         section.note_secret("credentials", Origin::Variable(VARIABLE.to_owned()));
         (VARIABLE, Ok(SecretString::from(token)))
     } else {
         let token = match credential? {
             OfSystemd::File(file) => {
-                let of_unit = matches!(env.look, Look::OfUnit(_));
+                let of_unit = matches!(env.lookup, SecretLookup::OfUnit(_));
                 let token = match of_unit && file.try_exists().is_ok_and(|there| !there) {
                     true => {
                         let (what, mend) = secrets::not_loaded(NAME, &file);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-/// Lines by place: `webhook`, `webhook.listen`, `pools.0`, `pools.0.labels`.
+/// Lines by path: `webhook`, `webhook.listen`, `pools.0`, `pools.0.labels`.
 #[derive(Debug, Default)]
 pub(super) struct Positions(HashMap<String, usize>);
 
@@ -29,10 +29,10 @@ impl Positions {
         Ok(Self(lines))
     }
 
-    /// The line of a place, else that of the nearest section around it, else past the last line.
-    pub(super) fn line(&self, place: &str) -> usize {
-        let around = std::iter::successors(Some(place), |place| Some(place.rsplit_once('.')?.0));
-        around.filter_map(|place| self.0.get(place)).next().copied().unwrap_or(usize::MAX - 1)
+    /// The line of a path, else that of the nearest section around it, else past the last line.
+    pub(super) fn line(&self, path: &str) -> usize {
+        let around = std::iter::successors(Some(path), |path| Some(path.rsplit_once('.')?.0));
+        around.filter_map(|path| self.0.get(path)).next().copied().unwrap_or(usize::MAX - 1)
     }
 }
 
@@ -49,28 +49,28 @@ fn note_table(
     table: &DeTable<'_>,
 ) {
     for (key, value) in table {
-        let place = match around {
+        let path = match around {
             "" => key.get_ref().to_string(),
             _ => format!("{around}.{}", key.get_ref()),
         };
-        lines.insert(place.clone(), line(key.span()));
-        note_value(lines, line, &place, value);
+        lines.insert(path.clone(), line(key.span()));
+        note_value(lines, line, &path, value);
     }
 }
 
 fn note_value(
     lines: &mut Lines,
     line: &impl Fn(Range<usize>) -> usize,
-    place: &str,
+    path: &str,
     value: &Spanned<DeValue<'_>>,
 ) {
     match value.get_ref() {
-        DeValue::Table(table) => note_table(lines, line, place, table),
+        DeValue::Table(table) => note_table(lines, line, path, table),
         DeValue::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                let place = format!("{place}.{index}");
-                lines.insert(place.clone(), line(item.span()));
-                note_value(lines, line, &place, item);
+                let path = format!("{path}.{index}");
+                lines.insert(path.clone(), line(item.span()));
+                note_value(lines, line, &path, item);
             }
         }
         _ => {}
@@ -85,7 +85,7 @@ mod tests {
     fn keys_are_found_where_they_stand() {
         let text = "a = 1\n[webhook]\nlisten = \"x\" # = y\n[[pools]]\nname = \"\"\"\nlisten = 1\n\"\"\"\n[pools.meta]\nK = \"v\"\n\n[[pools]]\n\"name\" = 'b'\nmeta = {\n  L = 'v' }\n";
         let positions = Positions::of(text).unwrap_or_else(|error| panic!("{}", error.what));
-        let line = |place| positions.line(place);
+        let line = |path| positions.line(path);
         assert_eq!(line("a"), 1);
         assert_eq!(line("webhook"), 2);
         assert_eq!(line("webhook.listen"), 3);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::environment::{Look, SystemdCredential};
+use super::environment::{SecretLookup, SystemdCredential};
 use super::section::Section;
 use super::{Environment, Origin};
 
@@ -55,7 +55,7 @@ pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Fo
         (None, None) => {
             let env = section.context.env;
             let found = credential.and_then(|name| Some((name, of_systemd(env, name)?)));
-            let first = matches!(env.look, Look::CredentialsFirst);
+            let first = matches!(env.lookup, SecretLookup::CredentialsFirst);
             match found {
                 found if section.filled(key).is_some() && !(first && found.is_some()) => {
                     said(section, key)
@@ -72,7 +72,7 @@ fn in_credential(section: &Section, key: &str, name: &str, found: OfSystemd) -> 
         OfSystemd::File(path) => {
             let from = Origin::Credential { name: name.to_owned(), file: path.clone() };
             section.note_secret(key, from);
-            let missing = matches!(section.context.env.look, Look::OfUnit(_))
+            let missing = matches!(section.context.env.lookup, SecretLookup::OfUnit(_))
                 && path.try_exists().is_ok_and(|there| !there);
             if missing {
                 let (what, mend) = not_loaded(name, &path);
@@ -146,17 +146,17 @@ const TAKEN_AS_GIVEN: &str = "a-systemd-credential-taken-as-given";
 
 /// The systemd credential of that name, if there is one.
 pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
-    match &env.look {
-        Look::CredentialsTakenAsGiven => {
+    match &env.lookup {
+        SecretLookup::CredentialsTakenAsGiven => {
             return Some(OfSystemd::TakenAsGiven(TAKEN_AS_GIVEN.into()));
         }
-        Look::OfUnit(credentials) => {
+        SecretLookup::OfUnit(credentials) => {
             return Some(match credentials.get(name)? {
                 SystemdCredential::At(file) => OfSystemd::File(file.clone()),
                 SystemdCredential::Unseen => OfSystemd::Unseen,
             });
         }
-        Look::AsTheDaemon | Look::CredentialsFirst => {}
+        SecretLookup::AsTheDaemon | SecretLookup::CredentialsFirst => {}
     }
     let path = Path::new(env.get("CREDENTIALS_DIRECTORY")?).join(name);
     // Where nobody lets us look, the reading says so.

@@ -55,7 +55,7 @@ pub(super) struct Section<'a> {
     /// As the keys are declared: `pools`.
     schema: String,
     /// As positions are known: `pools.0`.
-    place: String,
+    path: String,
     /// As people read it: `pools[x64]`.
     shown: String,
 }
@@ -91,7 +91,7 @@ impl<'a> Section<'a> {
             context,
             table,
             schema: String::new(),
-            place: String::new(),
+            path: String::new(),
             shown: String::new(),
         };
         root.refuse_strangers();
@@ -119,7 +119,7 @@ impl<'a> Section<'a> {
             context: self.context,
             table,
             schema: join(&self.schema, name),
-            place: join(&self.place, name),
+            path: join(&self.path, name),
             shown: join(&self.shown, name),
         };
         section.refuse_strangers();
@@ -155,7 +155,7 @@ impl<'a> Section<'a> {
                 context: self.context,
                 table: Some(table),
                 schema: schema.clone(),
-                place: format!("{}.{index}", join(&self.place, name)),
+                path: format!("{}.{index}", join(&self.path, name)),
                 shown: format!("{}[{called}]", join(&self.shown, name)),
             };
             section.refuse_strangers();
@@ -206,7 +206,7 @@ impl<'a> Section<'a> {
     fn remark(&self, key: &str, what: String, mend: String) -> ConfigError {
         let found = self.found(key);
         let variable = found.as_ref().and_then(Value::origin);
-        let place = join(&self.place, key);
+        let path = join(&self.path, key);
         ConfigError {
             origin: variable.unwrap_or(self.context.file).to_owned(),
             key: join(&self.shown, key),
@@ -214,7 +214,7 @@ impl<'a> Section<'a> {
             mend,
             order: match variable {
                 Some(_) => usize::MAX,
-                None => self.context.positions.line(&place),
+                None => self.context.positions.line(&path),
             },
         }
     }

@@ -13,17 +13,17 @@ use crate::store::{Delivery, Kept};
 use crate::webhook::{Receipt, read_workflow_job};
 
 /// What was seen the last time, by organization.
-pub type Memory = BTreeMap<String, LogMemory>;
+pub type Logs = BTreeMap<String, LogMemory>;
 
 impl Reconciler {
     pub(super) async fn fetch_failed_deliveries(
         &self,
         organizations: &BTreeSet<String>,
-        memory: &mut Memory,
+        logs: &mut Logs,
     ) {
         for login in organizations {
             let Ok(forge) = self.forges.of(login) else { continue };
-            let memory = memory.entry(login.clone()).or_default();
+            let memory = logs.entry(login.clone()).or_default();
             let logs = match forge.logs(login, &self.settings.webhook.path, memory).await {
                 Ok(logs) => logs,
                 // Most tokens for runners may not read hooks; then the sweep has to do.

@@ -1,4 +1,4 @@
-//! Looks at many repositories, each owner's on a lane of its own: slow answers about one owner's
+//! ByRepository at many repositories, each owner's on a lane of its own: slow answers about one owner's
 //! delay nobody else's. What a look is, is in `sweep`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tracing::debug;
 
-use super::memory::Looks;
+use super::cache::ByRepository;
 use super::{Reconciler, sweep};
 use crate::forge::{Round, owner_of};
 
@@ -32,7 +32,7 @@ pub(super) enum Haste {
 /// Lanes under way. Dropping them ends them.
 pub(super) struct Lanes {
     haste: Haste,
-    looks: Looks,
+    looks: ByRepository,
     places: Arc<Semaphore>,
     /// Each tells whose it was, and whether all was answered.
     tasks: JoinSet<(String, bool)>,
@@ -41,7 +41,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub fn new(haste: Haste, looks: Looks) -> Self {
+    pub fn new(haste: Haste, looks: ByRepository) -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE_OVER_ALL));
         Self { haste, looks, places, tasks: JoinSet::new(), busy: BTreeSet::new() }
     }
@@ -95,7 +95,7 @@ impl Lanes {
 async fn lane(
     reconciler: Arc<Reconciler>,
     names: Vec<String>,
-    looks: Looks,
+    looks: ByRepository,
     places: Arc<Semaphore>,
     round: Arc<Round>,
     haste: Haste,
@@ -107,13 +107,13 @@ async fn lane(
         while tasks.len() < AT_ONCE
             && let Some(name) = names.next()
         {
-            let (reconciler, memory) = (reconciler.clone(), looks.of(&name));
+            let (reconciler, cached) = (reconciler.clone(), looks.of(&name));
             let (places, round) = (places.clone(), round.clone());
             tasks.spawn(async move {
                 for _ in 0..TIMES {
                     // Never closed, so there is always a permit to come.
                     let place = places.acquire().await;
-                    let result = sweep::look(&reconciler.forges, &name, &memory, &round).await;
+                    let result = sweep::look(&reconciler.forges, &name, &cached, &round).await;
                     drop(place);
                     let error = match result {
                         Ok(observation) => {

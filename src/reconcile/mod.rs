@@ -5,10 +5,10 @@
 //! It speaks only in observations and deliveries, and decides nothing. `lanes` looks at
 //! many repositories, `sweep` at one, `served` knows which there are.
 
+mod cache;
 mod children;
 mod deliveries;
 mod lanes;
-mod memory;
 mod runners;
 mod served;
 mod sweep;
@@ -22,9 +22,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::Instant;
 use tracing::warn;
 
+use self::cache::{ByRepository, Cache};
 use self::lanes::{Haste, Lanes};
-use self::memory::Looks;
-use self::memory::Memory;
 use crate::config::Settings;
 use crate::engine::{Asking, Beside, Health, Setup, Sweeps};
 use crate::forge::{Forges, ListMemory, Listed};
@@ -48,17 +47,17 @@ struct Reconciler {
     /// Where they have been listed since the start: hiring begins there.
     listed: watch::Sender<BTreeSet<nomad::Place>>,
     /// One that runs holds it; another waits until that one has ended.
-    memory: Arc<Mutex<Memory>>,
+    cache: Arc<Mutex<Cache>>,
     clock: Clock,
 }
 
 /// The sweeps for an engine: what one setup's have seen, the next one's know.
 pub fn sweeps() -> Sweeps {
-    let memory = Arc::<Mutex<Memory>>::default();
+    let cache = Arc::<Mutex<Cache>>::default();
     Box::new(move |beside| {
         let Beside { setup, hand, events, asking, health, places, listed } = beside;
         let Setup { settings, forges, nomad, clock } = setup;
-        let memory = memory.clone();
+        let cache = cache.clone();
         let reconciler = Reconciler {
             settings,
             forges,
@@ -69,7 +68,7 @@ pub fn sweeps() -> Sweeps {
             health,
             places,
             listed,
-            memory,
+            cache,
             clock,
         };
         Box::pin(reconciler.run())
@@ -86,10 +85,10 @@ impl Reconciler {
     /// Everything at the start and each `full_sweep_interval`, what is or lately was open each
     /// `sweep_interval`: side by side, for the one can take long.
     async fn sweep_for_ever(self: &Arc<Self>) {
-        let mut memory = self.memory.lock().await;
-        memory.go_on_by(&self.settings);
-        let looks = memory.looks.clone();
-        let Memory { recent, listings, runners, hooks, .. } = &mut *memory;
+        let mut cache = self.cache.lock().await;
+        cache.go_on_by(&self.settings);
+        let looks = cache.looks.clone();
+        let Cache { recent, listings, runners, hooks, .. } = &mut *cache;
         let often = async {
             // Without webhooks every sweep is one of everything.
             match self.settings.webhook.enabled {
@@ -97,14 +96,14 @@ impl Reconciler {
                 false => std::future::pending().await,
             }
         };
-        let seen = Seen { listings, runners, hooks };
+        let seen = FullSweep { listings, runners, hooks };
         tokio::join!(often, self.sweep_everything(seen, looks.clone()));
     }
 
     async fn sweep_what_is_open(
         self: &Arc<Self>,
         recent: &mut BTreeMap<String, Instant>,
-        looks: Looks,
+        looks: ByRepository,
     ) {
         let mut lanes = Lanes::new(Haste::Skips, looks);
         loop {
@@ -117,7 +116,7 @@ impl Reconciler {
         }
     }
 
-    async fn sweep_everything(self: &Arc<Self>, seen: Seen<'_>, looks: Looks) {
+    async fn sweep_everything(self: &Arc<Self>, seen: FullSweep<'_>, looks: ByRepository) {
         let github = &self.settings.github;
         // Without webhooks the sweeps are all there is.
         let (full, haste) = match self.settings.webhook.enabled {
@@ -158,10 +157,10 @@ impl Reconciler {
 }
 
 /// What the last sweep of everything saw, beside repositories.
-struct Seen<'a> {
+struct FullSweep<'a> {
     listings: &'a mut BTreeMap<usize, ListMemory<Listed>>,
-    runners: &'a mut runners::Memory,
-    hooks: &'a mut deliveries::Memory,
+    runners: &'a mut runners::Listings,
+    hooks: &'a mut deliveries::Logs,
 }
 
 fn warn_once(known: &mut Option<String>, what: &str, reason: String) {

@@ -13,7 +13,7 @@ use crate::ledger::runner_name;
 use crate::nomad::Place;
 
 /// The last listing of each scope, by its name.
-pub type Memory = BTreeMap<String, ListMemory<Registered>>;
+pub type Listings = BTreeMap<String, ListMemory<Registered>>;
 
 impl Reconciler {
     /// But for those whose children are, or may be, where Nomad did not show them a moment ago:
@@ -22,7 +22,7 @@ impl Reconciler {
         &self,
         targets: Vec<Target>,
         unlisted: &BTreeSet<Place>,
-        memory: &mut Memory,
+        listings: &mut Listings,
     ) {
         let prefix = &self.settings.runners.name_prefix;
         let told = |name: &str| {
@@ -34,7 +34,7 @@ impl Reconciler {
         };
         for target in targets {
             let Ok(forge) = self.forges.of(target.owner()) else { continue };
-            let memory = memory.entry(format!("{target:?}")).or_default();
+            let memory = listings.entry(format!("{target:?}")).or_default();
             match forge.runners(&target, memory).await {
                 Ok(mut runners) => {
                     runners.retain(|runner| told(&runner.name));

@@ -1,4 +1,4 @@
-//! Looks at one repository, and says what was seen of it or that it is refused.
+//! ByRepository at one repository, and says what was seen of it or that it is refused.
 
 use tokio::sync::Mutex;
 
@@ -8,7 +8,7 @@ use crate::ledger::{Repository, RepositoryId};
 
 /// What was seen of a repository the last time.
 #[derive(Default)]
-pub struct Memory {
+pub struct Cached {
     look: LookMemory,
     repository: Option<RepositoryId>,
 }
@@ -17,19 +17,19 @@ pub struct Memory {
 pub async fn look(
     forges: &Forges,
     name: &str,
-    memory: &Mutex<Memory>,
+    cached: &Mutex<Cached>,
     round: &Round,
 ) -> Result<Observation, Error> {
-    let mut memory = memory.lock().await;
+    let mut cached = cached.lock().await;
     match forges.of_repository(name) {
-        Err(error) => Ok(refused(&memory, name, &error)),
-        Ok(forge) => match forge.look(name, &mut memory.look, round).await {
+        Err(error) => Ok(refused(&cached, name, &error)),
+        Ok(forge) => match forge.look(name, &mut cached.look, round).await {
             Ok(Look { repository, reports, began, unseen, cut }) => {
-                memory.repository = Some(repository.id);
+                cached.repository = Some(repository.id);
                 let repository = Box::new(called_before(repository, name));
                 Ok(Observation::Swept { repository, reports, began, unseen, cut })
             }
-            Err(error) if error.refuses() => Ok(refused(&memory, name, &error)),
+            Err(error) if error.refuses() => Ok(refused(&cached, name, &error)),
             Err(error) => Err(error),
         },
     }
@@ -43,9 +43,9 @@ fn called_before(mut repository: Repository, name: &str) -> Repository {
     repository
 }
 
-fn refused(memory: &Memory, name: &str, error: &Error) -> Observation {
+fn refused(cached: &Cached, name: &str, error: &Error) -> Observation {
     Observation::SweepRefused {
-        repository: memory.repository,
+        repository: cached.repository,
         full_name: name.to_owned(),
         reason: error.to_string(),
     }

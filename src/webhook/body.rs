@@ -12,8 +12,8 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::answer::{Answer, Unsigned};
 use super::in_flight::{InFlight, Share};
+use super::outcome::{Outcome, Unsigned};
 use super::signature::Checking;
 
 /// Of each body this much is in memory at most. GitHub's have 10 to 40 kB.
@@ -72,7 +72,7 @@ pub(super) async fn read(
     limits: &Bodies,
     in_flight: &InFlight,
     checking: Checking,
-) -> Result<Signed, Answer> {
+) -> Result<Signed, Outcome> {
     let share = in_flight.share();
     let gives_way = share.gives_way();
     let capacity = match wanted {
@@ -83,7 +83,7 @@ pub(super) async fn read(
     let all = coming.read(body, wanted, limits, checking);
     let all = tokio::time::timeout(limits.time, gives_way.run_until_cancelled(all)).await;
     let coming = all
-        .map_err(|_| Answer::TooSlow(limits.time))?
+        .map_err(|_| Outcome::TooSlow(limits.time))?
         .ok_or_else(|| too_much("this one was the slowest"))??;
     coming.whole(in_flight).await
 }
@@ -103,14 +103,14 @@ impl Coming {
         wanted: Use,
         limits: &Bodies,
         mut checking: Checking,
-    ) -> Result<Self, Answer> {
+    ) -> Result<Self, Outcome> {
         let mut length = 0;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Answer::CutOff)?;
+            let frame = frame.map_err(|_| Outcome::CutOff)?;
             let Ok(data) = frame.into_data() else { continue };
             length += data.len() as u64;
             if length > limits.each {
-                return Err(Answer::TooLarge(limits.each));
+                return Err(Outcome::TooLarge(limits.each));
             }
             checking.update(&data);
             let before = usize::try_from(length).unwrap_or(usize::MAX) - data.len();
@@ -124,12 +124,12 @@ impl Coming {
             }
         }
         if !checking.holds() {
-            return Err(Answer::Unsigned(Unsigned::Wrong));
+            return Err(Outcome::Unsigned(Unsigned::Wrong));
         }
         Ok(self)
     }
 
-    async fn keep(&mut self, data: Bytes, limits: &Bodies) -> Result<(), Answer> {
+    async fn keep(&mut self, data: Bytes, limits: &Bodies) -> Result<(), Outcome> {
         let bytes = data.len() as u64;
         let fits = self.rest.is_none() && self.start.len() + data.len() <= IN_MEMORY;
         if fits && self.share.takes_memory(bytes, limits.memory) {
@@ -141,13 +141,13 @@ impl Coming {
         }
         let file = self.share.in_flight().write(self.rest.take(), data).await;
         self.rest = Some(file.map_err(|error| {
-            Answer::Unavailable(format!("cannot set a large webhook aside in a file: {error}"))
+            Outcome::Unavailable(format!("cannot set a large webhook aside in a file: {error}"))
         })?);
         Ok(())
     }
 
     /// Its signature holds: from here on it gives way to nobody.
-    async fn whole(mut self, in_flight: &InFlight) -> Result<Signed, Answer> {
+    async fn whole(mut self, in_flight: &InFlight) -> Result<Signed, Outcome> {
         self.share.is_signed();
         let Some(mut rest) = self.rest.take() else {
             return Ok(Signed { bytes: self.start.freeze(), _share: self.share, _turn: None });
@@ -164,14 +164,14 @@ impl Coming {
         };
         let read = tokio::task::spawn_blocking(read).await;
         let (bytes, share) = read.map_err(io::Error::other).flatten().map_err(|error| {
-            Answer::Unavailable(format!("cannot read a large webhook back: {error}"))
+            Outcome::Unavailable(format!("cannot read a large webhook back: {error}"))
         })?;
         Ok(Signed { bytes, _share: share, _turn: turn })
     }
 }
 
-fn too_much(which: &str) -> Answer {
-    Answer::Unavailable(format!("too many bytes of large webhooks are in flight, and {which}"))
+fn too_much(which: &str) -> Outcome {
+    Outcome::Unavailable(format!("too many bytes of large webhooks are in flight, and {which}"))
 }
 
 #[cfg(test)]
@@ -203,7 +203,7 @@ mod tests {
         wanted: Use,
         limits: &Bodies,
         in_flight: &InFlight,
-    ) -> Result<Bytes, Answer> {
+    ) -> Result<Bytes, Outcome> {
         let given = Given::read(sign(&SecretString::from(key), body).as_bytes()).unwrap();
         let checking = Secrets::new("key".into(), None).check(given);
         let frames = body.chunks(16 * KB).map(Bytes::copy_from_slice).collect::<Vec<_>>();
@@ -251,7 +251,7 @@ mod tests {
         for length in [10, 900 * KB] {
             let body = vec![1; length];
             let read = read_by(&body, "other", Use::All, &limits(1 << 20), &in_flight).await;
-            assert_eq!(read.unwrap_err(), Answer::Unsigned(Unsigned::Wrong));
+            assert_eq!(read.unwrap_err(), Outcome::Unsigned(Unsigned::Wrong));
             assert!(in_flight.is_empty());
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file has a name");
@@ -263,12 +263,12 @@ mod tests {
         let body = vec![1; 900 * KB];
         for wanted in [Use::All, Use::Start, Use::Nothing] {
             let read = read_by(&body, "key", wanted, &limits(4), &in_flight).await;
-            assert_eq!(read.unwrap_err(), Answer::TooLarge(4));
+            assert_eq!(read.unwrap_err(), Outcome::TooLarge(4));
             let none = Bodies { files: 0, ..limits(1 << 20) };
             let read = read_by(&body, "key", wanted, &none, &in_flight).await;
             let kept = read.map(|read| read.len());
             match wanted {
-                Use::All => assert!(matches!(kept, Err(Answer::Unavailable(_)))),
+                Use::All => assert!(matches!(kept, Err(Outcome::Unavailable(_)))),
                 Use::Start => assert_eq!(kept, Ok(IN_MEMORY)),
                 Use::Nothing => assert_eq!(kept, Ok(0)),
             }

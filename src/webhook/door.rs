@@ -12,10 +12,10 @@ use axum::{Extension, Router};
 use clock::Clock;
 use tracing::{debug, info, warn};
 
-use super::answer::{Answer, Unsigned};
 use super::body::{self, Bodies, Use};
 use super::hand::{Hand, Receipt};
 use super::in_flight::InFlight;
+use super::outcome::{Outcome, Unsigned};
 use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
@@ -70,7 +70,7 @@ async fn take(
     body: Body,
 ) -> Response {
     if uri.path() != &*shared.path {
-        return Answer::WrongPath.respond(None);
+        return Outcome::WrongPath.respond(None);
     }
     let delivery = delivery_id(&headers);
     let answer = judge(&shared, &method, &headers, phase.as_deref(), body, delivery.as_ref());
@@ -87,24 +87,24 @@ async fn judge(
     phase: Option<&Arc<Phase>>,
     body: Body,
     id: Option<&DeliveryId>,
-) -> Answer {
+) -> Outcome {
     let door = &shared.door;
     if method != Method::POST {
-        return Answer::WrongMethod;
+        return Outcome::WrongMethod;
     }
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > door.bodies.each) {
-        return Answer::TooLarge(door.bodies.each);
+        return Outcome::TooLarge(door.bodies.each);
     }
-    let Some(encoding) = Encoding::of(headers) else { return Answer::WrongType };
+    let Some(encoding) = Encoding::of(headers) else { return Outcome::WrongType };
     // Gitea says everything three times, as Gogs, as GitHub, and as itself.
     let given = match headers.get("x-hub-signature-256") {
-        None => return Answer::Unsigned(Unsigned::Missing),
+        None => return Outcome::Unsigned(Unsigned::Missing),
         Some(header) => match Given::read(header.as_bytes()) {
-            None => return Answer::Unsigned(Unsigned::Malformed),
+            None => return Outcome::Unsigned(Unsigned::Malformed),
             Some(given) => given,
         },
     };
@@ -124,8 +124,8 @@ async fn judge(
     };
     let raw = &signed.bytes;
     match understand(headers, encoding, raw, id) {
-        Ok(Understood::Ping) => Answer::Pong,
-        Ok(Understood::Other(event)) => Answer::Ignored(format!(
+        Ok(Understood::Ping) => Outcome::Pong,
+        Ok(Understood::Other(event)) => Outcome::Ignored(format!(
             "the event is {event}; only workflow_job says anything about jobs"
         )),
         Ok(Understood::Job(id, job)) => match job.unreadable.clone() {
@@ -170,7 +170,7 @@ fn understand(
 }
 
 impl Door {
-    async fn keep(&self, id: DeliveryId, job: WorkflowJob) -> Answer {
+    async fn keep(&self, id: DeliveryId, job: WorkflowJob) -> Outcome {
         let delivery = Delivery {
             id,
             received_at: self.clock.now().into(),
@@ -179,9 +179,9 @@ impl Door {
             look: job.unreadable.is_some(),
         };
         match self.hand.keep(delivery).await {
-            Ok(Receipt { kept: Kept::Duplicate, .. }) => Answer::Duplicate,
+            Ok(Receipt { kept: Kept::Duplicate, .. }) => Outcome::Duplicate,
             Ok(Receipt { kept: Kept::New, former }) => self.foresee(&job, &former),
-            Err(error) => Answer::Unavailable(error.to_string()),
+            Err(error) => Outcome::Unavailable(error.to_string()),
         }
     }
 
@@ -193,9 +193,9 @@ impl Door {
         job: WorkflowJob,
         why: String,
         raw: &[u8],
-    ) -> Answer {
+    ) -> Outcome {
         match self.keep_unreadable(headers, Some(&id), why, raw).await {
-            Answer::Unreadable(why) => {
+            Outcome::Unreadable(why) => {
                 warn!(
                     delivery = id.as_str(),
                     why, "webhook unreadable; its repository is looked at"
@@ -207,18 +207,18 @@ impl Door {
     }
 
     /// What the ledger makes of it, as far as can be said without asking GitHub.
-    fn foresee(&self, job: &WorkflowJob, former: &[String]) -> Answer {
+    fn foresee(&self, job: &WorkflowJob, former: &[String]) -> Outcome {
         let Some(report) = &job.report else {
             let name = &job.repository.full_name;
             if job.unreadable.is_some() {
                 let served =
                     self.rules.pools.iter().any(|pool| pool.repositories.serves(name, former));
                 return match served {
-                    true => Answer::Accepted,
-                    false => Answer::Ignored(NoPool::Repository(name.clone()).to_string()),
+                    true => Outcome::Accepted,
+                    false => Outcome::Ignored(NoPool::Repository(name.clone()).to_string()),
                 };
             }
-            return Answer::Ignored(format!(
+            return Outcome::Ignored(format!(
                 "action {} with this status means nothing to this version, and changes nothing",
                 job.action
             ));
@@ -228,7 +228,7 @@ impl Door {
             .as_deref()
             .is_some_and(|name| runner_name::pool_of(&self.rules.name_prefix, name).is_some());
         if ours {
-            return Answer::Accepted;
+            return Outcome::Accepted;
         }
         let repository = &job.repository;
         match matching::pool_for_renamed(
@@ -238,10 +238,10 @@ impl Door {
             &report.labels,
             report.run,
         ) {
-            Err(why) => Answer::Ignored(why.to_string()),
+            Err(why) => Outcome::Ignored(why.to_string()),
             Ok(pool) => match policy::judge(pool, repository, None) {
-                Judgement::Refused(why) => Answer::Ignored(why),
-                Judgement::Allowed | Judgement::AskFork => Answer::Accepted,
+                Judgement::Refused(why) => Outcome::Ignored(why),
+                Judgement::Allowed | Judgement::AskFork => Outcome::Accepted,
             },
         }
     }
@@ -252,7 +252,7 @@ impl Door {
         id: Option<&DeliveryId>,
         why: String,
         raw: &[u8],
-    ) -> Answer {
+    ) -> Outcome {
         let unparsed = Unparsed {
             id: id.cloned(),
             received_at: Time::from(self.clock.now()),
@@ -262,8 +262,8 @@ impl Door {
             body: raw[..raw.len().min(UNPARSED_BYTES)].to_vec(),
         };
         match self.hand.store.keep_unparsed(unparsed).await {
-            Ok(()) => Answer::Unreadable(why),
-            Err(error) => Answer::Unavailable(error.to_string()),
+            Ok(()) => Outcome::Unreadable(why),
+            Err(error) => Outcome::Unavailable(error.to_string()),
         }
     }
 }
@@ -308,17 +308,17 @@ fn delivery_id(headers: &HeaderMap) -> Option<DeliveryId> {
 
 /// What comes without a good signature may be anybody's: its headers are clipped, and only some of
 /// its lines are told.
-fn log(answer: &Answer, headers: &HeaderMap, delivery: Option<&DeliveryId>, refusals: &Quota) {
+fn log(answer: &Outcome, headers: &HeaderMap, delivery: Option<&DeliveryId>, refusals: &Quota) {
     let delivery = delivery.map(|id| harmless_up_to(id.as_str(), LONGEST_IN_LOG));
     let event = text(headers, "x-github-event").map(|event| harmless_up_to(event, LONGEST_IN_LOG));
     match answer {
-        Answer::Accepted => debug!(delivery, event, "webhook kept"),
-        Answer::Duplicate => info!(delivery, event, "webhook seen before"),
-        Answer::Pong => info!(delivery, "webhook ping: GitHub reaches this door"),
-        Answer::Ignored(reason) => debug!(delivery, event, reason, "webhook ignored"),
-        Answer::Unavailable(reason) => warn!(delivery, event, reason, "webhook not kept"),
-        Answer::Unreadable(reason) => warn!(delivery, event, reason, "webhook unreadable"),
-        Answer::Unsigned(why) => {
+        Outcome::Accepted => debug!(delivery, event, "webhook kept"),
+        Outcome::Duplicate => info!(delivery, event, "webhook seen before"),
+        Outcome::Pong => info!(delivery, "webhook ping: GitHub reaches this door"),
+        Outcome::Ignored(reason) => debug!(delivery, event, reason, "webhook ignored"),
+        Outcome::Unavailable(reason) => warn!(delivery, event, reason, "webhook not kept"),
+        Outcome::Unreadable(reason) => warn!(delivery, event, reason, "webhook unreadable"),
+        Outcome::Unsigned(why) => {
             let Tell::Yes { kept_back } = refusals.take(Instant::now()) else { return };
             if kept_back > 0 {
                 warn!(kept_back, "more webhooks were refused than the log shows");

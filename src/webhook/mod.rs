@@ -4,13 +4,13 @@
 //! and nothing of GitHub's REST API or of Nomad. `door` judges a request step by step,
 //! `listener` keeps slow and too many connections off.
 
-mod answer;
 mod body;
 mod door;
 mod hand;
 mod in_flight;
 pub mod listener;
 mod open;
+mod outcome;
 mod payload;
 mod phase;
 mod quota;

@@ -21,8 +21,8 @@ struct Entry {
     given_away: CancellationToken,
 }
 
-/// A connection's place among them, until it is dropped.
-pub(super) struct Place {
+/// A connection that counts among them, until it is dropped.
+pub(super) struct Slot {
     open: Open,
     number: u64,
     pub phase: Arc<Phase>,
@@ -35,7 +35,7 @@ impl Open {
         self.lock().all.len()
     }
 
-    pub fn enter(&self) -> Place {
+    pub fn enter(&self) -> Slot {
         let mut connections = self.lock();
         connections.next += 1;
         let (number, phase) = (connections.next, Arc::<Phase>::default());
@@ -43,7 +43,7 @@ impl Open {
         let entry = Entry { phase: phase.clone(), given_away: given_away.clone() };
         connections.all.insert(number, entry);
         drop(connections);
-        Place { open: self.clone(), number, phase, given_away }
+        Slot { open: self.clone(), number, phase, given_away }
     }
 
     /// Ends the connection that has been idle for longest, else the one whose head or body has
@@ -69,7 +69,7 @@ impl Open {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.open.lock().all.remove(&self.number);
     }
@@ -82,17 +82,16 @@ mod tests {
     #[test]
     fn the_one_that_is_idle_for_longest_gives_way_then_the_slowest_head_or_body_and_none_at_work() {
         let open = Open::default();
-        let places: Vec<Place> = (0..6).map(|_| open.enter()).collect();
-        let ended = || -> Vec<usize> {
-            (0..6).filter(|at| places[*at].given_away.is_cancelled()).collect()
-        };
-        places[0].phase.is(Doing::Serving);
-        places[3].phase.is(Doing::ReadingHead);
-        places[4].phase.is(Doing::Serving);
-        places[5].phase.is(Doing::ReadingBody);
+        let slots: Vec<Slot> = (0..6).map(|_| open.enter()).collect();
+        let ended =
+            || -> Vec<usize> { (0..6).filter(|at| slots[*at].given_away.is_cancelled()).collect() };
+        slots[0].phase.is(Doing::Serving);
+        slots[3].phase.is(Doing::ReadingHead);
+        slots[4].phase.is(Doing::Serving);
+        slots[5].phase.is(Doing::ReadingBody);
         assert!(open.end_one());
         assert_eq!(ended(), [1]);
-        places[0].phase.is(Doing::Idling);
+        slots[0].phase.is(Doing::Idling);
         assert!(open.end_one());
         assert_eq!(ended(), [1, 2], "the first has just been used");
         assert!(open.end_one() && open.end_one());

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::answer::{Answer, Unsigned};
+use super::outcome::{Outcome, Unsigned};
 use crate::ledger::Time;
 
 /// Shared: a door before a reload and the one after it count together.
@@ -37,7 +37,7 @@ impl Tally {
         Self(Arc::new(Mutex::new(Counted { since, last_good, outcomes: BTreeMap::new() })))
     }
 
-    pub(super) fn count(&self, answer: &Answer, now: Time) {
+    pub(super) fn count(&self, answer: &Outcome, now: Time) {
         let Some((outcome, good)) = outcome(answer) else { return };
         // A count has no state that a panic could leave half done.
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,22 +58,22 @@ impl Tally {
 }
 
 /// Its name, and whether the sender is who it should be and was understood.
-fn outcome(answer: &Answer) -> Option<(&'static str, bool)> {
+fn outcome(answer: &Outcome) -> Option<(&'static str, bool)> {
     Some(match answer {
-        Answer::Accepted => ("accepted", true),
-        Answer::Duplicate => ("duplicate", true),
-        Answer::Pong => ("pong", true),
-        Answer::Ignored(_) => ("ignored", true),
-        Answer::Unreadable(_) => ("unreadable", false),
-        Answer::Unavailable(_) => ("unavailable", false),
-        Answer::Unsigned(Unsigned::Missing) => ("signature_missing", false),
-        Answer::Unsigned(Unsigned::Malformed) => ("signature_malformed", false),
-        Answer::Unsigned(Unsigned::Wrong) => ("signature_wrong", false),
-        Answer::TooLarge(_) => ("too_large", false),
-        Answer::WrongType => ("unsupported_type", false),
-        Answer::TooSlow(_) => ("too_slow", false),
-        Answer::CutOff => ("cut_off", false),
-        Answer::WrongPath | Answer::WrongMethod => return None,
+        Outcome::Accepted => ("accepted", true),
+        Outcome::Duplicate => ("duplicate", true),
+        Outcome::Pong => ("pong", true),
+        Outcome::Ignored(_) => ("ignored", true),
+        Outcome::Unreadable(_) => ("unreadable", false),
+        Outcome::Unavailable(_) => ("unavailable", false),
+        Outcome::Unsigned(Unsigned::Missing) => ("signature_missing", false),
+        Outcome::Unsigned(Unsigned::Malformed) => ("signature_malformed", false),
+        Outcome::Unsigned(Unsigned::Wrong) => ("signature_wrong", false),
+        Outcome::TooLarge(_) => ("too_large", false),
+        Outcome::WrongType => ("unsupported_type", false),
+        Outcome::TooSlow(_) => ("too_slow", false),
+        Outcome::CutOff => ("cut_off", false),
+        Outcome::WrongPath | Outcome::WrongMethod => return None,
     })
 }
 
@@ -84,13 +84,13 @@ mod tests {
     #[test]
     fn only_what_is_signed_and_understood_is_good() {
         let tally = Tally::new(Time(1_000), Some(Time(500)));
-        tally.count(&Answer::Unsigned(Unsigned::Wrong), Time(2_000));
-        tally.count(&Answer::Unreadable("x".to_owned()), Time(2_000));
-        tally.count(&Answer::WrongPath, Time(2_000));
+        tally.count(&Outcome::Unsigned(Unsigned::Wrong), Time(2_000));
+        tally.count(&Outcome::Unreadable("x".to_owned()), Time(2_000));
+        tally.count(&Outcome::WrongPath, Time(2_000));
         let told = tally.deliveries();
         assert_eq!(told.last_good, Some(Time(500).to_string()), "that of the life before");
         assert_eq!(told.outcomes, BTreeMap::from([("signature_wrong", 1), ("unreadable", 1)]));
-        tally.clone().count(&Answer::Ignored("x".to_owned()), Time(3_000));
+        tally.clone().count(&Outcome::Ignored("x".to_owned()), Time(3_000));
         assert_eq!(tally.deliveries().last_good, Some(Time(3_000).to_string()));
     }
 }

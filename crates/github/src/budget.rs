@@ -2,7 +2,7 @@
 //! the rest nobody uses up what others may need before the limit is full again.
 //!
 //! It reads the limit from each answer's headers and counts who spent what. It makes no request and
-//! looks at no clock. What follows when nothing is left at all is `gate`'s. Source of the headers:
+//! looks at no clock. What follows when nothing is left at all is in `rate_limit`. Source of the headers:
 //! docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use super::gate;
+use super::rate_limit;
 
 /// One in so many requests of an hour is kept for [`Purpose::Essential`] and [`Purpose::Important`].
 const RESERVE: u64 = 5;
@@ -93,11 +93,11 @@ impl Budget {
         if resource.is_some_and(|resource| resource != "core") {
             return;
         }
-        let number = |name| gate::number(headers, name).and_then(|n| u64::try_from(n).ok());
+        let number = |name| rate_limit::number(headers, name).and_then(|n| u64::try_from(n).ok());
         if let (Some(limit), Some(remaining), Some(wait)) = (
             number("x-ratelimit-limit"),
             number("x-ratelimit-remaining"),
-            gate::resets_in(headers, wall),
+            rate_limit::resets_in(headers, wall),
         ) {
             self.stands(limit, remaining, now + wait, now);
         }

@@ -1,7 +1,7 @@
 //! What can go wrong with a call, by kind, and how an answer's kind is told.
 //!
 //! Each text is a fragment that reads after "failed to": it names method and path and never a
-//! credential. When to try again is `gate`'s business.
+//! credential. When to try again is in `rate_limit`.
 
 use std::time::Duration;
 

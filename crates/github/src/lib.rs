@@ -1,9 +1,9 @@
 //! A REST client for GitHub Actions: registration tokens, runners, runs, jobs, hooks.
 //!
 //! It knows GitHub's resources and nothing of why anybody wants them. It never retries and never
-//! sleeps; what GitHub says about waiting closes a gate that all clones share, and the caller is
+//! sleeps; what GitHub says about waiting holds for all clones, and the caller is
 //! told until when. A client that is told what its requests are for keeps to a share of the rate limit.
-//! Read `transport` next (how a request is made), then `gate` and `budget`.
+//! Read `transport` next (how a request is made), then `rate_limit` and `budget`.
 //!
 //! Source of all facts unless said otherwise: docs.github.com/en/rest, API version 2022-11-28,
 //! and GitHub's OpenAPI description.
@@ -12,11 +12,11 @@ mod budget;
 mod conditional;
 mod deliveries;
 mod error;
-mod gate;
 mod hooks;
 mod jobs;
 mod paging;
 mod permission;
+mod rate_limit;
 mod refusal;
 mod registration;
 mod repositories;

@@ -1,4 +1,4 @@
-//! How a request to GitHub is made: URL, headers, time limit, redirects, the gate, and the kind
+//! How a request to GitHub is made: URL, headers, time limit, redirects, the rate limit, and the kind
 //! of failure.
 //!
 //! One request a call (a redirect apart), no retry. Lists are followed by `paging`; what an answer
@@ -19,7 +19,7 @@ use url::Url;
 
 use super::budget::{Budget, OverShare, Purpose};
 use super::error::Error;
-use super::gate::{self, Gate, Waiting};
+use super::rate_limit::{self, RateLimit, Waiting};
 
 /// A page of a hundred runs is some 2 MB.
 const BODY_LIMIT: usize = 20 << 20;
@@ -34,7 +34,7 @@ pub enum BuildError {
     Http(String),
 }
 
-/// One credential at one GitHub. Clones share connections, credential, gate and budget.
+/// One credential at one GitHub. Clones share connections, credential, rate limit and budget.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -50,7 +50,7 @@ struct Inner {
 
 struct State {
     token: SecretString,
-    gate: Gate,
+    limit: RateLimit,
     budget: Budget,
     /// GitHub's clock and ours, at the last answer.
     clock: Option<(Timestamp, Timestamp)>,
@@ -137,8 +137,8 @@ impl Client {
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.
     pub fn over(wire: Transport, api_url: Url, token: SecretString, clock: Clock) -> Client {
-        let (gate, budget) = (Gate::default(), Budget::default());
-        let state = Mutex::new(State { token, gate, budget, clock: None });
+        let (limit, budget) = (RateLimit::default(), Budget::default());
+        let state = Mutex::new(State { token, limit, budget, clock: None });
         let inner = Arc::new(Inner { wire, clock, base: api_url, state });
         Client { inner, purpose: Purpose::default() }
     }
@@ -153,11 +153,11 @@ impl Client {
         &self.inner.clock
     }
 
-    /// The token of all later calls, of all clones. A different one opens the gate.
+    /// The token of all later calls, of all clones. A different one has a limit of its own.
     pub fn set_token(&self, token: SecretString) {
         let mut state = self.state();
         if state.token.expose_secret() != token.expose_secret() {
-            state.gate = Gate::default();
+            state.limit = RateLimit::default();
             state.budget = Budget::default();
         }
         state.token = token;
@@ -170,7 +170,7 @@ impl Client {
 
     /// For how long every call would be held back.
     pub fn held_back_for(&self) -> Option<Duration> {
-        self.state().gate.closed(Instant::now())
+        self.state().limit.wait(Instant::now())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -245,7 +245,7 @@ impl Client {
         self.judge(request, Answer { status, headers, url, body })
     }
 
-    /// Notes clock, gate and budget.
+    /// Notes clock, rate limit and budget.
     fn judge(&self, request: &str, answer: Answer) -> Result<Answer, Error> {
         let (now, wall) = (Instant::now(), self.inner.clock.now());
         let text = if answer.status.is_client_error() {
@@ -253,34 +253,34 @@ impl Client {
         } else {
             String::new()
         };
-        let waiting = gate::waiting(answer.status.as_u16(), &answer.headers, &text, wall);
+        let waiting = rate_limit::waiting(answer.status.as_u16(), &answer.headers, &text, wall);
         let counted = answer.status != StatusCode::NOT_MODIFIED;
         let mut state = self.state();
         // A refused credential's limit is that of the address, not its own.
         if answer.status != StatusCode::UNAUTHORIZED {
             state.budget.learn(&answer.headers, &self.purpose, counted, wall, now);
         }
-        if let Some(server) = gate::date(&answer.headers) {
+        if let Some(server) = rate_limit::date(&answer.headers) {
             state.clock = Some((server, wall));
         }
         match waiting {
             Waiting::No => Ok(answer),
             Waiting::Later(wait) => {
-                state.gate.close(now + wait);
+                state.limit.wait_until(now + wait);
                 Ok(answer)
             }
             Waiting::Refused(wait, reason) => {
-                state.gate.close(now + wait);
+                state.limit.wait_until(now + wait);
                 let (request, until) = (request.to_owned(), after(wall, wait));
                 Err(Error::RateLimited { request, wait, until, reason })
             }
         }
     }
 
-    /// The header, if the gate is open and the budget has something left for this.
+    /// The header, if GitHub may be asked and the budget has something left for this.
     fn authorization(&self, request: &str) -> Result<HeaderValue, Error> {
         let (state, now) = (self.state(), Instant::now());
-        if let Some(wait) = state.gate.closed(now) {
+        if let Some(wait) = state.limit.wait(now) {
             let (request, until) = (request.to_owned(), after(self.inner.clock.now(), wait));
             return Err(Error::HeldBack { request, wait, until });
         }

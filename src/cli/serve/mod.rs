@@ -33,7 +33,7 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     let mut settings = Arc::new(settings);
     let mut running = Running::start_on(settings.clone(), sockets).await?;
     systemd::ready(&pools(&settings));
-    while signals.next().await == Told::Reload {
+    while signals.next().await == Signalled::Reload {
         systemd::reloading();
         let said = tokio::select! {
             reloaded = reload(config.clone(), &settings, &mut running) => match reloaded {
@@ -99,7 +99,7 @@ async fn reload(
 }
 
 #[derive(PartialEq, Eq)]
-enum Told {
+enum Signalled {
     End,
     Reload,
 }
@@ -120,11 +120,11 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
+    async fn next(&mut self) -> Signalled {
         tokio::select! {
-            _ = self.terminate.recv() => Told::End,
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.hang_up.recv() => Told::Reload,
+            _ = self.terminate.recv() => Signalled::End,
+            _ = self.interrupt.recv() => Signalled::End,
+            _ = self.hang_up.recv() => Signalled::Reload,
         }
     }
 

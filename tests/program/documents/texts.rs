@@ -256,7 +256,7 @@ fn unfilled(text: &str) -> String {
 
 #[test]
 fn every_answer_of_the_door_is_explained() {
-    let mut texts = sentences(literals(&code(&root().join("src/webhook/answer.rs"))));
+    let mut texts = sentences(literals(&code(&root().join("src/webhook/outcome.rs"))));
     for file in ["src/webhook/body.rs", "src/webhook/door.rs", "src/webhook/payload.rs"] {
         let code = code(&root().join(file));
         for (at, start) in code.match_indices("Unavailable(").chain(code.match_indices("Ignored("))

@@ -20,7 +20,7 @@ struct Body<'a> {
 
 /// How a request was judged.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Outcome {
     Accepted,
     Duplicate,
     Pong,
@@ -50,48 +50,48 @@ pub(super) enum Unsigned {
 /// Seconds until a refused sender may come again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
-impl Answer {
+impl Outcome {
     pub(super) fn respond(&self, delivery: Option<&DeliveryId>) -> Response {
         let detail;
         let (status, outcome, reason) = match self {
-            Answer::Accepted => (StatusCode::ACCEPTED, "accepted", None),
-            Answer::Duplicate => {
+            Outcome::Accepted => (StatusCode::ACCEPTED, "accepted", None),
+            Outcome::Duplicate => {
                 (StatusCode::ACCEPTED, "duplicate", Some("this delivery was kept before"))
             }
-            Answer::Pong => (StatusCode::OK, "pong", None),
-            Answer::Ignored(why) => (StatusCode::ACCEPTED, "ignored", Some(why.as_str())),
-            Answer::WrongPath => (
+            Outcome::Pong => (StatusCode::OK, "pong", None),
+            Outcome::Ignored(why) => (StatusCode::ACCEPTED, "ignored", Some(why.as_str())),
+            Outcome::WrongPath => (
                 StatusCode::NOT_FOUND,
                 "not found",
                 Some("webhooks are taken at one path only (webhook.path)"),
             ),
-            Answer::WrongMethod => (
+            Outcome::WrongMethod => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method not allowed",
                 Some("webhooks come by POST"),
             ),
-            Answer::TooLarge(limit) => {
+            Outcome::TooLarge(limit) => {
                 detail = format!("the body is over {limit} bytes (webhook.max_body)");
                 (StatusCode::PAYLOAD_TOO_LARGE, "too large", Some(detail.as_str()))
             }
-            Answer::WrongType => (
+            Outcome::WrongType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported type",
                 Some(
                     "the content type is neither application/json nor application/x-www-form-urlencoded",
                 ),
             ),
-            Answer::TooSlow(time) => {
+            Outcome::TooSlow(time) => {
                 detail = format!("the body did not come within {} s", time.as_secs());
                 (StatusCode::REQUEST_TIMEOUT, "too slow", Some(detail.as_str()))
             }
-            Answer::CutOff => (StatusCode::BAD_REQUEST, "cut off", Some("the body was cut off")),
+            Outcome::CutOff => (StatusCode::BAD_REQUEST, "cut off", Some("the body was cut off")),
             // One and the same for no, malformed and wrong: nothing to learn from it.
-            Answer::Unsigned(_) => {
+            Outcome::Unsigned(_) => {
                 (StatusCode::UNAUTHORIZED, "unauthorized", Some("invalid signature"))
             }
-            Answer::Unreadable(why) => (StatusCode::BAD_REQUEST, "unreadable", Some(why.as_str())),
-            Answer::Unavailable(why) => {
+            Outcome::Unreadable(why) => (StatusCode::BAD_REQUEST, "unreadable", Some(why.as_str())),
+            Outcome::Unavailable(why) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Some(why.as_str()))
             }
         };
@@ -99,16 +99,16 @@ impl Answer {
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         match self {
-            Answer::WrongMethod => {
+            Outcome::WrongMethod => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             }
-            Answer::Unavailable(_) => {
+            Outcome::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             // What is left of the body is not read.
-            Answer::TooSlow(_)
-            | Answer::CutOff
-            | Answer::Unsigned(Unsigned::Missing | Unsigned::Malformed) => {
+            Outcome::TooSlow(_)
+            | Outcome::CutOff
+            | Outcome::Unsigned(Unsigned::Missing | Unsigned::Malformed) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -20,21 +20,21 @@ const SECONDARY: Duration = Duration::from_secs(60);
 /// No limit of GitHub's is longer than an hour; a nonsense header must not stop us for good.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
-/// Open, or closed until a time.
+/// Whether GitHub may be asked, or until when not.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct RateLimit {
     until: Option<Instant>,
 }
 
-impl Gate {
+impl RateLimit {
     /// For how long nothing may be asked.
-    pub fn closed(&self, now: Instant) -> Option<Duration> {
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
         let left = self.until?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 
-    /// Never opens earlier than it was to.
-    pub fn close(&mut self, until: Instant) {
+    /// Never ends earlier than it was to.
+    pub fn wait_until(&mut self, until: Instant) {
         self.until = self.until.max(Some(until));
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_success_before_the_limit_closes_too() {
+    fn after_the_last_success_before_the_limit_there_is_a_wait_too() {
         let headers = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800000500")];
         assert_eq!(judge(200, &headers, ""), Waiting::Later(Duration::from_secs(501)));
         assert_eq!(judge(304, &headers, ""), Waiting::Later(Duration::from_secs(501)));
@@ -181,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_opens_at_its_time_and_never_earlier() {
-        let (mut gate, now) = (Gate::default(), Instant::now());
+    fn a_wait_ends_at_its_time_and_never_earlier() {
+        let (mut limit, now) = (RateLimit::default(), Instant::now());
         let at = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!(gate.closed(now), None);
-        gate.close(at(20));
-        gate.close(at(10));
-        assert_eq!(gate.closed(at(19)), Some(Duration::from_secs(1)));
-        assert_eq!(gate.closed(at(20)), None);
+        assert_eq!(limit.wait(now), None);
+        limit.wait_until(at(20));
+        limit.wait_until(at(10));
+        assert_eq!(limit.wait(at(19)), Some(Duration::from_secs(1)));
+        assert_eq!(limit.wait(at(20)), None);
     }
 
     #[test]

@@ -15,10 +15,10 @@ use crate::forge::{ListMemory, Listed};
 /// By the repository's name. Shared, so that a look that is cut short loses nothing, and both kinds
 /// of sweeps know what either saw.
 #[derive(Clone, Default)]
-pub(super) struct Looks(Arc<std::sync::Mutex<BTreeMap<String, Arc<Mutex<sweep::Memory>>>>>);
+pub(super) struct ByRepository(Arc<std::sync::Mutex<BTreeMap<String, Arc<Mutex<sweep::Cached>>>>>);
 
-impl Looks {
-    pub fn of(&self, name: &str) -> Arc<Mutex<sweep::Memory>> {
+impl ByRepository {
+    pub fn of(&self, name: &str) -> Arc<Mutex<sweep::Cached>> {
         // A map of cells is whole whatever panicked beside it.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(name.to_owned()).or_default().clone()
@@ -31,19 +31,19 @@ impl Looks {
 }
 
 #[derive(Default)]
-pub struct Memory {
+pub struct Cache {
     /// By which settings it was seen.
     settings: Option<Arc<Settings>>,
     /// Repositories that had open demand, and when.
     pub(super) recent: BTreeMap<String, Instant>,
-    pub(super) looks: Looks,
+    pub(super) looks: ByRepository,
     /// By credential.
     pub(super) listings: BTreeMap<usize, ListMemory<Listed>>,
-    pub(super) runners: runners::Memory,
-    pub(super) hooks: deliveries::Memory,
+    pub(super) runners: runners::Listings,
+    pub(super) hooks: deliveries::Logs,
 }
 
-impl Memory {
+impl Cache {
     /// From here on what is seen is seen by these settings.
     pub(super) fn go_on_by(&mut self, settings: &Arc<Settings>) {
         let alike = self.settings.as_ref().is_some_and(|before| ask_alike(before, settings));
@@ -85,23 +85,23 @@ mod tests {
     #[test]
     fn another_token_is_another_view_and_what_was_open_stays_so() {
         let usual = "[[github.credentials]]\nowners = [\"*\"]\ntoken = \"t\"\n";
-        let mut memory = Memory::default();
-        memory.go_on_by(&settings(usual));
-        memory.looks.of("o/r");
-        memory.recent.insert("o/r".into(), Instant::now());
-        memory.go_on_by(&settings(&format!("[runners]\nmax = 3\n{usual}")));
-        assert_eq!(memory.looks.len(), 1);
+        let mut cache = Cache::default();
+        cache.go_on_by(&settings(usual));
+        cache.looks.of("o/r");
+        cache.recent.insert("o/r".into(), Instant::now());
+        cache.go_on_by(&settings(&format!("[runners]\nmax = 3\n{usual}")));
+        assert_eq!(cache.looks.len(), 1);
         for other in [
             usual.replace("\"t\"", "\"u\""),
             usual.replace("\"*\"", "\"o\""),
             format!("[github]\napi_url = \"https://git.test/api/v3\"\n{usual}"),
             format!("[webhook]\npath = \"/other\"\n{usual}"),
         ] {
-            memory.go_on_by(&settings(&other));
-            assert_eq!(memory.looks.len(), 0, "{other}");
-            memory.go_on_by(&settings(usual));
-            memory.looks.of("o/r");
+            cache.go_on_by(&settings(&other));
+            assert_eq!(cache.looks.len(), 0, "{other}");
+            cache.go_on_by(&settings(usual));
+            cache.looks.of("o/r");
         }
-        assert_eq!(memory.recent.len(), 1);
+        assert_eq!(cache.recent.len(), 1);
     }
 }
