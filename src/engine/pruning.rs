@@ -3,7 +3,7 @@
 //!
 //! How long ago that is only the machine's clock tells, and one that is a year ahead for a moment would
 //! cost the whole history. So nothing is forgotten before the clock has gone on for a day without a
-//! gap of more than one. Two cursors remember that over restarts.
+//! gap, see `store::clock_seen`.
 
 use std::time::Duration;
 
@@ -16,13 +16,8 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// Many times what a piece takes. A day of 5000 jobs is pruned in about a minute by it.
 const BETWEEN_PIECES: Duration = Duration::from_millis(50);
 
-/// For so long the clock goes on before it is believed; and so long it may be that nobody looks.
+/// For so long the clock goes on before it is believed.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// By which it may be set back all the same.
-const A_LITTLE: Duration = Duration::from_secs(60);
-
-const SINCE: &str = "clock.since";
-const LAST: &str = "clock.last";
 
 /// Runs until it is aborted.
 pub async fn run(store: Store, retention: Duration, clock: Clock) {
@@ -35,9 +30,8 @@ pub async fn run(store: Store, retention: Duration, clock: Clock) {
 }
 
 async fn prune(store: &Store, retention: Duration, now: Time) -> Result<(), StoreError> {
-    let going = Going::on(Going::read(store).await, now);
-    going.keep(store).await?;
-    if !going.is_believed() {
+    let since = store.clock_goes_on(now).await?;
+    if now.since(since) < DAY {
         return Ok(());
     }
     let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
@@ -46,37 +40,6 @@ async fn prune(store: &Store, retention: Duration, now: Time) -> Result<(), Stor
         tokio::time::sleep(BETWEEN_PIECES).await;
     }
     Ok(())
-}
-
-/// A clock that goes on: since when, and when it was last looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Going {
-    since: Time,
-    last: Time,
-}
-
-impl Going {
-    fn on(known: Option<Self>, now: Time) -> Self {
-        let since = known
-            .filter(|known| known.last <= now + A_LITTLE && now <= known.last + DAY)
-            .map_or(now, |known| known.since);
-        Self { since, last: now }
-    }
-
-    fn is_believed(&self) -> bool {
-        self.last.since(self.since) >= DAY
-    }
-
-    async fn read(store: &Store) -> Option<Self> {
-        let since = store.cursor(SINCE).await?.cast_signed();
-        let last = store.cursor(LAST).await?.cast_signed();
-        Some(Self { since: Time(since), last: Time(last) })
-    }
-
-    async fn keep(&self, store: &Store) -> Result<(), StoreError> {
-        store.set_cursor(SINCE, self.since.0.cast_unsigned()).await?;
-        store.set_cursor(LAST, self.last.0.cast_unsigned()).await
-    }
 }
 
 #[cfg(test)]
@@ -176,12 +139,5 @@ mod tests {
         assert!(history.has(1));
         history.hours(NOW + 24 * HOUR, 0).await;
         assert!(!history.has(1));
-    }
-
-    #[test]
-    fn a_clock_that_is_corrected_a_little_goes_on() {
-        let known = Going { since: Time(0), last: Time(NOW) };
-        assert_eq!(Going::on(Some(known), Time(NOW - 30_000)).since, Time(0));
-        assert_eq!(Going::on(Some(known), Time(NOW - 90_000)).since, Time(NOW - 90_000));
     }
 }

@@ -5,6 +5,7 @@
 //! Nothing here decides; `schema` has the tables. No type of SQLite's leaves this folder.
 
 mod async_reader;
+mod clock_seen;
 mod error;
 mod examine;
 mod in_step;
@@ -145,6 +146,11 @@ impl Store {
     /// one writing thread may spend on it while webhooks wait.
     pub async fn prune(&self, before: Time) -> Result<Pruned, StoreError> {
         self.write(move |from| pruning::prune(from, before)).await
+    }
+
+    /// Since when the machine's clock has gone on without a gap; `now` is what it says.
+    pub async fn clock_goes_on(&self, now: Time) -> Result<Time, StoreError> {
+        self.write(move |to| clock_seen::goes_on(to, now)).await
     }
 
     /// How far a log kept elsewhere has been read; `None`: never, or it cannot be read now.
