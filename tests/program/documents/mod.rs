@@ -35,7 +35,8 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// Every Markdown document.
 fn documents() -> Vec<PathBuf> {
-    let mut found = vec![root().join("README.md"), root().join("CHANGELOG.md")];
+    let mut found =
+        ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"].map(|file| root().join(file)).to_vec();
     let folders = ["docs", "deploy"].into_iter().flat_map(files);
     found.extend(folders.filter(|file| file.extension().is_some_and(|end| end == "md")));
     assert!(found.len() > 10, "{found:?}");
