@@ -23,8 +23,10 @@ pub trait Commits: Send + Sync + 'static {
 pub(super) async fn run(connection: Connection, mut queue: Queue, commits: Arc<dyn Commits>) {
     let mut writer = Writer::new(connection);
     while let Some(first) = queue.recv().await {
+        let ready = commits.before().await;
+        // Also what has come meanwhile: no commit leaves out what was folded before it.
         let batch = gathered(first, &mut queue);
-        let done = match commits.before().await {
+        let done = match ready {
             Ok(()) => {
                 let done = writer.write(batch);
                 commits.after().await;
