@@ -168,7 +168,14 @@ fn a_newer_schema_is_refused_by_name() {
     drop(Store::open(&path).unwrap());
     let other = rusqlite::Connection::open(&path).unwrap();
     other.pragma_update(None, "user_version", VERSION + 1).unwrap();
-    assert!(matches!(Store::open(&path), Err(StoreError::Newer { .. })));
+    // The thread of the one before lets go of the lock when it has ended.
+    let opened = loop {
+        match Store::open(&path) {
+            Err(StoreError::InUse { .. }) => std::thread::yield_now(),
+            opened => break opened,
+        }
+    };
+    assert!(matches!(opened, Err(StoreError::Newer { .. })));
 }
 
 #[tokio::test]
