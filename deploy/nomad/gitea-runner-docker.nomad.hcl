@@ -1,7 +1,7 @@
-# One ephemeral Gitea Actions runner per dispatch, on the docker driver: the runner runs in host mode
-# inside a container of its own, so it needs no Docker socket and starts no containers. gitea-runner has no
-# hook that could refuse a job before its first step: whatever Gitea gives it is run. docs/gitea.md
-# says how to register and adapt it; every dispatch of roustabout becomes a child of this job.
+# One ephemeral Gitea Actions runner per dispatch, with the docker driver: the runner runs in host mode
+# in its own container, so it needs no Docker socket and starts no containers. gitea-runner has no
+# hook that could refuse a job before its first step: it runs whatever Gitea gives it. Every dispatch by
+# roustabout is a child of this job. docs/gitea.md says how to register and adapt it.
 
 variable "job" {
   description = "The job's id: what nomad_job says in the pool."
@@ -77,14 +77,14 @@ job "gitea-runner" {
   datacenters = var.datacenters
   node_pool   = var.node_pool
 
-  # A service would be started again; only batch jobs can be dispatched.
+  # Only batch jobs can be dispatched; a service would also be restarted.
   type = "batch"
 
   parameterized {
-    # The credential, and nothing else. Meta would show it in metrics and on the status page.
+    # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
     payload       = "required"
     meta_required = ["runner_name", "runner_url", "runner_labels"]
-    # For people who look at a child and ask whose it is.
+    # Informational, to identify a child job.
     meta_optional = [
       "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
       "workflow_job_name",
@@ -102,8 +102,8 @@ job "gitea-runner" {
   }
 
   group "runner" {
-    # One try. A job that needs a runner still is seen by roustabout, which hires a new one; Nomad
-    # would start one whose registration is used up.
+    # One attempt. If the job still needs a runner, roustabout launches another; Nomad would restart
+    # this one with a used registration.
     restart {
       attempts = 0
       mode     = "fail"
@@ -113,22 +113,22 @@ job "gitea-runner" {
       unlimited = false
     }
 
-    # A node out of touch may be running a job. Without this Nomad would start a second allocation
-    # elsewhere at once, and kill the first when the node is back.
+    # A disconnected node may be running a job. Without this, Nomad would start a second allocation
+    # elsewhere at once, and kill the first when the node reconnects.
     disconnect {
       lost_after = "6h"
       replace    = false
     }
 
-    # From Nomad 2.0.3 on a hard limit can be set here. It kills without poststop:
+    # Nomad 2.0.3 or newer can enforce a hard limit, which kills without running poststop tasks:
     # max_run_duration = "6h"
 
     ephemeral_disk {
       size = var.disk
     }
 
-    # Registers the runner and leaves that in the allocation's shared folder. A container of its own:
-    # the one that runs the job never had the token.
+    # Registers the runner and stores the registration in the shared allocation directory. It is a
+    # separate container, so the one that runs the job never has the token.
     task "configure" {
       driver = "docker"
 
@@ -146,14 +146,14 @@ job "gitea-runner" {
         force_pull   = var.force_pull
         network_mode = var.network_mode
         entrypoint   = ["/bin/sh"]
-        # In this text $NAME is for the shell; Nomad would fill in the form with braces, and put
-        # what strangers can choose (the name of a workflow) into a program.
+        # Write $NAME in this script, which the shell expands. Nomad would expand the form with braces and
+        # paste untrusted input (the name of a workflow) into the program.
         args = ["-c", <<-EOT
           set -e
           umask 077
 
-          # Gitea's registration tokens have no end: the file goes before anything else happens, and
-          # the token is never an argument and never in an environment.
+          # Gitea's registration tokens never expire. So the file is deleted first, and the token is never
+          # an argument and never in an environment.
           token=$(cat "$NOMAD_TASK_DIR/token")
           rm -f "$NOMAD_TASK_DIR/token"
           if [ -z "$token" ]; then
@@ -164,19 +164,19 @@ job "gitea-runner" {
           mkdir -p "$NOMAD_ALLOC_DIR/runner"
           cd "$NOMAD_ALLOC_DIR/runner"
 
-          # It is hired for a job that waits already. A cache of its own would end with it. The folder
-          # is made with the first job.
+          # A short fetch interval, because its job already waits. No cache, because it would end with the
+          # runner. The first job creates the work directory.
           {
             printf 'runner:\n  fetch_interval: 1s\n  timeout: %s\n' "$JOB_TIMEOUT"
             printf 'host:\n  workdir_parent: %s\n' /tmp/work
             printf 'cache:\n  enabled: false\n'
           } >config.yaml
 
-          # On the host, not in a container that the runner starts.
+          # :host runs steps on the host, not in a container started by the runner.
           labels=$(printf %s "$NOMAD_META_runner_labels" | sed 's/,/:host,/g; s/$/:host/')
 
-          # Not --no-interactive: only the dialogue reads the token from stdin, and it asks for
-          # nothing else that is given. It waits for a Gitea that is away without an end of its own.
+          # Not --no-interactive: only the interactive mode reads the token from stdin, and it does not
+          # prompt for what the arguments give. It would wait forever for an unreachable Gitea.
           printf '%s\n' "$token" | timeout 120 gitea-runner register --ephemeral \
             --instance "$NOMAD_META_runner_url" --name "$NOMAD_META_runner_name" --labels "$labels"
           if [ ! -s .runner ]; then
@@ -198,11 +198,11 @@ job "gitea-runner" {
       }
     }
 
-    # Waits for one job, runs it and ends.
+    # Waits for one job, runs it and exits.
     task "runner" {
       driver = "docker"
 
-      # See stop() below. More than 30 s need max_kill_timeout in the client's configuration.
+      # See stop() below. More than 30 s needs max_kill_timeout in the client's configuration.
       kill_signal  = "SIGINT"
       kill_timeout = "30s"
 
@@ -210,7 +210,7 @@ job "gitea-runner" {
         image        = var.image
         network_mode = var.network_mode
         entrypoint   = ["/bin/sh"]
-        # The job starts from this environment. Add what your jobs need.
+        # The job gets this environment. Add what your jobs need.
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR/runner" || exit 1
           env -i PATH="$PATH" LANG="$LANG" HOME="$HOME" \
@@ -218,8 +218,8 @@ job "gitea-runner" {
             gitea-runner --config config.yaml daemon &
           runner=$!
 
-          # Of a job that is cancelled the runner kills a step's shell, and then waits for what that
-          # had started, without an end. Those are known by their environment.
+          # When a job is cancelled, the runner kills the step's shell, then waits forever for the
+          # processes that the shell started. Their environment identifies them.
           end_steps() {
             for environ in /proc/[0-9]*/environ; do
               process=$(basename "$(dirname "$environ")")
@@ -229,8 +229,8 @@ job "gitea-runner" {
               fi
             done
           }
-          # Asked to end, gitea-runner 1.0.8 tells Gitea that its job succeeded. So the steps are
-          # ended in its stead, until it has told that they failed. One without a job just goes.
+          # When gitea-runner 1.0.8 is told to stop, it reports its job as successful. So this kills the
+          # steps instead, until the runner has reported the failure. A runner without a job is killed.
           stop() {
             tries=20
             while [ -d /tmp/work ] && [ "$tries" -gt 0 ]; do
@@ -245,7 +245,7 @@ job "gitea-runner" {
 
           wait "$runner"
           code=$?
-          # A signal ends the waiting, not the runner.
+          # A signal ends this wait, not the runner.
           while kill -0 "$runner" 2>/dev/null; do
             wait "$runner"
             code=$?
