@@ -1,7 +1,7 @@
-# One ephemeral Gitea Actions runner per dispatch, on the raw_exec driver: no isolation, so only
+# One ephemeral Gitea Actions runner per dispatch, with the raw_exec driver: no isolation, so only
 # for repositories whose workflows you trust with the machine. gitea-runner has no hook that could
-# refuse a job before its first step, so whatever Gitea gives it is run. docs/gitea.md says how to register
-# and adapt it; every dispatch of roustabout becomes a child of this job.
+# refuse a job before its first step: it runs whatever Gitea gives it. Every dispatch by roustabout is a
+# child of this job. docs/gitea.md says how to register and adapt it.
 
 variable "job" {
   description = "The job's id: what nomad_job says in the pool."
@@ -81,14 +81,14 @@ job "gitea-runner" {
   datacenters = var.datacenters
   node_pool   = var.node_pool
 
-  # A service would be started again; only batch jobs can be dispatched.
+  # Only batch jobs can be dispatched; a service would also be restarted.
   type = "batch"
 
   parameterized {
-    # The credential, and nothing else. Meta would show it in metrics and on the status page.
+    # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
     payload       = "required"
     meta_required = ["runner_name", "runner_url", "runner_labels"]
-    # For people who look at a child and ask whose it is.
+    # Informational, to identify a child job.
     meta_optional = [
       "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
       "workflow_job_name",
@@ -106,8 +106,8 @@ job "gitea-runner" {
   }
 
   group "runner" {
-    # One try. A job that needs a runner still is seen by roustabout, which hires a new one; Nomad
-    # would start one whose registration is used up.
+    # One attempt. If the job still needs a runner, roustabout launches another; Nomad would restart
+    # this one with a used registration.
     restart {
       attempts = 0
       mode     = "fail"
@@ -117,21 +117,21 @@ job "gitea-runner" {
       unlimited = false
     }
 
-    # A node out of touch may be running a job. Without this Nomad would start a second allocation
-    # elsewhere at once, and kill the first when the node is back.
+    # A disconnected node may be running a job. Without this, Nomad would start a second allocation
+    # elsewhere at once, and kill the first when the node reconnects.
     disconnect {
       lost_after = "6h"
       replace    = false
     }
 
-    # From Nomad 2.0.3 on a hard limit can be set here. It kills without poststop:
+    # Nomad 2.0.3 or newer can enforce a hard limit, which kills without running poststop tasks:
     # max_run_duration = "6h"
 
     ephemeral_disk {
       size = var.disk
     }
 
-    # Registers the runner and leaves it in the allocation's shared folder.
+    # Registers the runner and stores it in the shared allocation directory.
     task "configure" {
       driver = "raw_exec"
       user   = var.user
@@ -148,7 +148,7 @@ job "gitea-runner" {
       dynamic "artifact" {
         for_each = var.runner_path == "" ? [var.runner_program] : []
         content {
-          # Nomad takes no empty checksum among the options.
+          # Nomad rejects an empty checksum in the options.
           source      = var.runner_checksum == "" ? artifact.value : "${artifact.value}?checksum=${var.runner_checksum}"
           destination = "local/gitea-runner"
           mode        = "file"
@@ -160,15 +160,15 @@ job "gitea-runner" {
 
       config {
         command = "/bin/sh"
-        # In this text $NAME is for the shell; Nomad would fill in the form with braces, and put
-        # what strangers can choose (the name of a workflow) into a program.
+        # Write $NAME in this script, which the shell expands. Nomad would expand the form with braces and
+        # paste untrusted input (the name of a workflow) into the program.
         args = ["-c", <<-EOT
           set -e
           umask 077
 
-          # The job can read this task's local folder, and Gitea's registration tokens have no end:
-          # the file goes before anything else happens, and the token is never an argument and
-          # never in an environment.
+          # The job can read this task's local directory, and Gitea's registration tokens never expire.
+          # So the file is deleted first, and the token is never an argument and never in an
+          # environment.
           token=$(cat "$NOMAD_TASK_DIR/token")
           rm -f "$NOMAD_TASK_DIR/token"
           if [ -z "$token" ]; then
@@ -185,19 +185,19 @@ job "gitea-runner" {
             chmod u+x gitea-runner
           fi
 
-          # It is hired for a job that waits already. A cache of its own would end with it. The folder
-          # is made with the first job.
+          # A short fetch interval, because its job already waits. No cache, because it would end with the
+          # runner. The first job creates the work directory.
           {
             printf 'runner:\n  fetch_interval: 1s\n  timeout: %s\n' "$JOB_TIMEOUT"
             printf 'host:\n  workdir_parent: %s\n' "$NOMAD_ALLOC_DIR/work"
             printf 'cache:\n  enabled: false\n'
           } >config.yaml
 
-          # On the host, not in a container that the runner starts.
+          # :host runs steps on the host, not in a container started by the runner.
           labels=$(printf %s "$NOMAD_META_runner_labels" | sed 's/,/:host,/g; s/$/:host/')
 
-          # Not --no-interactive: only the dialogue reads the token from stdin, and it asks for
-          # nothing else that is given. It waits for a Gitea that is away without an end of its own.
+          # Not --no-interactive: only the interactive mode reads the token from stdin, and it does not
+          # prompt for what the arguments give. It would wait forever for an unreachable Gitea.
           printf '%s\n' "$token" | timeout 120 ./gitea-runner register --ephemeral \
             --instance "$NOMAD_META_runner_url" --name "$NOMAD_META_runner_name" --labels "$labels"
           if [ ! -s .runner ]; then
@@ -221,19 +221,19 @@ job "gitea-runner" {
       }
     }
 
-    # Waits for one job, runs it and ends.
+    # Waits for one job, runs it and exits.
     task "runner" {
       driver = "raw_exec"
       user   = var.user
 
-      # See stop() below. More than 30 s need max_kill_timeout in the client's configuration.
+      # See stop() below. More than 30 s needs max_kill_timeout in the client's configuration.
       kill_signal  = "SIGINT"
       kill_timeout = "30s"
 
       config {
         command = "/bin/sh"
-        # The job starts from this environment, not from that of the Nomad client, which raw_exec
-        # hands on. Add what your jobs need. HOME is of this allocation, so nothing is left behind.
+        # The job gets this environment, not that of the Nomad client, which raw_exec passes on. Add
+        # what your jobs need. HOME is in the allocation, so nothing is left behind.
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR/runner" || exit 1
           mkdir -p "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
@@ -243,8 +243,8 @@ job "gitea-runner" {
             ./gitea-runner --config config.yaml daemon &
           runner=$!
 
-          # Of a job that is cancelled the runner kills a step's shell, and then waits for what that
-          # had started, without an end. Those are known by their environment.
+          # When a job is cancelled, the runner kills the step's shell, then waits forever for the
+          # processes that the shell started. Their environment identifies them.
           end_steps() {
             for process in $(grep -las "NOMAD_ALLOC_ID=$NOMAD_ALLOC_ID" /proc/[0-9]*/environ |
               cut -d / -f 3); do
@@ -253,8 +253,8 @@ job "gitea-runner" {
               fi
             done
           }
-          # Asked to end, gitea-runner 1.0.8 tells Gitea that its job succeeded. So the steps are
-          # ended in its stead, until it has told that they failed. One without a job just goes.
+          # When gitea-runner 1.0.8 is told to stop, it reports its job as successful. So this kills the
+          # steps instead, until the runner has reported the failure. A runner without a job is killed.
           stop() {
             tries=20
             while [ -d "$NOMAD_ALLOC_DIR/work" ] && [ "$tries" -gt 0 ]; do
@@ -269,7 +269,7 @@ job "gitea-runner" {
 
           wait "$runner"
           code=$?
-          # A signal ends the waiting, not the runner.
+          # A signal ends this wait, not the runner.
           while kill -0 "$runner" 2>/dev/null; do
             wait "$runner"
             code=$?
@@ -292,8 +292,8 @@ job "gitea-runner" {
     }
 
     # Frees the disk, which Nomad does only when it collects the allocation. It cannot deregister
-    # the runner: that takes a token, and there is none any more. An ephemeral runner that had its
-    # job is gone at Gitea by then, and roustabout deletes those that had none.
+    # the runner, because it no longer has a token. Gitea removes an ephemeral runner after its job,
+    # and roustabout deletes those that had none.
     task "cleanup" {
       driver = "raw_exec"
       user   = var.user
@@ -304,8 +304,8 @@ job "gitea-runner" {
 
       config {
         command = "/bin/sh"
-        # Always 0: what is left over (files of root, of containers) must not make a job that went
-        # well a failed allocation.
+        # Always exits with 0: leftovers (files of root or of containers) must not turn a successful job
+        # into a failed allocation.
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR" || exit 0
           chmod -R u+rwX runner home work 2>/dev/null
