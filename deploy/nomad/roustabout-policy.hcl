@@ -1,10 +1,10 @@
-# What the daemon needs of Nomad, and no more: in every namespace that holds a pool's job.
-# Attach it to the daemon's job, in the namespace of that one:
+# The minimal ACL policy of the daemon. Add a block for every namespace that has a pool's job.
+# If the daemon runs as a Nomad job, attach the policy to that job, in its namespace:
 #
 #   nomad acl policy apply -namespace default -job roustabout roustabout roustabout-policy.hcl
 #
-# Outside Nomad: nomad acl policy apply roustabout roustabout-policy.hcl, and a token with it.
-# Before Nomad 1.11.2 there is no deregister-job: say submit-job in its place.
+# Outside Nomad, create a token with it after: nomad acl policy apply roustabout roustabout-policy.hcl
+# Nomad before 1.11.2 has no deregister-job: use submit-job instead.
 namespace "default" {
   capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"]
 }
