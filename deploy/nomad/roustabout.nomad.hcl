@@ -1,6 +1,6 @@
-# roustabout itself as a job on Nomad: one daemon, with an identity in the place of a token, its
-# secrets in Nomad Variables and its database on a host volume. deploy/nomad/README.md says what
-# to prepare.
+# roustabout itself as a Nomad job: one daemon, with a workload identity instead of a token, its
+# secrets in Nomad Variables and its database on a host volume. deploy/nomad/README.md describes
+# the preparation.
 
 variable "job" {
   description = "The job's id. Its secrets lie in the Nomad Variable nomad/jobs/ID."
@@ -76,11 +76,11 @@ job "roustabout" {
   node_pool   = var.node_pool
 
   group "daemon" {
-    # Never more: two of one name_prefix would take each other's runners for strays.
+    # Never more: two daemons with the same name_prefix would treat each other's runners as strays.
     count = 1
 
     network {
-      # Fixed, so that a second daemon on the node finds them taken and waits.
+      # Static, so that a second daemon on the node finds them in use and waits.
       port "webhook" {
         static = var.webhook_port
       }
@@ -94,7 +94,7 @@ job "roustabout" {
       source = var.volume
     }
 
-    # While the one before still ends, the next finds its ports taken.
+    # The ports are in use until the previous daemon has exited.
     restart {
       attempts = 10
       interval = "5m"
@@ -112,7 +112,7 @@ job "roustabout" {
       name     = "roustabout"
       provider = "nomad"
       port     = "admin"
-      # 200 while webhooks can be kept, also while GitHub is away.
+      # 200 while webhooks can be stored, even if GitHub is unreachable.
       check {
         type     = "http"
         path     = "/readyz"
@@ -130,8 +130,8 @@ job "roustabout" {
         args    = ["serve", "--config", "${NOMAD_TASK_DIR}/roustabout.toml"]
       }
 
-      # Nomad's API by the task's own socket, as this job: no address and no token in the config.
-      # What it may do says the policy that is attached to the job.
+      # Uses Nomad's API through the task's socket, as this job: no address and no token in the config.
+      # The policy attached to the job grants its permissions.
       identity {
         env = true
       }
@@ -140,7 +140,7 @@ job "roustabout" {
         ROUSTABOUT__WEBHOOK__LISTEN = "0.0.0.0:${NOMAD_PORT_webhook}"
         ROUSTABOUT__ADMIN__LISTEN   = "${NOMAD_IP_admin}:${NOMAD_PORT_admin}"
         ROUSTABOUT__STORE__URL      = "sqlite://${var.state}/roustabout.db"
-        # Secrets are found there by their names, as systemd's credentials are.
+        # Secrets are read from here by name, like systemd credentials.
         CREDENTIALS_DIRECTORY = "${NOMAD_SECRETS_DIR}"
       }
 
@@ -159,7 +159,7 @@ job "roustabout" {
         change_signal = "SIGHUP"
       }
 
-      # A changed Variable is a reload.
+      # A changed Variable triggers a reload.
       dynamic "template" {
         for_each = ["webhook-secret", "github-token", "admin-token"]
         content {
@@ -173,7 +173,7 @@ job "roustabout" {
         }
       }
 
-      # At the end it finishes what is in flight: shutdown_grace (20s), and some more.
+      # Time to complete requests in flight: shutdown_grace (20s) and a margin.
       kill_signal  = "SIGTERM"
       kill_timeout = "30s"
 
