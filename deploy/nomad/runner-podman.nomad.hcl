@@ -1,7 +1,7 @@
 # One ephemeral GitHub Actions runner per dispatch, in a Podman container; the nodes need the plugin
-# nomad-driver-podman. Of the jobspecs here this one alone is not run by the tests, only parsed.
-# deploy/nomad/README.md says how to register and adapt it; every dispatch of roustabout becomes a
-# child of this job.
+# nomad-driver-podman. This is the only jobspec here that the tests parse but do not run.
+# Every dispatch by roustabout is a child of this job. deploy/nomad/README.md says how to register and
+# adapt it.
 
 variable "job" {
   description = "The job's id: what nomad_job says in the pool."
@@ -83,17 +83,17 @@ job "github-runner" {
   datacenters = var.datacenters
   node_pool   = var.node_pool
 
-  # A service would be started again; only batch jobs can be dispatched.
+  # Only batch jobs can be dispatched; a service would also be restarted.
   type = "batch"
 
   parameterized {
-    # The credential, and nothing else. Meta would show it in metrics and on the status page.
+    # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
     payload = "required"
     # The last three are the pool's policy, for the job-started hook.
     meta_required = [
       "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
     ]
-    # The group is used below; the rest is for people who look at a child and ask whose it is.
+    # The group is used below; the rest is informational, to identify a child job.
     meta_optional = [
       "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
       "workflow_job_name",
@@ -111,8 +111,8 @@ job "github-runner" {
   }
 
   group "runner" {
-    # One try. A job that needs a runner still is seen by roustabout, which hires a new one with a
-    # fresh credential; Nomad would start one with a credential that is used up.
+    # One attempt. If the job still needs a runner, roustabout launches another with a new credential;
+    # Nomad would restart this one with a used credential.
     restart {
       attempts = 0
       mode     = "fail"
@@ -122,28 +122,28 @@ job "github-runner" {
       unlimited = false
     }
 
-    # A node out of touch may be running a job. Without this Nomad would start a second allocation
-    # elsewhere at once, and kill the first when the node is back. (A second one can still appear,
-    # after 6 h or where the first had not started: it fails, for its name or token is used up.)
+    # A disconnected node may be running a job. Without this, Nomad would start a second allocation
+    # elsewhere at once, and kill the first when the node reconnects. (A second one can still appear,
+    # after 6 h or if the first had not started; it fails, because its name or token is already used.)
     disconnect {
       lost_after = "6h"
       replace    = false
     }
 
-    # From Nomad 2.0.3 on a hard limit can be set here. It kills without poststop:
+    # Nomad 2.0.3 or newer can enforce a hard limit, which kills without running poststop tasks:
     # max_run_duration = "6h"
 
     ephemeral_disk {
       size = var.disk
     }
 
-    # Registers the runner and becomes it: containers share no root file system, so no other task
-    # could do the one for the other.
+    # Registers the runner, then becomes it. Containers share no root file system, so this cannot be
+    # split into two tasks.
     task "runner" {
       driver = "podman"
       user   = var.user
 
-      # SIGINT lets the runner cancel its job and say so to GitHub. More than 30 s need
+      # On SIGINT the runner cancels its job and reports that to GitHub. More than 30 s needs
       # max_kill_timeout in the client's configuration.
       kill_signal  = "SIGINT"
       kill_timeout = "30s"
@@ -152,19 +152,19 @@ job "github-runner" {
         file = "token"
       }
 
-      # Ends a job that is not one of the pool's before its first step: see README.md. It is the same
-      # in every jobspec here.
+      # The hook that ends a job outside the pool's policy before its first step: see README.md. It is the
+      # same in every jobspec here.
       template {
         destination = "local/job-started.sh"
         perms       = "755"
         change_mode = "noop"
         data        = <<-EOT
-          # Ends a job that this runner was not hired for, before its first step. GitHub may give a runner
-          # of an organization any job there with fitting labels; roustabout decides only whom it hires for.
+          # Ends a job outside the pool's policy before its first step. GitHub can give an organization's
+          # runner any job there with matching labels; roustabout only decides which jobs it launches for.
           #
-          # To fail here would not do: steps with if: always() would still run. So the runner itself is
-          # interrupted, and this does not return: after an interrupt no step is begun, and the job fails.
-          # Whatever goes wrong in here refuses the job, too.
+          # Failing here is not enough: steps with if: always() would still run. So the hook interrupts the
+          # runner and does not return: after an interrupt no step is started, and the job fails.
+          # Any error in this hook also refuses the job.
 
           parent_of() { sed -n 's/^PPid:[^0-9]*//p' "/proc/$1/status"; }
 
@@ -182,8 +182,8 @@ job "github-runner" {
               esac
               pid=$(parent_of "$pid")
             done
-            # The runner ends this hook, too. Where it does not within 20 s, or none was found above, the
-            # hook's parent is ended: without its worker a job cannot go on either.
+            # The runner also ends this hook. If it does not within 20 s, or no runner was found above, the
+            # hook kills its parent: without its worker the job cannot continue.
             trap 'exit 1' INT TERM
             waited=0
             while [ "$(parent_of $$)" = "$PPID" ]; do
@@ -195,7 +195,7 @@ job "github-runner" {
           }
 
           trap 'refuse "the hook failed"' EXIT
-          # A job that is cancelled meanwhile must not get past this.
+          # A job that is cancelled in the meantime must not bypass the hook.
           trap '' INT TERM
           set -ef
 
@@ -222,8 +222,8 @@ job "github-runner" {
           unset IFS
           [ $serves = yes ] || refuse "$GITHUB_REPOSITORY is not among the repositories of its pool"
 
-          # The event, as "private" and "head": read token by token, for a title can say anything. Every
-          # line of a JSON text is whole, as no string holds a line break.
+          # Reads "private" and "head" from the event, token by token, because a title can contain anything.
+          # JSON strings contain no line breaks, so no token spans lines.
           event=$(awk '
             function scalar(text,   i, path) {
               if (depth > 4) return
@@ -281,17 +281,17 @@ job "github-runner" {
         image        = var.image
         force_pull   = var.force_pull
         network_mode = var.network_mode
-        # Its processes are reaped, and signals reach the runner.
+        # Reaps processes, and passes signals to the runner.
         init       = true
         entrypoint = "/bin/sh"
-        # In this text $NAME is for the shell; Nomad would fill in the form with braces, and put
-        # what strangers can choose (the name of a workflow) into a program.
+        # Write $NAME in this script, which the shell expands. Nomad would expand the form with braces and
+        # paste untrusted input (the name of a workflow) into the program.
         args = ["-c", <<-EOT
           set -e
 
-          # The token registers runners for an hour: the file goes before anything else happens, the
-          # token is never an argument, and only config.sh has it in its environment (it removes it
-          # from there at once).
+          # The token can register runners for an hour. So the file is deleted first, the token is never
+          # an argument, and only config.sh has it in its environment (and removes it from there at
+          # once).
           token=$(cat "$NOMAD_TASK_DIR/token")
           rm -f "$NOMAD_TASK_DIR/token"
           if [ -z "$token" ]; then
@@ -301,10 +301,10 @@ job "github-runner" {
 
           cd "$RUNNER_HOME"
 
-          # The pool's labels and no others: a default label would let foreign jobs take this runner.
-          # No --replace: a second allocation of this child must fail, not throw out the first.
-          # No --disableupdate: GitHub gives no jobs to a runner that is older than 30 days, and one
-          # that may not update itself would wait for them in vain.
+          # Only the pool's labels: a default label would let jobs of other pools take this runner.
+          # No --replace: a second allocation of this child must fail, not replace the first.
+          # No --disableupdate: GitHub gives no jobs to a runner older than 30 days, so one that cannot
+          # update itself would never get a job.
           set -- --unattended --ephemeral --no-default-labels --url "$NOMAD_META_runner_url" \
             --name "$NOMAD_META_runner_name" --labels "$NOMAD_META_runner_labels" --work _work
           if [ -n "$NOMAD_META_runner_group" ]; then
@@ -313,7 +313,7 @@ job "github-runner" {
           ACTIONS_RUNNER_INPUT_TOKEN="$token" ./config.sh "$@"
           unset token
 
-          # The job starts from the image's environment, without what Nomad told this task.
+          # The job gets the image's environment, without the variables that Nomad set for this task.
           for name in $(env | sed -n 's/^\(NOMAD_[A-Za-z0-9_]*\)=.*/\1/p'); do
             case $name in
               NOMAD_ALLOC_ID | NOMAD_JOB_ID | NOMAD_TASK_DIR) ;;
@@ -321,8 +321,8 @@ job "github-runner" {
             esac
           done
           export ACTIONS_RUNNER_HOOK_JOB_STARTED="$NOMAD_TASK_DIR/job-started.sh"
-          # Only then does run.sh hand SIGINT on. The next one: exit 7, not 0, when GitHub refuses
-          # this version as too old.
+          # RUNNER_MANUALLY_TRAP_SIG makes run.sh pass SIGINT on. The next variable makes it exit with 7,
+          # not 0, when GitHub refuses this version as too old.
           export RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
           unset NOMAD_TASK_DIR
           exec ./run.sh
