@@ -1,6 +1,6 @@
-# One ephemeral GitHub Actions runner per dispatch, on the raw_exec driver: no isolation, so only
-# for repositories whose workflows you trust with the machine. deploy/nomad/README.md says how to
-# register and adapt it; every dispatch of roustabout becomes a child of this job.
+# One ephemeral GitHub Actions runner per dispatch, with the raw_exec driver: no isolation, so only
+# for repositories whose workflows you trust with the machine. Every dispatch by roustabout is a child
+# of this job. deploy/nomad/README.md says how to register and adapt it.
 
 variable "job" {
   description = "The job's id: what nomad_job says in the pool."
@@ -76,17 +76,17 @@ job "github-runner" {
   datacenters = var.datacenters
   node_pool   = var.node_pool
 
-  # A service would be started again; only batch jobs can be dispatched.
+  # Only batch jobs can be dispatched; a service would also be restarted.
   type = "batch"
 
   parameterized {
-    # The credential, and nothing else. Meta would show it in metrics and on the status page.
+    # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
     payload = "required"
     # The last three are the pool's policy, for the job-started hook.
     meta_required = [
       "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
     ]
-    # The group is used below; the rest is for people who look at a child and ask whose it is.
+    # The group is used below; the rest is informational, to identify a child job.
     meta_optional = [
       "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
       "workflow_job_name",
@@ -104,8 +104,8 @@ job "github-runner" {
   }
 
   group "runner" {
-    # One try. A job that needs a runner still is seen by roustabout, which hires a new one with a
-    # fresh credential; Nomad would start one with a credential that is used up.
+    # One attempt. If the job still needs a runner, roustabout launches another with a new credential;
+    # Nomad would restart this one with a used credential.
     restart {
       attempts = 0
       mode     = "fail"
@@ -115,22 +115,22 @@ job "github-runner" {
       unlimited = false
     }
 
-    # A node out of touch may be running a job. Without this Nomad would start a second allocation
-    # elsewhere at once, and kill the first when the node is back. (A second one can still appear,
-    # after 6 h or where the first had not started: it fails, for its name or token is used up.)
+    # A disconnected node may be running a job. Without this, Nomad would start a second allocation
+    # elsewhere at once, and kill the first when the node reconnects. (A second one can still appear,
+    # after 6 h or if the first had not started; it fails, because its name or token is already used.)
     disconnect {
       lost_after = "6h"
       replace    = false
     }
 
-    # From Nomad 2.0.3 on a hard limit can be set here. It kills without poststop:
+    # Nomad 2.0.3 or newer can enforce a hard limit, which kills without running poststop tasks:
     # max_run_duration = "6h"
 
     ephemeral_disk {
       size = var.disk
     }
 
-    # Fetches the runner into the allocation's shared folder and registers it.
+    # Downloads the runner into the shared allocation directory and registers it.
     task "configure" {
       driver = "raw_exec"
       user   = var.user
@@ -144,7 +144,7 @@ job "github-runner" {
         file = "token"
       }
 
-      # Not unpacked by Nomad: it stops at 4096 files by default, and leaves them to its own user.
+      # Not unpacked by Nomad, which stops at 4096 files by default and makes its own user their owner.
       artifact {
         source      = var.runner_archive
         destination = "local/runner.tar.gz"
@@ -157,14 +157,14 @@ job "github-runner" {
 
       config {
         command = "/bin/sh"
-        # In this text $NAME is for the shell; Nomad would fill in the form with braces, and put
-        # what strangers can choose (the name of a workflow) into a program.
+        # Write $NAME in this script, which the shell expands. Nomad would expand the form with braces and
+        # paste untrusted input (the name of a workflow) into the program.
         args = ["-c", <<-EOT
           set -e
 
-          # The job can read this task's local folder, and the token registers runners for an hour:
-          # the file goes before anything else happens, the token is never an argument, and only
-          # config.sh has it in its environment (it removes it from there at once).
+          # The job can read this task's local directory, and the token can register runners for an hour.
+          # So the file is deleted first, the token is never an argument, and only config.sh has it
+          # in its environment (and removes it from there at once).
           token=$(cat "$NOMAD_TASK_DIR/token")
           rm -f "$NOMAD_TASK_DIR/token"
           if [ -z "$token" ]; then
@@ -177,10 +177,10 @@ job "github-runner" {
           tar -xzf "$NOMAD_TASK_DIR/runner.tar.gz"
           rm -f "$NOMAD_TASK_DIR/runner.tar.gz"
 
-          # The pool's labels and no others: a default label would let foreign jobs take this runner.
-          # No --replace: a second allocation of this child must fail, not throw out the first.
-          # No --disableupdate: GitHub gives no jobs to a runner that is older than 30 days, and one
-          # that may not update itself would wait for them in vain.
+          # Only the pool's labels: a default label would let jobs of other pools take this runner.
+          # No --replace: a second allocation of this child must fail, not replace the first.
+          # No --disableupdate: GitHub gives no jobs to a runner older than 30 days, so one that cannot
+          # update itself would never get a job.
           set -- --unattended --ephemeral --no-default-labels --url "$NOMAD_META_runner_url" \
             --name "$NOMAD_META_runner_name" --labels "$NOMAD_META_runner_labels" --work _work
           if [ -n "$NOMAD_META_runner_group" ]; then
@@ -193,7 +193,7 @@ job "github-runner" {
       }
 
       env {
-        # The runner remembers these two for its jobs (.path and .env in its folder).
+        # The runner saves PATH and LANG for its jobs (.path and .env in its directory).
         PATH                   = var.path
         LANG                   = "C.UTF-8"
         HOME                   = "${NOMAD_ALLOC_DIR}/home"
@@ -206,10 +206,10 @@ job "github-runner" {
       }
     }
 
-    # Ends a job that is not one of the pool's before its first step: see README.md. Its text and the
-    # pool's policy come by this task's command, and it lies where only root can write: what is in the
-    # task folders can be replaced by whoever runs on the node. Where the Nomad client is not root
-    # all jobs are its own user's anyway.
+    # Writes the hook that ends a job outside the pool's policy before its first step: see README.md. Its
+    # script and the policy are part of this task's command, and it is stored where only root can write,
+    # because any process on the node can replace files in the task directories. If the Nomad client is
+    # not root, all jobs run as its user anyway.
     task "hook" {
       driver = "raw_exec"
       user   = var.user == "" ? "" : "root"
@@ -233,12 +233,12 @@ job "github-runner" {
             said allow_public "$NOMAD_META_allow_public"
             said allow_forks "$NOMAD_META_allow_forks"
             cat <<'HOOK'
-          # Ends a job that this runner was not hired for, before its first step. GitHub may give a runner
-          # of an organization any job there with fitting labels; roustabout decides only whom it hires for.
+          # Ends a job outside the pool's policy before its first step. GitHub can give an organization's
+          # runner any job there with matching labels; roustabout only decides which jobs it launches for.
           #
-          # To fail here would not do: steps with if: always() would still run. So the runner itself is
-          # interrupted, and this does not return: after an interrupt no step is begun, and the job fails.
-          # Whatever goes wrong in here refuses the job, too.
+          # Failing here is not enough: steps with if: always() would still run. So the hook interrupts the
+          # runner and does not return: after an interrupt no step is started, and the job fails.
+          # Any error in this hook also refuses the job.
 
           parent_of() { sed -n 's/^PPid:[^0-9]*//p' "/proc/$1/status"; }
 
@@ -256,8 +256,8 @@ job "github-runner" {
               esac
               pid=$(parent_of "$pid")
             done
-            # The runner ends this hook, too. Where it does not within 20 s, or none was found above, the
-            # hook's parent is ended: without its worker a job cannot go on either.
+            # The runner also ends this hook. If it does not within 20 s, or no runner was found above, the
+            # hook kills its parent: without its worker the job cannot continue.
             trap 'exit 1' INT TERM
             waited=0
             while [ "$(parent_of $$)" = "$PPID" ]; do
@@ -269,7 +269,7 @@ job "github-runner" {
           }
 
           trap 'refuse "the hook failed"' EXIT
-          # A job that is cancelled meanwhile must not get past this.
+          # A job that is cancelled in the meantime must not bypass the hook.
           trap '' INT TERM
           set -ef
 
@@ -292,8 +292,8 @@ job "github-runner" {
           unset IFS
           [ $serves = yes ] || refuse "$GITHUB_REPOSITORY is not among the repositories of its pool"
 
-          # The event, as "private" and "head": read token by token, for a title can say anything. Every
-          # line of a JSON text is whole, as no string holds a line break.
+          # Reads "private" and "head" from the event, token by token, because a title can contain anything.
+          # JSON strings contain no line breaks, so no token spans lines.
           event=$(awk '
             function scalar(text,   i, path) {
               if (depth > 4) return
@@ -360,23 +360,23 @@ job "github-runner" {
       }
     }
 
-    # Waits for one job, runs it and ends.
+    # Waits for one job, runs it and exits.
     task "runner" {
       driver = "raw_exec"
       user   = var.user
 
-      # SIGINT lets the runner cancel its job and say so to GitHub. More than 30 s need
+      # On SIGINT the runner cancels its job and reports that to GitHub. More than 30 s needs
       # max_kill_timeout in the client's configuration.
       kill_signal  = "SIGINT"
       kill_timeout = "30s"
 
       config {
         command = "/bin/sh"
-        # The job starts from this environment, not from that of the Nomad client, which raw_exec
-        # hands on. Add what your jobs need. HOME is of this allocation, so nothing is left behind.
+        # The job gets this environment, not that of the Nomad client, which raw_exec passes on. Add
+        # what your jobs need. HOME is in the allocation, so nothing is left behind.
         #
-        # RUNNER_MANUALLY_TRAP_SIG: only then does run.sh hand SIGINT on. The next one: exit 7, not
-        # 0, when GitHub refuses this version as too old.
+        # RUNNER_MANUALLY_TRAP_SIG makes run.sh pass SIGINT on. The next variable makes it exit with 7,
+        # not 0, when GitHub refuses this version as too old.
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR/runner" || exit 1
           mkdir -p "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
@@ -405,8 +405,8 @@ job "github-runner" {
     }
 
     # Frees the disk, which Nomad does only when it collects the allocation. It cannot deregister
-    # the runner: that takes a token, and there is none any more. An ephemeral runner that had its
-    # job is gone at GitHub by then, and roustabout deletes those that had none.
+    # the runner, because it no longer has a token. GitHub removes an ephemeral runner after its job,
+    # and roustabout deletes those that had none.
     task "cleanup" {
       driver = "raw_exec"
       user   = var.user
@@ -417,8 +417,8 @@ job "github-runner" {
 
       config {
         command = "/bin/sh"
-        # Always 0: what is left over (files of root, of containers) must not make a job that went
-        # well a failed allocation. The runner's own logs stay, for they say why it went wrong.
+        # Always exits with 0: leftovers (files of root or of containers) must not turn a successful job
+        # into a failed allocation. The runner's own logs are kept for diagnosis.
         args = ["-c", <<-EOT
           cd "$NOMAD_ALLOC_DIR" || exit 0
           chmod -R u+rwX runner home 2>/dev/null
@@ -435,7 +435,7 @@ job "github-runner" {
       }
     }
 
-    # Takes the hook away again, which is root's.
+    # Deletes the hook, which belongs to root.
     task "unhook" {
       driver = "raw_exec"
       user   = var.user == "" ? "" : "root"
