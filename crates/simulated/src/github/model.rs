@@ -51,6 +51,8 @@ pub struct Knobs {
     pub first_job: Option<u64>,
     /// Requests an hour (docs, "Rate limits for the REST API": 5000 a user).
     pub core_limit: u64,
+    /// Gitea's `[api] MAX_RESPONSE_ITEMS`.
+    pub page_at_most: usize,
 }
 
 impl Default for Knobs {
@@ -66,6 +68,7 @@ impl Default for Knobs {
             runner_deprecated: false,
             first_job: None,
             core_limit: 5_000,
+            page_at_most: 50,
         }
     }
 }

@@ -1,16 +1,33 @@
-//! Calls that only a Gitea answers: all jobs of an owner, a pull request, disabling a runner.
+//! Calls that only a Gitea answers: its version, all jobs and runs of an owner, a pull request,
+//! disabling a runner.
 //!
 //! Read next: `../gitea.rs` for the rules.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, Call};
 use crate::github::json;
+use crate::github::kind::Kind;
 use crate::github::model::{GitHub, Millis};
 use crate::github::runs::{Job, Run};
 use crate::github::tokens::Scope;
 
+/// `GET /version`: one that can disable runners, or the last one that cannot.
+pub(super) fn version(kind: Kind) -> Value {
+    let version = if kind == (Kind::Gitea { disables: true }) { "1.26.1" } else { "1.25.4" };
+    json!({ "version": version })
+}
+
 impl GitHub {
+    /// `GET /orgs/ORGANIZATION/actions/runs?status=`: of all its repositories.
+    pub(super) fn list_all_runs(&self, call: &Call, scope: Scope) -> Answer {
+        if !self.is_gitea() {
+            return Answer::not_found();
+        }
+        let owner = |run: &Run| self.repositories.get(&run.repository).map(|found| found.owner);
+        self.list_runs(call, |run| owner(run).map(Scope::Organization) == Some(scope))
+    }
+
     /// `GET …/actions/jobs?status=`: over all runs of a repository or an organization.
     pub(super) fn list_all_jobs(&self, call: &Call, scope: Scope) -> Answer {
         if !self.is_gitea() {

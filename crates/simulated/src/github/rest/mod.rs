@@ -125,6 +125,7 @@ impl GitHub {
     /// Answers one request.
     pub fn rest(&mut self, call: &Call, now: Millis) -> Answer {
         let path = call.path.strip_prefix("/api/v3").unwrap_or(&call.path).to_owned();
+        let call = &self.as_this_forge_pages(call);
         let fault = self.take_fault(&call.method, &path);
         let mut answer = match &fault {
             Some(FaultKind::Status(status, body)) => Answer::new(*status, body.clone()),
@@ -152,10 +153,23 @@ impl GitHub {
         answer
     }
 
+    /// Gitea's `limit` is GitHub's `per_page`, and 50 at most, or less where its owner set that.
+    fn as_this_forge_pages(&self, call: &Call) -> Call {
+        let mut call = call.clone();
+        if self.is_gitea() {
+            let size = call.number("limit").unwrap_or(30).clamp(1, self.knobs.page_at_most);
+            call.query.insert("per_page".to_owned(), size.to_string());
+        }
+        call
+    }
+
     /// Token, rate limit, route, ETag.
     fn judged(&mut self, call: &Call, path: &str, now: Millis) -> Answer {
         if path == "/meta" && !self.is_gitea() {
             return Answer::ok(repositories::meta());
+        }
+        if path.ends_with("/version") && self.is_gitea() {
+            return Answer::ok(gitea::version(self.knobs.kind));
         }
         let token = match &call.token {
             None => return Answer::error(401, "Requires authentication"),

@@ -69,6 +69,7 @@ impl GitHub {
                 .list_repositories(call, |owner| owner == id && self.belongs(token.owner, owner)),
             ["actions", "runners", rest @ ..] => self.route_runners(call, scope, rest, token, now),
             ["actions", "jobs"] if call.method == "GET" => self.list_all_jobs(call, scope),
+            ["actions", "runs"] if call.method == "GET" => self.list_all_runs(call, scope),
             ["hooks", rest @ ..] => self.route_hooks(call, scope, rest, token, now),
             _ => Answer::not_found(),
         }

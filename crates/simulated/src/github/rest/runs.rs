@@ -35,7 +35,7 @@ impl GitHub {
         };
         match (call.method.as_str(), rest) {
             ("GET", ["jobs"]) => self.list_all_jobs(call, Scope::Repository(repository)),
-            ("GET", ["runs"]) => self.list_runs(call, repository),
+            ("GET", ["runs"]) => self.list_runs(call, |run| run.repository == repository),
             ("GET", ["runs", id]) => match run(id) {
                 Some(run) => Answer::ok(json::run(self, run)),
                 None => Answer::not_found(),
@@ -69,9 +69,9 @@ impl GitHub {
     }
 
     /// Newest first; `status` takes a status or a conclusion.
-    fn list_runs(&self, call: &Call, repository: u64) -> Answer {
+    pub(super) fn list_runs(&self, call: &Call, of: impl Fn(&Run) -> bool) -> Answer {
         let asked = |name: &str, is: &str| call.query.get(name).is_none_or(|value| value == is);
-        let found = self.runs.values().rev().filter(|run| run.repository == repository);
+        let found = self.runs.values().rev().filter(|run| of(run));
         let found = found.filter(|run| {
             let (status, conclusion) = self.run_status(run);
             let is = call.query.get("status").is_none_or(|wanted| {

@@ -201,3 +201,29 @@ fn the_delivery_log_is_paged_by_cursor() {
     assert_eq!(world.gh.rest(&call, 2).status, 202);
     assert_eq!(world.gh.take_deliveries(2).len(), 1);
 }
+
+#[test]
+fn a_gitea_says_its_version_and_lists_the_runs_of_an_organization_in_its_own_pages() {
+    use super::super::kind::Kind;
+    let mut world = World::new();
+    let version = |world: &mut World| body(&get(world, "/api/v1/version"))["version"].clone();
+    assert_eq!(get(&mut world, "/version").status, 404, "GitHub has none");
+    assert_eq!(get(&mut world, "/orgs/octo/actions/runs").status, 404, "nor that");
+    for (disables, is) in [(true, "1.26.1"), (false, "1.25.4")] {
+        world.gh.knobs.kind = Kind::Gitea { disables };
+        assert_eq!(version(&mut world), is);
+    }
+    world.gh.add_organization("octo", &[world.user]);
+    let repository = world.gh.add_repository("octo/app", Visibility::Private, 0);
+    for name in ["a", "b"] {
+        let jobs = vec![JobSpec::new(name, &["x64"])];
+        world.gh.add_run(repository, RunSpec::default(), jobs, 0);
+    }
+    world.job("elsewhere", &["x64"], 0);
+    world.gh.knobs.page_at_most = 1;
+    let path = "/orgs/octo/actions/runs?status=queued&status=waiting&limit=50";
+    let page = get(&mut world, path);
+    assert_eq!(body(&page)["total_count"], 2);
+    assert_eq!(body(&page)["workflow_runs"].as_array().unwrap().len(), 1);
+    assert!(header(&page, "link").unwrap().contains("page=2"));
+}
