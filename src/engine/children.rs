@@ -171,6 +171,7 @@ impl Follower {
         let pause = if self.of_mine(&self.living.borrow()).is_empty() { IDLE } else { OLD_AGENT };
         let over = self.or_a_question(Instant::now() + pause);
         tokio::select! {
+            biased;
             changed = self.living.changed() => changed.is_ok(),
             () = tokio::time::sleep_until(over) => true,
         }
@@ -216,6 +217,13 @@ impl Follower {
             let about_us =
                 |events: &[StreamEvent]| events.iter().any(|e| mine.contains_key(&e.job));
             tokio::select! {
+                biased;
+                changed = self.living.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return false,
+                },
+                // However much the stream tells of others.
+                () = tokio::time::sleep_until(over) => break,
                 events = stream.next() => match events {
                     Ok(events) if about_us(&events) => break,
                     Ok(_) => {}
@@ -225,11 +233,6 @@ impl Follower {
                         return true;
                     }
                 },
-                changed = self.living.changed() => match changed {
-                    Ok(()) => break,
-                    Err(_) => return false,
-                },
-                () = tokio::time::sleep_until(over) => break,
             }
         }
         tokio::time::sleep(GATHER).await;
@@ -260,6 +263,7 @@ impl Follower {
             let ids: Vec<String> = mine.keys().cloned().collect();
             let since = self.index.take();
             let statuses = tokio::select! {
+                biased;
                 statuses = self.nomad.statuses(&self.place, &ids, since, WAIT) => statuses,
                 changed = self.living.changed(), if since.is_some() => {
                     if changed.is_err() {

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clock::Clock;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::health::Health;
 use super::meta;

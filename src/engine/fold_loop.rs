@@ -332,10 +332,12 @@ impl FoldLoop {
             self.refuse_held(&error);
             let again = tokio::time::Instant::now() + WRITE_AGAIN;
             while tokio::select! {
-                Some(query) = self.asked.recv() => { self.answer(query); true }
+                biased;
+                // However much is asked.
+                () = tokio::time::sleep_until(again) => false,
                 // Somebody waits for the answer: it is found out now.
                 Some(handed) = self.deliveries.recv() => { self.held.push(handed); false }
-                () = tokio::time::sleep_until(again) => false,
+                Some(query) = self.asked.recv() => { self.answer(query); true }
             } {}
             if self.stop.is_cancelled() && tokio::time::Instant::now() >= self.ends_at() {
                 error!(
@@ -381,9 +383,10 @@ impl FoldLoop {
         let over = self.ends_at();
         while self.workers.are_busy() {
             let event = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(over) => break,
                 event = self.incoming.recv() => event,
                 () = tokio::time::sleep(Duration::from_millis(20)) => continue,
-                () = tokio::time::sleep_until(over) => break,
             };
             let Some(event) = event else { break };
             let mut batch = Batch::default();

@@ -186,11 +186,7 @@ impl Engine {
     /// Goes on by another setup: when this returns, its rules hold and what follows from them is
     /// on disk. Or (in words) why not, and all is as before.
     pub async fn reload(&self, setup: Setup) -> Result<(), String> {
-        let ending = || "the daemon is ending".to_owned();
-        let (answer, told) = oneshot::channel();
-        let query = Query::Reload(Box::new(setup), answer);
-        self.queries.send(query).await.map_err(|_| ending())?;
-        told.await.map_err(|_| ending())?
+        self.asking().reload(setup).await
     }
 
     pub fn asking(&self) -> Asking {
@@ -225,6 +221,15 @@ impl Asking {
         let ending = || "the daemon is ending".to_owned();
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Operate(operation, answer)).await.map_err(|_| ending())?;
+        told.await.map_err(|_| ending())?
+    }
+
+    /// As [`Engine::reload`].
+    pub async fn reload(&self, setup: Setup) -> Result<(), String> {
+        let ending = || "the daemon is ending".to_owned();
+        let (answer, told) = oneshot::channel();
+        let query = Query::Reload(Box::new(setup), answer);
+        self.queries.send(query).await.map_err(|_| ending())?;
         told.await.map_err(|_| ending())?
     }
 

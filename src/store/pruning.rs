@@ -1,8 +1,10 @@
 //! Deletes what ended long ago, piece by piece: webhooks wait for the same thread meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
+// On paused time it stands still, so that a simulation does not depend on how quick the machine is.
+use tokio::time::Instant;
 
 use super::Pruned;
 use crate::ledger::Time;

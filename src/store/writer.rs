@@ -4,10 +4,12 @@
 //! What an operation does is a closure on the transaction, made in `mod.rs`; the statements are in
 //! `rows` and `pruning`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+// On paused time it stands still, so that a simulation does not depend on how quick the machine is.
+use tokio::time::Instant;
 
 use super::StoreError;
 
