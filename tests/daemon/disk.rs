@@ -16,6 +16,7 @@ impl Commits for Disk {
     fn before(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         Box::pin(async {
             let (takes, full) = self.0.with(|world| {
+                world.rows_are_handed_in();
                 let takes = match world.strikes(Trouble::DiskSlow, 0.2) {
                     true => world.draw(100, 5 * SECOND),
                     false => world.draw(0, 20),
@@ -25,7 +26,10 @@ impl Commits for Disk {
             tokio::time::sleep(Duration::from_millis(takes)).await;
             self.0.may_die("dies before its commit", 0.01).await;
             match full {
-                true => Err(StoreError::Write("database or disk is full".to_owned())),
+                true => {
+                    self.0.with(|world| world.rows_are_refused());
+                    Err(StoreError::Write("database or disk is full".to_owned()))
+                }
                 false => Ok(()),
             }
         })

@@ -112,7 +112,8 @@ impl World {
 
     /// Somebody has GitHub deliver again what failed.
     pub fn redeliver_failed(&mut self) {
-        if self.weather.has(Trouble::NobodyRedelivers) {
+        // A Gitea keeps no deliveries.
+        if self.weather.has(Trouble::NobodyRedelivers) || self.is_gitea() {
             return;
         }
         for hook in self.setting.hooks.clone() {

@@ -8,10 +8,9 @@ use ledger::event::{AtForge, ChildPhase, Deletion};
 use ledger::state::NomadState;
 use ledger::why;
 use ledger::{
-    ClassKey, Effects, Event, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State,
-    Time, Visibility,
+    Breaker, BreakerKey, ClassKey, Effects, Event, Job, JobStatus, Request, Runner, RunnerName,
+    RunnerState, ScopeKey, State, Time, Visibility,
 };
-use rand::Rng as _;
 use roustabout::store::{Reader, Unfinished};
 use serde_json::Value;
 use simulated::github::model::{MINUTE, SECOND};
@@ -19,6 +18,7 @@ use simulated::github::{GitHub, Head};
 use simulated::nomad::JobKey;
 
 use crate::door::SECRET;
+use crate::life::Memory;
 use crate::settings::TOKEN;
 use crate::stage::{NAMESPACE, place};
 use crate::troubles::Trouble;
@@ -31,7 +31,6 @@ impl World {
     /// After each fold: supply follows demand, caps hold, and each waiting job has its reason.
     pub fn check_ledger(&mut self, state: &State) {
         let now = Time(self.now);
-        let caps_may_be_passed = self.caps_may_be_passed();
         let watching = &mut self.watching;
         for (key, class) in &state.classes {
             let waiting = class.waiting.len();
@@ -71,56 +70,105 @@ impl World {
                 watching.broken(|| format!("job {id} is not served, and nobody says why"));
             }
         }
-        let alive = state.runners.values().filter(|runner| runner.is_alive());
-        let mut pools = BTreeMap::new();
-        let mut repositories = BTreeMap::new();
-        for runner in alive {
-            *pools.entry(&runner.class.pool).or_insert(0) += 1;
-            if let ScopeKey::Repository(id) = runner.class.scope {
-                *repositories.entry((&runner.class.pool, id)).or_insert(0) += 1;
-            }
-        }
-        if caps_may_be_passed {
-            return;
-        }
-        if pools.values().sum::<u32>() > self.rules.max {
-            watching.broken(|| format!("more than {} runners: {pools:?}", self.rules.max));
-        }
-        for pool in &self.rules.pools {
-            if pools.get(&pool.name).is_some_and(|alive| *alive > pool.max_runners) {
-                watching.broken(|| format!("more than max_runners of {}: {pools:?}", pool.name));
-            }
-            let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
-            if repositories.iter().any(|((of, _), alive)| **of == pool.name && *alive > cap) {
-                watching.broken(|| format!("a repository has more than {cap} of {}", pool.name));
+        self.check_caps(state);
+    }
+
+    /// By the config of this moment. Who lives by an earlier one, or came to light (another life's,
+    /// whose rows are lost; one whose dispatch arrived after it was given up), may make it more than a
+    /// cap; but nobody is added to what has reached one.
+    fn check_caps(&mut self, state: &State) {
+        let known = self.daemon.as_ref().map(|daemon| &daemon.seen.runners);
+        let known =
+            |name: &RunnerName| known.is_some_and(|known| known.iter().any(|(it, ..)| it == name));
+        let is_new = |it: &&Runner| it.state == RunnerState::Wanted && !known(&it.name);
+        let new: Vec<&Runner> = state.runners.values().filter(is_new).collect();
+        for one in new {
+            let class = &one.class;
+            let alive = |of: &dyn Fn(&ClassKey) -> bool| {
+                let alive = state.runners.values().filter(|runner| runner.is_alive());
+                count(alive.filter(|runner| of(&runner.class)))
+            };
+            let pool = state.rules.pool(&class.pool);
+            let of_repository = match class.scope {
+                ScopeKey::Repository(_) => pool.and_then(|pool| pool.max_runners_per_repository),
+                ScopeKey::Organization(_) => None,
+            };
+            for (what, alive, cap) in [
+                ("max", alive(&|_| true), Some(state.rules.max)),
+                (
+                    "max_runners",
+                    alive(&|it| it.pool == class.pool),
+                    Some(pool.map_or(0, |pool| pool.max_runners)),
+                ),
+                (
+                    "max_runners_per_repository",
+                    alive(&|it| it.pool == class.pool && it.scope == class.scope),
+                    of_repository,
+                ),
+            ] {
+                if cap.is_some_and(|cap| alive > cap) {
+                    let name = &one.name;
+                    self.watching.broken(|| format!("{name} is one of {alive}, over {what}"));
+                }
             }
         }
     }
 
-    /// What an earlier config allowed may still live; and a dispatch that was given up, looked
-    /// for and not found may arrive after all.
-    fn caps_may_be_passed(&self) -> bool {
-        let excuses = [Trouble::ConfigChanges, Trouble::RequestsActLate];
-        excuses.into_iter().any(|trouble| self.weather.has(trouble))
-    }
-
-    /// After each commit: the rows are what is in memory, so a crash now loses nothing. The rows are
-    /// looked at in one of ten.
+    /// After each commit: the rows are what is in memory, so a crash now loses nothing. Looked at where
+    /// memory was kept for it, and nothing was folded since the rows were handed in.
     pub fn check_rows(&mut self) {
-        if !self.rng.random_bool(0.1) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let seen = &mut daemon.seen;
+        if seen.written != seen.folds {
             return;
         }
-        let Some(daemon) = &self.daemon else { return };
+        let Some(Memory { jobs, runners }) = seen.memory.take() else { return };
         let rows = self.rows();
-        let known: BTreeSet<_> = daemon.seen.jobs.iter().collect();
-        let kept: BTreeSet<_> = self.open_jobs().into_iter().map(|job| job.report.id).collect();
-        for id in known.iter().filter(|id| !kept.contains(**id)) {
-            self.watching.broken(|| format!("job {id} is known, and has no row"));
+        let kept: BTreeMap<_, _> = rows.runners.iter().map(|row| (&row.name, row)).collect();
+        for known in &runners {
+            let row = kept.get(&known.name).copied();
+            let mut known = known.clone();
+            // Neither is written: a start sets them anew.
+            known.in_flight = row.is_some_and(|row| row.in_flight);
+            known.clock = row.and_then(|row| row.clock);
+            if row != Some(&known) {
+                let name = &known.name;
+                self.watching
+                    .broken(|| format!("runner {name} is not its row: {known:?}, {row:?}"));
+            }
         }
-        let known: BTreeSet<_> = daemon.seen.runners.iter().map(|(name, ..)| name).collect();
-        let kept: BTreeSet<_> = rows.runners.iter().map(|runner| &runner.name).collect();
-        for name in known.symmetric_difference(&kept) {
-            self.watching.broken(|| format!("runner {name} is known or has an open row, not both"));
+        let known: BTreeSet<_> = runners.iter().map(|runner| &runner.name).collect();
+        if let Some(row) = rows.runners.iter().find(|row| !known.contains(&row.name)) {
+            let name = &row.name;
+            self.watching.broken(|| format!("the row of {name} is open, and nobody knows it"));
+        }
+        let kept: BTreeMap<_, _> =
+            self.open_jobs().into_iter().map(|job| (job.report.id, job)).collect();
+        for known in &jobs {
+            let row = kept.get(&known.report.id);
+            if row != Some(known) {
+                let id = known.report.id;
+                self.watching.broken(|| format!("job {id} is not its row: {known:?}, {row:?}"));
+            }
+        }
+    }
+
+    /// Whatever life counted an end without a job: nobody is launched before the pause is over that
+    /// followed from it.
+    fn check_pauses(&mut self, state: &State, order: &DispatchOrder) {
+        if order.again {
+            return;
+        }
+        let now = Time(self.now + self.skew);
+        let held = order.cause.as_ref().and_then(|job| state.jobs.get(&job.id()));
+        let held = held.is_some_and(|job| job.is_held(now));
+        let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
+        let until = |breaker: &Breaker| breaker.gate.as_ref().map(|gate| gate.until);
+        let closed = state.breakers.get(&key).and_then(until).filter(|until| *until > now);
+        let in_rows = || self.rows().breakers.get(&key).and_then(until);
+        if held || (closed.is_some() && in_rows() == closed) {
+            let runner = &order.runner;
+            self.watching.broken(|| format!("{runner} is launched before a pause is over"));
         }
     }
 
@@ -141,7 +189,8 @@ impl World {
         let sent = effects.requests.iter().map(|request| format!("{request:?}"));
         let kept = effects.records.iter().map(|record| format!("{record:?}"));
         for text in seen.chain(sent).chain(kept) {
-            if [TOKEN, SECRET].iter().any(|token| text.contains(token)) {
+            let minted = self.watching.minted.iter().map(String::as_str);
+            if [TOKEN, SECRET].into_iter().chain(minted).any(|token| text.contains(token)) {
                 self.watching.broken(|| format!("a credential is in sight: {text}"));
                 return;
             }
@@ -172,6 +221,7 @@ impl World {
                 let runner = &order.runner;
                 self.watching.broken(|| format!("{runner} is hired, and its pool is paused"));
             }
+            self.check_pauses(state, order);
             if let Some(why) = stranger(&self.github, self.setting.public, state, order) {
                 self.watching.broken(|| format!("{} is hired for {why}", order.runner));
             }
@@ -224,22 +274,24 @@ impl World {
                 *parents.entry(child.parent.clone()).or_insert(0) += 1;
             }
         }
+        // Who came late, after nobody counted on it any more, is one more than allowed, each.
+        let mut late = 0;
+        if self.weather.has(Trouble::RequestsActLate) {
+            late = count(self.watching.late.iter().filter(|key| nomad.is_alive(key)));
+        }
         drop(tokens);
         drop(nomad);
-        if self.caps_may_be_passed() {
-            return;
-        }
+        // Nothing that the config says meanwhile is more than this.
         for pool in &self.rules.pools {
             let alive = parents.get(&pool.nomad_job).copied().unwrap_or(0);
-            if alive > pool.max_runners {
-                let cap = pool.max_runners;
+            let cap = pool.max_runners + late;
+            if alive > cap {
                 self.watching
                     .broken(|| format!("{alive} children of {} live, of {cap}", pool.name));
             }
         }
-        let all = parents.values().sum::<u32>();
-        if all > self.rules.max {
-            let cap = self.rules.max;
+        let (all, cap) = (parents.values().sum::<u32>(), self.rules.max + late);
+        if all > cap {
             self.watching.broken(|| format!("{all} children live, of {cap}"));
         }
     }
@@ -310,6 +362,10 @@ impl World {
             self.watching.broken(|| format!("delivery {guid} was answered with 2xx, and is lost"));
         }
     }
+}
+
+fn count(of: impl Iterator) -> u32 {
+    u32::try_from(of.count()).unwrap_or(u32::MAX)
 }
 
 /// Whether what a reason claims is so at this moment.

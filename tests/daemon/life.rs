@@ -5,12 +5,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use clock::Clock;
 use ledger::observation::Observation;
-use ledger::{Effects, Event, JobId, Request, RunnerName, State};
+use ledger::{Effects, Event, Job, JobId, Request, Rules, Runner, RunnerName, State};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
-use roustabout::engine::{self, Engine, Operation, Setup, Witness};
+use roustabout::engine::{self, Asking, Engine, Operation, Setup, Witness};
 use roustabout::forge::Forges;
 use roustabout::reconcile;
 use roustabout::store::Store;
@@ -33,6 +34,8 @@ use crate::world::World;
 pub enum Errand {
     Knock(Box<Delivery>),
     Operate(Operation),
+    /// The config is read anew.
+    Reload,
     /// It is told to end, and finishes what is in flight.
     Stop,
 }
@@ -51,10 +54,21 @@ pub struct Seen {
     pub jobs: Vec<JobId>,
     pub runners: Vec<(RunnerName, Option<String>, bool)>,
     pub is_quiet: bool,
+    /// How often was folded, and how often it had been when rows were handed to the disk last.
+    pub folds: u64,
+    pub written: u64,
+    /// Now and then: all that has rows.
+    pub memory: Option<Memory>,
     /// What is still remembered, by kind.
     pub left: Vec<(&'static str, usize)>,
     /// In words, where it is asked for.
     pub unrest: Vec<String>,
+}
+
+/// What is to be in the rows.
+pub struct Memory {
+    pub jobs: Vec<Job>,
+    pub runners: Vec<Runner>,
 }
 
 /// The world, as the daemon's tasks share it; they are all of one thread.
@@ -130,54 +144,18 @@ pub fn live(shared: &Shared) {
 async fn go_on(shared: &Shared, seed: u64) {
     let (rules, gitea, path) =
         shared.with(|world| (world.rules_of_this_start(), world.is_gitea(), world.database()));
-    let settings = settings::settings(&rules, gitea);
-    let clock = {
-        let shared = shared.clone();
-        Clock::of(move || {
-            let ahead = shared.of_a_dead(|world| world.skew);
-            let wall = shared.now().unwrap_or_default() + ahead;
-            jiff::Timestamp::from_millisecond(wall).unwrap()
-        })
-    };
-    let to = |side| Transport::new(Wire { side, world: shared.clone() });
-    let setup = Setup {
-        forges: Forges::over(settings.clone(), &to(Side::GitHub), &clock).unwrap(),
-        nomad: nomad::Client::over(
-            to(Side::Nomad),
-            "http://nomad.test:4646".parse().unwrap(),
-            nomad::Connection {
-                address: nomad::Address::Http("http://nomad.test:4646".parse().unwrap()),
-                namespace: settings.nomad.namespace.clone(),
-                region: None,
-                token: None,
-                token_file: None,
-                ca_cert_pem: None,
-                client_identity_pem: None,
-                tls_server_name: None,
-                tls_skip_verify: false,
-            },
-        ),
-        settings: settings.clone(),
-        clock: clock.clone(),
-    };
+    let setup = setup(shared, &rules, gitea);
     let store = Store::in_step(&path, Arc::new(Disk(shared.clone()))).unwrap();
     let witness = Box::new(Watch(shared.clone()));
     let rng = StdRng::seed_from_u64(seed);
-    let engine =
-        Engine::start_watched(setup, store, reconcile::sweeps(), rng, Some(witness)).unwrap();
-    let router = webhook::router(
-        "/webhook",
-        Door {
-            secrets: Secrets::new(SecretString::from(SECRET), None),
-            rules: Arc::new(engine::rules(&settings)),
-            hand: engine.hand.clone(),
-            bodies: Bodies::up_to(settings.webhook.max_body),
-            in_flight: InFlight::in_folder(path.parent().unwrap()),
-            tally: Tally::new(clock.now().into(), None),
-            refusals: Quota::default(),
-            clock,
-        },
-    );
+    let engine = Engine::start_watched(setup.clone(), store, reconcile::sweeps(), rng, Some(witness))
+        .unwrap();
+    let entrance = Entrance {
+        hand: engine.hand.clone(),
+        in_flight: InFlight::in_folder(path.parent().unwrap()),
+        tally: Tally::new(setup.clock.now().into(), None),
+    };
+    let door = Arc::new(Mutex::new(entrance.door(&setup)));
     shared.with(World::after_start);
     loop {
         let (next, errands, over) = shared.of_a_dead(|world| {
@@ -191,12 +169,18 @@ async fn go_on(shared: &Shared, seed: u64) {
         for errand in errands {
             match errand {
                 Errand::Knock(delivery) => {
-                    tokio::spawn(door::knock(shared.clone(), router.clone(), delivery));
+                    let door = door.lock().unwrap().clone();
+                    tokio::spawn(door::knock(shared.clone(), door, delivery));
                 }
                 Errand::Operate(operation) => {
                     let asking = engine.asking();
                     // Whether it could be done is for whoever asked.
                     tokio::spawn(async move { drop(asking.operate(operation).await) });
+                }
+                Errand::Reload => {
+                    let (asking, door) = (engine.asking(), door.clone());
+                    let (world, entrance) = (shared.clone(), entrance.clone());
+                    tokio::spawn(async move { reload(&world, &asking, &entrance, &door).await });
                 }
                 Errand::Stop => {
                     let ends = engine.stop();
@@ -219,6 +203,79 @@ async fn go_on(shared: &Shared, seed: u64) {
                 shared.with(|_| ());
             }
         }
+    }
+}
+
+/// What the daemon makes of a config.
+fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
+    let settings = settings::settings(rules, gitea);
+    let clock = {
+        let shared = shared.clone();
+        Clock::of(move || {
+            let ahead = shared.of_a_dead(|world| world.skew);
+            let wall = shared.now().unwrap_or_default() + ahead;
+            jiff::Timestamp::from_millisecond(wall).unwrap()
+        })
+    };
+    let to = |side| Transport::new(Wire { side, world: shared.clone() });
+    let address: url::Url = "http://nomad.test:4646".parse().unwrap();
+    let connection = nomad::Connection {
+        address: nomad::Address::Http(address.clone()),
+        namespace: settings.nomad.namespace.clone(),
+        region: None,
+        token: None,
+        token_file: None,
+        ca_cert_pem: None,
+        client_identity_pem: None,
+        tls_server_name: None,
+        tls_skip_verify: false,
+    };
+    Setup {
+        forges: Forges::over(settings.clone(), &to(Side::GitHub), &clock).unwrap(),
+        nomad: nomad::Client::over(to(Side::Nomad), address, connection),
+        settings,
+        clock,
+    }
+}
+
+/// What the public door is made of, and stays when the config changes.
+#[derive(Clone)]
+struct Entrance {
+    hand: webhook::Hand,
+    in_flight: InFlight,
+    tally: Tally,
+}
+
+impl Entrance {
+    fn door(&self, setup: &Setup) -> Router {
+        let door = Door {
+            secrets: Secrets::new(SecretString::from(SECRET), None),
+            rules: Arc::new(engine::rules(&setup.settings)),
+            hand: self.hand.clone(),
+            bodies: Bodies::up_to(setup.settings.webhook.max_body),
+            in_flight: self.in_flight.clone(),
+            tally: self.tally.clone(),
+            refusals: Quota::default(),
+            clock: setup.clock.clone(),
+        };
+        webhook::router("/webhook", door)
+    }
+}
+
+/// As `Daemon::reload`: first the ledger, then the door. Whoever asked for it asks again while the store
+/// refuses.
+async fn reload(shared: &Shared, asking: &Asking, entrance: &Entrance, door: &Mutex<Router>) {
+    loop {
+        let (rules, gitea) = shared.with(|world| (world.config.clone(), world.is_gitea()));
+        let setup = setup(shared, &rules, gitea);
+        match asking.reload(setup.clone()).await {
+            Ok(()) => {
+                *door.lock().unwrap() = entrance.door(&setup);
+                return shared.with(World::is_reloaded);
+            }
+            Err(why) => shared.with(|world| world.is_not_reloaded(&why)),
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use ledger::{JobId, RunId, State, matching, runner_name};
+use rand::Rng as _;
 use roustabout::store::Reader;
 use simulated::github::model::MINUTE;
 use simulated::github::{Conclusion, Status, What};
 use simulated::nomad;
 
-use crate::life::Seen;
+use crate::life::{Memory, Seen};
 use crate::runners::OWN;
 use crate::world::World;
 
@@ -23,7 +24,13 @@ impl World {
     }
 
     /// What of the ledger's memory is looked at between two folds.
-    pub fn summary(&self, state: &State) -> Seen {
+    pub fn summary(&mut self, state: &State) -> Seen {
+        let (folds, written) =
+            self.daemon.as_ref().map_or((0, 0), |daemon| (daemon.seen.folds, daemon.seen.written));
+        let memory = self.rng.random_bool(0.1).then(|| Memory {
+            jobs: state.jobs.values().cloned().collect(),
+            runners: state.runners.values().cloned().collect(),
+        });
         let nearly_over = |since| self.now > since + crate::world::PATIENCE - 10 * MINUTE;
         let unrest = match self.calm_since.is_some_and(nearly_over) {
             true => {
@@ -41,6 +48,9 @@ impl World {
                 .values()
                 .map(|it| (it.name.clone(), it.child.clone(), it.is_supply()))
                 .collect(),
+            folds: folds + 1,
+            written,
+            memory,
             is_quiet: state.jobs.is_empty() && state.runners.is_empty() && state.classes.is_empty(),
             left: vec![
                 ("hungry", state.hungry.len()),
@@ -74,6 +84,7 @@ impl World {
 
     pub fn judge_the_end(&mut self) -> Result<(), String> {
         self.check_promises();
+        self.check_requests_per_job();
         self.watching.verdict()?;
         self.each_job_ran_once()?;
         self.memory_is_empty()?;

@@ -72,6 +72,8 @@ pub enum Plan {
     Crash,
     LoseDatabase,
     SetClock,
+    ChangeConfig,
+    MendConfig,
 }
 
 /// Draws the whole plan of a seed.
@@ -109,7 +111,7 @@ pub fn set(world: &mut World) {
 
 fn plan_troubles(world: &mut World, span: Millis) {
     // Each trouble, how often at most, what begins it, and what ends it some minutes later.
-    let table: [(Trouble, Millis, Plan, Option<Plan>); 23] = [
+    let table: [(Trouble, Millis, Plan, Option<Plan>); 24] = [
         (Trouble::Cancels, 12, Plan::CancelJob, None),
         (Trouble::Cancels, 2, Plan::CancelRun, None),
         (Trouble::Environments, 6, Plan::Approve, None),
@@ -133,6 +135,7 @@ fn plan_troubles(world: &mut World, span: Millis) {
         (Trouble::ParentsChange, 1, Plan::DisableDispatch, Some(Plan::MendParents)),
         (Trouble::OffForHours, 2, Plan::Crash, None),
         (Trouble::ClockWrong, 4, Plan::SetClock, None),
+        (Trouble::Reloads, 3, Plan::ChangeConfig, Some(Plan::MendConfig)),
     ];
     for (trouble, most, begins, ends) in table {
         if !world.weather.has(trouble) {
@@ -200,6 +203,11 @@ impl World {
             Plan::StopChild { purge } => self.stop_child_by_hand(purge),
             Plan::SystemGc => self.nomad.lock().system_gc(now),
             Plan::SetClock => self.set_clock(),
+            Plan::ChangeConfig => {
+                self.config = self.another_config();
+                self.errands.push(Errand::Reload);
+            }
+            Plan::MendConfig => self.mend_config(),
             Plan::ChangeParent => self.change_parent(),
             Plan::DisableDispatch => self.nomad.lock().knobs.dispatch_disabled = true,
             Plan::MendParents => self.register_parents(),
@@ -371,6 +379,12 @@ impl World {
         self.errands.extend(operation.map(Errand::Operate));
     }
 
+    /// The config says what its operator means, and a running daemon is told.
+    fn mend_config(&mut self) {
+        self.config = self.rules.clone();
+        self.errands.push(Errand::Reload);
+    }
+
     /// No pool stays paused.
     pub fn resume_all(&mut self) {
         let pools = self.rules.pools.iter().map(|pool| Operation::Resume(pool.name.clone()));
@@ -481,6 +495,7 @@ impl World {
             // The operator mends the config.
             self.dies("is started again");
         }
+        self.mend_config();
         self.resume_all();
         self.agenda.enter(now, Act::Start);
         self.redeliver_failed();

@@ -31,6 +31,16 @@ impl World {
         }
     }
 
+    /// A dispatch that was given up has arrived.
+    pub fn came_late(&mut self, request: &Request) {
+        let mut asked = request.url.query_pairs();
+        let Some((_, token)) = asked.find(|(name, _)| name == "idempotency_token") else { return };
+        let nomad = self.nomad.lock();
+        let is_its = |token_of: &Option<String>| token_of.as_deref() == Some(&*token);
+        let mut children = nomad.children().filter(|(_, child)| is_its(&child.token));
+        self.watching.late.extend(children.next().map(|(key, _)| key.clone()));
+    }
+
     pub fn before_nomad_acts(&mut self, request: &Request) {
         let Some(id) = request.url.path().strip_prefix("/v1/job/") else { return };
         if request.method != Method::DELETE {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ledger::matching::RepositoryGlobs;
 use ledger::pool::Delivery;
-use ledger::{NomadPlace, Pool, PoolName, ScopeKind};
+use ledger::{NomadPlace, Pool, PoolName, Rules, ScopeKind};
 use simulated::github::hooks::HookSpec;
 use simulated::github::model::{MINUTE, SECOND};
 use simulated::github::{DeliveryFaults, Scope, Visibility};
@@ -31,6 +31,7 @@ impl World {
     pub fn set_stage(&mut self) {
         self.set_github();
         self.set_pools();
+        self.config = self.rules.clone();
         self.set_cluster();
     }
 
@@ -57,6 +58,9 @@ impl World {
             // A repository with a hook of its own tells everything twice, with one id.
             let scope = Scope::Repository(self.setting.repositories[0]);
             self.setting.hooks.push(self.github.add_hook(scope, hook, now));
+        }
+        if self.is_gitea() && self.draw(0, 1) == 0 {
+            self.github.knobs.page_at_most = 3;
         }
         if self.weather.has(Trouble::GitHubLimits) {
             self.github.knobs.core_limit = self.draw(20, 200).unsigned_abs();
@@ -118,6 +122,23 @@ impl World {
             max_lifetime: Duration::from_secs(6 * 3600),
             robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
         }
+    }
+
+    /// What the operator means, with a pool gone or smaller, or less in all. Nothing is ever more than
+    /// that: what the caps allow at most is known.
+    pub fn another_config(&mut self) -> Rules {
+        let mut rules = self.rules.clone();
+        let which = usize::try_from(self.draw(0, 1)).unwrap_or(0);
+        match self.draw(0, 4) {
+            0 => drop(rules.pools.remove(which)),
+            1 => rules.pools[which].max_runners = 1,
+            2 => rules.max = rules.max.min(2),
+            3 if rules.pools[which].scope == ScopeKind::Repository => {
+                rules.pools[which].max_runners_per_repository = Some(1);
+            }
+            _ => rules.pools[which].labels.push("other".to_owned()),
+        }
+        rules
     }
 
     fn set_cluster(&mut self) {

@@ -42,6 +42,8 @@ pub enum Trouble {
     DatabaseLost,
     /// A start may find pools gone or smaller.
     ConfigChanges,
+    /// … and the daemon may be told of that while it runs.
+    Reloads,
     NodesDie,
     NodesCutOff,
     NodesDrain,
@@ -96,6 +98,7 @@ impl Trouble {
         Trouble::OffForHours,
         Trouble::DatabaseLost,
         Trouble::ConfigChanges,
+        Trouble::Reloads,
         Trouble::NodesDie,
         Trouble::NodesCutOff,
         Trouble::NodesDrain,

@@ -69,7 +69,7 @@ impl Drop for Leaving<'_> {
 impl Wire {
     async fn exchange(&self, request: Request) -> Result<Response, Failure> {
         let (latency, luck) = self.world.with(|world| {
-            world.requests += 1;
+            world.is_asked(self.side, &request);
             world.leaves(self.side, &request);
             (world.latency(), world.luck(self.side))
         });
@@ -160,13 +160,13 @@ impl crate::world::World {
                 let mut answer = pin!(at_nomad(&nomad, request));
                 let done = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 assert!(matches!(done, Poll::Ready(_)), "a write to Nomad waits");
+                self.came_late(request);
             }
         }
     }
 
-    /// Only where `ROUSTABOUT_DAEMON_WIRE` is set: they are many.
     fn tell_request(&mut self, request: &Request, status: StatusCode) {
-        if self.story.tells() && std::env::var_os("ROUSTABOUT_DAEMON_WIRE").is_some() {
+        if self.story.tells_requests() {
             let (method, url) = (&request.method, &request.url);
             self.story.tell(self.now, "wire", || format!("{method} {url}: {}", status.as_u16()));
         }
@@ -196,6 +196,11 @@ impl crate::world::World {
             headers.insert(HeaderName::from_static(name), value.parse().unwrap());
         }
         self.after_github_acted(request);
+        if request.url.path().ends_with("/registration-token")
+            && let Some(token) = given.body.as_ref().and_then(|body| body["token"].as_str())
+        {
+            self.watching.minted(token.to_owned());
+        }
         answer(given.status, headers, &given.body.map(|body| body.to_string()).unwrap_or_default())
     }
 }

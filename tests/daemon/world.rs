@@ -17,10 +17,11 @@ use tempfile::TempDir;
 use crate::agenda::{Act, Agenda};
 use crate::gitea;
 use crate::life::{Daemon, Errand, Seen};
+use crate::requests::Requests;
 use crate::runners::Process;
 use crate::scenario::Setting;
 use crate::stage::place;
-use crate::story::Story;
+use crate::story::{Story, Telling};
 use crate::troubles::{Trouble, Weather};
 use crate::watching::Watching;
 
@@ -51,11 +52,14 @@ pub struct World {
     pub processes: BTreeMap<String, Process>,
     pub weather: Weather,
     pub setting: Setting,
+    /// What the operator means.
     pub rules: Rules,
+    /// What the config says at this moment.
+    pub config: Rules,
     pub story: Story,
     pub watching: Watching,
     /// Requests of all lives.
-    pub requests: u64,
+    pub requests: Requests,
     /// When Nomad could be reached again.
     pub nomad_back_at: Millis,
     /// When the daemon is started again, if it is off.
@@ -68,8 +72,19 @@ pub struct World {
     verdict: Option<Result<(), String>>,
 }
 
+fn no_rules() -> Rules {
+    Rules {
+        forge: ledger::pool::Forge::default(),
+        name_prefix: "roustabout".to_owned(),
+        nomad: place(),
+        max: 0,
+        robots: Vec::new(),
+        pools: Vec::new(),
+    }
+}
+
 impl World {
-    pub fn new(seed: u64, tells: bool) -> Self {
+    pub fn new(seed: u64, telling: Telling) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let kind = gitea::kind_of(seed);
         let mut weather = Weather::draw(&mut rng);
@@ -96,17 +111,11 @@ impl World {
             processes: BTreeMap::new(),
             weather,
             setting: Setting::default(),
-            rules: Rules {
-                forge: ledger::pool::Forge::default(),
-                name_prefix: "roustabout".to_owned(),
-                nomad: place(),
-                max: 0,
-                robots: Vec::new(),
-                pools: Vec::new(),
-            },
-            story: Story::new(tells, BEGIN),
+            rules: no_rules(),
+            config: no_rules(),
+            story: Story::new(telling, BEGIN),
             watching: Watching::default(),
-            requests: 0,
+            requests: Requests::default(),
             nomad_back_at: BEGIN,
             starts_at: BEGIN,
             calm_since: None,
@@ -229,7 +238,12 @@ impl World {
         self.life += 1;
         let life = self.life;
         self.story.tell(self.now, "daemon", || format!("starts, life {life}"));
-        self.daemon = Some(Daemon { since: self.now, seen: Seen::default(), dying: None });
+        let mut seen = Seen::default();
+        if self.database().exists() {
+            let rows = self.rows().runners.into_iter();
+            seen.runners = rows.map(|it| (it.name.clone(), it.child.clone(), false)).collect();
+        }
+        self.daemon = Some(Daemon { since: self.now, seen, dying: None });
     }
 
     /// It is killed as soon as its runtime comes to it; whatever it was doing is cut off there.
@@ -248,6 +262,7 @@ impl World {
     /// Its runtime is gone.
     pub fn is_dead(&mut self) {
         let Some(daemon) = self.daemon.take() else { return };
+        self.requests.lived += self.now - daemon.since;
         self.watching.dispatching.clear();
         for errand in std::mem::take(&mut self.errands) {
             if let Errand::Knock(delivery) = errand {
@@ -272,18 +287,23 @@ impl World {
         self.agenda.enter(self.starts_at, Act::Start);
     }
 
-    /// The config as this start finds it: as it was, or with a pool gone or smaller.
+    /// The config as this start finds it.
     pub fn rules_of_this_start(&mut self) -> Rules {
-        let mut rules = self.rules.clone();
-        if self.life > 1 && self.strikes(Trouble::ConfigChanges, 0.5) {
-            let which = usize::try_from(self.draw(0, 1)).unwrap_or(0);
-            if self.draw(0, 1) == 0 {
-                rules.pools.remove(which);
-            } else {
-                rules.pools[which].max_runners = 1;
+        if self.life > 1 && self.weather.has(Trouble::ConfigChanges) {
+            self.config = self.rules.clone();
+            if self.strikes(Trouble::ConfigChanges, 0.5) {
+                self.config = self.another_config();
             }
         }
-        rules
+        self.config.clone()
+    }
+
+    pub fn is_reloaded(&mut self) {
+        self.story.tell(self.now, "daemon", || "goes on by another config".to_owned());
+    }
+
+    pub fn is_not_reloaded(&mut self, why: &str) {
+        self.story.tell(self.now, "daemon", || format!("stays with its config: {why}"));
     }
 
     /// Puts down what the models have noted.
@@ -312,6 +332,20 @@ impl World {
             let warn = if happening.what.is_warning() { "! " } else { "" };
             format!("{warn}{happening}{job}{runner}")
         });
+    }
+
+    /// From here on the disk has whatever was folded so far.
+    pub fn rows_are_handed_in(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.seen.written = daemon.seen.folds;
+        }
+    }
+
+    /// What was folded is handed in again later, and nothing is folded until that is through.
+    pub fn rows_are_refused(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.seen.memory = None;
+        }
     }
 
     /// What is looked at between two folds.

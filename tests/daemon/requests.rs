@@ -1,0 +1,133 @@
+//! How many requests the daemon makes, as an operator's rate limit feels it: about each job, and in
+//! any one minute. What sweeps and probes ask by the clock has a share of its own.
+
+use std::collections::VecDeque;
+
+use reqwest::Method;
+use simulated::github::model::{MINUTE, Millis};
+use simulated::nomad;
+use transport::Request;
+
+use crate::wires::Side;
+use crate::world::World;
+
+/// Of requests about single jobs and runners: so many for each job, and for each runner that was
+/// dispatched,
+struct Most {
+    about_one: u64,
+    /// for each life of the daemon, which takes up what the one before left,
+    in_a_life: u64,
+    /// and for each minute, in which what does not answer is tried again, and is asked what keeps it.
+    in_a_minute: u64,
+}
+
+const TO_FORGE: Most = Most { about_one: 4, in_a_life: 8, in_a_minute: 1 };
+const TO_NOMAD: Most = Most { about_one: 8, in_a_life: 10, in_a_minute: 8 };
+
+/// In any one minute, to one side, of whatever kind: so many,
+const IN_A_MINUTE: usize = 120;
+/// and so many more for each job that there is, or was.
+const IN_A_MINUTE_FOR_A_JOB: usize = 6;
+
+#[derive(Default)]
+pub struct Requests {
+    forge: Counted,
+    nomad: Counted,
+    /// How long the daemon has been running, in all its lives but this.
+    pub lived: Millis,
+}
+
+#[derive(Default)]
+struct Counted {
+    /// Those about one job or runner.
+    about_one: u64,
+    /// All within the last minute.
+    lately: VecDeque<Millis>,
+    most: usize,
+}
+
+impl Counted {
+    fn one(&mut self, request: &Request, about_one: bool, now: Millis) {
+        self.about_one += u64::from(about_one);
+        // Each delivery that was missed is fetched once, however many there are; a parameterized job
+        // that refused a dispatch is looked at each second.
+        let path = request.url.path();
+        let watches = path.starts_with("/v1/job/runner-") && !path.contains("dispatch");
+        if path.contains("/deliveries/") || watches {
+            return;
+        }
+        self.lately.push_back(now);
+        while self.lately.front().is_some_and(|at| at + MINUTE <= now) {
+            self.lately.pop_front();
+        }
+        self.most = self.most.max(self.lately.len());
+    }
+}
+
+/// Not a list, which sweeps and followers ask for.
+fn is_about_one(side: Side, request: &Request) -> bool {
+    let path = request.url.path();
+    let asks = request.method == Method::GET;
+    match side {
+        Side::GitHub => {
+            let (_, last) = path.rsplit_once('/').unwrap_or_default();
+            let by_name = request.url.query().is_some_and(|query| query.contains("name="));
+            !asks || by_name || (path.contains("/actions/") && last.parse::<u64>().is_ok())
+        }
+        Side::Nomad => {
+            (!asks && !path.ends_with("/statuses"))
+                || path.contains("/dispatch-")
+                || path.contains("%2Fdispatch-")
+        }
+    }
+}
+
+impl World {
+    /// A request leaves the daemon.
+    pub fn is_asked(&mut self, side: Side, request: &Request) {
+        let now = self.now;
+        let counted = match side {
+            Side::GitHub => &mut self.requests.forge,
+            Side::Nomad => &mut self.requests.nomad,
+        };
+        counted.one(request, is_about_one(side, request), now);
+        let lately = counted.lately.len();
+        let jobs = self.github.jobs().count();
+        if lately > IN_A_MINUTE + IN_A_MINUTE_FOR_A_JOB * jobs {
+            self.watching
+                .broken(|| format!("{lately} requests to {side:?} in a minute, for {jobs} jobs"));
+        }
+    }
+
+    /// Requests about single jobs and runners, over all that happened.
+    pub fn check_requests_per_job(&mut self) {
+        let here = self.daemon.as_ref().map_or(0, |daemon| self.now - daemon.since);
+        let minutes = ((self.requests.lived + here) / MINUTE).unsigned_abs();
+        let jobs = self.github.jobs().count() as u64;
+        let dispatched =
+            |one: &&nomad::Happening| matches!(one.what, nomad::What::Dispatched { .. });
+        let runners = self.nomad.lock().events().iter().filter(dispatched).count() as u64;
+        let counted =
+            [("forge", TO_FORGE, &self.requests.forge), ("Nomad", TO_NOMAD, &self.requests.nomad)];
+        if std::env::var_os("SIM_STATS").is_some() {
+            let (f, n) = (&self.requests.forge, &self.requests.nomad);
+            println!(
+                "STAT minutes {minutes} lives {} jobs {jobs} runners {runners} forge {} {} nomad {} {}",
+                self.life, f.about_one, f.most, n.about_one, n.most
+            );
+        }
+        for (side, most, Counted { about_one, .. }) in counted {
+            let most = most.about_one * (jobs + runners)
+                + most.in_a_life * u64::from(self.life)
+                + most.in_a_minute * minutes;
+            if *about_one > most {
+                self.watching.broken(|| {
+                    format!(
+                        "{about_one} requests to {side} about {jobs} jobs and {runners} runners \
+                         in {minutes} minutes, of {most}"
+                    )
+                });
+            }
+        }
+    }
+}
