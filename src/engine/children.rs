@@ -64,17 +64,20 @@ pub async fn follow(
     nomad: Client,
     places: BTreeSet<Place>,
     listed: watch::Receiver<BTreeSet<Place>>,
-    living: watch::Receiver<Living>,
+    mut living: watch::Receiver<Living>,
     events: mpsc::UnboundedSender<Event>,
     health: Health,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
+    let mut followed = Vec::new();
     for place in places {
+        let (tell, mine) = watch::channel(living_at(&living.borrow_and_update(), &place));
+        followed.push((place.clone(), tell));
         let follower = Follower {
             nomad: nomad.clone(),
             place,
             listed: listed.clone(),
-            living: living.clone(),
+            living: mine,
             seen: BTreeMap::new(),
             index: None,
             stream: None,
@@ -84,13 +87,34 @@ pub async fn follow(
         };
         tasks.spawn(follower.run(events.clone(), health.clone()));
     }
+    // Each hears of its own alone, in this order: several receivers of one channel would be woken in
+    // an order that nobody can repeat.
+    while living.changed().await.is_ok() {
+        let all = living.borrow_and_update().clone();
+        for (place, tell) in &followed {
+            let mine = living_at(&all, place);
+            tell.send_if_modified(|before| {
+                let changed = *before != mine;
+                *before = mine;
+                changed
+            });
+        }
+    }
+    // The daemon is ending.
+    drop(followed);
     tasks.join_all().await;
+}
+
+fn living_at(all: &Living, place: &Place) -> Living {
+    let mine = all.iter().filter(|(_, (at, _))| at == place);
+    mine.map(|(name, living)| (name.clone(), living.clone())).collect()
 }
 
 struct Follower {
     nomad: Client,
     place: Place,
     listed: watch::Receiver<BTreeSet<Place>>,
+    /// Those of its place.
     living: watch::Receiver<Living>,
     /// What was told last, so that only changes are told.
     seen: BTreeMap<RunnerName, ChildPhase>,
@@ -168,7 +192,7 @@ impl Follower {
             return true;
         }
         // Not marked as seen: a change that came since the last look must wake this.
-        let pause = if self.of_mine(&self.living.borrow()).is_empty() { IDLE } else { OLD_AGENT };
+        let pause = if by_child(&self.living.borrow()).is_empty() { IDLE } else { OLD_AGENT };
         let over = self.or_a_question(Instant::now() + pause);
         tokio::select! {
             biased;
@@ -213,7 +237,7 @@ impl Follower {
         let Some(mut stream) = self.stream.take() else { return true };
         let over = self.or_a_question(Instant::now() + LOOK_ANYWAY);
         loop {
-            let mine = self.of_mine(&self.living.borrow());
+            let mine = by_child(&self.living.borrow());
             let about_us =
                 |events: &[StreamEvent]| events.iter().any(|e| mine.contains_key(&e.job));
             tokio::select! {
@@ -253,7 +277,7 @@ impl Follower {
         let over = self.or_a_question(Instant::now() + 2 * WAIT);
         loop {
             let living = self.living.borrow_and_update().clone();
-            let mine = self.of_mine(&living);
+            let mine = by_child(&living);
             self.seen.retain(|name, _| mine.values().any(|living| living == name));
             if mine.is_empty() {
                 self.index = None;
@@ -292,11 +316,6 @@ impl Follower {
             self.seen.extend(news.iter().cloned());
             return Ok(Look { news, idle });
         }
-    }
-
-    fn of_mine(&self, living: &Living) -> BTreeMap<String, RunnerName> {
-        let mine = living.iter().filter(|(_, (place, _))| *place == self.place);
-        mine.map(|(name, (_, child))| (child.clone(), name.clone())).collect()
     }
 
     async fn phases(
@@ -345,6 +364,10 @@ impl Follower {
         }
         Ok((phases, idle))
     }
+}
+
+fn by_child(living: &Living) -> BTreeMap<String, RunnerName> {
+    living.iter().map(|(name, (_, child))| (child.clone(), name.clone())).collect()
 }
 
 enum Brief {

@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use roustabout::ledger::{Event, PoolName};
-use roustabout::store;
 use simulated::github::hooks::Delivery;
 use simulated::github::model::Millis;
 
-use crate::carrier::Flight;
-use crate::reconciler::Look;
 use crate::runners::Step;
 use crate::scenario::Plan;
+use crate::wires::Side;
 
 /// One thing that happens.
 pub enum Act {
@@ -21,39 +18,8 @@ pub enum Act {
     Clock,
     /// A webhook is at the door.
     Arrive(Box<Delivery>),
-    /// The door hands it in, if the daemon still lives.
-    HandIn {
-        life: u32,
-        delivery: Box<Delivery>,
-        row: Box<store::Delivery>,
-    },
-    /// What the daemon was writing is on disk.
-    Written {
-        life: u32,
-    },
-    /// A request gets to its next stage.
-    Fly(Box<Flight>),
-    /// An answer reaches the daemon.
-    Hear {
-        life: u32,
-        event: Box<Event>,
-    },
-    /// The follower of children looks at Nomad.
-    Follow {
-        life: u32,
-    },
-    /// The next look of whoever compares.
-    Reconcile {
-        life: u32,
-        look: Look,
-    },
-    /// A parameterized job that refused is looked at.
-    LookAtParent {
-        life: u32,
-        pool: PoolName,
-        refused: Option<u64>,
-        until: Millis,
-    },
+    /// A request that was given up arrives after all.
+    Late(Side, Box<transport::Request>),
     /// A runner's process does its next step.
     Runner {
         process: String,

@@ -1,25 +1,59 @@
-//! The webhooks' way: from GitHub through the door into the ledger or the inbox, or into nothing.
-//!
-//! As `webhook::door` and `engine::taking`: verify, read, keep, and only then answer 2xx.
+//! The webhooks' way: from GitHub to the real door, and forgeries beside them.
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Body;
 use rand::Rng;
-use roustabout::store;
-use roustabout::webhook::read_workflow_job;
-use roustabout::webhook::signature::{Given, Secrets, sign};
+use roustabout::webhook::signature::sign;
 use secrecy::SecretString;
 use serde_json::Value;
 use simulated::github::hooks::{Delivery, Outcome};
+use tower::ServiceExt as _;
 
-use crate::agenda::Act;
-use crate::daemon::Handed;
+use crate::life::Shared;
 use crate::troubles::Trouble;
 use crate::world::World;
 
 /// What the hooks sign with.
 pub const SECRET: &str = "It's a Secret to Everybody";
 const FORGED: &str = "forged-";
+
+/// A delivery at the door. Where the daemon dies before its answer, there was none.
+struct Knocking {
+    world: Shared,
+    delivery: Option<Box<Delivery>>,
+}
+
+impl Drop for Knocking {
+    fn drop(&mut self) {
+        if let Some(delivery) = self.delivery.take() {
+            self.world.of_a_dead(|world| world.answered(*delivery, None));
+        }
+    }
+}
+
+/// Brings a delivery to the door and tells GitHub what came of it.
+pub async fn knock(world: Shared, door: Router, delivery: Box<Delivery>) {
+    let mut request = axum::http::Request::post("/webhook");
+    for (name, value) in &delivery.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(delivery.body.as_bytes().to_vec())).unwrap();
+    let mut knocking = Knocking { world: world.clone(), delivery: Some(delivery) };
+    let answer = door.oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let Some(delivery) = knocking.delivery.take() else { return };
+    world.with(|world| {
+        if (200..300).contains(&status) && delivery.event == "workflow_job" {
+            if delivery.guid.starts_with(FORGED) {
+                world.watching.broken(|| format!("a forgery is answered with {status}"));
+            }
+            world.watching.promised(&delivery.guid);
+        }
+        world.answered(*delivery, Some(status));
+    });
+}
 
 impl World {
     pub fn arrive(&mut self, delivery: Delivery) {
@@ -29,56 +63,7 @@ impl World {
         if self.strikes(Trouble::Forgers, 0.1) {
             self.forge(&delivery);
         }
-        let secrets = Secrets::new(SecretString::from(SECRET), None);
-        let header = delivery.headers.iter().find(|(name, _)| name == "X-Hub-Signature-256");
-        let signature = header.map(|(_, value)| value.as_bytes());
-        let given = signature.and_then(Given::read);
-        let holds = given.is_some_and(|given| {
-            let mut checking = secrets.check(given);
-            checking.update(delivery.body.as_bytes());
-            checking.holds()
-        });
-        if !holds {
-            return self.answered(delivery, Some(401));
-        }
-        if delivery.event != "workflow_job" {
-            return self.answered(delivery, Some(200));
-        }
-        let read = read_workflow_job(delivery.payload.as_bytes()).unwrap();
-        let row = store::Delivery {
-            id: delivery.guid.as_str().into(),
-            received_at: self.time(),
-            repository: read.repository,
-            report: read.report,
-            look: read.unreadable.is_some(),
-        };
-        let takes = self.draw(0, 20);
-        let (delivery, row) = (Box::new(delivery), Box::new(row));
-        self.agenda.enter(self.now + takes, Act::HandIn { life: self.life, delivery, row });
-    }
-
-    pub fn hand_in(&mut self, life: u32, delivery: Delivery, row: store::Delivery) {
-        match &mut self.daemon {
-            Some(daemon) if life == self.life => {
-                daemon.deliveries.push_back(Handed { row, waiting: Some(Box::new(delivery)) });
-            }
-            Some(_) => self.answered(delivery, None),
-            None => self.left_in_inbox(delivery, row),
-        }
-    }
-
-    /// The loop has ended. Either the daemon was killed, or it was told to end and the door keeps
-    /// what comes in the inbox; then it may die before it has answered.
-    pub fn left_in_inbox(&mut self, delivery: Delivery, row: store::Delivery) {
-        if self.rng.random_bool(0.5) {
-            return self.answered(delivery, None);
-        }
-        self.disk.keep(row);
-        let answers = self.rng.random_bool(0.5);
-        if answers {
-            self.watching.promised(&delivery.guid);
-        }
-        self.answered(delivery, answers.then_some(202));
+        self.errands.push(crate::life::Errand::Knock(Box::new(delivery)));
     }
 
     pub fn answered(&mut self, delivery: Delivery, status_code: Option<u16>) {
@@ -98,14 +83,19 @@ impl World {
         payload["workflow_job"]["id"] = (job + 1_000_000_000).into();
         payload["workflow_job"]["status"] = "queued".into();
         let body: Arc<str> = payload.to_string().into();
+        let guid = format!("{FORGED}{}", self.rng.random::<u64>());
         let mut forged = Delivery {
-            guid: format!("{FORGED}{}", self.rng.random::<u64>()),
+            guid: guid.clone(),
             event: "workflow_job".to_owned(),
             body: body.clone(),
             payload: body.clone(),
             ..real.clone()
         };
-        let signed = |name: &str| name == "X-Hub-Signature-256";
+        let named = |name: &str| name.eq_ignore_ascii_case("X-GitHub-Delivery");
+        for (_, value) in forged.headers.iter_mut().filter(|(name, _)| named(name)) {
+            value.clone_from(&guid);
+        }
+        let signed = |name: &str| name.eq_ignore_ascii_case("X-Hub-Signature-256");
         match self.rng.random_range(0..3) {
             0 => forged.headers.retain(|(name, _)| !signed(name)),
             1 => {
@@ -117,12 +107,13 @@ impl World {
             // The signature that the real one had.
             _ => {}
         }
-        self.agenda.enter(self.now, Act::Arrive(Box::new(forged)));
+        self.errands.push(crate::life::Errand::Knock(Box::new(forged)));
     }
 
-    /// Somebody has GitHub deliver again what failed: the daemon cannot yet.
+    /// Somebody has GitHub deliver again what failed.
     pub fn redeliver_failed(&mut self) {
-        if self.weather.has(Trouble::NobodyRedelivers) {
+        // A Gitea keeps no deliveries.
+        if self.weather.has(Trouble::NobodyRedelivers) || self.is_gitea() {
             return;
         }
         for hook in self.setting.hooks.clone() {

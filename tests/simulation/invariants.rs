@@ -1,25 +1,27 @@
 //! What must hold at every step, whatever goes wrong.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use roustabout::ledger::effect::{DispatchOrder, Target};
-use roustabout::ledger::state::NomadState;
-use roustabout::ledger::why;
-use roustabout::ledger::{
-    BreakerKey, ClassKey, Job, JobStatus, Request, RunnerName, RunnerState, ScopeKey, State, Time,
-    Visibility,
+use base64::Engine as _;
+use ledger::effect::{DispatchOrder, Target};
+use ledger::event::{AtForge, ChildPhase, Deletion};
+use ledger::state::NomadState;
+use ledger::why;
+use ledger::{
+    Breaker, BreakerKey, ClassKey, Effects, Event, Job, JobStatus, Request, Runner, RunnerName,
+    RunnerState, ScopeKey, State, Time, Visibility,
 };
+use roustabout::store::{Reader, Unfinished};
+use serde_json::Value;
 use simulated::github::model::{MINUTE, SECOND};
 use simulated::github::{GitHub, Head};
-use simulated::nomad::{DispatchCall, JobKey};
+use simulated::nomad::JobKey;
 
-use crate::calls::TOKEN;
-use crate::daemon::Batch;
 use crate::door::SECRET;
-use crate::follower::{NAMESPACE, place};
+use crate::life::Memory;
+use crate::settings::TOKEN;
+use crate::stage::{NAMESPACE, place};
 use crate::troubles::Trouble;
-use crate::watching::Watching;
 use crate::world::World;
 
 /// How long after a look a stop may act: one round trip, time-outs and all.
@@ -27,11 +29,8 @@ const ROUND_TRIP: i64 = 60 * SECOND;
 
 impl World {
     /// After each fold: supply follows demand, caps hold, and each waiting job has its reason.
-    pub fn check_ledger(&mut self) {
-        let now = self.time();
-        let Some(daemon) = &self.daemon else { return };
-        let state = &daemon.state;
-        let caps_may_be_passed = self.caps_may_be_passed();
+    pub fn check_ledger(&mut self, state: &State) {
+        let now = Time(self.now);
         let watching = &mut self.watching;
         for (key, class) in &state.classes {
             let waiting = class.waiting.len();
@@ -55,10 +54,7 @@ impl World {
             if waiting > 0 && reason.is_none() {
                 watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
             }
-            // Else the tick that says that a time is over is still to come.
-            let is_due = state.next_timer().is_some_and(|at| at <= now);
-            let told = reason.filter(|why| !(is_due && why.contains("is about to be launched")));
-            if let Some(reason) = told.filter(|reason| !is_true(state, key, now, reason)) {
+            if let Some(reason) = reason.filter(|reason| !is_true(state, key, reason)) {
                 watching
                     .broken(|| format!("{waiting} jobs of {key:?} wait, and not for: {reason}"));
             }
@@ -74,106 +70,127 @@ impl World {
                 watching.broken(|| format!("job {id} is not served, and nobody says why"));
             }
         }
-        let alive = state.runners.values().filter(|runner| runner.is_alive());
-        let mut pools = BTreeMap::new();
-        let mut repositories = BTreeMap::new();
-        for runner in alive {
-            *pools.entry(&runner.class.pool).or_insert(0) += 1;
-            if let ScopeKey::Repository(id) = runner.class.scope {
-                *repositories.entry((&runner.class.pool, id)).or_insert(0) += 1;
+        self.check_caps(state);
+    }
+
+    /// By the config of this moment. Who lives by an earlier one, or came to light (another life's,
+    /// whose rows are lost; one whose dispatch arrived after it was given up), may make it more than a
+    /// cap; but nobody is added to what has reached one.
+    fn check_caps(&mut self, state: &State) {
+        let known = self.daemon.as_ref().map(|daemon| &daemon.seen.runners);
+        let known =
+            |name: &RunnerName| known.is_some_and(|known| known.iter().any(|(it, ..)| it == name));
+        let is_new = |it: &&Runner| it.state == RunnerState::Wanted && !known(&it.name);
+        let new: Vec<&Runner> = state.runners.values().filter(is_new).collect();
+        for one in new {
+            let class = &one.class;
+            let alive = |of: &dyn Fn(&ClassKey) -> bool| {
+                let alive = state.runners.values().filter(|runner| runner.is_alive());
+                count(alive.filter(|runner| of(&runner.class)))
+            };
+            let pool = state.rules.pool(&class.pool);
+            let of_repository = match class.scope {
+                ScopeKey::Repository(_) => pool.and_then(|pool| pool.max_runners_per_repository),
+                ScopeKey::Organization(_) => None,
+            };
+            for (what, alive, cap) in [
+                ("max", alive(&|_| true), Some(state.rules.max)),
+                (
+                    "max_runners",
+                    alive(&|it| it.pool == class.pool),
+                    Some(pool.map_or(0, |pool| pool.max_runners)),
+                ),
+                (
+                    "max_runners_per_repository",
+                    alive(&|it| it.pool == class.pool && it.scope == class.scope),
+                    of_repository,
+                ),
+            ] {
+                if cap.is_some_and(|cap| alive > cap) {
+                    let name = &one.name;
+                    self.watching.broken(|| format!("{name} is one of {alive}, over {what}"));
+                }
             }
         }
-        if caps_may_be_passed {
+    }
+
+    /// After each commit: the rows are what is in memory, so a crash now loses nothing. Looked at where
+    /// memory was kept for it, and nothing was folded since the rows were handed in.
+    pub fn check_rows(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        let seen = &mut daemon.seen;
+        if seen.written != seen.folds {
             return;
         }
-        if pools.values().sum::<u32>() > self.rules.max {
-            watching.broken(|| format!("more than {} runners: {pools:?}", self.rules.max));
-        }
-        for pool in &self.rules.pools {
-            if pools.get(&pool.name).is_some_and(|alive| *alive > pool.max_runners) {
-                watching.broken(|| format!("more than max_runners of {}: {pools:?}", pool.name));
-            }
-            let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
-            if repositories.iter().any(|((of, _), alive)| **of == pool.name && *alive > cap) {
-                watching.broken(|| format!("a repository has more than {cap} of {}", pool.name));
-            }
-        }
-    }
-
-    /// What an earlier config allowed may still live; and a dispatch that was given up, looked
-    /// for and not found may arrive after all.
-    fn caps_may_be_passed(&self) -> bool {
-        let excuses = [Trouble::ConfigChanges, Trouble::RequestsActLate];
-        excuses.into_iter().any(|trouble| self.weather.has(trouble))
-    }
-
-    /// Scopes of pools of which the rows say that nobody is launched now, and until when.
-    pub fn closed_in_rows(&self) -> BTreeMap<BreakerKey, Time> {
-        let now = self.time();
-        let gates = self.disk.breakers.iter().filter(|(key, _)| key.scope.is_some());
-        let gates = gates.filter_map(|(key, it)| Some((key.clone(), it.gate.as_ref()?.until)));
-        gates.filter(|(_, until)| *until > now).collect()
-    }
-
-    /// Whatever life of the daemon counted an end without a job: nobody is launched before the
-    /// pause is over that followed from it.
-    pub fn check_pauses(&mut self, closed: &BTreeMap<BreakerKey, Time>, requests: &[Request]) {
-        let now = self.time();
-        let still = self.closed_in_rows();
-        for request in requests {
-            let Request::Dispatch(order) = request else { continue };
-            if order.again {
-                continue;
-            }
-            let cause = order.cause.as_ref().and_then(|job| self.disk.jobs.get(&job.id()));
-            let held = cause.is_some_and(|job| job.is_held(now));
-            let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
-            if held || still.get(&key).is_some_and(|until| closed.get(&key) == Some(until)) {
-                let runner = &order.runner;
-                self.watching.broken(|| format!("{runner} is launched before a pause is over"));
-            }
-        }
-    }
-
-    /// After each commit: the rows are what is in memory, so a crash now loses nothing.
-    pub fn check_rows(&mut self) {
-        let Some(daemon) = self.daemon.as_ref().filter(|daemon| !daemon.rows_lag) else { return };
-        for (id, job) in &daemon.state.jobs {
-            if self.disk.jobs.get(id) != Some(job) {
-                let row = self.disk.jobs.get(id);
-                self.watching.broken(|| format!("job {id} is not its row: {job:?}, {row:?}"));
-            }
-        }
-        for (name, runner) in daemon.state.runners.iter() {
-            let mut known = runner.clone();
-            let row = self.disk.runners.get(name);
+        let Some(Memory { jobs, runners }) = seen.memory.take() else { return };
+        let rows = self.rows();
+        let kept: BTreeMap<_, _> = rows.runners.iter().map(|row| (&row.name, row)).collect();
+        for known in &runners {
+            let row = kept.get(&known.name).copied();
+            let mut known = known.clone();
             // Neither is written: a start sets them anew.
             known.in_flight = row.is_some_and(|row| row.in_flight);
             known.clock = row.and_then(|row| row.clock);
             if row != Some(&known) {
+                let name = &known.name;
                 self.watching
                     .broken(|| format!("runner {name} is not its row: {known:?}, {row:?}"));
             }
         }
-        let open = self.disk.runners.values().filter(|row| row.ended_at.is_none());
-        for row in open {
-            if !daemon.state.runners.contains_key(&row.name) {
-                self.watching
-                    .broken(|| format!("the row of {} is open, and nobody knows it", row.name));
+        let known: BTreeSet<_> = runners.iter().map(|runner| &runner.name).collect();
+        if let Some(row) = rows.runners.iter().find(|row| !known.contains(&row.name)) {
+            let name = &row.name;
+            self.watching.broken(|| format!("the row of {name} is open, and nobody knows it"));
+        }
+        let kept: BTreeMap<_, _> =
+            self.open_jobs().into_iter().map(|job| (job.report.id, job)).collect();
+        for known in &jobs {
+            let row = kept.get(&known.report.id);
+            if row != Some(known) {
+                let id = known.report.id;
+                self.watching.broken(|| format!("job {id} is not its row: {known:?}, {row:?}"));
             }
         }
     }
 
+    /// Whatever life counted an end without a job: nobody is launched before the pause is over that
+    /// followed from it.
+    fn check_pauses(&mut self, state: &State, order: &DispatchOrder) {
+        if order.again {
+            return;
+        }
+        let now = Time(self.now + self.skew);
+        let held = order.cause.as_ref().and_then(|job| state.jobs.get(&job.id()));
+        let held = held.is_some_and(|job| job.is_held(now));
+        let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
+        let until = |breaker: &Breaker| breaker.gate.as_ref().map(|gate| gate.until);
+        let closed = state.breakers.get(&key).and_then(until).filter(|until| *until > now);
+        let in_rows = || self.rows().breakers.get(&key).and_then(until);
+        if held || (closed.is_some() && in_rows() == closed) {
+            let runner = &order.runner;
+            self.watching.broken(|| format!("{runner} is launched before a pause is over"));
+        }
+    }
+
+    /// What a start would find now.
+    pub fn rows(&self) -> Unfinished {
+        Reader::open(&self.database()).unwrap().unfinished().unwrap()
+    }
+
+    pub fn open_jobs(&self) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        Reader::open(&self.database()).unwrap().each_open_job(|job| jobs.push(job)).unwrap();
+        jobs
+    }
+
     /// Nothing that people or disks get to see holds a credential.
-    pub fn check_secrets(&mut self, batch: &Batch) {
-        let Some(daemon) = &self.daemon else { return };
-        let tokens = daemon.tokens.values().map(|(secret, _)| secret.as_str());
-        let tokens: Vec<&str> = tokens.chain([TOKEN, SECRET]).collect();
-        let seen = batch.happenings.iter().map(|happening| format!("{happening:?}"));
-        let sent = batch.requests.iter().map(|request| format!("{request:?}"));
-        let kept = batch.records.iter().map(|record| format!("{record:?}"));
+    pub fn check_secrets(&mut self, effects: &Effects) {
+        let seen = effects.happenings.iter().map(|happening| format!("{happening:?}"));
+        let sent = effects.requests.iter().map(|request| format!("{request:?}"));
+        let kept = effects.records.iter().map(|record| format!("{record:?}"));
         for text in seen.chain(sent).chain(kept) {
-            if tokens.iter().any(|token| text.contains(token)) {
+            let minted = self.watching.minted.iter().map(String::as_str);
+            if [TOKEN, SECRET].into_iter().chain(minted).any(|token| text.contains(token)) {
                 self.watching.broken(|| format!("a credential is in sight: {text}"));
                 return;
             }
@@ -181,95 +198,121 @@ impl World {
     }
 
     /// Whoever may list jobs in Nomad sees meta; the payload takes a right of its own.
-    pub fn check_meta(&mut self, call: &DispatchCall) {
-        let Some(secret) = &call.payload else { return };
-        let secret = std::str::from_utf8(secret).unwrap();
-        if let Some((key, _)) = call.meta.iter().find(|(_, value)| value.contains(secret)) {
+    pub fn check_meta(&mut self, dispatch: &Value) {
+        let payload = dispatch["Payload"].as_str().unwrap_or_default();
+        let secret = base64::engine::general_purpose::STANDARD.decode(payload).unwrap();
+        let secret = String::from_utf8(secret).unwrap();
+        if secret.is_empty() {
+            return;
+        }
+        let meta = dispatch["Meta"].as_object().into_iter().flatten();
+        let shown = meta.filter(|(_, value)| value.as_str().is_some_and(|it| it.contains(&secret)));
+        if let Some((key, _)) = shown.into_iter().next() {
             self.watching.broken(|| format!("a credential is in sight: meta key {key}"));
         }
     }
 
     /// Before a request leaves: nobody is hired for whom the policy does not allow, as far as
     /// the ledger knows at this moment.
-    pub fn check_requests(
-        github: &GitHub,
-        always_public: u64,
-        state: &State,
-        requests: &[Request],
-        watching: &mut Watching,
-    ) {
+    pub fn check_requests(&mut self, state: &State, requests: &[Request]) {
         for request in requests {
             let Request::Dispatch(order) = request else { continue };
             if state.pauses.contains_key(&order.pool) && !order.again {
-                watching.broken(|| format!("{} is hired, and its pool is paused", order.runner));
+                let runner = &order.runner;
+                self.watching.broken(|| format!("{runner} is hired, and its pool is paused"));
             }
-            if let Some(why) = stranger(github, always_public, state, order) {
-                watching.broken(|| format!("{} is hired for {why}", order.runner));
+            self.check_pauses(state, order);
+            if let Some(why) = stranger(&self.github, self.setting.public, state, order) {
+                self.watching.broken(|| format!("{} is hired for {why}", order.runner));
             }
         }
     }
 
+    /// No dispatch of the same runner is under way.
+    pub fn check_once(&mut self, runner: &RunnerName) {
+        if !self.watching.dispatching.insert(runner.clone()) {
+            self.watching.broken(|| format!("two dispatches of {runner} at once"));
+        }
+    }
+
+    /// An answer that the ledger builds on: what a look has shown, and when it was asked for.
+    pub fn check_answer(&mut self, event: &Event) {
+        let shown_idle = match event {
+            Event::DispatchAnswered { runner, .. } => {
+                self.watching.dispatching.remove(runner);
+                return;
+            }
+            Event::RegistrationDeleted { runner, answer: Ok(Deletion::NoNewJob) } => {
+                return self.watching.deleted(runner, self.now);
+            }
+            Event::LookedForAtForge { runner, answer: Ok(AtForge::Nowhere) }
+            | Event::PlacementSeen { runner, answer: Ok(ChildPhase::NotPlaced) } => runner,
+            _ => return,
+        };
+        let asked = self.watching.asked.get(shown_idle).copied().unwrap_or(self.now);
+        self.watching.looked(shown_idle, asked);
+    }
+
     /// Whenever Nomad has changed: one child a runner, and never more alive than allowed.
     pub fn check_cluster(&mut self) {
-        if self.watching.index == self.nomad.index() {
+        let nomad = self.nomad.lock();
+        if self.watching.index == nomad.index() {
             return;
         }
-        self.watching.index = self.nomad.index();
+        self.watching.index = nomad.index();
         let mut tokens = BTreeMap::new();
-        let mut parents = BTreeMap::new();
-        for (key, child) in self.nomad.children() {
+        let mut parents: BTreeMap<String, u32> = BTreeMap::new();
+        for (key, child) in nomad.children() {
             if let Some(other) = tokens.insert(&child.token, key) {
                 let token = child.token.clone().unwrap_or_default();
                 self.watching.broken(|| format!("{token} has two children: {other:?}, {key:?}"));
             }
             // One that was dead may live once more, when its node comes back.
-            let lives = self.nomad.is_alive(key);
-            if !lives {
+            if !nomad.is_alive(key) {
                 self.watching.died(key, self.now);
             } else if !self.watching.was_dead(key) {
-                *parents.entry(&child.parent).or_insert(0) += 1;
+                *parents.entry(child.parent.clone()).or_insert(0) += 1;
             }
         }
-        if self.caps_may_be_passed() {
-            return;
+        // Who came late, after nobody counted on it any more, is one more than allowed, each.
+        let mut late = 0;
+        if self.weather.has(Trouble::RequestsActLate) {
+            late = count(self.watching.late.iter().filter(|key| nomad.is_alive(key)));
         }
+        drop(tokens);
+        drop(nomad);
+        // Nothing that the config says meanwhile is more than this.
         for pool in &self.rules.pools {
             let alive = parents.get(&pool.nomad_job).copied().unwrap_or(0);
-            if alive > pool.max_runners {
-                let cap = pool.max_runners;
+            let cap = pool.max_runners + late;
+            if alive > cap {
                 self.watching
                     .broken(|| format!("{alive} children of {} live, of {cap}", pool.name));
             }
         }
-        let all = parents.values().sum::<u32>();
-        if all > self.rules.max {
-            let cap = self.rules.max;
+        let (all, cap) = (parents.values().sum::<u32>(), self.rules.max + late);
+        if all > cap {
             self.watching.broken(|| format!("{all} children live, of {cap}"));
-        }
-    }
-
-    /// Before a request is sent: no dispatch of the same runner is under way.
-    pub fn check_once(&mut self, request: &Request) {
-        let (Request::Dispatch(order), Some(daemon)) = (request, &mut self.daemon) else { return };
-        if !daemon.dispatching.insert(order.runner.clone()) {
-            self.watching.broken(|| format!("two dispatches of {} at once", order.runner));
         }
     }
 
     /// Now and then: the end of a child is noticed.
     pub fn check_followed(&mut self) {
-        let Some(daemon) = self.daemon.as_ref().filter(|one| one.since + MINUTE < self.now) else {
+        let Some(daemon) = self.daemon.as_ref().filter(|one| one.since + 2 * MINUTE < self.now)
+        else {
             return;
         };
-        let spared = self.weather.has(Trouble::NomadFails) || self.setting.nomad_is_away;
-        let supply = daemon.state.runners.values().filter(|runner| runner.is_supply());
-        for (runner, child) in supply.filter_map(|runner| Some((runner, runner.child.as_ref()?))) {
+        if self.weather.has(Trouble::NomadFails) || self.setting.nomad_is_away {
+            return;
+        }
+        let nomad = self.nomad.lock();
+        let supply = daemon.seen.runners.iter().filter(|(_, _, is_supply)| *is_supply);
+        for (name, child) in supply.filter_map(|(name, child, _)| Some((name, child.as_ref()?))) {
             let key = JobKey::new(NAMESPACE, child);
             let known = self.watching.known_since(&key, self.now);
             let died = self.watching.death_of(&key).map(|at| at.max(known).max(self.nomad_back_at));
             let late = died.is_some_and(|at| at + MINUTE < self.now);
-            if late && !spared && !self.nomad.is_alive(&key) {
-                let name = &runner.name;
+            if late && !nomad.is_alive(&key) {
                 self.watching.broken(|| format!("{name} is supply, and its child is long dead"));
                 return;
             }
@@ -279,11 +322,10 @@ impl World {
     /// Before a stop acts: it must not hit a runner that has a job, but in the one window that
     /// remains. A job that was there to be seen at the last look is never in it.
     pub fn check_stop(&mut self, runner: &RunnerName, child: &JobKey) {
-        let Some(process) =
-            self.nomad.allocations_of(child).find_map(|one| self.processes.get(&one.id))
-        else {
-            return;
-        };
+        let nomad = self.nomad.lock();
+        let mut allocations = nomad.allocations_of(child);
+        let process = allocations.find_map(|one| self.processes.get(&one.id));
+        let Some(process) = process else { return };
         let Some(registered) = &process.registered else { return };
         let given = self.github.runner(registered.id).and_then(|one| one.job);
         let Some(given) = given else { return };
@@ -308,35 +350,27 @@ impl World {
     }
 
     /// Whether each delivery that was answered with 2xx is in the inbox, or folded.
+    /// What is dated 1970 by a wrong clock is pruned once the clock is right.
     pub fn check_promises(&mut self) {
-        let lost: Vec<String> = self
-            .watching
-            .promises()
-            .filter(|guid| !self.disk.deliveries.contains_key(&guid.as_str().into()))
-            .cloned()
-            .collect();
-        if let Some(guid) = lost.first() {
-            self.watching.broken(|| format!("delivery {guid} was answered with 2xx, and is lost"));
+        if self.weather.has(Trouble::ClockWrong) {
+            return;
         }
-        let folded = self.disk.deliveries.iter().filter(|(_, row)| row.is_none());
-        if folded.count() > 0 && self.disk.jobs.is_empty() {
-            self.watching.broken(|| "deliveries are folded, and no job is known".to_owned());
+        let reader = Reader::open(&self.database()).unwrap();
+        let is_lost = |guid: &&String| !reader.is_kept(&guid.as_str().into()).unwrap();
+        let lost = self.watching.promises().find(is_lost).cloned();
+        if let Some(guid) = lost {
+            self.watching.broken(|| format!("delivery {guid} was answered with 2xx, and is lost"));
         }
     }
 }
 
+fn count(of: impl Iterator) -> u32 {
+    u32::try_from(of.count()).unwrap_or(u32::MAX)
+}
+
 /// Whether what a reason claims is so at this moment.
-fn is_true(state: &State, key: &ClassKey, now: Time, reason: &str) -> bool {
+fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
     let says = |text| reason.contains(text);
-    // What is said to happen at a time has not happened yet; it is printed without its fraction of
-    // a second.
-    let mut times = ["tried again at ", "launched before ", "paused until "]
-        .iter()
-        .filter_map(|before| reason.split_once(before))
-        .filter_map(|(_, rest)| rest.split([' ', ';', ',']).next()?.parse().ok());
-    if times.any(|at: jiff::Timestamp| Time::from(at) + Duration::from_secs(1) <= now) {
-        return false;
-    }
     let alive = || state.runners.values().filter(|runner| runner.is_alive());
     let of_pool = || alive().filter(|runner| runner.class.pool == key.pool);
     let here = || of_pool().filter(|runner| runner.class.scope == key.scope);
@@ -348,7 +382,7 @@ fn is_true(state: &State, key: &ClassKey, now: Time, reason: &str) -> bool {
         reaches(of_pool().count(), pool.map(|pool| pool.max_runners))
     } else if says("(max_runners_per_repository)") {
         reaches(here().count(), pool.and_then(|pool| pool.max_runners_per_repository))
-    } else if says("is about to be launched") {
+    } else if says("its turn comes next") {
         // Who could be hired has been.
         false
     } else if says("no longer in the config") {

@@ -6,15 +6,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::life::{self, Shared};
 use crate::scenario;
+use crate::story::Telling;
 use crate::world::World;
 
 /// How many broken seeds are named before the rest is left alone.
 const ENOUGH: usize = 10;
 
-/// Plays seeds 0 to `count`, names those that break a promise, and tells the first one's story.
-pub fn many(count: u64) {
-    let (began, next) = (Instant::now(), AtomicU64::new(0));
+/// Plays so many seeds, names those that break a promise, and tells the first one's story.
+pub fn many(from: u64, count: u64) {
+    let (began, next) = (Instant::now(), AtomicU64::new(from));
     let broken = Mutex::new(BTreeMap::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(4);
     std::thread::scope(|scope| {
@@ -23,7 +25,7 @@ pub fn many(count: u64) {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     let mut found = broken.lock().unwrap();
-                    if seed >= count || found.len() >= ENOUGH {
+                    if seed >= from + count || found.len() >= ENOUGH {
                         return;
                     }
                     drop(found);
@@ -51,29 +53,49 @@ pub fn many(count: u64) {
     let (name, list) = (crate::SEED, list.join("\n"));
     panic!(
         "{story}seed {seed}: {why}\n\nbroken, of {count}:\n{list}\n\n\
-         play one again: {name}={seed} cargo test --test simulation"
+         play one again: {name}={seed} cargo test --test daemon"
     );
 }
 
 fn silently(seed: u64) -> Result<(), String> {
-    play(seed, false).1
+    play(seed, Telling::Nothing).1
 }
 
 /// The seed's story, and which promise it breaks.
 pub fn told(seed: u64) -> (String, Result<(), String>) {
-    play(seed, true)
+    let requests = std::env::var_os(crate::REQUESTS).is_some();
+    play(seed, if requests { Telling::Requests } else { Telling::Events })
 }
 
-fn play(seed: u64, tells: bool) -> (String, Result<(), String>) {
-    let mut world = World::new(seed, tells);
-    let played = catch_unwind(AssertUnwindSafe(|| {
-        scenario::set(&mut world);
-        world.run()
-    }));
+pub fn play(seed: u64, telling: Telling) -> (String, Result<(), String>) {
+    let mut world = World::new(seed, telling);
+    scenario::set(&mut world);
+    let shared = Shared::new(world);
+    let played = catch_unwind(AssertUnwindSafe(|| run(&shared)));
     let outcome = played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(format!("it panics: {}", text.unwrap_or_default()))
     });
-    (world.story.to_string(), outcome)
+    let story = shared.of_a_dead(|world| world.story.to_string());
+    (story, outcome)
+}
+
+/// Lets everything happen, until all is quiet or a promise is broken.
+fn run(shared: &Shared) -> Result<(), String> {
+    loop {
+        let (verdict, lives) = shared.of_a_dead(|world| {
+            world.go_on();
+            if world.daemon.is_none() && world.verdict().is_none() {
+                world.skip_to_next();
+            }
+            (world.verdict(), world.daemon.is_some())
+        });
+        if let Some(verdict) = verdict {
+            return verdict;
+        }
+        if lives {
+            life::live(shared);
+        }
+    }
 }

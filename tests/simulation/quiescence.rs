@@ -2,24 +2,66 @@
 
 use std::collections::BTreeSet;
 
-use roustabout::ledger::{JobId, RunId, matching, runner_name};
+use ledger::{JobId, RunId, State, matching, runner_name};
+use rand::Rng as _;
+use roustabout::store::Reader;
+use simulated::github::model::MINUTE;
 use simulated::github::{Conclusion, Status, What};
 use simulated::nomad;
 
+use crate::life::{Memory, Seen};
 use crate::runners::OWN;
 use crate::world::World;
 
 impl World {
     pub fn is_quiet(&self) -> bool {
         let Some(daemon) = &self.daemon else { return false };
-        let state = &daemon.state;
-        state.jobs.is_empty()
-            && state.runners.is_empty()
-            && state.classes.is_empty()
+        daemon.seen.is_quiet
+            && daemon.dying.is_none()
             && self.github.next_delivery().is_none()
             && self.left_at_github().is_empty()
-            && self.nomad.leftovers().is_empty()
-            && self.disk.deliveries.values().all(Option::is_none)
+            && self.nomad.lock().leftovers().is_empty()
+    }
+
+    /// What of the ledger's memory is looked at between two folds.
+    pub fn summary(&mut self, state: &State) -> Seen {
+        let (folds, written) =
+            self.daemon.as_ref().map_or((0, 0), |daemon| (daemon.seen.folds, daemon.seen.written));
+        let memory = self.rng.random_bool(0.1).then(|| Memory {
+            jobs: state.jobs.values().cloned().collect(),
+            runners: state.runners.values().cloned().collect(),
+        });
+        let nearly_over = |since| self.now > since + crate::world::PATIENCE - 10 * MINUTE;
+        let unrest = match self.calm_since.is_some_and(nearly_over) {
+            true => {
+                let jobs = state.jobs.values().map(|job| format!("\nknown job {job:?}"));
+                let runners = state.runners.values().map(|it| format!("\nknown runner {it:?}"));
+                let classes = state.classes.iter().map(|(key, it)| format!("\n{key:?}: {it:?}"));
+                jobs.chain(runners).chain(classes).collect()
+            }
+            false => Vec::new(),
+        };
+        Seen {
+            jobs: state.jobs.keys().copied().collect(),
+            runners: state
+                .runners
+                .values()
+                .map(|it| (it.name.clone(), it.child.clone(), it.is_supply()))
+                .collect(),
+            folds: folds + 1,
+            written,
+            memory,
+            is_quiet: state.jobs.is_empty() && state.runners.is_empty() && state.classes.is_empty(),
+            left: vec![
+                ("hungry", state.hungry.len()),
+                ("enlisted", state.enlisted.len()),
+                ("by_repository", state.by_repository.len()),
+                ("by_run", state.by_run.len()),
+                ("forks", state.forks.len()),
+                ("outdated", state.outdated.len()),
+            ],
+            unrest,
+        }
     }
 
     /// Runners whose jobs take no name cannot be told from others: what their machines leave
@@ -32,22 +74,17 @@ impl World {
     /// What is still there, in words.
     pub fn unrest(&self) -> String {
         let mut left = self.left_at_github();
-        left.extend(self.nomad.leftovers());
-        if let Some(daemon) = &self.daemon {
-            let state = &daemon.state;
-            left.extend(state.jobs.values().map(|job| format!("\nknown job {job:?}")));
-            left.extend(state.runners.values().map(|runner| format!("\nknown runner {runner:?}")));
-            left.extend(state.classes.iter().map(|(key, class)| format!("\n{key:?}: {class:?}")));
-        } else {
-            left.push("the daemon is off".to_owned());
+        left.extend(self.nomad.lock().leftovers());
+        match &self.daemon {
+            Some(daemon) => left.extend(daemon.seen.unrest.iter().cloned()),
+            None => left.push("the daemon is off".to_owned()),
         }
-        let inbox = self.disk.deliveries.iter().filter(|(_, row)| row.is_some());
-        left.extend(inbox.map(|(id, _)| format!("delivery {id} is not folded")));
         left.join("; ")
     }
 
     pub fn judge_the_end(&mut self) -> Result<(), String> {
         self.check_promises();
+        self.check_requests_per_job();
         self.watching.verdict()?;
         self.each_job_ran_once()?;
         self.memory_is_empty()?;
@@ -57,6 +94,7 @@ impl World {
     fn each_job_ran_once(&self) -> Result<(), String> {
         // Once for each time that it was queued: a rerun at Gitea queues the same job again.
         let mut queued: BTreeSet<u64> = BTreeSet::new();
+        let reader = Reader::open(&self.database()).unwrap();
         for happening in self.github.events() {
             match happening.what {
                 What::JobQueued { job, .. } => {
@@ -80,7 +118,7 @@ impl World {
                 return Err(format!("job {id} ended with {conclusion:?}, and nobody wanted that"));
             }
             // Who is served by nobody is not asked about.
-            let row = self.disk.jobs.get(&JobId(id)).filter(|row| row.pool.is_some());
+            let row = reader.job(JobId(id)).unwrap().filter(|row| row.pool.is_some());
             if row.is_some_and(|row| row.report.status.rank() != 2) {
                 return Err(format!("job {id} is over, and its row says otherwise"));
             }
@@ -90,22 +128,14 @@ impl World {
 
     fn memory_is_empty(&self) -> Result<(), String> {
         let Some(daemon) = &self.daemon else { return Ok(()) };
-        let state = &daemon.state;
-        let jobs = self.disk.jobs.values().filter(|job| job.pool.is_some());
-        let open_jobs = jobs.filter(|job| job.ended_at.is_none());
-        let left = [
-            ("hungry", state.hungry.len()),
-            ("enlisted", state.enlisted.len()),
-            ("by_repository", state.by_repository.len()),
-            ("by_run", state.by_run.len()),
-            ("forks", state.forks.len()),
-            ("outdated", state.outdated.len()),
-            ("open jobs", open_jobs.count()),
-            (
-                "open runners",
-                self.disk.runners.values().filter(|one| one.ended_at.is_none()).count(),
-            ),
-        ];
+        let rows = self.rows();
+        let open_jobs = self.open_jobs();
+        let open_jobs = open_jobs.iter().filter(|job| job.pool.is_some()).count();
+        let left = daemon.seen.left.iter().copied().chain([
+            ("open jobs", open_jobs),
+            ("open runners", rows.runners.len()),
+            ("the inbox", rows.inbox.len()),
+        ]);
         match left.into_iter().find(|(_, count)| *count > 0) {
             Some((what, count)) => Err(format!("{count} left in {what}")),
             None => Ok(()),
@@ -116,11 +146,10 @@ impl World {
     /// jobs that a runner of another pool took, since its labels cover theirs, and for runners that
     /// a listing shows as busy before the news of their job: somebody is hired in their place.
     fn nobody_was_hired_in_vain(&self) -> Result<(), String> {
-        let hired = self
-            .nomad
-            .events()
-            .iter()
-            .filter(|one| matches!(one.what, nomad::What::Dispatched { .. }));
+        let nomad = self.nomad.lock();
+        let dispatched =
+            |one: &&nomad::Happening| matches!(one.what, nomad::What::Dispatched { .. });
+        let hired = nomad.events().iter().filter(dispatched).count();
         let (mut ran, mut taken) = (0, 0);
         for job in self.github.jobs() {
             let Some(runner) = &job.runner else { continue };
@@ -130,7 +159,6 @@ impl World {
             ran += 1;
             taken += usize::from(runner_name::pool_of("roustabout", &runner.name) != meant);
         }
-        let hired = hired.count();
         if hired >= ran && hired <= ran + taken + self.watching.listings {
             return Ok(());
         }

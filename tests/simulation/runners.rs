@@ -3,8 +3,8 @@
 //! As actions/runner does: register, listen, take one job, end. How an exit looks to Nomad and a
 //! missing sign of life to GitHub is the models' business.
 
+use ledger::RunnerName;
 use rand::Rng;
-use roustabout::ledger::RunnerName;
 use simulated::github::model::{MINUTE, Millis, SECOND};
 use simulated::github::runners::Runner;
 use simulated::github::tokens::Purpose;
@@ -52,14 +52,17 @@ pub struct Process {
 impl World {
     /// Tasks that began, are told to end, or were killed.
     pub fn hear_from_nomad(&mut self) {
-        for started in self.nomad.take_started() {
+        let started = self.nomad.lock().take_started();
+        for started in started {
             self.begin_process(started);
         }
-        for id in self.nomad.take_signalled() {
+        let signalled = self.nomad.lock().take_signalled();
+        for id in signalled {
             let at = self.now + self.draw(0, 800);
             self.agenda.enter(at, Act::Runner { process: id, step: Step::Signal });
         }
-        for id in self.nomad.take_killed() {
+        let killed = self.nomad.lock().take_killed();
+        for id in killed {
             if let Some(Process { job: Some(job), .. }) = self.processes.remove(&id) {
                 self.watching.excuse(job.id);
             }
@@ -84,7 +87,7 @@ impl World {
             true => self.draw(MINUTE, 9 * MINUTE),
             false => self.draw(500, 20 * SECOND),
         };
-        let second = self.nomad.allocations_of(&started.child).count() > 1;
+        let second = self.nomad.lock().allocations_of(&started.child).count() > 1;
         if second && !self.weather.has(Trouble::SecondAllocations) {
             self.enter_step(&started.allocation, 0, Step::Exit(1));
         } else if !asked.name.starts_with(OWN) && self.strikes(Trouble::RunnersHang, 0.2) {
@@ -99,8 +102,8 @@ impl World {
         }
         let mut process = Process::new(asked, true, self.now);
         if self.is_gitea() {
-            let child = self.nomad.child(&started.child);
-            let token = child.and_then(|child| child.token.as_deref()).unwrap_or_default();
+            let token = self.nomad.lock().child(&started.child).and_then(|it| it.token.clone());
+            let token = token.unwrap_or_default();
             let page = token.split_once('@').map_or("", |(_, page)| page);
             page.split('#').next().unwrap_or_default().clone_into(&mut process.page);
         }
@@ -290,7 +293,7 @@ impl World {
 
     fn exit(&mut self, id: &str, code: i32) {
         if self.processes.remove(id).is_some_and(|process| process.is_ours) {
-            self.nomad.task_exited(id, code, self.now);
+            self.nomad.lock().task_exited(id, code, self.now);
         }
     }
 }
@@ -313,7 +316,7 @@ impl World {
         for scope in scopes {
             let listed = self.github.runners_of(scope).filter(|one| {
                 let name = RunnerName(one.name.clone());
-                !daemon.state.runners.contains_key(&name) && !lives(one.id)
+                !daemon.seen.runners.iter().any(|(known, ..)| *known == name) && !lives(one.id)
             });
             strays.extend(listed.map(|one| (scope, one.id)));
         }

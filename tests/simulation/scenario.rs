@@ -3,9 +3,11 @@
 //! The plan is drawn before anything happens; whom it hits is drawn when it does.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use ledger::PoolName;
 use rand::Rng;
-use roustabout::ledger::{Event, JobId, PoolName, Time};
+use roustabout::engine::Operation;
 use simulated::github::model::{HOUR, MINUTE, Millis, SECOND};
 use simulated::github::tokens::Purpose;
 use simulated::github::{
@@ -15,11 +17,10 @@ use simulated::nomad::{self, JobKey, Outage};
 use simulated::protocol::Registration;
 
 use crate::agenda::Act;
-use crate::disk::Disk;
-use crate::follower::NAMESPACE;
-use crate::stage::ROBOT;
+use crate::life::Errand;
+use crate::stage::{NAMESPACE, ROBOT};
 use crate::troubles::Trouble;
-use crate::world::{BEGIN, World};
+use crate::world::World;
 
 /// What the scenario knows of its world.
 #[derive(Default)]
@@ -37,6 +38,8 @@ pub struct Setting {
     pub renamed: BTreeSet<u64>,
     /// Jobs that nobody is to serve: of forks, of public repositories, for other labels.
     pub hopeless: BTreeSet<u64>,
+    /// What is killed next loses its database.
+    pub database_is_lost: bool,
 }
 
 /// One thing that somebody does.
@@ -69,6 +72,8 @@ pub enum Plan {
     Crash,
     LoseDatabase,
     SetClock,
+    ChangeConfig,
+    MendConfig,
 }
 
 /// Draws the whole plan of a seed.
@@ -106,7 +111,7 @@ pub fn set(world: &mut World) {
 
 fn plan_troubles(world: &mut World, span: Millis) {
     // Each trouble, how often at most, what begins it, and what ends it some minutes later.
-    let table: [(Trouble, Millis, Plan, Option<Plan>); 23] = [
+    let table: [(Trouble, Millis, Plan, Option<Plan>); 24] = [
         (Trouble::Cancels, 12, Plan::CancelJob, None),
         (Trouble::Cancels, 2, Plan::CancelRun, None),
         (Trouble::Environments, 6, Plan::Approve, None),
@@ -130,6 +135,7 @@ fn plan_troubles(world: &mut World, span: Millis) {
         (Trouble::ParentsChange, 1, Plan::DisableDispatch, Some(Plan::MendParents)),
         (Trouble::OffForHours, 2, Plan::Crash, None),
         (Trouble::ClockWrong, 4, Plan::SetClock, None),
+        (Trouble::Reloads, 3, Plan::ChangeConfig, Some(Plan::MendConfig)),
     ];
     for (trouble, most, begins, ends) in table {
         if !world.weather.has(trouble) {
@@ -173,44 +179,50 @@ impl World {
             Plan::TurnPublic => self.turn_public(),
             Plan::LoseNode(outage) => {
                 if let Some(node) = self.a_node() {
-                    self.nomad.silence(&node, outage, now);
+                    self.nomad.lock().silence(&node, outage, now);
                 }
             }
             Plan::RestoreNodes => self.restore_nodes(),
             Plan::DrainNode => {
                 let deadline = self.draw(0, 10 * MINUTE);
                 if let Some(node) = self.a_node() {
-                    self.nomad.drain(&node, deadline, now);
+                    self.nomad.lock().drain(&node, deadline, now);
                 }
             }
             Plan::TakeAllRoom => {
                 for node in self.all_nodes() {
-                    self.nomad.drain(&node, 90 * MINUTE, now);
+                    self.nomad.lock().drain(&node, 90 * MINUTE, now);
                 }
             }
             Plan::GiveRoom => {
                 for node in self.all_nodes() {
-                    self.nomad.enable(&node, now);
+                    self.nomad.lock().enable(&node, now);
                 }
             }
             Plan::StopAllocation => self.stop_allocation(),
             Plan::StopChild { purge } => self.stop_child_by_hand(purge),
-            Plan::SystemGc => self.nomad.system_gc(now),
+            Plan::SystemGc => self.nomad.lock().system_gc(now),
             Plan::SetClock => self.set_clock(),
+            Plan::ChangeConfig => {
+                self.config = self.another_config();
+                self.errands.push(Errand::Reload);
+            }
+            Plan::MendConfig => self.mend_config(),
             Plan::ChangeParent => self.change_parent(),
-            Plan::DisableDispatch => self.nomad.knobs.dispatch_disabled = true,
+            Plan::DisableDispatch => self.nomad.lock().knobs.dispatch_disabled = true,
             Plan::MendParents => self.register_parents(),
             Plan::NomadAway => self.setting.nomad_is_away = true,
             Plan::NomadBack => {
                 self.setting.nomad_is_away = false;
                 self.nomad_back_at = now;
             }
-            Plan::Crash => self.crash("is killed"),
-            Plan::LoseDatabase => {
-                self.crash("is killed, and its database is lost");
-                self.disk = Disk::default();
-                self.watching.forget_promises();
+            Plan::Crash if self.rng.random_bool(0.3) => self.errands.push(Errand::Stop),
+            Plan::Crash => self.dies("is killed"),
+            Plan::LoseDatabase if self.daemon.is_some() => {
+                self.setting.database_is_lost = true;
+                self.dies("is killed, and its database is lost");
             }
+            Plan::LoseDatabase => {}
         }
     }
 
@@ -348,7 +360,7 @@ impl World {
 
     /// To 1970, two days back, a day ahead, or right.
     fn set_clock(&mut self) {
-        let skews = [-BEGIN, -48 * HOUR, 24 * HOUR, 0, 0];
+        let skews = [-self.now, -48 * HOUR, 24 * HOUR, 0, 0];
         self.skew = self.pick(&skews).unwrap_or(0);
     }
 
@@ -356,27 +368,27 @@ impl World {
     fn operate(&mut self, plan: Plan) {
         let pools: Vec<PoolName> = self.rules.pools.iter().map(|pool| pool.name.clone()).collect();
         let Some(pool) = self.pick(&pools) else { return };
-        let until =
-            (self.draw(0, 1) == 0).then(|| Time(self.time().0 + self.draw(MINUTE, 20 * MINUTE)));
+        let time = (self.draw(0, 1) == 0).then(|| self.draw(MINUTE, 20 * MINUTE).unsigned_abs());
         let Some(daemon) = &self.daemon else { return };
-        let jobs: Vec<JobId> = daemon.state.jobs.keys().copied().collect();
-        let event = match plan {
-            Plan::Pause => Some(Event::Pause { pool, until }),
-            Plan::Resume => Some(Event::Resume { pool }),
-            _ => self.pick(&jobs).map(|job| Event::Retry { job }),
+        let jobs = daemon.seen.jobs.clone();
+        let operation = match plan {
+            Plan::Pause => Some(Operation::Pause(pool, time.map(Duration::from_millis))),
+            Plan::Resume => Some(Operation::Resume(pool)),
+            _ => self.pick(&jobs).map(Operation::Retry),
         };
-        if let Some(daemon) = &mut self.daemon {
-            daemon.incoming.extend(event);
-        }
+        self.errands.extend(operation.map(Errand::Operate));
+    }
+
+    /// The config says what its operator means, and a running daemon is told.
+    fn mend_config(&mut self) {
+        self.config = self.rules.clone();
+        self.errands.push(Errand::Reload);
     }
 
     /// No pool stays paused.
     pub fn resume_all(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
-            let paused =
-                daemon.state.pauses.keys().cloned().chain(self.disk.pauses.keys().cloned());
-            daemon.incoming.extend(paused.map(|pool| Event::Resume { pool }).collect::<Vec<_>>());
-        }
+        let pools = self.rules.pools.iter().map(|pool| Operation::Resume(pool.name.clone()));
+        self.errands.extend(pools.map(Errand::Operate));
     }
 
     fn rename(&mut self) {
@@ -406,7 +418,7 @@ impl World {
     }
 
     fn all_nodes(&self) -> Vec<String> {
-        self.nomad.nodes().map(|node| node.id.clone()).collect()
+        self.nomad.lock().nodes().map(|node| node.id.clone()).collect()
     }
 
     fn a_node(&mut self) -> Option<String> {
@@ -415,26 +427,26 @@ impl World {
 
     fn restore_nodes(&mut self) {
         for node in self.all_nodes() {
-            self.nomad.restore(&node, self.now);
+            self.nomad.lock().restore(&node, self.now);
         }
     }
 
     fn stop_allocation(&mut self) {
-        let children = self.nomad.children().map(|(key, _)| key.clone());
-        let open: Vec<String> = children
-            .flat_map(|key| {
-                self.nomad.allocations_of(&key).map(|one| one.id.clone()).collect::<Vec<_>>()
-            })
-            .collect();
+        let nomad = self.nomad.lock();
+        let children: Vec<JobKey> = nomad.children().map(|(key, _)| key.clone()).collect();
+        let allocations = children.iter().flat_map(|key| nomad.allocations_of(key));
+        let open: Vec<String> = allocations.map(|one| one.id.clone()).collect();
+        drop(nomad);
         if let Some(id) = self.pick(&open) {
-            self.nomad.stop_allocation(&id, self.now);
+            self.nomad.lock().stop_allocation(&id, self.now);
         }
     }
 
     fn stop_child_by_hand(&mut self, purge: bool) {
-        let children: Vec<JobKey> = self.nomad.children().map(|(key, _)| key.clone()).collect();
+        let children: Vec<JobKey> =
+            self.nomad.lock().children().map(|(key, _)| key.clone()).collect();
         if let Some(key) = self.pick(&children) {
-            self.nomad.stop(&key, purge, self.now);
+            self.nomad.lock().stop(&key, purge, self.now);
         }
     }
 
@@ -445,15 +457,15 @@ impl World {
         let key = JobKey::new(NAMESPACE, &parent);
         match self.draw(0, 2) {
             0 => {
-                self.nomad.stop(&key, false, self.now);
+                self.nomad.lock().stop(&key, false, self.now);
             }
             1 => {
-                self.nomad.stop(&key, true, self.now);
+                self.nomad.lock().stop(&key, true, self.now);
             }
             _ => {
                 let mut spec = self.setting.spec.clone();
                 spec.meta_required.push("unheard_of".to_owned());
-                self.nomad.register(key, spec, self.now);
+                self.nomad.lock().register(key, spec, self.now);
             }
         }
     }
@@ -471,18 +483,19 @@ impl World {
         self.setting.nomad_is_away = false;
         self.github.delivery_faults =
             DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
-        self.nomad.knobs.start_failure = 0.0;
+        self.nomad.lock().knobs.start_failure = 0.0;
         self.restore_nodes();
         for node in self.all_nodes() {
-            self.nomad.enable(&node, now);
+            self.nomad.lock().enable(&node, now);
         }
         self.register_parents();
         self.github.knobs.core_limit = 1_000_000;
         self.nomad_back_at = now;
         if self.weather.has(Trouble::ConfigChanges) {
             // The operator mends the config.
-            self.crash("is started again");
+            self.dies("is started again");
         }
+        self.mend_config();
         self.resume_all();
         self.agenda.enter(now, Act::Start);
         self.redeliver_failed();

@@ -3,28 +3,35 @@
 
 use std::time::Duration;
 
-use roustabout::ledger::matching::RepositoryGlobs;
-use roustabout::ledger::pool::Delivery;
-use roustabout::ledger::{Pool, PoolName, ScopeKind};
+use ledger::matching::RepositoryGlobs;
+use ledger::pool::Delivery;
+use ledger::{NomadPlace, Pool, PoolName, Rules, ScopeKind};
 use simulated::github::hooks::HookSpec;
 use simulated::github::model::{MINUTE, SECOND};
 use simulated::github::{DeliveryFaults, Scope, Visibility};
 use simulated::nomad::nodes::NodeSpec;
 use simulated::nomad::{JobKey, JobSpec, jobs::Disconnect};
 
-use crate::calls::TOKEN;
 use crate::door::SECRET;
-use crate::follower::NAMESPACE;
+use crate::settings::TOKEN;
 use crate::troubles::Trouble;
 use crate::world::World;
 
 /// Whose jobs count as a robot's.
 pub const ROBOT: &str = "renovate-bot";
 
+/// Where all children are.
+pub const NAMESPACE: &str = "ci";
+
+pub fn place() -> NomadPlace {
+    NomadPlace { namespace: NAMESPACE.to_owned(), region: None }
+}
+
 impl World {
     pub fn set_stage(&mut self) {
         self.set_github();
         self.set_pools();
+        self.config = self.rules.clone();
         self.set_cluster();
     }
 
@@ -52,6 +59,9 @@ impl World {
             let scope = Scope::Repository(self.setting.repositories[0]);
             self.setting.hooks.push(self.github.add_hook(scope, hook, now));
         }
+        if self.is_gitea() && self.draw(0, 1) == 0 {
+            self.github.knobs.page_at_most = 3;
+        }
         if self.weather.has(Trouble::GitHubLimits) {
             self.github.knobs.core_limit = self.draw(20, 200).unsigned_abs();
         }
@@ -78,7 +88,8 @@ impl World {
         if self.weather.has(Trouble::Robots) {
             self.rules.robots = vec![ROBOT.to_owned()];
         }
-        let shared = self.draw(0, 2) == 0;
+        // A Gitea gives runners of an organization to whom it likes, and the config refuses that.
+        let shared = self.draw(0, 2) == 0 && !self.is_gitea();
         for (name, labels) in pools {
             let pool = self.pool(name, &labels, shared);
             self.rules.pools.push(pool);
@@ -101,7 +112,7 @@ impl World {
             delivery: if own { Delivery::None } else { Delivery::Payload },
             scope: if shared { ScopeKind::Organization } else { ScopeKind::Repository },
             max_runners: u32::try_from(self.draw(1, 12)).unwrap_or(1),
-            max_runners_per_repository: (cap == 0).then_some(2),
+            max_runners_per_repository: (cap == 0 && !shared).then_some(2),
             public_repositories: false,
             forks: false,
             placement_timeout: Duration::from_secs(1200),
@@ -109,15 +120,32 @@ impl World {
             idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
-            robots_per_repository: self.weather.has(Trouble::Robots).then_some(1),
+            robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
         }
+    }
+
+    /// What the operator means, with a pool gone or smaller, or less in all. Nothing is ever more than
+    /// that: what the caps allow at most is known.
+    pub fn another_config(&mut self) -> Rules {
+        let mut rules = self.rules.clone();
+        let which = usize::try_from(self.draw(0, 1)).unwrap_or(0);
+        match self.draw(0, 4) {
+            0 => drop(rules.pools.remove(which)),
+            1 => rules.pools[which].max_runners = 1,
+            2 => rules.max = rules.max.min(2),
+            3 if rules.pools[which].scope == ScopeKind::Repository => {
+                rules.pools[which].max_runners_per_repository = Some(1);
+            }
+            _ => rules.pools[which].labels.push("other".to_owned()),
+        }
+        rules
     }
 
     fn set_cluster(&mut self) {
         let now = self.now;
         for name in ["n1", "n2", "n3"] {
             let room = self.draw(1, 8);
-            self.nomad.add_node(name, NodeSpec::with_room_for(room.unsigned_abs()), now);
+            self.nomad.lock().add_node(name, NodeSpec::with_room_for(room.unsigned_abs()), now);
         }
         let (poststop, disconnect) = (self.draw(0, 3), self.draw(0, 3));
         let lost_after = self.draw(MINUTE, 30 * MINUTE);
@@ -130,22 +158,22 @@ impl World {
             ..JobSpec::default()
         };
         if self.weather.has(Trouble::TasksDoNotStart) {
-            self.nomad.knobs.start_failure = 0.2;
+            self.nomad.lock().knobs.start_failure = 0.2;
         }
-        self.nomad.knobs.phantom_within = 2 * SECOND;
+        self.nomad.lock().knobs.phantom_within = 2 * SECOND;
         self.register_parents();
     }
 
     /// All parameterized jobs as they should be.
     pub fn register_parents(&mut self) {
-        self.nomad.knobs.dispatch_disabled = false;
+        self.nomad.lock().knobs.dispatch_disabled = false;
         for pool in &self.rules.pools {
             let key = JobKey::new(NAMESPACE, &pool.nomad_job);
             let mut spec = self.setting.spec.clone();
             if self.setting.nameless.contains(&pool.nomad_job) {
                 spec.meta_required.clear();
             }
-            self.nomad.register(key, spec, self.now);
+            self.nomad.lock().register(key, spec, self.now);
         }
     }
 }

@@ -5,24 +5,37 @@ use std::fmt;
 
 use simulated::github::model::Millis;
 
+/// How much is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Telling {
+    Nothing,
+    Events,
+    /// Each request and its answer too: they are many.
+    Requests,
+}
+
 pub struct Story {
-    tells: bool,
+    telling: Telling,
     began: Millis,
     lines: Vec<String>,
 }
 
 impl Story {
-    pub fn new(tells: bool, began: Millis) -> Self {
-        Self { tells, began, lines: Vec::new() }
+    pub fn new(telling: Telling, began: Millis) -> Self {
+        Self { telling, began, lines: Vec::new() }
     }
 
     pub fn tells(&self) -> bool {
-        self.tells
+        self.telling > Telling::Nothing
+    }
+
+    pub fn tells_requests(&self) -> bool {
+        self.telling == Telling::Requests
     }
 
     /// Adds a line: when, who, what.
     pub fn tell(&mut self, at: Millis, who: &str, what: impl FnOnce() -> String) {
-        if self.tells {
+        if self.tells() {
             let past = at - self.began;
             let (seconds, millis) = (past.div_euclid(1_000), past.rem_euclid(1_000));
             let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);

@@ -4,8 +4,6 @@
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::not_yet::NOT_YET;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     WebhooksLate,
@@ -44,6 +42,8 @@ pub enum Trouble {
     DatabaseLost,
     /// A start may find pools gone or smaller.
     ConfigChanges,
+    /// … and the daemon may be told of that while it runs.
+    Reloads,
     NodesDie,
     NodesCutOff,
     NodesDrain,
@@ -98,6 +98,7 @@ impl Trouble {
         Trouble::OffForHours,
         Trouble::DatabaseLost,
         Trouble::ConfigChanges,
+        Trouble::Reloads,
         Trouble::NodesDie,
         Trouble::NodesCutOff,
         Trouble::NodesDrain,
@@ -132,9 +133,7 @@ impl Weather {
     pub fn draw(rng: &mut StdRng) -> Self {
         let chance = [0.0, 0.05, 0.05, 0.1, 0.1, 0.2, 0.3, 0.5][rng.random_range(0..8)];
         let drawn = Trouble::ALL.iter().filter(|_| rng.random_bool(chance)).copied();
-        let troubles = drawn.collect::<Vec<_>>();
-        let troubles = troubles.into_iter().filter(|one| !NOT_YET.contains(one)).collect();
-        Self { troubles, calm: false }
+        Self { troubles: drawn.collect(), calm: false }
     }
 
     /// Without these.

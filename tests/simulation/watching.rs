@@ -1,8 +1,8 @@
 //! What the simulation remembers to judge by, beside the models: the daemon never sees it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use roustabout::ledger::RunnerName;
+use ledger::RunnerName;
 use simulated::github::model::Millis;
 use simulated::nomad::JobKey;
 
@@ -24,10 +24,34 @@ pub struct Watching {
     pub index: u64,
     /// How many runners were listed as busy, over all listings.
     pub listings: usize,
+    /// When jobs at work were listed last.
+    pub jobs_listed_at: Millis,
+    /// The job, and since when, of a runner whose registration is being deleted.
+    pub given: Option<(u64, Millis)>,
+    /// Runners whose dispatch was sent and not answered.
+    pub dispatching: BTreeSet<RunnerName>,
+    /// When a look at a runner was asked for.
+    pub asked: BTreeMap<RunnerName, Millis>,
+    /// Children whose dispatch was given up before it arrived.
+    pub late: BTreeSet<JobKey>,
+    /// The registration tokens that were given out last.
+    pub minted: VecDeque<String>,
     broken: Option<String>,
 }
 
+/// How many of the tokens that were given out are looked for.
+const TOKENS: usize = 6;
+
 impl Watching {
+    pub fn minted(&mut self, token: String) {
+        if !self.minted.contains(&token) {
+            self.minted.push_back(token);
+        }
+        if self.minted.len() > TOKENS {
+            self.minted.pop_front();
+        }
+    }
+
     pub fn promised(&mut self, guid: &str) {
         self.promised.insert(guid.to_owned());
     }

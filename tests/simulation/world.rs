@@ -1,25 +1,27 @@
-//! The simulated world: everybody in it, and the loop that lets one thing happen after another.
+//! The simulated world: everybody in it but the daemon, and what happens next.
 //!
-//! Whoever acts has a file of his own: `daemon`, `carrier`, `follower`, `door`, `runners`,
-//! `scenario`. Read next: `daemon.rs`.
+//! Whoever acts has a file of his own: `wires`, `door`, `disk`, `runners`, `scenario`. The daemon
+//! lives in `life`; while it does, time is its runtime's. Read next: `life.rs`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use ledger::{Happening, Rules, State};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use roustabout::ledger::{Rules, Time};
 use simulated::github::GitHub;
 use simulated::github::model::{MINUTE, Millis, SECOND};
-use simulated::nomad::Nomad;
+use simulated::nomad::{InProcess, Nomad};
+use tempfile::TempDir;
 
 use crate::agenda::{Act, Agenda};
-use crate::daemon::Daemon;
-use crate::disk::Disk;
-use crate::follower::place;
 use crate::gitea;
+use crate::life::{Daemon, Errand, Seen};
+use crate::requests::Requests;
 use crate::runners::Process;
 use crate::scenario::Setting;
-use crate::story::Story;
+use crate::stage::place;
+use crate::story::{Story, Telling};
 use crate::troubles::{Trouble, Weather};
 use crate::watching::Watching;
 
@@ -28,7 +30,6 @@ pub const BEGIN: Millis = 1_790_000_000_000;
 /// How long after the scenario's end all must be quiet. The longest single wait is an hour: a
 /// dispatch of unknown outcome.
 pub const PATIENCE: Millis = 8 * 60 * MINUTE;
-
 /// How long it must be quiet, so that nothing comes after the end.
 const QUIET: Millis = 2 * MINUTE;
 
@@ -42,31 +43,48 @@ pub struct World {
     /// What its listings may still show.
     pub lagging: Option<Box<GitHub>>,
     lagged_at: Millis,
-    pub nomad: Nomad,
-    pub disk: Disk,
-    /// Counts the daemon's starts; what an earlier life was waiting for reaches nobody.
+    pub nomad: InProcess,
+    folder: TempDir,
     pub life: u32,
     pub daemon: Option<Daemon>,
+    /// What the daemon's own runtime is to do for the world.
+    pub errands: Vec<Errand>,
     pub processes: BTreeMap<String, Process>,
     pub weather: Weather,
     pub setting: Setting,
+    /// What the operator means.
     pub rules: Rules,
+    /// What the config says at this moment.
+    pub config: Rules,
     pub story: Story,
     pub watching: Watching,
+    /// Requests of all lives.
+    pub requests: Requests,
     /// When Nomad could be reached again.
     pub nomad_back_at: Millis,
     /// When the daemon is started again, if it is off.
     pub starts_at: Millis,
-    /// For how long it was off, over all its lives.
-    pub off_in_all: Millis,
     /// Since when nothing goes wrong any more.
     pub calm_since: Option<Millis>,
     quiet_since: Option<Millis>,
     told: (usize, usize),
+    /// What became of the seed.
+    verdict: Option<Result<(), String>>,
+}
+
+fn no_rules() -> Rules {
+    Rules {
+        forge: ledger::pool::Forge::default(),
+        name_prefix: "roustabout".to_owned(),
+        nomad: place(),
+        max: 0,
+        robots: Vec::new(),
+        pools: Vec::new(),
+    }
 }
 
 impl World {
-    pub fn new(seed: u64, tells: bool) -> Self {
+    pub fn new(seed: u64, telling: Telling) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let kind = gitea::kind_of(seed);
         let mut weather = Weather::draw(&mut rng);
@@ -76,6 +94,7 @@ impl World {
         let mut github = GitHub::new("http://github.test", StdRng::seed_from_u64(rng.random()));
         github.knobs.kind = kind;
         let nomad = Nomad::new(StdRng::seed_from_u64(rng.random()));
+        let nomad = InProcess::new(nomad, StdRng::seed_from_u64(rng.random()), BEGIN).unwrap();
         Self {
             now: BEGIN,
             skew: 0,
@@ -85,63 +104,87 @@ impl World {
             lagging: None,
             lagged_at: BEGIN,
             nomad,
-            disk: Disk::default(),
+            folder: tempfile::tempdir().unwrap(),
             life: 0,
             daemon: None,
+            errands: Vec::new(),
             processes: BTreeMap::new(),
             weather,
             setting: Setting::default(),
-            rules: Rules {
-                forge: gitea::forge(kind),
-                name_prefix: "roustabout".to_owned(),
-                nomad: place(),
-                max: 0,
-                robots: Vec::new(),
-                pools: Vec::new(),
-            },
-            story: Story::new(tells, BEGIN),
+            rules: no_rules(),
+            config: no_rules(),
+            story: Story::new(telling, BEGIN),
             watching: Watching::default(),
+            requests: Requests::default(),
             nomad_back_at: BEGIN,
             starts_at: BEGIN,
-            off_in_all: 0,
             calm_since: None,
             quiet_since: None,
             told: (0, 0),
+            verdict: None,
         }
     }
 
-    /// Lets everything happen, until all is quiet or a promise is broken.
-    pub fn run(&mut self) -> Result<(), String> {
-        loop {
-            let Some(next) = self.next() else {
-                return Err("nothing is going to happen any more".to_owned());
-            };
-            self.now = self.now.max(next);
-            self.nomad.tick(self.now);
-            if let Some(act) = self.agenda.take(self.now) {
-                self.perform(act);
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("roustabout.db")
+    }
+
+    /// Time has passed until then.
+    pub fn pass(&mut self, now: Millis) {
+        if now > self.now {
+            self.now = now;
+            self.nomad.at(now);
+        }
+    }
+
+    /// When something happens next without the daemon.
+    pub fn next(&self) -> Option<Millis> {
+        let nomad = self.nomad.lock().next_due();
+        [self.agenda.next(), nomad, self.github.next_delivery()].into_iter().flatten().min()
+    }
+
+    /// While the daemon is off nobody else lets time pass.
+    pub fn skip_to_next(&mut self) {
+        match self.next() {
+            Some(next) => self.pass(next),
+            None => {
+                self.verdict = Some(Err("nothing is going to happen any more".to_owned()));
             }
+        }
+    }
+
+    /// Lets happen what is due, and what follows from whatever has happened.
+    pub fn go_on(&mut self) {
+        self.settle();
+        while let Some(act) = self.agenda.take(self.now) {
+            self.perform(act);
             self.settle();
-            self.watching.verdict()?;
-            if let Some(since) = self.calm_since {
-                self.quiet_since = self.is_quiet().then(|| self.quiet_since.unwrap_or(self.now));
-                if self.quiet_since.is_some_and(|quiet| self.now > quiet + QUIET) {
-                    return self.judge_the_end();
-                }
-                if self.now > since + PATIENCE {
-                    return Err(format!("not quiet at the end: {}", self.unrest()));
-                }
+        }
+        self.judge();
+    }
+
+    fn judge(&mut self) {
+        if self.verdict.is_some() {
+            return;
+        }
+        if let Err(broken) = self.watching.verdict() {
+            self.verdict = Some(Err(broken));
+        } else if let Some(since) = self.calm_since {
+            self.quiet_since = self.is_quiet().then(|| self.quiet_since.unwrap_or(self.now));
+            if self.quiet_since.is_some_and(|quiet| self.now > quiet + QUIET) {
+                self.verdict = Some(self.judge_the_end());
+            } else if self.now > since + PATIENCE {
+                self.verdict = Some(Err(format!("not quiet at the end: {}", self.unrest())));
             }
         }
     }
 
-    /// When something happens next.
-    fn next(&self) -> Option<Millis> {
-        let daemon = self.daemon.as_ref().and_then(Daemon::next);
-        [self.agenda.next(), self.nomad.next_due(), self.github.next_delivery(), daemon]
-            .into_iter()
-            .flatten()
-            .min()
+    pub fn is_over(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    pub fn verdict(&self) -> Option<Result<(), String>> {
+        self.verdict.clone()
     }
 
     fn perform(&mut self, act: Act) {
@@ -149,15 +192,7 @@ impl World {
             Act::Plan(plan) => self.carry_out_plan(plan),
             Act::Clock => self.clock(),
             Act::Arrive(delivery) => self.arrive(*delivery),
-            Act::HandIn { life, delivery, row } => self.hand_in(life, *delivery, *row),
-            Act::Written { life } => self.written(life),
-            Act::Fly(flight) => self.fly(*flight),
-            Act::Hear { life, event } => self.hear(life, *event),
-            Act::Follow { life } => self.follow(life),
-            Act::Reconcile { life, look } => self.reconcile(life, look),
-            Act::LookAtParent { life, pool, refused, until } => {
-                self.look_at_parent(life, pool, refused, until);
-            }
+            Act::Late(side, request) => self.arrive_late(side, &request),
             Act::Runner { process, step } => self.runner_step(&process, step),
             Act::Start => self.start(),
             Act::CalmDown => self.calm_down(),
@@ -172,8 +207,6 @@ impl World {
         for delivery in self.github.take_deliveries(self.now) {
             self.agenda.enter(self.now, Act::Arrive(Box::new(delivery)));
         }
-        self.turn();
-        self.wake_follower();
         self.check_cluster();
         self.tell();
     }
@@ -197,25 +230,130 @@ impl World {
         }
     }
 
+    /// The daemon is started, unless it runs.
+    fn start(&mut self) {
+        if self.daemon.is_some() {
+            return;
+        }
+        self.life += 1;
+        let life = self.life;
+        self.story.tell(self.now, "daemon", || format!("starts, life {life}"));
+        let mut seen = Seen::default();
+        if self.database().exists() {
+            let rows = self.rows().runners.into_iter();
+            seen.runners = rows.map(|it| (it.name.clone(), it.child.clone(), false)).collect();
+        }
+        self.daemon = Some(Daemon { since: self.now, seen, dying: None });
+    }
+
+    /// It is killed as soon as its runtime comes to it; whatever it was doing is cut off there.
+    pub fn dies(&mut self, how: &str) {
+        if let Some(daemon) = &mut self.daemon
+            && daemon.dying.is_none()
+        {
+            daemon.dying = Some(how.to_owned());
+        }
+    }
+
+    pub fn is_dying(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.dying.is_some())
+    }
+
+    /// Its runtime is gone.
+    pub fn is_dead(&mut self) {
+        let Some(daemon) = self.daemon.take() else { return };
+        self.requests.lived += self.now - daemon.since;
+        self.watching.dispatching.clear();
+        for errand in std::mem::take(&mut self.errands) {
+            if let Errand::Knock(delivery) = errand {
+                self.answered(*delivery, None);
+            }
+        }
+        let Some(how) = daemon.dying else { return };
+        self.story.tell(self.now, "daemon", || how);
+        if std::mem::take(&mut self.setting.database_is_lost) {
+            for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+                std::fs::remove_file(entry.unwrap().path()).unwrap();
+            }
+            self.watching.forget_promises();
+        }
+        use simulated::github::model::HOUR;
+        let off = match self.weather.has(Trouble::OffForHours) && self.rng.random_bool(0.3) {
+            true => self.draw(3 * HOUR, 6 * HOUR),
+            false => *self.pick(&[100, SECOND, 10 * SECOND, 120 * SECOND]).get_or_insert(0),
+        };
+        let off = if self.weather.calm { 100 } else { off };
+        self.starts_at = self.now + off;
+        self.agenda.enter(self.starts_at, Act::Start);
+    }
+
+    /// The config as this start finds it.
+    pub fn rules_of_this_start(&mut self) -> Rules {
+        if self.life > 1 && self.weather.has(Trouble::ConfigChanges) {
+            self.config = self.rules.clone();
+            if self.strikes(Trouble::ConfigChanges, 0.5) {
+                self.config = self.another_config();
+            }
+        }
+        self.config.clone()
+    }
+
+    pub fn is_reloaded(&mut self) {
+        self.story.tell(self.now, "daemon", || "goes on by another config".to_owned());
+    }
+
+    pub fn is_not_reloaded(&mut self, why: &str) {
+        self.story.tell(self.now, "daemon", || format!("stays with its config: {why}"));
+    }
+
     /// Puts down what the models have noted.
     fn tell(&mut self) {
         if !self.story.tells() {
             return;
         }
-        let (github, nomad) = self.told;
+        let (github, told_of_nomad) = self.told;
         let forge = if self.is_gitea() { "gitea" } else { "github" };
         for happening in &self.github.events()[github..] {
             self.story.tell(happening.at, forge, || happening.what.to_string());
         }
-        for happening in &self.nomad.events()[nomad..] {
+        let nomad = self.nomad.lock();
+        for happening in &nomad.events()[told_of_nomad..] {
             self.story.tell(happening.at, "nomad", || happening.what.to_string());
         }
-        self.told = (self.github.events().len(), self.nomad.events().len());
+        self.told = (self.github.events().len(), nomad.events().len());
     }
 
-    /// What the clock of the daemon's machine says.
-    pub fn time(&self) -> Time {
-        Time(self.now + self.skew)
+    pub fn tell_happening(&mut self, happening: &Happening) {
+        self.story.tell(self.now, "daemon", || {
+            let about = &happening.about;
+            let job = about.job.map(|id| format!(" job={id}")).unwrap_or_default();
+            let runner = about.runner.as_ref();
+            let runner = runner.map(|name| format!(" runner={name}")).unwrap_or_default();
+            let warn = if happening.what.is_warning() { "! " } else { "" };
+            format!("{warn}{happening}{job}{runner}")
+        });
+    }
+
+    /// From here on the disk has whatever was folded so far.
+    pub fn rows_are_handed_in(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.seen.written = daemon.seen.folds;
+        }
+    }
+
+    /// What was folded is handed in again later, and nothing is folded until that is through.
+    pub fn rows_are_refused(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.seen.memory = None;
+        }
+    }
+
+    /// What is looked at between two folds.
+    pub fn see(&mut self, state: &State) {
+        let seen = self.summary(state);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.seen = seen;
+        }
     }
 
     pub fn draw(&mut self, least: Millis, most: Millis) -> Millis {

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,7 +60,10 @@ struct Shared {
     draws: Mutex<StdRng>,
     state: Mutex<State>,
     /// The model's index.
-    changed: watch::Sender<u64>,
+    /// The index that was told of last.
+    index: AtomicU64,
+    /// Wakes those who wait for a change, in the order in which they came.
+    changed: Notify,
     told: broadcast::Sender<Arc<Told>>,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -185,7 +189,8 @@ impl Server {
                 config,
                 keys,
                 draws: Mutex::new(draws),
-                changed: watch::Sender::new(state.nomad.index()),
+                index: AtomicU64::new(state.nomad.index()),
+                changed: Notify::new(),
                 told: broadcast::Sender::new(BACKLOG),
                 state: Mutex::new(state),
                 stop: CancellationToken::new(),
@@ -327,11 +332,9 @@ impl Server {
             let _ = self.shared.told.send(told);
         }
         let index = state.nomad.index();
-        self.shared.changed.send_if_modified(|known| {
-            let grown = index > *known;
-            *known = index;
-            grown
-        });
+        if index > self.shared.index.swap(index, Ordering::Relaxed) {
+            self.shared.changed.notify_waiters();
+        }
     }
 
     /// None: this agent runs no tasks.
@@ -378,8 +381,8 @@ impl Server {
         Ok(seen.and_then(Sight::items))
     }
 
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changed.subscribe()
+    pub(super) fn changes(&self) -> &Notify {
+        &self.shared.changed
     }
 
     /// What was told since that index, and whatever will be.
@@ -425,14 +428,13 @@ impl Server {
 
     /// Lets whatever is due happen when it is.
     async fn pass_time(self) {
-        let mut changed = self.changes();
         loop {
             let due = self.with(|nomad, now| nomad.next_due().map(|due| due - now));
-            changed.mark_unchanged();
+            let changed = self.changes().notified();
             let due = due.and_then(|due| u64::try_from(due).ok()).unwrap_or(u64::from(u32::MAX));
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(due)) => {}
-                _ = changed.changed() => {}
+                () = changed => {}
             }
         }
     }

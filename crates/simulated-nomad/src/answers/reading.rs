@@ -76,12 +76,12 @@ impl Call {
         let options = self.options()?;
         let jitter = options.wait.mul_f64(JITTER_PART * self.server.draw());
         let deadline = Instant::now() + options.wait + jitter;
-        let mut changed = self.server.changes();
         // Once: who is let in stays so while it waits, whatever becomes of its token [V].
         let admitted = self.server.view(|view, now| self.admit(view, &Stated::default(), now))?;
         let mut before: Option<Found> = None;
         loop {
-            changed.mark_unchanged();
+            // It hears of whatever changes from here on.
+            let changed = self.server.changes().notified();
             let found = self.server.view(|view, _| look(view, &admitted, &options))?;
             let found = match before {
                 Some(before) if before.watched == found.watched => before,
@@ -91,7 +91,7 @@ impl Call {
                 _ => found,
             };
             let news = options.index == 0 || found.index > options.index;
-            if news || tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+            if news || tokio::time::timeout_at(deadline, changed).await.is_err() {
                 return self.found(found);
             }
             before = Some(found);
