@@ -16,7 +16,6 @@ impl Commits for Disk {
     fn before(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>> {
         Box::pin(async {
             let (takes, full) = self.0.with(|world| {
-                world.rows_are_handed_in();
                 let takes = match world.strikes(Trouble::DiskSlow, 0.2) {
                     true => world.draw(100, 5 * SECOND),
                     false => world.draw(0, 20),
@@ -30,7 +29,11 @@ impl Commits for Disk {
                     self.0.with(|world| world.rows_are_refused());
                     Err(StoreError::Write("database or disk is full".to_owned()))
                 }
-                false => Ok(()),
+                false => {
+                    // What has come by now goes into this commit.
+                    self.0.with(|world| world.rows_are_handed_in());
+                    Ok(())
+                }
             }
         })
     }

@@ -9,7 +9,7 @@ use ledger::state::NomadState;
 use ledger::why;
 use ledger::{
     Breaker, BreakerKey, ClassKey, Effects, Event, Job, JobStatus, Request, Runner, RunnerName,
-    RunnerState, ScopeKey, State, Time, Visibility,
+    RunnerState, ScopeKey, State, Visibility,
 };
 use roustabout::store::{Reader, Unfinished};
 use serde_json::Value;
@@ -19,8 +19,8 @@ use simulated::nomad::JobKey;
 
 use crate::door::SECRET;
 use crate::life::Memory;
+use crate::luck::Away;
 use crate::settings::TOKEN;
-use crate::stage::{NAMESPACE, place};
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -30,7 +30,8 @@ const ROUND_TRIP: i64 = 60 * SECOND;
 impl World {
     /// After each fold: supply follows demand, caps hold, and each waiting job has its reason.
     pub fn check_ledger(&mut self, state: &State) {
-        let now = Time(self.now);
+        self.check_structure(state);
+        let now = self.ledger_time();
         let watching = &mut self.watching;
         for (key, class) in &state.classes {
             let waiting = class.waiting.len();
@@ -45,7 +46,8 @@ impl World {
             // After a start nobody is let go before everything was seen once.
             let refused = |id| state.swept.refused.contains(&id);
             let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
-            let shown = state.nomad.get(&place());
+            let shown = state.rules.pool(&key.pool).map(|pool| state.rules.place_of(pool));
+            let shown = shown.and_then(|place| state.nomad.get(&place));
             let is_listed = matches!(shown, Some(NomadState::Listed | NomadState::Away(_)));
             if sent > waiting && state.swept.settled && !held && is_listed {
                 watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
@@ -159,7 +161,7 @@ impl World {
         if order.again {
             return;
         }
-        let now = Time(self.now + self.skew);
+        let now = self.ledger_time();
         let held = order.cause.as_ref().and_then(|job| state.jobs.get(&job.id()));
         let held = held.is_some_and(|job| job.is_held(now));
         let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
@@ -291,7 +293,11 @@ impl World {
             }
         }
         let (all, cap) = (parents.values().sum::<u32>(), self.rules.max + late);
-        if all > cap {
+        // Whose database was lost knows a place's children only once that place has shown them, and
+        // the others do not wait for it.
+        let places = self.rules.pools.iter().map(|pool| &pool.namespace).collect::<BTreeSet<_>>();
+        let unknown = places.len() > 1 && self.weather.has(Trouble::DatabaseLost);
+        if all > cap && !unknown {
             self.watching.broken(|| format!("{all} children live, of {cap}"));
         }
     }
@@ -302,13 +308,14 @@ impl World {
         else {
             return;
         };
-        if self.weather.has(Trouble::NomadFails) || self.setting.nomad_is_away {
+        if self.weather.has(Trouble::NomadFails) || self.setting.away != Away::Nobody {
             return;
         }
         let nomad = self.nomad.lock();
         let supply = daemon.seen.runners.iter().filter(|(_, _, is_supply)| *is_supply);
         for (name, child) in supply.filter_map(|(name, child, _)| Some((name, child.as_ref()?))) {
-            let key = JobKey::new(NAMESPACE, child);
+            let parent = child.split('/').next().unwrap_or_default();
+            let key = JobKey::new(self.namespace_of(parent), child);
             let known = self.watching.known_since(&key, self.now);
             let died = self.watching.death_of(&key).map(|at| at.max(known).max(self.nomad_back_at));
             let late = died.is_some_and(|at| at + MINUTE < self.now);
@@ -390,7 +397,8 @@ fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
     } else if says("is paused") {
         state.pauses.contains_key(&key.pool)
     } else if says("Nomad cannot be reached") || says("first listing") {
-        !matches!(state.nomad.get(&place()), Some(NomadState::Listed))
+        let place = pool.map(|pool| state.rules.place_of(pool));
+        !place.is_some_and(|at| matches!(state.nomad.get(&at), Some(NomadState::Listed)))
     } else if says("a registration token") {
         state.credentials.contains_key(&key.scope)
     } else if says("Nomad refused the dispatch") {

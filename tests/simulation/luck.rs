@@ -1,6 +1,7 @@
 //! The network: how long a request is on its way, and what becomes of it.
 
 use simulated::github::model::{Millis, SECOND};
+use transport::Request;
 
 use crate::troubles::Trouble;
 use crate::wires::Side;
@@ -24,6 +25,28 @@ pub enum Luck {
     Limited,
 }
 
+/// Whom of Nomad nobody can reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Away {
+    #[default]
+    Nobody,
+    All,
+    /// One namespace, as where a token's rights for it are taken away and a proxy answers in its place.
+    Namespace(&'static str),
+}
+
+impl Away {
+    pub fn is_in_the_way(&self, request: &Request) -> bool {
+        match self {
+            Away::Nobody => false,
+            Away::All => true,
+            Away::Namespace(name) => {
+                request.url.query_pairs().any(|(key, value)| key == "namespace" && value == *name)
+            }
+        }
+    }
+}
+
 impl World {
     /// How long a request, or its answer, is on its way.
     pub fn latency(&mut self) -> Millis {
@@ -33,8 +56,8 @@ impl World {
         self.draw(5, 300)
     }
 
-    pub fn luck(&mut self, side: Side) -> Luck {
-        if side == Side::Nomad && self.setting.nomad_is_away {
+    pub fn luck(&mut self, side: Side, request: &Request) -> Luck {
+        if side == Side::Nomad && self.setting.away.is_in_the_way(request) {
             return Luck::NotSent;
         }
         if self.strikes(Trouble::RequestsActLate, 0.05) {

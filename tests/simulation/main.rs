@@ -2,8 +2,8 @@
 //! and database, with GitHub, Gitea, Nomad, network, clock and runners played beside it. One thread,
 //! from a seed, on time that stands still until everybody waits.
 //!
-//! `ROUSTABOUT_DAEMON_SEED=N` plays one seed, and tells its story (with `ROUSTABOUT_DAEMON_REQUESTS=1`
-//! each request too); `ROUSTABOUT_DAEMON_SEEDS=N` plays so many, from `ROUSTABOUT_DAEMON_FROM` on. What is promised is in `invariants.rs` and `quiescence.rs`, what can go wrong in
+//! `ROUSTABOUT_SIMULATION_SEED=N` plays one seed, and tells its story (with `ROUSTABOUT_SIMULATION_REQUESTS=1`
+//! each request too); `ROUSTABOUT_SIMULATION_SEEDS=N` plays so many, from `ROUSTABOUT_SIMULATION_FROM` on. What is promised is in `invariants.rs` and `quiescence.rs`, what can go wrong in
 //! `troubles.rs`. Read next: `life.rs`; `docs/simulation.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
@@ -24,6 +24,7 @@ mod seen;
 mod settings;
 mod stage;
 mod story;
+mod structure;
 mod troubles;
 mod watching;
 mod wires;
@@ -31,10 +32,10 @@ mod world;
 
 use story::Telling;
 
-const SEED: &str = "ROUSTABOUT_DAEMON_SEED";
-const SEEDS: &str = "ROUSTABOUT_DAEMON_SEEDS";
-const FROM: &str = "ROUSTABOUT_DAEMON_FROM";
-const REQUESTS: &str = "ROUSTABOUT_DAEMON_REQUESTS";
+const SEED: &str = "ROUSTABOUT_SIMULATION_SEED";
+const SEEDS: &str = "ROUSTABOUT_SIMULATION_SEEDS";
+const FROM: &str = "ROUSTABOUT_SIMULATION_FROM";
+const REQUESTS: &str = "ROUSTABOUT_SIMULATION_REQUESTS";
 
 /// How many a plain run plays.
 const BY_DEFAULT: u64 = 60;

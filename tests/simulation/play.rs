@@ -53,7 +53,7 @@ pub fn many(from: u64, count: u64) {
     let (name, list) = (crate::SEED, list.join("\n"));
     panic!(
         "{story}seed {seed}: {why}\n\nbroken, of {count}:\n{list}\n\n\
-         play one again: {name}={seed} cargo test --test daemon"
+         play one again: {name}={seed} cargo test --test simulation"
     );
 }
 

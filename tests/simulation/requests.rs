@@ -24,8 +24,8 @@ struct Most {
 const TO_FORGE: Most = Most { about_one: 4, in_a_life: 8, in_a_minute: 1 };
 const TO_NOMAD: Most = Most { about_one: 8, in_a_life: 10, in_a_minute: 8 };
 
-/// In any one minute, to one side, of whatever kind: so many,
-const IN_A_MINUTE: usize = 120;
+/// In any one minute, to one side, of whatever kind: so many, most of them by the clock,
+const IN_A_MINUTE: usize = 200;
 /// and so many more for each job that there is, or was.
 const IN_A_MINUTE_FOR_A_JOB: usize = 6;
 

@@ -18,7 +18,8 @@ use simulated::protocol::Registration;
 
 use crate::agenda::Act;
 use crate::life::Errand;
-use crate::stage::{NAMESPACE, ROBOT};
+use crate::luck::Away;
+use crate::stage::{FAR, NAMESPACE, ROBOT};
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -34,7 +35,7 @@ pub struct Setting {
     pub spec: nomad::JobSpec,
     /// Parameterized jobs that take no `runner_name`.
     pub nameless: BTreeSet<String>,
-    pub nomad_is_away: bool,
+    pub away: Away,
     pub renamed: BTreeSet<u64>,
     /// Jobs that nobody is to serve: of forks, of public repositories, for other labels.
     pub hopeless: BTreeSet<u64>,
@@ -211,9 +212,12 @@ impl World {
             Plan::ChangeParent => self.change_parent(),
             Plan::DisableDispatch => self.nomad.lock().knobs.dispatch_disabled = true,
             Plan::MendParents => self.register_parents(),
-            Plan::NomadAway => self.setting.nomad_is_away = true,
+            Plan::NomadAway => {
+                let which = [Away::All, Away::Namespace(NAMESPACE), Away::Namespace(FAR)];
+                self.setting.away = self.pick(&which).unwrap_or_default();
+            }
             Plan::NomadBack => {
-                self.setting.nomad_is_away = false;
+                self.setting.away = Away::Nobody;
                 self.nomad_back_at = now;
             }
             Plan::Crash if self.rng.random_bool(0.3) => self.errands.push(Errand::Stop),
@@ -454,7 +458,7 @@ impl World {
         let pools: Vec<String> =
             self.rules.pools.iter().map(|pool| pool.nomad_job.clone()).collect();
         let Some(parent) = self.pick(&pools) else { return };
-        let key = JobKey::new(NAMESPACE, &parent);
+        let key = JobKey::new(self.namespace_of(&parent), &parent);
         match self.draw(0, 2) {
             0 => {
                 self.nomad.lock().stop(&key, false, self.now);
@@ -480,7 +484,7 @@ impl World {
         self.weather.calm = true;
         self.skew = 0;
         self.calm_since = Some(now);
-        self.setting.nomad_is_away = false;
+        self.setting.away = Away::Nobody;
         self.github.delivery_faults =
             DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
         self.nomad.lock().knobs.start_failure = 0.0;

@@ -20,8 +20,10 @@ use crate::world::World;
 /// Whose jobs count as a robot's.
 pub const ROBOT: &str = "renovate-bot";
 
-/// Where all children are.
+/// Where all children are,
 pub const NAMESPACE: &str = "ci";
+/// or in some seeds those of one pool.
+pub const FAR: &str = "far";
 
 pub fn place() -> NomadPlace {
     NomadPlace { namespace: NAMESPACE.to_owned(), region: None }
@@ -94,6 +96,9 @@ impl World {
             let pool = self.pool(name, &labels, shared);
             self.rules.pools.push(pool);
         }
+        if self.draw(0, 2) == 0 {
+            self.rules.pools[1].namespace = Some(FAR.to_owned());
+        }
     }
 
     fn pool(&mut self, name: &str, labels: &[&str], shared: bool) -> Pool {
@@ -164,11 +169,18 @@ impl World {
         self.register_parents();
     }
 
+    /// Where the children of this parameterized job are.
+    pub fn namespace_of(&self, parent: &str) -> &str {
+        let pool = self.rules.pools.iter().find(|pool| pool.nomad_job == parent);
+        pool.and_then(|pool| pool.namespace.as_deref()).unwrap_or(NAMESPACE)
+    }
+
     /// All parameterized jobs as they should be.
     pub fn register_parents(&mut self) {
         self.nomad.lock().knobs.dispatch_disabled = false;
         for pool in &self.rules.pools {
-            let key = JobKey::new(NAMESPACE, &pool.nomad_job);
+            let namespace = pool.namespace.as_deref().unwrap_or(NAMESPACE);
+            let key = JobKey::new(namespace, &pool.nomad_job);
             let mut spec = self.setting.spec.clone();
             if self.setting.nameless.contains(&pool.nomad_job) {
                 spec.meta_required.clear();

@@ -71,7 +71,7 @@ impl Wire {
         let (latency, luck) = self.world.with(|world| {
             world.is_asked(self.side, &request);
             world.leaves(self.side, &request);
-            (world.latency(), world.luck(self.side))
+            (world.latency(), world.luck(self.side, &request))
         });
         let mut leaving = Leaving { wire: self, request: Some(request) };
         self.world.may_die("dies with a request under way", 0.001).await;
@@ -117,7 +117,8 @@ impl Wire {
                 let answer = at_nomad(&nomad, request).await;
                 self.world.with(|_| ());
                 let (head, body) = answer.into_parts();
-                let body = Frames { body: Mutex::new(body), world: self.world.clone() };
+                let (body, world) = (Mutex::new(body), self.world.clone());
+                let body = Frames { body, request: request.clone(), world };
                 Response { status: head.status, headers: head.headers, body: Box::new(body) }
             }
         }
@@ -215,6 +216,7 @@ async fn at_nomad(nomad: &InProcess, request: &Request) -> axum::response::Respo
 struct Frames {
     /// Never locked by two: a body that can be shared is asked for, and this one cannot.
     body: Mutex<NomadBody>,
+    request: Request,
     world: Shared,
 }
 
@@ -222,7 +224,7 @@ impl Body for Frames {
     fn chunk(&mut self) -> Answering<'_, Option<Bytes>> {
         Box::pin(async move {
             loop {
-                if self.world.with(|world| world.setting.nomad_is_away) {
+                if self.world.with(|world| world.setting.away.is_in_the_way(&self.request)) {
                     return Err(lost());
                 }
                 let frame = self.body.get_mut().unwrap().frame();

@@ -148,16 +148,22 @@ fn for_key<K: Ord + Clone, V: Default + PartialEq>(
 }
 
 /// Bit by bit what it is counted to be from the runners themselves; for tests.
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl Roster {
-    pub fn assert_counts(&self) {
+    /// # Errors
+    /// In words, where it is not.
+    pub fn check_counts(&self) -> Result<(), String> {
         let mut anew = Roster::default();
         for runner in self.by_name.values() {
             anew.insert(runner.clone());
         }
-        assert_eq!(self.alive, anew.alive);
-        assert_eq!(self.of_pools, anew.of_pools);
-        assert_eq!(self.of_scopes, anew.of_scopes);
-        assert_eq!(self.of_classes, anew.of_classes);
+        let same = self.alive == anew.alive
+            && self.of_pools == anew.of_pools
+            && self.of_scopes == anew.of_scopes
+            && self.of_classes == anew.of_classes;
+        match same {
+            true => Ok(()),
+            false => Err(format!("{:?} runners are counted: {:?}", self.alive, self.of_classes)),
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! What the ledger decides, one sentence of the design a test. `world` drives it through a
-//! random world; the harness here drives it by hand.
+//! What the ledger decides, one sentence of the design a test, driven by hand. Through a random world it
+//! is driven with the whole daemon, by the simulation (`docs/simulation.md`).
 
 mod asking;
 mod breaker;
@@ -23,7 +23,6 @@ mod restart;
 mod robots;
 mod rules;
 mod unserved;
-mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
