@@ -148,8 +148,9 @@ async fn go_on(shared: &Shared, seed: u64) {
     let store = Store::in_step(&path, Arc::new(Disk(shared.clone()))).unwrap();
     let witness = Box::new(Watch(shared.clone()));
     let rng = StdRng::seed_from_u64(seed);
-    let engine = Engine::start_watched(setup.clone(), store, reconcile::sweeps(), rng, Some(witness))
-        .unwrap();
+    let engine =
+        Engine::start_watched(setup.clone(), store, reconcile::sweeps(), rng, Some(witness))
+            .unwrap();
     let entrance = Entrance {
         hand: engine.hand.clone(),
         in_flight: InFlight::in_folder(path.parent().unwrap()),

@@ -26,9 +26,10 @@ fn structure(state: &State) -> Result<(), String> {
     state.runners.check_counts()?;
     let mut causes = BTreeSet::new();
     for runner in state.runners.values() {
-        let cause = runner.cause.filter(|job| state.enlisted.contains_key(job));
+        let cause =
+            runner.cause.filter(|job| runner.is_supply() && state.enlisted.contains_key(job));
         if let Some(job) = cause.filter(|job| !causes.insert(*job)) {
-            return Err(format!("job {job} is the cause of two live dispatches"));
+            return Err(format!("job {job} is the cause of two dispatches that wait for it"));
         }
     }
     for (key, class) in &state.classes {

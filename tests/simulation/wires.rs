@@ -9,8 +9,9 @@ use std::time::Duration;
 use axum::body::Body as NomadBody;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use jiff::fmt::rfc2822;
 use rand::Rng as _;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
 use simulated::github::model::SECOND;
 use simulated::github::rest;
@@ -88,7 +89,10 @@ impl Wire {
                 self.world.with(|world| world.act_late(self.side, request));
                 std::future::pending::<()>().await;
             }
-            Luck::Error => return Ok(answer(502, HeaderMap::new(), "Bad Gateway")),
+            Luck::Error => {
+                let headers = self.world.with(|world| world.dated());
+                return Ok(answer(502, headers, "Bad Gateway"));
+            }
             Luck::Limited => return Ok(self.limited()),
             Luck::LostAfter => {
                 drop(self.answered(&request).await);
@@ -129,7 +133,7 @@ impl Wire {
             let at = (world.now + world.draw(-10 * SECOND, 120 * SECOND)).div_euclid(SECOND);
             (at, world.rng.random_bool(0.3).then(|| world.draw(1, 60)))
         });
-        let mut headers = HeaderMap::new();
+        let mut headers = self.world.with(|world| world.dated());
         match after {
             Some(seconds) => headers.insert("retry-after", HeaderValue::from(seconds)),
             None => {
@@ -173,6 +177,13 @@ impl crate::world::World {
         }
     }
 
+    /// With the time by the clock of whoever answers, which is right.
+    fn dated(&self) -> HeaderMap {
+        let now = jiff::Timestamp::from_millisecond(self.now).unwrap();
+        let date = rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap();
+        HeaderMap::from_iter([(DATE, HeaderValue::from_str(&date).unwrap())])
+    }
+
     pub fn ask_github(&mut self, request: &Request) -> Response {
         self.before_github_acts(request);
         let header = |name: HeaderName| {
@@ -192,7 +203,7 @@ impl crate::world::World {
         let (now, old) = (self.now, self.lagging.as_mut().filter(|_| lags));
         let github = old.map_or(&mut self.github, |old| &mut **old);
         let given = github.rest(&call, now);
-        let mut headers = HeaderMap::new();
+        let mut headers = self.dated();
         for (name, value) in given.headers {
             headers.insert(HeaderName::from_static(name), value.parse().unwrap());
         }
