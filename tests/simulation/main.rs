@@ -2,9 +2,10 @@
 //! and database, with GitHub, Gitea, Nomad, network, clock and runners played beside it. One thread,
 //! from a seed, on time that stands still until everybody waits.
 //!
-//! `ROUSTABOUT_SIMULATION_SEED=N` plays one seed, and tells its story (with `ROUSTABOUT_SIMULATION_REQUESTS=1`
-//! each request too); `ROUSTABOUT_SIMULATION_SEEDS=N` plays so many, from `ROUSTABOUT_SIMULATION_FROM` on. What is promised is in `invariants.rs` and `quiescence.rs`, what can go wrong in
-//! `troubles.rs`. Read next: `life.rs`; `docs/simulation.md`.
+//! `ROUSTABOUT_SIMULATION_SEED=N` plays one seed, and tells its story (with
+//! `ROUSTABOUT_SIMULATION_REQUESTS=1` each request too); `ROUSTABOUT_SIMULATION_SEEDS=N` plays so many,
+//! from `ROUSTABOUT_SIMULATION_FROM` on. What is promised is in `invariants.rs` and `quiescence.rs`,
+//! what can go wrong in `troubles.rs`. Read next: `life.rs`; `docs/simulation.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
