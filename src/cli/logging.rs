@@ -2,39 +2,47 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
 use crate::log_lines::Lines;
 
+const VARIABLE: &str = "RUST_LOG";
+
 /// How the level is changed later.
-pub struct Level(Option<Box<dyn Fn(EnvFilter) + Send + Sync>>);
+pub struct Level(Option<reload::Handle<Targets, Registry>>);
 
 impl Level {
     /// Only the level: the form of the lines stays.
     pub fn set(&self, log: &Log) {
-        let said = std::env::var(EnvFilter::DEFAULT_ENV).is_ok_and(|said| understood(&said));
-        if let (Some(change), false) = (&self.0, said) {
-            change(of_config(log));
+        let said = std::env::var(VARIABLE).is_ok_and(|said| understood(&said).is_some());
+        if let (Some(handle), false) = (&self.0, said) {
+            // It fails only where the subscriber is gone, and with it all logging.
+            let _ = handle.reload(of_config(log));
         }
     }
 }
 
-fn understood(said: &str) -> bool {
-    !said.is_empty() && EnvFilter::try_new(said).is_ok()
+/// Levels, for everything or by part. Not `EnvFilter`, which can choose by spans and fields too: the daemon
+/// has no spans, and that would bring the tables of a regex engine.
+fn understood(said: &str) -> Option<Targets> {
+    let said: String = said.split_whitespace().collect();
+    said.parse().ok().filter(|_| !said.is_empty())
 }
 
 /// The config's level was checked when it was read.
-fn of_config(log: &Log) -> EnvFilter {
-    EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"))
+fn of_config(log: &Log) -> Targets {
+    understood(&log.level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO))
 }
 
 /// Called once a process; `RUST_LOG` wins over the config's level.
 pub fn start(log: &Log) -> Level {
-    let said = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|said| !said.is_empty());
-    let parsed = said.as_deref().map(EnvFilter::try_new);
-    let unread = matches!(parsed, Some(Err(_)));
-    let filter = parsed.and_then(Result::ok).unwrap_or_else(|| of_config(log));
+    let said = std::env::var(VARIABLE).ok().filter(|said| !said.is_empty());
+    let filter = said.as_deref().and_then(understood);
+    let unread = said.is_some() && filter.is_none();
+    let (filter, handle) = reload::Layer::new(filter.unwrap_or_else(|| of_config(log)));
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Json => true,
@@ -42,33 +50,40 @@ pub fn start(log: &Log) -> Level {
         LogFormat::Auto => !terminal,
     };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(Lines::to_standard_error())
         // A log that nobody takes any more must not end the daemon: the complaint about it
         // would go to standard error too, and panic there.
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(colour);
-    // An error means that a subscriber is there already, as in a test: then nothing is changed.
-    let level: Option<Box<dyn Fn(EnvFilter) + Send + Sync>> = if json {
-        let builder = builder.json().flatten_event(true).with_filter_reloading();
-        let handle = builder.reload_handle();
-        builder.try_init().ok().map(|()| changing(move |filter| handle.reload(filter)))
-    } else {
-        let builder = builder.with_filter_reloading();
-        let handle = builder.reload_handle();
-        builder.try_init().ok().map(|()| changing(move |filter| handle.reload(filter)))
+    let lines = match json {
+        true => lines.json().flatten_event(true).boxed(),
+        false => lines.boxed(),
     };
+    // An error means that a subscriber is there already, as in a test: then nothing is changed.
+    let started = tracing_subscriber::registry().with(filter).with(lines).try_init();
     if unread {
         tracing::warn!(RUST_LOG = said, "RUST_LOG is not understood; [log] level is used instead");
     }
-    Level(level)
+    Level(started.ok().map(|()| handle))
 }
 
-fn changing<E>(
-    reload: impl Fn(EnvFilter) -> Result<(), E> + Send + Sync + 'static,
-) -> Box<dyn Fn(EnvFilter) + Send + Sync> {
-    // It fails only where the subscriber is gone, and with it all logging.
-    Box::new(move |filter| drop(reload(filter)))
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::understood;
+
+    #[test]
+    fn levels_for_everything_and_by_part() {
+        let filter = understood("WARN, hyper=off,roustabout=debug").unwrap();
+        assert!(filter.would_enable("rustls", &Level::WARN));
+        assert!(!filter.would_enable("rustls", &Level::INFO));
+        assert!(!filter.would_enable("hyper::client", &Level::ERROR));
+        assert!(filter.would_enable("roustabout::engine", &Level::DEBUG));
+        for nonsense in ["", " ", "a=b=c", "roustabout=loud"] {
+            assert!(understood(nonsense).is_none(), "{nonsense:?}");
+        }
+    }
 }
