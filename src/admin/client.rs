@@ -17,7 +17,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error(
-        "no roustabout answers at {url}: {reason}; start the daemon (roustabout serve), or give its address (--address, ROUSTABOUT_ADDR or [admin] listen)"
+        "roustabout does not answer at {url}: {reason}; start the daemon (roustabout serve), or give its address (--address, ROUSTABOUT_ADDR or [admin] listen)"
     )]
     Away { url: Url, reason: String },
     #[error("cannot set up a connection: {0}")]
@@ -27,7 +27,7 @@ pub enum ClientError {
     No { status: u16, why: String },
     #[error("{url} answered {status}: {text}")]
     Refused { url: Url, status: u16, text: String },
-    #[error("{url} answered something else than roustabout would: {reason}")]
+    #[error("{url} is not a roustabout: {reason}")]
     Strange { url: Url, reason: String },
 }
 

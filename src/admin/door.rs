@@ -64,7 +64,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(guarded)
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "this path is not asked by this method")
+            problem(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
         })
         .with_state(shared)
 }
@@ -84,10 +84,9 @@ async fn guard(State(shared): Door, request: Request, next: Next) -> Response {
     let whole = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_BYTES)).await;
     match whole {
         Ok(Ok(body)) => next.run(Request::from_parts(head, body.into())).await,
-        Ok(Err(_)) => problem(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body did not arrive whole, or is longer than anything that this door takes",
-        ),
+        Ok(Err(_)) => {
+            problem(StatusCode::PAYLOAD_TOO_LARGE, "the body was cut off, or is longer than 64 kB")
+        }
         Err(_) => problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"),
     }
 }
@@ -96,17 +95,15 @@ fn refused(why: Refused) -> Response {
     let (status, words) = match why {
         Refused::Host => (
             StatusCode::MISDIRECTED_REQUEST,
-            "this door is not known by that host name; use the address it listens on, or add the name \
-             to [admin] hosts",
+            "unknown host name; use the address of [admin] listen, or add the name to [admin] hosts",
         ),
-        Refused::Origin => (StatusCode::FORBIDDEN, "requests from another page are refused"),
+        Refused::Origin => (StatusCode::FORBIDDEN, "requests from another origin are refused"),
         Refused::ContentType => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "a POST needs Content-Type: application/json")
         }
         Refused::Token => (
             StatusCode::UNAUTHORIZED,
-            "this door needs Authorization: Bearer with the admin token; `roustabout admin-token` \
-             says where it is",
+            "send Authorization: Bearer with the admin token; `roustabout admin-token` says where it is",
         ),
     };
     let mut refused = problem(status, words);
@@ -176,7 +173,7 @@ async fn job(State(shared): Door, id: Named) -> Response {
     let Some(id) = id.job() else { return no_job() };
     let job = match read(&shared, move |reader| reader.job(id)).await {
         Err(error) => return unread(&error),
-        Ok(None) => return problem(StatusCode::NOT_FOUND, "no webhook has told of this job"),
+        Ok(None) => return problem(StatusCode::NOT_FOUND, "no job with this id is known"),
         Ok(Some(job)) => job,
     };
     match ask(shared.asking.reasons(vec![id])).await {

@@ -39,7 +39,7 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
         Err(why) if known.is_empty() => {
             let of = found.of.map(|name| format!(" (the one of this id is of {name})"));
             let why = format!(
-                "nothing was ever heard of {}{}, and {why}",
+                "no webhook and no sweep reported {}{}, and {why}",
                 asked.in_words(),
                 of.unwrap_or_default()
             );
@@ -124,7 +124,7 @@ fn elsewhere(shared: &Shared, asked: &Asked, page: Option<&str>) -> Option<Strin
         return None;
     }
     let ours = page.as_ref().or(api.as_ref())?;
-    Some(format!("{asked} is not the forge of this daemon; it works for {ours}"))
+    Some(format!("{asked} is not the forge of this daemon, which works with {ours}"))
 }
 
 /// What GitHub has to be asked about: a job that is not known, and the rest of a run.
@@ -183,7 +183,7 @@ pub(super) async fn delivery(State(shared): Door, Named(id): Named) -> Response 
         Ok(Some(unparsed)) => Json(DeliveryJson::of(unparsed)).into_response(),
         Ok(None) => problem(
             StatusCode::NOT_FOUND,
-            &format!("no delivery {id} is kept: only the last 100 that could not be read are"),
+            &format!("delivery {id} is not kept: only the last 100 that were not understood are"),
         ),
     }
 }

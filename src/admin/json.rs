@@ -156,7 +156,7 @@ impl DeliveryJson {
         let delivery = self.delivery.as_deref().unwrap_or("without an id");
         let event = self.event.as_deref().unwrap_or("no event named");
         format!(
-            "delivery {delivery} ({event}) came at {} and could not be read: {}\n\n{}{}\n",
+            "delivery {delivery} ({event}) arrived at {} and was not understood: {}\n\n{}{}\n",
             self.received_at,
             self.error,
             self.body,

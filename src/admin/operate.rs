@@ -26,9 +26,9 @@ pub fn pause_time(text: &str) -> Result<Duration, String> {
 
 fn within(time: Duration) -> Result<Duration, String> {
     match time {
-        time if time.is_zero() => Err("a pause of less than a second is none".to_owned()),
+        time if time.is_zero() => Err("a pause must last at least a second".to_owned()),
         time if time.as_secs() > quantity::LONGEST => {
-            Err("a pause of more than ten years is a slip".to_owned())
+            Err("a pause may last ten years at most".to_owned())
         }
         time => Ok(time),
     }

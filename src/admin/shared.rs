@@ -46,8 +46,8 @@ pub(super) fn problem(status: StatusCode, error: &str) -> Response {
 pub(super) async fn ask<T>(question: impl Future<Output = Option<T>>) -> Result<T, &'static str> {
     match tokio::time::timeout(ENGINE_ANSWERS, question).await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err("the daemon is ending"),
-        Err(_) => Err("the engine does not answer; most likely the store cannot be written"),
+        Ok(None) => Err("the daemon is shutting down"),
+        Err(_) => Err("the engine does not answer; most likely it cannot write to the store"),
     }
 }
 

@@ -69,7 +69,7 @@ impl Running {
             (true, false) => sockets.public,
             (false, true) => Vec::new(),
             (false, false) => {
-                warn!("a socket was passed for the public door, and webhook.enabled is false");
+                warn!("a socket was passed for webhooks, and webhook.enabled is false");
                 Vec::new()
             }
         };
@@ -149,7 +149,7 @@ impl Running {
     /// Accepts nobody new, keeps what comes on open connections, and ends what is in flight
     /// within the grace.
     pub async fn stop(self) {
-        info!("ending: no new connections, finishing what is in flight");
+        info!("shutting down: draining connections");
         self.stop.cancel();
         let doors = async {
             for door in self.doors {
@@ -159,7 +159,7 @@ impl Running {
         };
         let doors = async {
             if tokio::time::timeout(self.grace, doors).await.is_err() {
-                warn!("connections are still open after the grace; they are cut");
+                warn!("connections still open after shutdown_grace are closed");
             }
         };
         // Side by side, so that both end within one grace. What the door keeps after the

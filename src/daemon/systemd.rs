@@ -30,9 +30,7 @@ impl Sockets {
         for index in 0..passed.len() {
             let name = names.next().unwrap_or_default();
             let socket = passed.take_tcp_listener(index).with_context(|| {
-                format!(
-                    "the socket \"{name}\" that was passed (LISTEN_FDS) is none that a door can use"
-                )
+                format!("the socket \"{name}\" that was passed (LISTEN_FDS) cannot be used")
             })?;
             let Some(socket) = socket else {
                 bail!("the socket \"{name}\" was passed twice");
@@ -55,7 +53,7 @@ pub fn ready(status: &str) {
 
 /// The config is being read again; [`ready`] follows.
 pub fn reloading() {
-    let status = NotifyState::Status("reading the config again");
+    let status = NotifyState::Status("reloading the config");
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now, status]),
         Err(_) => tell(&[NotifyState::Reloading, status]),
@@ -68,6 +66,6 @@ pub fn stopping() {
 
 fn tell(what: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(what) {
-        warn!(%error, "the service manager ($NOTIFY_SOCKET) cannot be told");
+        warn!(%error, "cannot notify the service manager ($NOTIFY_SOCKET)");
     }
 }

@@ -155,7 +155,7 @@ impl Follower {
                 Err(error) => {
                     away = true;
                     self.index = None;
-                    // Closed: the daemon is ending, and so is this task.
+                    // Closed: the daemon is shutting down, and so is this task.
                     let _ = events.send(went_away(&place, &error));
                     tokio::time::sleep(AWAY).await;
                     continue;
@@ -177,7 +177,7 @@ impl Follower {
     }
 
     /// Waits for a reason to look: where there is an index, the look itself waits for one.
-    /// False: the daemon is ending.
+    /// False: the daemon is shutting down.
     async fn wait(&mut self) -> bool {
         if self.stream_has_opened().await {
             // Whatever happened before it was open is seen by a listing.
@@ -398,7 +398,7 @@ pub async fn phase_of(nomad: &Client, place: &Place, child: &str) -> Result<Chil
     let job = match nomad.job(place, child).await {
         Ok(job) => job,
         Err(Error::NotFound { .. }) => {
-            let how = "Nomad has forgotten its child".to_owned();
+            let how = "Nomad no longer has its child".to_owned();
             return Ok(ChildPhase::Ended { how, placed: true });
         }
         Err(error) => return Err(error),

@@ -95,7 +95,7 @@ impl Dispatcher {
         let Some(pool) = self.settings.pools.iter().find(|pool| pool.name == order.pool.as_str())
         else {
             return DispatchOutcome::Refused {
-                reason: format!("pool {} is no longer in the config", order.pool),
+                reason: format!("pool {} was removed from the config", order.pool),
             };
         };
         let place = at(&order.place);
@@ -200,7 +200,7 @@ impl Dispatcher {
             Err(nomad::Error::NotFound { .. }) => {
                 return refused(format!(
                     "the parameterized job \"{parent}\" does not exist in namespace \"{namespace}\"; \
-                     register it with nomad job run, or mend nomad_job of the pool"
+                     register it with nomad job run, or correct nomad_job of the pool"
                 ));
             }
             Err(error @ nomad::Error::Forbidden { .. }) => {

@@ -204,7 +204,7 @@ impl FoldLoop {
                 Ok(_) => true,
                 Err(error) => {
                     let job = report.id.0;
-                    error!(%error, job, "cannot read a job's past; leaving it as it is");
+                    error!(%error, job, "cannot read a job from the store; it is left as it is");
                     false
                 }
             }
@@ -221,7 +221,7 @@ impl FoldLoop {
                 let rules = Box::new(rules(&setup.settings));
                 let unserved = self.reader.read(Reader::unserved).await.flatten();
                 let unserved = unserved.unwrap_or_else(|error| {
-                    error!(%error, "cannot read the jobs that no pool had; the next start judges them");
+                    error!(%error, "cannot read the unserved jobs from the store; they are matched again at the next start");
                     Vec::new()
                 });
                 self.fold(Event::Rules(rules), rng, batch);
@@ -260,7 +260,9 @@ impl FoldLoop {
             Operation::Resume(pool) => Event::Resume { pool: known(pool)? },
             Operation::Retry(job) if self.state.jobs.contains_key(&job) => Event::Retry { job },
             Operation::Retry(job) => {
-                return Err(format!("job {job} is not open, or no pool has it; explain says more"));
+                return Err(format!(
+                    "job {job} is not open or no pool serves it; see roustabout explain"
+                ));
             }
         })
     }
@@ -324,7 +326,7 @@ impl FoldLoop {
         let mut failed = false;
         while let Err(error) = self.store.commit(records.clone()).await {
             if !failed {
-                warn!(%error, "cannot record what has happened; trying again, and doing nothing until then");
+                warn!(%error, "cannot write to the store; retrying, no action is taken until it succeeds");
             }
             failed = true;
             self.health.report("store", "", Some(error.to_string()));
@@ -341,7 +343,7 @@ impl FoldLoop {
             } {}
             if self.stop.is_cancelled() && tokio::time::Instant::now() >= self.ends_at() {
                 error!(
-                    "ending without having recorded the last answers; the next start asks for them again"
+                    "stopped without writing the last answers to the store; the next start asks for them again"
                 );
                 return false;
             }
@@ -371,7 +373,7 @@ impl FoldLoop {
             }
             // While the store refuses, nothing can be promised.
             Query::Operate(_, to) | Query::Reload(_, to) => {
-                let _ = to.send(Err("the store cannot be written just now".to_owned()));
+                let _ = to.send(Err("cannot write to the store".to_owned()));
             }
         }
     }

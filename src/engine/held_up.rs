@@ -125,7 +125,7 @@ impl HeldUp {
 
 async fn not_placed(nomad: &Client, place: &Place, child: &str) -> Result<Option<String>, Error> {
     let evaluations = nomad.evaluations(place, child).await?;
-    Ok(why_not_placed(&evaluations).map(|why| format!("Nomad has no place for it: {why}")))
+    Ok(why_not_placed(&evaluations).map(|why| format!("Nomad has no room for it: {why}")))
 }
 
 /// Of the last allocation, for the ones before have ended.

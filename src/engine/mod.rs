@@ -218,7 +218,7 @@ impl Asking {
 
     /// Done and on disk, or (in words) why not.
     pub async fn operate(&self, operation: Operation) -> Result<(), String> {
-        let ending = || "the daemon is ending".to_owned();
+        let ending = || "the daemon is shutting down".to_owned();
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Operate(operation, answer)).await.map_err(|_| ending())?;
         told.await.map_err(|_| ending())?
@@ -226,7 +226,7 @@ impl Asking {
 
     /// As [`Engine::reload`].
     pub async fn reload(&self, setup: Setup) -> Result<(), String> {
-        let ending = || "the daemon is ending".to_owned();
+        let ending = || "the daemon is shutting down".to_owned();
         let (answer, told) = oneshot::channel();
         let query = Query::Reload(Box::new(setup), answer);
         self.queries.send(query).await.map_err(|_| ending())?;

@@ -66,7 +66,7 @@ impl Watches {
             let changed = tokio::time::timeout(LONGEST, change).await;
             watches.lock().remove(&pool);
             if changed.is_ok() {
-                // Closed: the daemon is ending.
+                // Closed: the daemon is shutting down.
                 let _ = events.send(Event::ParentChanged { pool });
             }
         });

@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 pub async fn run(store: Store, retention: Duration, clock: Clock) {
     loop {
         if let Err(error) = prune(&store, retention, clock.now().into()).await {
-            tracing::warn!(%error, "cannot forget what ended long ago; trying again in an hour");
+            tracing::warn!(%error, "pruning old records failed; retrying in an hour");
         }
         tokio::time::sleep(EVERY).await;
     }

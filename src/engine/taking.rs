@@ -79,7 +79,7 @@ impl FoldLoop {
             _ => Ok(None),
         };
         let past = past.unwrap_or_else(|error| {
-            error!(%error, delivery = %delivery.id, "cannot read a job's past; folding without it");
+            error!(%error, delivery = %delivery.id, "cannot read a job from the store; the webhook is processed without it");
             None
         });
         let look = delivery.look.then(|| Box::new(delivery.repository.clone()));

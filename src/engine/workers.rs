@@ -133,7 +133,7 @@ impl Crew {
             Request::DeleteStray { runner, target, id } => {
                 // Whatever comes of it, the next listing shows.
                 if let Err(failure) = self.desk.delete(&target, id).await {
-                    tracing::debug!(%runner, reason = failure.reason, "stray runner not deleted");
+                    tracing::debug!(%runner, reason = failure.reason, "cannot delete the registration of an untracked runner");
                 }
                 return None;
             }

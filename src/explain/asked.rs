@@ -54,7 +54,7 @@ impl Asked {
         }
         Self::page(text).or_else(|| Self::short(text)).ok_or_else(|| {
             format!(
-                "{text:?} names no job: give its id, the address of its page or of its run's \
+                "{text:?} is not a job: give its id, the address of its page or of its run's \
                  (https://HOST/OWNER/REPO/actions/runs/RUN/job/JOB), or OWNER/REPO#RUN"
             )
         })

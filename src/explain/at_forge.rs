@@ -21,8 +21,7 @@ pub async fn never_seen(
 ) -> Result<Vec<JobStory>, String> {
     let repository = match asked {
         Asked::Job(_) => {
-            let why = "an id alone does not say where to ask: give the address of its page, or \
-                       OWNER/REPO#RUN";
+            let why = "an id alone does not name a repository: give the address of the job's page, or OWNER/REPO#RUN";
             return Err(why.to_owned());
         }
         Asked::JobAt { repository, .. }
@@ -31,7 +30,7 @@ pub async fn never_seen(
     };
     let owner = owner_of(repository);
     let kind = forges.name();
-    let away = |why: &str| format!("{kind} could not be asked: {why}");
+    let away = |why: &str| format!("{kind} does not answer: {why}");
     let forge = forges.of(owner).map_err(|error| away(&error.to_string()))?;
     let which = match asked {
         Asked::Run { run, .. } => Which::Run(*run),
@@ -41,14 +40,13 @@ pub async fn never_seen(
     let asking = async {
         let jobs = forge.told(repository, which).await.map_err(|error| match error.kind {
             Kind::NotFound => {
-                format!("{kind} says there is none (or the token for {owner} may not see it)")
+                format!("it does not exist at {kind}, or the token for {owner} cannot read it")
             }
             _ => away(&error.to_string()),
         })?;
         if jobs.is_empty() && matches!(which, Which::Number(_)) {
             return Err(format!(
-                "{kind} shows no run with this id, and of the runs that are not over none with this \
-                 number: give the address of its page"
+                "{kind} has no run with this id, and no unfinished run with this number: give the address of its page"
             ));
         }
         let found = forge.repository(repository).await;
@@ -76,12 +74,12 @@ fn story(job: &Told, repository: &Repository, rules: &Rules, hooks: &str, kind: 
     let said = format!("{status}{}{}", conclusion.unwrap_or_default(), runner.unwrap_or_default());
     let mut now = vec![format!("{kind} says: {said}"), hooks.to_owned(), served.clone()];
     let sentence = if job.over {
-        format!("roustabout never heard of {name}: {hooks}; at {kind} it is {said}")
+        format!("no webhook and no sweep reported {name}: {hooks}; at {kind} it is {said}")
     } else {
         if pool.is_some() {
             now.push("the next sweep of all served repositories finds it".to_owned());
         }
-        format!("roustabout has not heard of {name}: {hooks}; at {kind} it is {said}; {served}")
+        format!("no webhook has reported {name}: {hooks}; at {kind} it is {said}; {served}")
     };
     JobStory {
         id: job.id.0,
@@ -112,11 +110,11 @@ fn served(job: &Told, repository: &Repository, rules: &Rules) -> (Option<String>
         Ok(pool) => match judge(pool, repository, None) {
             Judgement::Refused(why) => (None, why),
             Judgement::Allowed => {
-                (Some(pool.name.0.clone()), format!("pool {} would have it", pool.name))
+                (Some(pool.name.0.clone()), format!("pool {} would serve it", pool.name))
             }
             Judgement::AskFork => (
                 Some(pool.name.0.clone()),
-                format!("pool {} would have it, unless its run's head is a fork", pool.name),
+                format!("pool {} would serve it, unless the run comes from a fork", pool.name),
             ),
         },
     }

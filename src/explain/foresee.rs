@@ -42,8 +42,9 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
         Ok(event) => event,
         Err(error) => {
             foreseen.outcome = "unreadable";
-            foreseen.sentence =
-                format!("the door would answer 400 and keep it for explain --delivery: {error}");
+            foreseen.sentence = format!(
+                "the webhook would be answered with 400 and kept for explain --delivery: {error}"
+            );
             return foreseen;
         }
     };
@@ -53,12 +54,12 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
         if let Some(why) = &event.unreadable {
             foreseen.outcome = "unreadable";
             foreseen.sentence = format!(
-                "the door would keep it for explain --delivery, and its repository would be looked at: {why}"
+                "the webhook would be kept for explain --delivery, and its repository would be looked at: {why}"
             );
             return foreseen;
         }
         foreseen.sentence = format!(
-            "the door would ignore it: action {} with this status means nothing to this version",
+            "the webhook would be ignored: this version does not know action {} with this status",
             event.action
         );
         return foreseen;
@@ -79,7 +80,7 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
                 Judgement::Refused(why) => Some(why),
                 Judgement::AskFork => {
                     foreseen.notes.push(format!(
-                        "{} is asked whether the run's head is a fork; pool {} refuses one",
+                        "{} is asked whether the run comes from a fork; pool {} does not allow forks",
                         rules.forge.name, pool.name
                     ));
                     None
@@ -90,23 +91,23 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
     };
     match (refused, found) {
         (Some(why), _) if !ours => {
-            foreseen.sentence = format!("the door would ignore {name}: {why}");
+            foreseen.sentence = format!("the webhook would be ignored for {name}: {why}");
         }
         (refused, found) => {
             foreseen.outcome = "accepted";
             foreseen.sentence = format!(
-                "the door would accept it; {}",
+                "the webhook would be accepted; {}",
                 match found {
                     Ok(pool) if refused.is_none() =>
                         follows(report, pool, &name, rules.forge.name, foreseen.notes.is_empty()),
-                    _ => format!("{name} names a runner of ours, whose story goes on"),
+                    _ => format!("{name} is on one of our runners, which is updated"),
                 }
             );
         }
     }
     let owner = repository.owner();
     if foreseen.outcome == "accepted" && github.credential_for(owner).is_none() {
-        let note = format!("no [[github.credentials]] has {owner} among its owners");
+        let note = format!("no [[github.credentials]] lists {owner} in owners");
         foreseen.sentence = format!("{}, but {note}", foreseen.sentence);
         foreseen.notes.push(note);
     }
@@ -120,15 +121,15 @@ fn follows(report: &JobReport, pool: &Pool, name: &str, forge: &str, at_once: bo
             pool.name, pool.nomad_job
         ),
         JobStatus::Queued => format!(
-            "pool {} would launch a runner for {name} (Nomad job {}) once {forge} says that the run's head is no fork",
+            "pool {} would launch a runner for {name} (Nomad job {}) once {forge} says that the run does not come from a fork",
             pool.name, pool.nomad_job
         ),
         JobStatus::Waiting => format!(
             "pool {} would launch no runner for {name} until {forge} lets it run (an environment's approval or timer, or its concurrency group)",
             pool.name
         ),
-        JobStatus::InProgress => format!("{name} runs already and needs nobody new"),
-        JobStatus::Completed => format!("{name} is done and needs nobody"),
+        JobStatus::InProgress => format!("{name} is already running and needs no new runner"),
+        JobStatus::Completed => format!("{name} is done and needs no runner"),
     }
 }
 

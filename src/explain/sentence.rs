@@ -14,7 +14,7 @@ pub fn of(known: &Known, rules: &Rules) -> String {
         JobStatus::Waiting => {
             let then = match job.verdict.reason() {
                 Some(why) => format!("no runner is launched for it: {why}"),
-                None => format!("a runner is wanted for it once {forge} lets it run"),
+                None => format!("a runner is launched for it once {forge} lets it run"),
             };
             format!(
                 "{subject} waits at {forge} for its environment's approval or timer, or for its concurrency group; {then}"
@@ -39,7 +39,7 @@ fn done(job: &Job) -> String {
     let conclusion = job.report.conclusion.as_deref().unwrap_or("completed");
     match &job.report.runner_name {
         Some(runner) => format!("{conclusion}, on runner {runner}"),
-        None => format!("{conclusion}, without a runner as far as was told"),
+        None => format!("{conclusion}, no runner was reported"),
     }
 }
 
@@ -55,7 +55,7 @@ fn on(known: &Known, prefix: &str) -> String {
             _ => format!(" on runner {name}"),
         },
         None if runner_name::pool_of(prefix, name).is_some() => format!(" on runner {name}"),
-        None => format!(" on runner {name}, which is none of ours"),
+        None => format!(" on runner {name}, which is not ours"),
     }
 }
 
@@ -63,7 +63,9 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
     let id = known.job.id();
     match &known.job.verdict {
         Verdict::Refused(why) => return format!("{subject} gets no runner: {why}"),
-        Verdict::Unserved(why) => return format!("{subject} gets no runner from here: {why}"),
+        Verdict::Unserved(why) => {
+            return format!("{subject} gets no runner from roustabout: {why}");
+        }
         Verdict::AskingFork(_) | Verdict::AskingWhetherQueued => {
             let why = known.waits.clone().or(known.job.verdict.reason()).unwrap_or_default();
             return format!("{subject} waits: {why}");
@@ -79,7 +81,7 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
         _ => match &known.waits {
             Some(why) => format!("{subject} waits: {why}"),
             // Row and answer are of two moments.
-            None => format!("{subject} is queued, and its state changes at this moment: ask again"),
+            None => format!("{subject} is queued and is being processed: ask again"),
         },
     }
 }
@@ -88,7 +90,7 @@ fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
     let name = &runner.name;
     match &runner.state {
         RunnerState::Dispatching(_) => match &runner.reason {
-            Some(why) => format!("the dispatch of {name} is not settled, {why}"),
+            Some(why) => format!("the dispatch of {name} is not confirmed, {why}"),
             None => format!("{name} is being dispatched to Nomad"),
         },
         RunnerState::Registered if runner.offline.is_some() => format!(
@@ -101,23 +103,23 @@ fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
         }
         _ => match look {
             Some(Look::Unplaced { why: Some(why) }) => {
-                format!("Nomad has no place for {name}; {why}")
+                format!("Nomad has no room for {name}; {why}")
             }
             Some(Look::Unplaced { why: None }) => {
-                format!("Nomad is looking for a place for {name}")
+                format!("Nomad has not placed {name} yet")
             }
             Some(Look::Placed(allocations)) => match allocations.last() {
                 Some(last) => format!(
                     "{name} is on node {} ({}) and has not registered yet",
                     last.node_name, last.client_status
                 ),
-                None => format!("Nomad is looking for a place for {name}"),
+                None => format!("Nomad has not placed {name} yet"),
             },
             Some(Look::Nothing) => format!(
-                "{name} was dispatched, and Nomad does not know it: its job was purged or collected"
+                "{name} was dispatched, and Nomad no longer has it: its job was purged or garbage-collected"
             ),
             Some(Look::Away(why)) => {
-                format!("{name} is dispatched, and Nomad cannot be asked about it: {why}")
+                format!("{name} is dispatched, and Nomad does not answer about it: {why}")
             }
             None => format!("{name} is dispatched"),
         },

@@ -45,7 +45,7 @@ fn timeline(known: &Known, rules: &Rules) -> Vec<Line> {
     }
     let received = match &job.delivery {
         Some(delivery) => format!("received by webhook (delivery {delivery})"),
-        None => format!("found by asking {forge}; no webhook had told of it"),
+        None => format!("found by a sweep of {forge}; no webhook reported it"),
     };
     add(job.received_at, false, received, None);
     add(job.received_at, false, matched(job, rules), None);
@@ -72,17 +72,17 @@ fn timeline(known: &Known, rules: &Rules) -> Vec<Line> {
 fn matched(job: &Job, rules: &Rules) -> String {
     match &job.pool {
         None => match job.verdict.reason() {
-            Some(why) => format!("no pool has it: {why}"),
-            None => "no pool has it".to_owned(),
+            Some(why) => format!("no pool serves it: {why}"),
+            None => "no pool serves it".to_owned(),
         },
         Some(name) => match rules.pool(name) {
-            None => format!("pool {name} had it, which is no longer in the config"),
+            None => format!("pool {name}, which was removed from the config"),
             // The rules of today need not be those that it was matched by.
             Some(_) if !matches_today(job, rules) => {
-                format!("pool {name} had it, by the config of that time")
+                format!("pool {name}, by the config of that time")
             }
             Some(pool) => format!(
-                "pool {name} has it: the first that serves {} and has all of its labels ({}) among its own ({})",
+                "pool {name}: the first that serves {} and has all of its labels ({}) among its own ({})",
                 job.repository_name,
                 labels_in_words(&job.report.labels),
                 pool.labels.join(", ")
@@ -133,8 +133,10 @@ fn now(known: &Known) -> Vec<String> {
 
 fn in_words(look: &Look) -> String {
     match look {
-        Look::Away(why) => format!("Nomad cannot be asked about it: {why}"),
-        Look::Nothing => "Nomad does not know it: its job was purged or collected".to_owned(),
+        Look::Away(why) => format!("Nomad does not answer about it: {why}"),
+        Look::Nothing => {
+            "Nomad no longer has it: its job was purged or garbage-collected".to_owned()
+        }
         Look::Unplaced { why: Some(why) } => format!("Nomad has not placed it: {why}"),
         Look::Unplaced { why: None } => "Nomad has not placed it yet".to_owned(),
         Look::Placed(allocations) => match allocations.last() {
@@ -276,7 +278,7 @@ mod tests {
 
         1970-01-01T00:00:00Z  created at GitHub
         1970-01-01T00:00:01Z  received by webhook (delivery one)
-        1970-01-01T00:00:01Z  pool x64 had it, which is no longer in the config
+        1970-01-01T00:00:01Z  pool x64, which was removed from the config
         1970-01-01T00:00:01Z  job queued: build
         1970-01-01T00:00:02Z  roustabout-x64-1: runner launched (1 waiting, 0 launched for them)
         1970-01-01T00:00:03Z  roustabout-x64-1: runner dispatched as x64/dispatch-1
@@ -306,15 +308,19 @@ mod tests {
         let sentence = |runner: Runner, look: Look| tell(&known(runner, look), &rules()).sentence;
         let why = Some("3 nodes: 3 lack memory".to_owned());
         let of_its_own = sentence(runner(), Look::Unplaced { why });
-        assert!(of_its_own.ends_with("no place for roustabout-x64-1; 3 nodes: 3 lack memory"));
+        assert!(
+            of_its_own.ends_with("Nomad has no room for roustabout-x64-1; 3 nodes: 3 lack memory")
+        );
         let away = sentence(runner(), Look::Away("refused".to_owned()));
-        assert!(away.ends_with("Nomad cannot be asked about it: refused"), "{away}");
+        assert!(away.ends_with("Nomad does not answer about it: refused"), "{away}");
         let mut registered = runner();
         registered.state = RunnerState::Registered;
         let registered = sentence(registered, Look::Placed(vec![allocation()]));
         assert!(registered.ends_with("is registered, and GitHub has not given it a job yet"));
         let purged = sentence(runner(), Look::Nothing);
-        assert!(purged.ends_with("Nomad does not know it: its job was purged or collected"));
+        assert!(
+            purged.ends_with("Nomad no longer has it: its job was purged or garbage-collected")
+        );
         let mut another = runner();
         another.cause = Some(JobId(8));
         assert_eq!(

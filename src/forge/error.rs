@@ -38,7 +38,7 @@ impl Error {
     pub(super) fn no_credential(owner: &str) -> Self {
         Self {
             kind: Kind::Other,
-            what: format!("no [[github.credentials]] has {owner} among its owners"),
+            what: format!("no [[github.credentials]] lists {owner} in owners"),
             mend: None,
             retry_after: None,
         }

@@ -47,9 +47,9 @@ impl Reconciler {
             {
                 told = Some(trouble.clone());
                 let Place { namespace, region } = place;
-                warn!(reason = %trouble, namespace, region, "children not listed");
+                warn!(reason = %trouble, namespace, region, "listing children failed");
             }
-            // Closed: the daemon is ending, and so is this task.
+            // Closed: the daemon is shutting down, and so is this task.
             let _ = self.events.send(trouble);
             tokio::time::sleep(LIST_AGAIN).await;
         }
@@ -66,7 +66,7 @@ impl Reconciler {
                     Ok(unplaced) => unplaced.is_none(),
                     Err(error) => {
                         let Place { namespace, region } = &place;
-                        warn!(%error, namespace, region, "children not listed");
+                        warn!(%error, namespace, region, "listing children failed");
                         false
                     }
                 };
@@ -121,7 +121,7 @@ impl Reconciler {
                 Ok(repository) => repository,
                 // Taken up by a later listing, when it is known where it belongs.
                 Err(error) => {
-                    warn!(%error, child = stub.id, "child of ours not taken up yet");
+                    warn!(%error, child = stub.id, "child of ours not adopted yet");
                     unplaced.get_or_insert(format!("{}: {error}", stub.id));
                     continue;
                 }

@@ -37,7 +37,7 @@ impl Reconciler {
                     Ok(()) => {}
                     Err(error) if error.refuses() => {}
                     Err(error) => {
-                        warn!(organization = login, %error, "failed deliveries not fetched");
+                        warn!(organization = login, %error, "cannot fetch failed deliveries");
                     }
                 }
             }
@@ -78,7 +78,7 @@ impl Reconciler {
                 Ok(Receipt { kept: Kept::Duplicate, .. }) => {}
                 // The cursor stays, so that it is fetched again.
                 Err(error) => {
-                    warn!(%error, "a missed webhook cannot be kept");
+                    warn!(%error, "cannot keep a missed webhook");
                     return Ok(());
                 }
             }
@@ -86,7 +86,7 @@ impl Reconciler {
         if let Some(newest) = missed.newest
             && let Err(error) = self.hand.store.set_cursor(&cursor, newest).await
         {
-            warn!(%error, "cannot remember which deliveries were seen");
+            warn!(%error, "cannot store which deliveries were seen");
         }
         memory.seen(log, missed);
         Ok(())

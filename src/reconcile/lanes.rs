@@ -66,7 +66,7 @@ impl Lanes {
                     (owner, lane(reconciler, names, looks, places, round, haste).await)
                 });
             } else {
-                debug!(owner, "its repositories are still being looked at from the last sweep");
+                debug!(owner, "the previous sweep of its repositories is still running");
             }
         }
     }

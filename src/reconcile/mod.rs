@@ -151,7 +151,7 @@ impl Reconciler {
     }
 
     fn tell(&self, observation: Observation) {
-        // Closed: the daemon is ending, and so is this task.
+        // Closed: the daemon is shutting down, and so is this task.
         let _ = self.events.send(Event::Observed(Box::new(observation)));
     }
 }

@@ -137,11 +137,13 @@ impl Coming {
             return Ok(());
         }
         if !self.share.takes_file(bytes, limits.files) {
-            return Err(too_much("this one came no faster than the others"));
+            return Err(too_much("this one was no faster than the others"));
         }
         let file = self.share.in_flight().write(self.rest.take(), data).await;
         self.rest = Some(file.map_err(|error| {
-            Outcome::Unavailable(format!("cannot set a large webhook aside in a file: {error}"))
+            Outcome::Unavailable(format!(
+                "cannot write a large webhook to a temporary file: {error}"
+            ))
         })?);
         Ok(())
     }
@@ -164,14 +166,16 @@ impl Coming {
         };
         let read = tokio::task::spawn_blocking(read).await;
         let (bytes, share) = read.map_err(io::Error::other).flatten().map_err(|error| {
-            Outcome::Unavailable(format!("cannot read a large webhook back: {error}"))
+            Outcome::Unavailable(format!(
+                "cannot read a large webhook from its temporary file: {error}"
+            ))
         })?;
         Ok(Signed { bytes, _share: share, _turn: turn })
     }
 }
 
 fn too_much(which: &str) -> Outcome {
-    Outcome::Unavailable(format!("too many bytes of large webhooks are in flight, and {which}"))
+    Outcome::Unavailable(format!("too many large webhooks are in flight, and {which}"))
 }
 
 #[cfg(test)]

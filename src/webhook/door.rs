@@ -125,9 +125,9 @@ async fn judge(
     let raw = &signed.bytes;
     match understand(headers, encoding, raw, id) {
         Ok(Understood::Ping) => Outcome::Pong,
-        Ok(Understood::Other(event)) => Outcome::Ignored(format!(
-            "the event is {event}; only workflow_job says anything about jobs"
-        )),
+        Ok(Understood::Other(event)) => {
+            Outcome::Ignored(format!("event {event} is not used; only workflow_job is"))
+        }
         Ok(Understood::Job(id, job)) => match job.unreadable.clone() {
             None => door.keep(id, *job).await,
             Some(why) => door.keep_and_look(headers, id, *job, clipped(&why), raw).await,
@@ -198,7 +198,7 @@ impl Door {
             Outcome::Unreadable(why) => {
                 warn!(
                     delivery = id.as_str(),
-                    why, "webhook unreadable; its repository is looked at"
+                    why, "webhook not understood; its repository is looked at"
                 );
                 self.keep(id, job).await
             }
@@ -219,7 +219,7 @@ impl Door {
                 };
             }
             return Outcome::Ignored(format!(
-                "action {} with this status means nothing to this version, and changes nothing",
+                "this version does not know action {} with this status; nothing is changed",
                 job.action
             ));
         };
@@ -313,19 +313,19 @@ fn log(answer: &Outcome, headers: &HeaderMap, delivery: Option<&DeliveryId>, ref
     let event = text(headers, "x-github-event").map(|event| harmless_up_to(event, LONGEST_IN_LOG));
     match answer {
         Outcome::Accepted => debug!(delivery, event, "webhook kept"),
-        Outcome::Duplicate => info!(delivery, event, "webhook seen before"),
-        Outcome::Pong => info!(delivery, "webhook ping: GitHub reaches this door"),
+        Outcome::Duplicate => info!(delivery, event, "webhook already known"),
+        Outcome::Pong => info!(delivery, "webhook ping: GitHub reaches this address"),
         Outcome::Ignored(reason) => debug!(delivery, event, reason, "webhook ignored"),
-        Outcome::Unavailable(reason) => warn!(delivery, event, reason, "webhook not kept"),
+        Outcome::Unavailable(reason) => warn!(delivery, event, reason, "webhook not stored"),
         Outcome::Unreadable(reason) => warn!(delivery, event, reason, "webhook unreadable"),
         Outcome::Unsigned(why) => {
             let Tell::Yes { kept_back } = refusals.take(Instant::now()) else { return };
             if kept_back > 0 {
-                warn!(kept_back, "more webhooks were refused than the log shows");
+                warn!(kept_back, "more webhooks were refused than are logged");
             }
             let why = match why {
-                Unsigned::Missing => "it has no X-Hub-Signature-256; set the webhook's secret",
-                Unsigned::Malformed => "its X-Hub-Signature-256 is not sha256= and 64 hex digits",
+                Unsigned::Missing => "no X-Hub-Signature-256 header; set the webhook's secret",
+                Unsigned::Malformed => "X-Hub-Signature-256 is not sha256= and 64 hex digits",
                 Unsigned::Wrong => {
                     "invalid signature; the webhook's secret differs from [webhook] secret"
                 }

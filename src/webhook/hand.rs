@@ -1,7 +1,7 @@
 //! A delivery's way from the door, or from a sweep, to the loop that folds it, and back the word
 //! that it is on disk.
 //!
-//! Where nobody folds any more (the daemon is ending) it goes into the store's inbox, where
+//! Where nobody folds any more (the daemon is shutting down) it goes into the store's inbox, where
 //! the next start finds it. Read next: `engine::taking`.
 
 use tokio::sync::{mpsc, oneshot};

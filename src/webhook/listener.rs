@@ -239,7 +239,7 @@ impl Timed {
         if phase <= Doing::ReadingHead && self.deadline.as_mut().poll(context).is_ready() {
             return Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the request's head did not come in time",
+                "the request's head did not arrive in time",
             ));
         }
         Ok(())
@@ -290,7 +290,7 @@ impl AsyncWrite for Timed {
                 std::task::ready!(stalled.as_mut().poll(context));
                 Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the answer was not taken in time",
+                    "the answer was not read in time",
                 )))
             }
             ready => {

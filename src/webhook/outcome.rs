@@ -56,20 +56,18 @@ impl Outcome {
         let (status, outcome, reason) = match self {
             Outcome::Accepted => (StatusCode::ACCEPTED, "accepted", None),
             Outcome::Duplicate => {
-                (StatusCode::ACCEPTED, "duplicate", Some("this delivery was kept before"))
+                (StatusCode::ACCEPTED, "duplicate", Some("this delivery is already known"))
             }
             Outcome::Pong => (StatusCode::OK, "pong", None),
             Outcome::Ignored(why) => (StatusCode::ACCEPTED, "ignored", Some(why.as_str())),
             Outcome::WrongPath => (
                 StatusCode::NOT_FOUND,
                 "not found",
-                Some("webhooks are taken at one path only (webhook.path)"),
+                Some("webhooks are accepted only at webhook.path"),
             ),
-            Outcome::WrongMethod => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method not allowed",
-                Some("webhooks come by POST"),
-            ),
+            Outcome::WrongMethod => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method not allowed", Some("use POST"))
+            }
             Outcome::TooLarge(limit) => {
                 detail = format!("the body is over {limit} bytes (webhook.max_body)");
                 (StatusCode::PAYLOAD_TOO_LARGE, "too large", Some(detail.as_str()))
@@ -82,7 +80,7 @@ impl Outcome {
                 ),
             ),
             Outcome::TooSlow(time) => {
-                detail = format!("the body did not come within {} s", time.as_secs());
+                detail = format!("the body did not arrive within {} s", time.as_secs());
                 (StatusCode::REQUEST_TIMEOUT, "too slow", Some(detail.as_str()))
             }
             Outcome::CutOff => (StatusCode::BAD_REQUEST, "cut off", Some("the body was cut off")),

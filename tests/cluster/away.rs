@@ -54,7 +54,7 @@ async fn nomad_away_at_the_start() {
     let jobs = world.queue(world.app, 2, 200);
     world.until_delivered(2).await;
     until_degraded(&world, "nomad").await;
-    world.until_reason(jobs[0], "Nomad cannot be reached").await;
+    world.until_reason(jobs[0], "Nomad is unreachable").await;
     world.nomad_proxy.set_away(false);
     let back = Instant::now();
     world.each_ran_once(&jobs, LIMIT).await;
@@ -70,7 +70,7 @@ async fn nomad_away_later() {
     world.nomad_proxy.set_away(true);
     jobs.extend(world.queue(world.lib, 2, 200));
     until_degraded(&world, "nomad").await;
-    world.until_reason(jobs[1], "Nomad cannot be reached").await;
+    world.until_reason(jobs[1], "Nomad is unreachable").await;
     until("its child has ended meanwhile", LIMIT, async || {
         world.children().await[0].status == JobStatus::Dead
     })
@@ -103,8 +103,8 @@ async fn one_place_of_nomad_in_trouble_holds_back_nobody_elsewhere() {
     let mut jobs = world.queue(world.app, 2, 200);
     until_ended(&world, &jobs).await;
     until_degraded(&world, "nomad").await;
-    world.until_reason(far, "Nomad in region \"nowhere\" cannot be reached: ").await;
-    world.until_reason(shut, "Nomad in namespace \"shut\" does not show our children: ").await;
+    world.until_reason(far, "Nomad in region \"nowhere\" is unreachable: ").await;
+    world.until_reason(shut, "Nomad in namespace \"shut\" does not list our children: ").await;
 
     world.world.daemon.kill_hard();
     world.world.daemon.start().await;
@@ -115,7 +115,7 @@ async fn one_place_of_nomad_in_trouble_holds_back_nobody_elsewhere() {
             && world.daemon.api("/api/v1/status").await["capacity"]["alive"] == 0
     })
     .await;
-    world.until_reason(far, "Nomad in region \"nowhere\" cannot be reached: ").await;
+    world.until_reason(far, "Nomad in region \"nowhere\" is unreachable: ").await;
 
     // Once it shows its children, what its own parameterized job says counts.
     world.nomad_proxy.clear_rules();

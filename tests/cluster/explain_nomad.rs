@@ -53,14 +53,14 @@ async fn a_runner_that_nomad_cannot_place_says_what_is_lacking() {
     assert_eq!(
         said["sentence"],
         format!(
-            "job {job} (job 0) of octo/app waits for its runner: Nomad has no place for {runner}; \
+            "job {job} (job 0) of octo/app waits for its runner: Nomad has no room for {runner}; \
              1 node: 1 lacks memory"
         )
     );
     let now = said["jobs"][0]["now"].as_array().unwrap();
     let words = format!("{runner}: Nomad has not placed it: 1 node: 1 lacks memory");
     assert!(now.contains(&json!(words)), "{now:?}");
-    let reason = "Nomad has no place for it: 1 node: 1 lacks memory";
+    let reason = "Nomad has no room for it: 1 node: 1 lacks memory";
     until("status has the scheduler's reason", LIMIT, async || {
         let status = world.daemon.api("/api/v1/status").await;
         status["pools"][1]["waiting_for"]
@@ -69,7 +69,7 @@ async fn a_runner_that_nomad_cannot_place_says_what_is_lacking() {
     .await;
     assert_eq!(world.daemon.api("/api/v1/runners").await[0]["reason"], reason);
     world.agent.kill_hard();
-    let said = until_said(&world, job, "Nomad cannot be asked about it").await;
+    let said = until_said(&world, job, "Nomad does not answer about it").await;
     assert!(said["sentence"].as_str().unwrap().contains(&runner));
 }
 
@@ -88,7 +88,7 @@ async fn a_reload_that_names_another_job_launches_again_what_is_not_placed() {
     let mut world = World::around(parts, plan).await;
     world.daemon.start().await;
     let job = world.queue_for("big", world.app, 1)[0];
-    until_said(&world, job, "Nomad has no place for").await;
+    until_said(&world, job, "Nomad has no room for").await;
     world.daemon.configure(|config| config.replace("\"nowhere\"", &format!("{PARENT:?}")));
     world.daemon.reload().await;
     let done =
@@ -154,7 +154,7 @@ async fn from_waiting_for_room_to_done() {
     let mut rest = told.iter();
     for words in [
         "received by webhook (delivery ",
-        "pool x64 has it: the first that serves octo/app",
+        "pool x64: the first that serves octo/app",
         "runner launched",
         "runner dispatched as github-runner-x64/dispatch-",
         "job in_progress",

@@ -173,7 +173,7 @@ async fn a_node_that_takes_nothing_and_a_stop_by_hand() {
     world.set_eligible(false).await;
     let jobs = world.queue(world.app, 3, 200);
     until("they are hired for", LIMIT, async || world.children().await.len() == 3).await;
-    world.until_reason(jobs[0], "Nomad has no place for it").await;
+    world.until_reason(jobs[0], "Nomad has no room for it").await;
     let by_hand = world.children().await.remove(0).id;
     world.stop_by_hand(&by_hand).await;
     until("another is hired", LIMIT, async || world.children().await.len() == 4).await;
@@ -337,8 +337,8 @@ async fn robots_wait_while_people_do() {
     let robots = world.queue_run(world.app, robot, &LABELS, 4, 1_000);
     world.until_delivered(4).await;
     let people = world.queue(world.lib, 4, 1_000);
-    world.until_reason(robots[3], "Nomad cannot be reached").await;
-    world.until_reason(people[3], "Nomad cannot be reached").await;
+    world.until_reason(robots[3], "Nomad is unreachable").await;
+    world.until_reason(people[3], "Nomad is unreachable").await;
     until("there is a token for either repository", LIMIT, async || {
         world.github_proxy.count("POST", "registration-token") == 2
     })

@@ -29,7 +29,7 @@ async fn never_more_than_two_and_the_repositories_take_turns() {
         world.github_proxy.count("POST", "registration-token") == 2
     })
     .await;
-    world.until_reason(jobs[5], "Nomad cannot be reached").await;
+    world.until_reason(jobs[5], "Nomad is unreachable").await;
     world.nomad_proxy.set_away(false);
     let mut most = 0;
     until("all six have been hired for", LIMIT, async || {
@@ -151,7 +151,7 @@ async fn strangers_are_refused_and_a_run_is_asked_about_once() {
         let spec = RunSpec { event: "pull_request".to_owned(), head, ..RunSpec::default() };
         let jobs = world.queue_run(forked, spec, &LABELS, 3, 200);
         for job in &jobs {
-            world.until_reason(*job, "the run's head is a fork").await;
+            world.until_reason(*job, "the run comes from a fork of").await;
         }
         // Else GitHub would give them to the runners that are hired below.
         world.cancel(&jobs);

@@ -154,7 +154,7 @@ async fn serve_says_which_store_cannot_be_opened() {
 async fn sighup_does_not_end_the_daemon_and_sigint_does() {
     let mut daemon = door().await;
     signal(daemon.process(), "HUP");
-    until("it is told", SOON, async || daemon.log().contains("the new config holds")).await;
+    until("it is told", SOON, async || daemon.log().contains("the new config is in effect")).await;
     assert_accepts(daemon.door).await;
     signal(daemon.process(), "INT");
     assert_eq!(daemon.ended().await, Some(0));

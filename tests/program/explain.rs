@@ -66,7 +66,7 @@ async fn the_whole_story_of_a_job_that_another_runner_took() {
     send(&daemon, "two", &running, "in_progress").await;
     assert_eq!(
         sentence(&explain(&daemon, "7").await),
-        "job 7 (build) of octo/app is running on runner basement, which is none of ours"
+        "job 7 (build) of octo/app is running on runner basement, which is not ours"
     );
     let mut done = running;
     done["action"] = json!("completed");
@@ -82,7 +82,7 @@ async fn the_whole_story_of_a_job_that_another_runner_took() {
 
     TIME                  created at GitHub
     TIME                  received by webhook (delivery one)
-    TIME                  pool x64 has it: the first that serves octo/app and has all of its labels (self-hosted, linux) among its own (self-hosted, linux, x64)
+    TIME                  pool x64: the first that serves octo/app and has all of its labels (self-hosted, linux) among its own (self-hosted, linux, x64)
     TIME                  job queued: build
     TIME                  basement: job in_progress: build
     TIME                  basement: job completed: build (success)
@@ -103,19 +103,19 @@ async fn a_job_that_gets_no_runner_says_by_which_rule() {
     assert_eq!(
         sentence(&explain(&daemon, "8").await),
         "job 8 (build) of octo/open gets no runner: octo/open is public, and pool x64 does not \
-         allow public repositories (public_repositories = true would)"
+         allow public repositories (public_repositories = true allows them)"
     );
     let text = explain(&daemon, "9").await;
     assert_eq!(
         sentence(&text),
-        "job 9 (build) of octo/app gets no runner from here: no pool that serves the repository \
+        "job 9 (build) of octo/app gets no runner from roustabout: no pool that serves the repository \
          has all labels of the job (windows)"
     );
     send(&daemon, "three", &queued(10), "queued").await;
     let run = explain(&daemon, "octo/app#9").await;
     assert!(sentence(&run).ends_with("has 2 jobs: 2 queued"), "{run}");
     assert!(run.contains("job 10 (build)") && run.contains("(windows)"), "{run}");
-    assert!(run.contains("\nit may have more jobs: GitHub could not be asked: "), "{run}");
+    assert!(run.contains("\nit may have more jobs: GitHub does not answer: "), "{run}");
     let (_, out, _) = call(&daemon, &["explain", "9", "--json"]).await;
     let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(shown["sentence"], sentence(&text));
@@ -139,7 +139,7 @@ async fn repository_and_host_count() {
     let (code, out, err) = call(&daemon, &["explain", &page("git.example.org/octo/app")]).await;
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("git.example.org is not the forge of this daemon"), "{err}");
-    assert!(err.contains("it works for github.com"), "{err}");
+    assert!(err.contains("which works with github.com"), "{err}");
 }
 
 #[tokio::test]
@@ -206,8 +206,8 @@ async fn a_job_never_seen_is_asked_for_at_github() {
     assert_eq!(
         sentence(&text),
         format!(
-            "roustabout has not heard of job {served} (build) of octo/app: neither octo/app nor \
-             octo has an active webhook for jobs; at GitHub it is queued; pool x64 would have it"
+            "no webhook has reported job {served} (build) of octo/app: neither octo/app nor \
+             octo has an active webhook for jobs; at GitHub it is queued; pool x64 would serve it"
         )
     );
     let text = explain(&daemon, &page("octocat/own", other)).await;
@@ -220,13 +220,16 @@ async fn a_job_never_seen_is_asked_for_at_github() {
     );
     let (code, _, err) = call(&daemon, &["explain", &page("octo/app", 999_999)]).await;
     assert_eq!(code, 1);
-    assert!(err.contains("ever heard of job 999999") && err.contains("there is none"), "{err}");
+    assert!(
+        err.contains("sweep reported job 999999") && err.contains("does not exist at GitHub"),
+        "{err}"
+    );
     // It judges by the rules of today.
     let before = std::fs::read_to_string(daemon.config()).unwrap();
     daemon.configure(|config| config.replace("[\"octo/*\"]", "[\"octo/*\", \"octocat/*\"]"));
     daemon.reload().await;
     let text = explain(&daemon, &page("octocat/own", other)).await;
-    assert!(sentence(&text).ends_with("pool x64 would have it"), "{text}");
+    assert!(sentence(&text).ends_with("pool x64 would serve it"), "{text}");
     daemon.configure(|_| before);
     daemon.reload().await;
     let run = github.with(|github, _| {
@@ -241,7 +244,7 @@ async fn a_job_never_seen_is_asked_for_at_github() {
     assert!(sentence(&text).contains(&format!("job {other}")), "{text}");
     let (code, _, err) = call(&daemon, &["explain", "octocat/own#4711"]).await;
     assert_eq!(code, 1);
-    assert!(err.contains("none with this number"), "{err}");
+    assert!(err.contains("no unfinished run with this number"), "{err}");
     github.shutdown().await;
 }
 
@@ -250,11 +253,11 @@ async fn a_bare_id_never_seen_says_that_only_a_page_tells_where_to_ask() {
     let daemon = door().await;
     let (code, out, err) = call(&daemon, &["explain", "4242"]).await;
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.starts_with("roustabout: nothing was ever heard of job 4242"), "{err}");
-    assert!(err.contains("give the address of its page"), "{err}");
+    assert!(err.starts_with("roustabout: no webhook and no sweep reported job 4242"), "{err}");
+    assert!(err.contains("give the address of the job's page"), "{err}");
     let (code, _, err) = call(&daemon, &["explain", "https://github.com/o/r/actions/runs/1"]).await;
     assert_eq!(code, 1);
-    assert!(err.contains("run 1 of o/r, and GitHub could not be asked"), "{err}");
+    assert!(err.contains("run 1 of o/r, and GitHub does not answer"), "{err}");
     let (code, _, err) = call(&daemon, &["explain", "seven"]).await;
     assert_eq!(code, 2);
     assert!(err.contains("OWNER/REPO#RUN"), "{err}");
@@ -268,7 +271,7 @@ async fn without_a_daemon_it_says_so() {
     for arguments in [&["explain", "7"][..], &["explain", "--delivery", "x"]] {
         let (code, _, err) = call(&daemon, arguments).await;
         assert_eq!(code, 1);
-        assert!(err.contains("no roustabout answers at"), "{err}");
+        assert!(err.contains("roustabout does not answer at"), "{err}");
     }
 }
 
@@ -291,21 +294,27 @@ async fn a_payload_is_foreseen_without_a_daemon() {
     let (text, shown) = foreseen(&daemon, &queued(7).to_string()).await;
     assert_eq!(
         sentence(&text),
-        "the door would accept it; pool x64 would launch a runner for job 7 (build) of octo/app as \
+        "the webhook would be accepted; pool x64 would launch a runner for job 7 (build) of octo/app as \
          soon as there is room (Nomad job github-runner-x64)"
     );
     assert_eq!((&shown["outcome"], &shown["pool"]), (&json!("accepted"), &json!("x64")));
     let mut forkable = queued(7);
     forkable["repository"]["forks_count"] = json!(3);
     let (text, _) = foreseen(&daemon, &forkable.to_string()).await;
-    assert!(sentence(&text).ends_with("once GitHub says that the run's head is no fork"), "{text}");
+    assert!(
+        sentence(&text).ends_with("once GitHub says that the run does not come from a fork"),
+        "{text}"
+    );
     let mut public = queued(7);
     public["repository"]["private"] = json!(false);
     let (text, shown) = foreseen(&daemon, &public.to_string()).await;
-    assert!(sentence(&text).contains("would ignore job 7 (build) of octo/app: octo/app is public"));
+    assert!(
+        sentence(&text)
+            .contains("would be ignored for job 7 (build) of octo/app: octo/app is public")
+    );
     assert_eq!(shown["outcome"], "ignored");
     let (text, shown) = foreseen(&daemon, "{").await;
-    assert!(sentence(&text).starts_with("the door would answer 400"), "{text}");
+    assert!(sentence(&text).starts_with("the webhook would be answered with 400"), "{text}");
     assert_eq!(shown["outcome"], "unreadable");
     let (code, _, err) = call(&daemon, &["explain", "--payload", "/nowhere.json"]).await;
     assert_eq!(code, 1);
@@ -321,12 +330,12 @@ async fn a_delivery_that_could_not_be_read_is_shown() {
     assert_eq!(answer.status, 400);
     let (code, out, err) = call(&daemon, &["explain", "--delivery", "odd one"]).await;
     assert_eq!(code, 0, "{err}");
-    assert!(out.starts_with("delivery odd one (workflow_job) came at "), "{out}");
+    assert!(out.starts_with("delivery odd one (workflow_job) arrived at "), "{out}");
     assert!(out.contains("not a workflow_job event") && out.contains(r#"{"action": 5}"#), "{out}");
     let (_, out, _) = call(&daemon, &["explain", "--delivery", "odd one", "--json"]).await;
     let shown: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&shown["event"], &shown["body_bytes"]), (&json!("workflow_job"), &json!(13)));
     let (code, _, err) = call(&daemon, &["explain", "--delivery", "other"]).await;
     assert_eq!(code, 1);
-    assert!(err.contains("no delivery other is kept"), "{err}");
+    assert!(err.contains("delivery other is not kept"), "{err}");
 }

@@ -90,7 +90,10 @@ async fn nobody_can_be_told_while_no_daemon_is_there() {
     for arguments in [&["pause", "x64"][..], &["resume", "x64"], &["retry", "7"]] {
         let (code, _, err) = call(&daemon, arguments).await;
         assert_eq!(code, 1);
-        assert!(err.contains("no roustabout answers at") && err.contains("--address"), "{err}");
+        assert!(
+            err.contains("roustabout does not answer at") && err.contains("--address"),
+            "{err}"
+        );
     }
 }
 

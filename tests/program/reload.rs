@@ -68,7 +68,7 @@ async fn a_wrong_config_is_told_whole_and_the_one_before_stays() {
         let config = config.replace("name = \"x64\"", "name = \"x64\"\nmax_runers = 3");
         config.replace(SECRET, SECOND).replace("[admin]", "[admin]\ncolour = \"red\"")
     });
-    let complaint = "the new config is wrong; going on with the one before";
+    let complaint = "the new config is invalid; the current one stays in effect";
     signal(daemon.process(), "HUP");
     until("it complains", SOON, async || daemon.count_of(complaint) == 1).await;
     let log = daemon.log();
@@ -110,7 +110,7 @@ async fn what_needs_a_restart_is_named_and_stays() {
     daemon.reload().await;
     let log = daemon.log();
     for key in ["webhook.listen", "admin.listen", "store.url", "log.format"] {
-        let line = log.lines().find(|line| line.contains("takes effect with the next restart"));
+        let line = log.lines().find(|line| line.contains("takes effect after a restart"));
         assert!(line.is_some());
         assert!(log.contains(&format!("\"key\":\"{key}\"")), "{key}\n{log}");
     }
@@ -136,7 +136,7 @@ async fn pools_are_told_by_name_and_the_doors_answer_by_them() {
     });
     daemon.reload().await;
     let log = daemon.log();
-    let line = log.lines().find(|line| line.contains("the new config holds")).unwrap();
+    let line = log.lines().find(|line| line.contains("the new config is in effect")).unwrap();
     assert!(
         line.contains("\"added\":\"x86, windows\"") && line.contains("\"gone\":\"x64\""),
         "{line}"

@@ -39,7 +39,7 @@ async fn a_job_that_waits_for_the_answer_about_forks_is_counted_and_can_be_the_o
     let mut forkable = queued(7);
     forkable["repository"]["forks_count"] = json!(3);
     Request::job("one", &forkable).send(daemon.door).await;
-    let asked = "whether the run's head is a fork is asked when a runner can be launched for it; ";
+    let asked = "whether the run comes from a fork is checked when a runner can be launched; ";
     until("it says what the question waits for", SOON, async || {
         let reason = shown(&daemon).await["oldest_waiting"]["reason"].clone();
         reason.as_str().is_some_and(|why| why.starts_with(asked) && why.contains("Nomad"))
@@ -117,7 +117,7 @@ async fn watching_outlives_a_restart_of_the_daemon_and_says_that_it_is_away() {
     until("both show it", SOON, async || tables() > 0 && lines.printed().contains("capacity"))
         .await;
     daemon.kill_hard();
-    let away = "no roustabout answers at ";
+    let away = "roustabout does not answer at ";
     until("both say that it is away", SOON, async || {
         text.printed().contains(away) && lines.printed().contains(away)
     })

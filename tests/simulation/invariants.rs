@@ -389,14 +389,14 @@ fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
         reaches(of_pool().count(), pool.map(|pool| pool.max_runners))
     } else if says("(max_runners_per_repository)") {
         reaches(here().count(), pool.and_then(|pool| pool.max_runners_per_repository))
-    } else if says("its turn comes next") {
+    } else if says("is about to be launched") {
         // Who could be hired has been.
         false
-    } else if says("no longer in the config") {
+    } else if says("was removed from the config") {
         pool.is_none()
     } else if says("is paused") {
         state.pauses.contains_key(&key.pool)
-    } else if says("Nomad cannot be reached") || says("first listing") {
+    } else if says("Nomad is unreachable") || says("first listing") {
         let place = pool.map(|pool| state.rules.place_of(pool));
         !place.is_some_and(|at| matches!(state.nomad.get(&at), Some(NomadState::Listed)))
     } else if says("a registration token") {

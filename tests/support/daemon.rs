@@ -149,12 +149,12 @@ impl Daemon {
         status.unwrap().code()
     }
 
-    /// SIGHUP, and waits until the new config holds; panics where it does not.
+    /// SIGHUP, and waits until the new config is in effect; panics where it does not.
     pub async fn reload(&self) {
-        let before = self.count_of("the new config holds");
+        let before = self.count_of("the new config is in effect");
         signal(self.process(), "HUP");
-        until("the new config holds", Duration::from_secs(30), async || {
-            self.count_of("the new config holds") > before
+        until("the new config is in effect", Duration::from_secs(30), async || {
+            self.count_of("the new config is in effect") > before
         })
         .await;
     }

@@ -309,7 +309,7 @@ impl Row<'_> {
 /// A runner's whole name is long, and here it is plain whose it is.
 fn without_name(why: &str) -> String {
     match why.split_once("; ") {
-        Some((first, reason)) if first.starts_with("Nomad has no place for") => {
+        Some((first, reason)) if first.starts_with("Nomad has no room for") => {
             format!("Nomad has no place: {reason}")
         }
         _ => why.to_owned(),
@@ -365,7 +365,7 @@ mod tests {
         };
         let coming = job("octo/lib", "test (1)", Some("c"));
         let waits = job("octo/lib", "test (2)", None);
-        let why = "job 7 (train) of octo/lib waits for its runner: Nomad has no place for \
+        let why = "job 7 (train) of octo/lib waits for its runner: Nomad has no room for \
                    roustabout-huge-1; 1 node: 1 lacks memory";
         let huge =
             JobTale { explained: Some(why.to_owned()), ..job("octo/lib", "train", Some("d")) };

@@ -14,7 +14,7 @@ use super::budget::Purpose;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No request was made, for an earlier answer told us to wait.
-    #[error("{request}: held back until {until}, as GitHub asked")]
+    #[error("{request}: paused until {until}, as GitHub requested")]
     HeldBack { request: String, wait: Duration, until: Timestamp },
     /// GitHub asks to wait; until then every call is held back.
     #[error("{request}: rate limited until {until}: {reason}")]
@@ -54,16 +54,16 @@ pub enum Error {
 fn share(purpose: &Purpose, spent: u64, limit: u64) -> String {
     match purpose {
         Purpose::For(whose) | Purpose::Background(whose) => format!(
-            "{whose} has used {spent} of {limit} requests an hour, and the rest is kept for others"
+            "{whose} has used {spent} of {limit} requests an hour, the rest is reserved for other repositories"
         ),
         Purpose::Essential | Purpose::Important => {
-            format!("what is left of {limit} requests an hour is kept for launching runners")
+            format!("the remaining requests of {limit} an hour are reserved for launching runners")
         }
     }
 }
 
 fn wanted(permissions: Option<&str>) -> String {
-    permissions.map(|p| format!(" (it wants {p})")).unwrap_or_default()
+    permissions.map(|p| format!(" (requires {p})")).unwrap_or_default()
 }
 
 impl Error {

@@ -27,7 +27,7 @@ fn told(status: u16, message: &str) -> ResponseTemplate {
 async fn each_status_has_its_kind() {
     for (status, shown) in [
         (401, "GET /repos/o/r: 401 No. (the token is wrong, expired or revoked)"),
-        (403, "GET /repos/o/r: 403 No. (it wants administration=write)"),
+        (403, "GET /repos/o/r: 403 No. (requires administration=write)"),
         (404, "GET /repos/o/r: 404 not found, or the token may not see it"),
         (409, "GET /repos/o/r: 409 No."),
         (422, "GET /repos/o/r: 422 No."),

@@ -24,12 +24,12 @@ pub type Answer<T> = Result<T, Failure>;
 /// Why Nomad shows no children. Reads after its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NomadTrouble {
-    #[error("cannot be reached: {0}")]
+    #[error("is unreachable: {0}")]
     Unreachable(String),
-    #[error("does not show our children: {0}")]
+    #[error("does not list our children: {0}")]
     Refuses(String),
     /// The forge must say first, and does not.
-    #[error("is listed, and it is not known yet where a child belongs: {0}")]
+    #[error("has a child of ours whose repository is not known yet: {0}")]
     Unplaced(String),
 }
 

@@ -143,13 +143,13 @@ impl Verdict {
         match self {
             Verdict::Serve => None,
             Verdict::AskingFork(None) => {
-                Some("waiting to be told whether the run's head is a fork".to_owned())
+                Some("checking whether the run comes from a fork".to_owned())
             }
-            Verdict::AskingFork(Some(failure)) => Some(format!(
-                "whether the run's head is a fork could not be told, and is asked again: {failure}"
-            )),
+            Verdict::AskingFork(Some(failure)) => {
+                Some(format!("cannot check whether the run comes from a fork, retrying: {failure}"))
+            }
             Verdict::AskingWhetherQueued => {
-                Some("it was queued long ago; waiting to be told whether it still is".to_owned())
+                Some("queued long ago; checking whether it still is".to_owned())
             }
             Verdict::Refused(why) | Verdict::Unserved(why) => Some(why.clone()),
         }

@@ -94,8 +94,8 @@ impl fmt::Display for NoPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             NoPool::NoLabels => f.write_str(
-                "the job asks for no labels (runs-on names only a group), and a job without \
-                 labels is never served",
+                "the job has no labels (runs-on names only a group); jobs without labels are not \
+                 served",
             ),
             NoPool::Repository(name) => write!(f, "no pool serves the repository {name}"),
             NoPool::Labels(labels) => {

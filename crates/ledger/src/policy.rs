@@ -18,13 +18,13 @@ pub fn judge(pool: &Pool, repository: &Repository, fork: Option<bool>) -> Judgem
     if pool.scope == ScopeKind::Organization && !repository.owned_by_organization {
         return Judgement::Refused(format!(
             "pool {name} registers runners with organizations, and {of} belongs to a personal \
-             account; give it a pool with scope = \"repository\""
+             account; use a pool with scope = \"repository\""
         ));
     }
     if repository.visibility == Visibility::Public && !pool.public_repositories {
         return Judgement::Refused(format!(
             "{of} is public, and pool {name} does not allow public repositories \
-             (public_repositories = true would)"
+             (public_repositories = true allows them)"
         ));
     }
     if pool.forks {
@@ -37,8 +37,8 @@ pub fn judge(pool: &Pool, repository: &Repository, fork: Option<bool>) -> Judgem
         None if may_be_fork => Judgement::AskFork,
         None | Some(false) => Judgement::Allowed,
         Some(true) => Judgement::Refused(format!(
-            "the run's head is a fork of {of}, and pool {name} does not allow forks \
-             (forks = true would)"
+            "the run comes from a fork of {of}, and pool {name} does not allow forks \
+             (forks = true allows them)"
         )),
     }
 }

@@ -50,12 +50,12 @@ pub fn verdict_waits(state: &State, job: &Job, now: Time) -> Option<String> {
     };
     if let Some(gate) = state.forks.held.get(&job.repository).filter(|gate| gate.until > now) {
         return Some(format!(
-            "whether the run's head is a fork could not be told, and is asked again at {}: {}",
+            "cannot check whether the run comes from a fork, next try at {}: {}",
             gate.until, gate.reason
         ));
     }
     Some(format!(
-        "whether the run's head is a fork is asked when a runner can be launched for it; {}",
+        "whether the run comes from a fork is checked when a runner can be launched; {}",
         what_keeps(state, &key, pool, now)
     ))
 }
@@ -86,7 +86,7 @@ fn supplied(state: &State, key: &ClassKey) -> String {
 /// passed is no reason any more, and while somebody tries, that is said instead.
 fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
     let Some(pool) = state.rules.pool(&key.pool) else {
-        return format!("its pool {} is no longer in the config", key.pool);
+        return format!("pool {} was removed from the config", key.pool);
     };
     what_keeps(state, key, pool, now)
 }
@@ -124,7 +124,7 @@ fn closed_for_all(state: &State, key: &ClassKey) -> Option<String> {
 fn asked(state: &State, key: &ClassKey, _: &Pool, _: Time) -> Option<String> {
     match state.classes.get(key)?.hold.as_ref()? {
         Hold::Asking { .. } => Some(format!(
-            "a runner ended without a job that we know of; {} is asked before another is launched",
+            "a runner ended, and no job of it is known yet; asking {} before another is launched",
             state.rules.forge.name
         )),
     }
@@ -144,8 +144,8 @@ fn ended_in_vain(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<S
         let waits = scope.is_some() || gate.probe.is_some();
         let when = when(gate, now).filter(|_| waits)?;
         Some(format!(
-            "one runner at a time is launched for pool {}: those of several repositories or \
-             organizations ended without a job (the last: {}); {when}",
+            "circuit breaker of pool {} open, one runner at a time is launched: runners of several \
+             repositories or organizations ended without a job, last: {}; {when}",
             key.pool, gate.reason,
         ))
     })
@@ -159,11 +159,15 @@ fn scope_failed(
 ) -> Option<String> {
     let breaker = breaker?;
     let gate = breaker.gate.as_ref().filter(|gate| breaker.is_open() || gate.until > now)?;
-    let one = if breaker.is_open() { "one runner at a time is launched for" } else { "of" };
+    let (scope, pool) = (state.name_of(&key.scope), &key.pool);
+    let whose = match breaker.is_open() {
+        true => format!(
+            "circuit breaker of {scope} in pool {pool} open, one runner at a time is launched"
+        ),
+        false => format!("runners of {scope} in pool {pool}"),
+    };
     Some(format!(
-        "{one} {} in pool {}: {} ended in a row without a job (the last: {}); {}",
-        state.name_of(&key.scope),
-        key.pool,
+        "{whose}: {} ended in a row without a job, last: {}; {}",
         breaker.ends,
         gate.reason,
         when(gate, now)?,
@@ -174,8 +178,8 @@ fn scope_failed(
 pub fn job_is_held(job: &Job, now: Time) -> Option<String> {
     let vain = job.in_vain.as_ref().filter(|vain| vain.until > now)?;
     Some(format!(
-        "runners launched for this job ended without a job ({} in a row, the last: {}); other jobs \
-         go first, and the next is launched at {}",
+        "runners launched for this job ended without a job ({} in a row, last: {}); other jobs go \
+         first, and the next is launched at {}",
         vain.ends, vain.last, vain.until
     ))
 }
@@ -198,7 +202,7 @@ fn without_credential(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> 
     }
     match (&credential.failed, credential.minting) {
         (Some(gate), true) => {
-            Some(format!("no registration token: {}; it is being requested again", gate.reason))
+            Some(format!("no registration token: {}; requesting another", gate.reason))
         }
         (Some(gate), false) => {
             Some(format!("no registration token: {}; {}", gate.reason, when(gate, now)?))
@@ -211,8 +215,8 @@ fn without_credential(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> 
 /// When the next try is. `None`: nothing but the caps keeps it from being made now.
 fn when(gate: &Gate, now: Time) -> Option<String> {
     match &gate.probe {
-        Some(name) => Some(format!("runner {name} is the one that tries now")),
-        None if gate.until > now => Some(format!("tried again at {}", gate.until)),
+        Some(name) => Some(format!("runner {name} is trying now")),
+        None if gate.until > now => Some(format!("next try at {}", gate.until)),
         None => None,
     }
 }
@@ -223,18 +227,18 @@ fn at_capacity(state: &State, key: &ClassKey, pool: &Pool) -> String {
         && runners.alive_of_scope(&key.pool, &key.scope) >= cap as usize
     {
         return format!(
-            "at capacity: the repository has its {cap} runners of pool {} (max_runners_per_repository)",
+            "at capacity: the repository has {cap} runners of pool {} (max_runners_per_repository)",
             key.pool
         );
     }
     if runners.alive_of_pool(&key.pool) >= pool.max_runners as usize {
         return format!(
-            "at capacity: pool {} has its {} runners (max_runners)",
+            "at capacity: pool {} has {} runners (max_runners)",
             key.pool, pool.max_runners
         );
     }
     if runners.alive() >= state.rules.max as usize {
-        return format!("at capacity: all {} runners are alive ([runners] max)", state.rules.max);
+        return format!("at capacity: {} runners are alive ([runners] max)", state.rules.max);
     }
     if state.only_robots_wait(key, pool) {
         return "bot jobs: the repository's bots have robots_per_repository runners while other jobs \
@@ -317,7 +321,7 @@ mod tests {
     fn a_paused_pool_names_no_time_but_its_own() {
         let mut state = state();
         close(&mut state, NOW + LATER);
-        assert!(waits(&state).ends_with(&format!("tried again at {}", NOW + LATER)));
+        assert!(waits(&state).ends_with(&format!("next try at {}", NOW + LATER)));
         state.pauses.insert(key().pool, None);
         assert_eq!(waits(&state), "pool x64 is paused");
     }
@@ -341,7 +345,7 @@ mod tests {
         state.refusals.insert(key().pool, gate(Time(1), Some("roustabout-x64-1")));
         assert_eq!(
             waits(&state),
-            "Nomad refused the dispatch: no such job; runner roustabout-x64-1 is the one that tries now"
+            "Nomad refused the dispatch: no such job; runner roustabout-x64-1 is trying now"
         );
         state.refusals.insert(key().pool, gate(NOW + LATER, None));
         assert!(waits(&state).ends_with(", or when the job changes"), "{}", waits(&state));
@@ -355,8 +359,8 @@ mod tests {
         assert!(!waits(&state).contains("token"), "{}", waits(&state));
         let credential = state.credentials.get_mut(&key().scope).unwrap();
         credential.ends = Some(NOW);
-        assert!(waits(&state).contains("no such job; tried again at "), "{}", waits(&state));
+        assert!(waits(&state).contains("no such job; next try at "), "{}", waits(&state));
         state.credentials.get_mut(&key().scope).unwrap().minting = true;
-        assert!(waits(&state).ends_with("; it is being requested again"), "{}", waits(&state));
+        assert!(waits(&state).ends_with("; requesting another"), "{}", waits(&state));
     }
 }

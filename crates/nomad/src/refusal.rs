@@ -151,23 +151,22 @@ impl fmt::Display for Refusal {
             Refusal::Forbidden { namespace } => write!(
                 f,
                 "the ACL token may not dispatch in namespace {namespace:?}: it is missing, expired, \
-                 of another cluster, or lacks the capability dispatch-job; renew it or mend its \
-                 policy"
+                 of another cluster, or lacks the capability dispatch-job; renew it or correct its policy"
             ),
             Refusal::DispatchDisabled => f.write_str(
                 "dispatching is disabled by the scheduler configuration; an operator can enable it \
                  (nomad operator scheduler set-config -reject-job-registration=false)",
             ),
             Refusal::NoSuchRegion => {
-                f.write_str("Nomad knows no way to the region; name another, or join it")
+                f.write_str("Nomad has no path to the region; use another region, or federate it")
             }
             Refusal::TooManyConnections => f.write_str(
-                "the agent takes no more connections from this address; wait, or raise its \
+                "the agent refuses more connections from this address; wait, or raise its \
                  limits.http_max_conns_per_client",
             ),
             Refusal::BadRequest { status } => write!(
                 f,
-                "the dispatch was answered with {status}; is the address that of a Nomad agent?"
+                "unexpected response to the dispatch: {status}; is [nomad] address a Nomad agent?"
             ),
         }
     }

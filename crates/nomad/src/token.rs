@@ -73,7 +73,7 @@ impl Token {
             Err(reason) => tracing::warn!(
                 file = %file.display(),
                 %reason,
-                "cannot read Nomad's token again; the one before is kept until the file changes"
+                "cannot reload Nomad's token; the current one stays in effect until the file changes"
             ),
         }
     }

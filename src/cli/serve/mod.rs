@@ -65,14 +65,14 @@ async fn reload(
     before: &Arc<Settings>,
     running: &mut Running,
 ) -> Option<Arc<Settings>> {
-    info!("reading the config again");
+    info!("reloading the config");
     let loaded = match config::load(config.as_deref(), &Environment::of_process()) {
         Ok(loaded) => loaded,
         Err(errors) => {
             for mistake in errors.iter() {
                 error!("{mistake}");
             }
-            error!("the new config is wrong; going on with the one before");
+            error!("the new config is invalid; the current one stays in effect");
             return None;
         }
     };
@@ -86,14 +86,14 @@ async fn reload(
         return None;
     }
     for key in changes.wait_for_restart {
-        warn!(key, "has changed, and takes effect with the next restart");
+        warn!(key, "changed; takes effect after a restart");
     }
     let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
     info!(
         added = list(&changes.added),
         gone = list(&changes.gone),
         changed = list(&changes.changed),
-        "the new config holds"
+        "the new config is in effect"
     );
     Some(settings)
 }

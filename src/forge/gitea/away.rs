@@ -57,8 +57,7 @@ impl Gitea {
             warn!(
                 scope = target.name(),
                 runner = id,
-                "Gitea gave a job to a runner that was being taken away, and its end will not be \
-                 heard of; Gitea 1.26 has a way around that"
+                "Gitea gave a job to a runner that was being removed and will not report the job's end; upgrade to Gitea 1.26"
             );
             return Ok(Deletion::Busy);
         }

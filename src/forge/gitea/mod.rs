@@ -297,7 +297,7 @@ fn about(error: &gitea::Error, scope: &str, on: &str) -> Error {
         }
         gitea::Error::Forbidden { .. } => Some(format!("the token for {on} lacks {scope}")),
         gitea::Error::NotFound { .. } => {
-            Some(format!("does {on} exist, and has its token {scope}?"))
+            Some(format!("does {on} exist, and does its token have {scope}?"))
         }
         gitea::Error::Unknown { .. } => Some("roustabout needs Gitea 1.25 or newer".to_owned()),
         _ => None,

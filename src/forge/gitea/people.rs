@@ -43,7 +43,7 @@ impl Gitea {
             Ok(hooks) => hooks,
             Err(error) => {
                 let why = about(&error, "read:repository, of an administrator of it", name);
-                return format!("whether {name} has a webhook cannot be seen: {why}");
+                return format!("cannot see whether {name} has a webhook: {why}");
             }
         };
         if let Some(hook) = of_jobs(&hooks, path) {
@@ -59,7 +59,7 @@ impl Gitea {
                 None => format!("neither {name} nor {owner} has an active webhook for jobs"),
             },
             Err(_) => format!(
-                "{name} has no active webhook for jobs, and whether {owner} has one cannot be seen"
+                "{name} has no active webhook for jobs, and the token cannot see whether {owner} has one"
             ),
         }
     }
@@ -97,8 +97,7 @@ fn of_jobs<'a>(hooks: &'a [Hook], path: &str) -> Option<&'a Hook> {
 
 fn sends(whose: &str, hook: &Hook) -> String {
     format!(
-        "{whose} has a webhook for jobs (to {}), of whose deliveries Gitea tells nothing (its page \
-         does), and it does not repeat one that failed",
+        "{whose} has a webhook for jobs (to {}), Gitea's API does not show its deliveries (its page does) and does not repeat failed ones",
         hook.url
     )
 }

@@ -41,7 +41,7 @@ pub fn mend(error: &Error, operation: Operation<'_>, on: &str) -> Option<String>
             }
             Refusal::Permission => format!("the token for {on} lacks {needs}"),
         },
-        Error::NotFound { .. } => format!("does {on} exist, and has its token {needs}?"),
+        Error::NotFound { .. } => format!("does {on} exist, and does its token have {needs}?"),
         _ => return None,
     })
 }

@@ -92,8 +92,7 @@ impl GitHub {
             return Err(Error {
                 kind: Kind::Other,
                 what: format!(
-                    "GitHub's registration token ends at {ends}, sooner than placement_timeout and \
-                     boot_timeout together ({} s) need",
+                    "GitHub's registration token expires at {ends}, sooner than placement_timeout and boot_timeout together ({} s)",
                     life.as_secs()
                 ),
                 mend: Some("make them shorter".to_owned()),

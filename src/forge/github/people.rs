@@ -26,7 +26,7 @@ impl GitHub {
             Ok(hooks) => hooks,
             Err(error) => {
                 let why = about(&error, Operation::Hooks, name);
-                return format!("whether {name} has a webhook cannot be seen: {why}");
+                return format!("cannot see whether {name} has a webhook: {why}");
             }
         };
         if let Some(hook) = of_jobs(&hooks) {
@@ -42,7 +42,7 @@ impl GitHub {
                 None => format!("neither {name} nor {owner} has an active webhook for jobs"),
             },
             Err(_) => format!(
-                "{name} has no active webhook for jobs, and whether {owner} has one cannot be seen"
+                "{name} has no active webhook for jobs, and the token cannot see whether {owner} has one"
             ),
         }
     }
@@ -100,9 +100,9 @@ fn last_word(whose: &str, hook: &Hook) -> String {
     let sends = format!("{whose} has a webhook for jobs (to {})", hook.url);
     match last {
         Some(code) if (200..300).contains(&code) => {
-            format!("{sends}, and its last delivery was taken")
+            format!("{sends}, and its last delivery was accepted")
         }
-        Some(code) => format!("{sends}, and its last delivery was answered {code}"),
-        None => format!("{sends}, and no delivery of it has been answered"),
+        Some(code) => format!("{sends}, and its last delivery was answered with {code}"),
+        None => format!("{sends}, and none of its deliveries has been answered"),
     }
 }

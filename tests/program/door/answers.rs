@@ -67,7 +67,7 @@ async fn an_unknown_action_or_status_is_202_and_changes_nothing() {
         payload["workflow_job"]["status"] = json!(status);
         let reply = Request::job(&number.to_string(), &payload).send(daemon.door).await;
         assert_eq!(reply.status, 202, "{action} {status}");
-        assert!(reply.reason().contains("changes nothing"), "{}", reply.reason());
+        assert!(reply.reason().contains("nothing is changed"), "{}", reply.reason());
     }
     assert_eq!(rows(&daemon, "jobs"), 0);
 }
@@ -292,7 +292,7 @@ async fn strangers_cannot_fill_the_log() {
 async fn a_refused_webhook_is_told_with_its_delivery_what_was_wrong_and_what_to_do() {
     let daemon = door().await;
     for (delivery, signature, why, what) in [
-        ("d-1", None, "it has no X-Hub-Signature-256", "set the webhook's secret"),
+        ("d-1", None, "no X-Hub-Signature-256", "set the webhook's secret"),
         ("d-2", Some("sha256=zz"), "is not sha256= and 64 hex digits", "X-Hub-Signature-256"),
         ("d-3", Some("other"), "invalid signature", "differs from [webhook] secret"),
     ] {

@@ -109,7 +109,7 @@ impl fmt::Display for Gone {
         match self {
             Gone::JobDone => f.write_str("its job is done and its child has ended"),
             Gone::ChildEnded { how } => f.write_str(how),
-            Gone::EndedAtWork => f.write_str("ended at work, and its registration is gone"),
+            Gone::EndedAtWork => f.write_str("ended during a job; its registration is gone"),
             Gone::ClearedAway => f.write_str("ended; its registration was deleted"),
             Gone::NothingLeft { forge } => write!(f, "ended; no registration is left at {forge}"),
             Gone::UnknownToBoth { forge } => {

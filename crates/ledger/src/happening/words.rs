@@ -55,10 +55,10 @@ impl fmt::Display for Happening {
             Happened::RunnerRegistered => f.write_str("runner registered"),
             Happened::RunnerBusy => f.write_str("runner took a job"),
             Happened::RunnerFinished => f.write_str("runner finished its job"),
-            Happened::RunnerUnused { why } => write!(f, "runner was launched in vain: {why}"),
+            Happened::RunnerUnused { why } => write!(f, "runner was not used: {why}"),
             Happened::RunnerReleased { why } => write!(f, "runner released: {why}"),
             Happened::RunnerKept => f.write_str("runner kept: a job waits for it"),
-            Happened::RunnerStillBusy => f.write_str("runner is busy and stays"),
+            Happened::RunnerStillBusy => f.write_str("runner is busy and is kept"),
             Happened::RunnerTooOld => f.write_str("runner is older than max_lifetime"),
             Happened::RunnerEnded { how } => {
                 write!(f, "runner ended, and no job of it is known yet: {how}")

@@ -41,7 +41,7 @@ impl<R: Rng> Fold<'_, R> {
             }
         }
         let sent = self.last_sent(ended);
-        let reason = last.unwrap_or_else(|| "they ended without having taken a job".to_owned());
+        let reason = last.unwrap_or_else(|| "they ended without a job".to_owned());
         self.scope_failed(key, &sources, sent, &reason);
         self.pool_failed(key, ended, sent, &reason);
     }

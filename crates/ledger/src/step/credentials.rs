@@ -57,8 +57,8 @@ impl<R: Rng> Fold<'_, R> {
                 return Ok(());
             }
             let reason = format!(
-                "the token ends at {ends}, too early to be handed out (placement_timeout + \
-                 boot_timeout); is this machine's clock right?"
+                "the token expires at {ends}, sooner than placement_timeout + boot_timeout from \
+                 now; is this machine's clock right?"
             );
             Err(Failure { reason, retry_after: None })
         });

@@ -170,7 +170,7 @@ impl<R: Rng> Fold<'_, R> {
             DispatchOutcome::CredentialMissing => {
                 let (class, waits) = (runner.class.clone(), self.waits_for_its_credential(runner));
                 if !waits {
-                    self.owed_again(name, "its credential had ended".to_owned());
+                    self.owed_again(name, "its credential expired".to_owned());
                 }
                 self.credential_missing(&scope);
                 if waits {
@@ -304,7 +304,7 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.nameless = nameless);
                 self.child_known(name, child);
             }
-            // It was dispatched, and Nomad has forgotten its child.
+            // It was dispatched, and Nomad no longer has its child.
             Ok(None) if again => {
                 self.clear(name);
                 self.drive(name);
@@ -331,7 +331,7 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let first_sent = runner.first_sent_at.unwrap_or(Time(0));
         match carrier {
-            // It was dispatched, and Nomad has forgotten its child, or will.
+            // It was dispatched, and Nomad no longer has its child, or will.
             AtForge::Named(report) if report.status == JobStatus::Completed => {
                 self.change(name, |runner| runner.state = RunnerState::Clearing);
             }

@@ -302,7 +302,7 @@ impl<R: Rng> Fold<'_, R> {
             // GitHub has yet to notice that its machine is gone.
             (RunnerState::Clearing, Ok(Deletion::Busy)) => {
                 let reason = format!(
-                    "{} takes it for busy although its child has ended",
+                    "{} lists it as busy although its child has ended",
                     self.state.rules.forge.name
                 );
                 self.try_again(name, Failure { reason, retry_after: None });

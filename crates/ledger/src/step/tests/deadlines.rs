@@ -74,7 +74,7 @@ fn a_runner_that_does_not_boot_in_time_is_looked_for_then_stopped_and_looked_for
     assert_eq!(ledger.words_within(10 * MINUTE), [LOOK]);
     let effects = ledger.at_forge(&runner, AtForge::Nowhere);
     assert_eq!(words(&effects), ["stop child", "ask jobs after 1 ended"]);
-    assert!(ledger.waits().contains("GitHub is asked"));
+    assert!(ledger.waits().contains("asking GitHub"));
     let _ = ledger.stopped(&runner);
     let effects = ledger.jobs_seen(&[&runner], vec![report(1, JobStatus::Queued)]);
     assert!(words(&effects).is_empty(), "it is not stopped a second time");

@@ -198,7 +198,7 @@ fn what_could_not_be_sent_stays_owed_and_one_at_a_time_tries() {
     for runner in &runners {
         assert!(words(&ledger.not_sent(runner)).is_empty());
     }
-    assert!(ledger.waits().contains("cannot be reached"));
+    assert!(ledger.waits().contains("is unreachable"));
     let probe = dispatched(&ledger.passes(Duration::from_secs(11)));
     assert_eq!(probe.len(), 1);
     let _ = ledger.not_sent(&probe[0]);

@@ -64,7 +64,7 @@ fn a_runner_that_ended_unseen_asks_github_first() {
     let mut ledger = Ledger::ready(20);
     let runner = ledger.hires_at_nomad(1);
     assert_eq!(words(&ledger.child(&runner, ended())), ["ask jobs after 1 ended"]);
-    assert!(ledger.waits().contains("GitHub is asked"));
+    assert!(ledger.waits().contains("asking GitHub"));
     assert!(words(&ledger.queued(2)).is_empty(), "nobody is hired before the answer");
 }
 

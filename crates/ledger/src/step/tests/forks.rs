@@ -89,7 +89,7 @@ fn whose_answer_must_wait_holds_up_nobody_else() {
     }
     let job = ledger.state.jobs[&JobId(job_of(70))].clone();
     let why = why::verdict_waits(&ledger.state, &job, ledger.now).unwrap();
-    assert!(why.contains("asked again at") && why.contains("over its share"), "{why}");
+    assert!(why.contains("next try at") && why.contains("over its share"), "{why}");
     assert_eq!(asked(&ledger.run_of(2, 200)), [200]);
     let _ = ledger.no_fork(200);
     let minted = ledger.minted(ScopeKey::Repository(RepositoryId(2)));

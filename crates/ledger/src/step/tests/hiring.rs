@@ -40,7 +40,7 @@ fn room_is_never_overrun_and_filled_when_it_comes_free() {
     let first = ledger.hires_at_nomad(1);
     let _ = ledger.hires_at_nomad(2);
     assert!(words(&ledger.queued(3)).is_empty());
-    assert!(ledger.waits().contains("2 of 3 have a runner on the way; at capacity: all 2"));
+    assert!(ledger.waits().contains("2 of 3 have a runner on the way; at capacity: 2 runners"));
     assert!(words(&ledger.at_work(1, &first)).is_empty());
     assert_eq!(words(&ledger.child(&first, ended())), ["dispatch"]);
 }
@@ -52,7 +52,7 @@ fn a_pools_cap_counts_what_is_alive_in_it() {
     let mut ledger = Ledger::with(rules(20, vec![small, pool("arm", &["arm"])])).made_ready();
     let first = ledger.hires_at_nomad(1);
     assert!(words(&ledger.queued(2)).is_empty());
-    assert!(ledger.waits().contains("at capacity: pool x64 has its 1"));
+    assert!(ledger.waits().contains("at capacity: pool x64 has 1"));
     let arm = JobReport { labels: vec!["arm".into()], ..report(3, JobStatus::Queued) };
     assert_eq!(words(&ledger.hears(arm)), ["dispatch"]);
     let _ = ledger.at_work(1, &first);

@@ -294,7 +294,7 @@ fn held_up(ledger: &mut Ledger, runner: &RunnerName, why: Option<&str>) -> Effec
 
 #[test]
 fn what_keeps_a_dispatch_from_its_work_is_why_its_jobs_wait() {
-    const WHY: &str = "Nomad has no place for it: 1 node: 1 lacks memory";
+    const WHY: &str = "Nomad has no room for it: 1 node: 1 lacks memory";
     let mut ledger = Ledger::ready(20);
     let runner = ledger.hires_at_nomad(1);
     assert_eq!(ledger.waits(), "a runner is on the way");

@@ -49,10 +49,10 @@ fn a_place_that_has_not_shown_its_children_holds_back_its_own_pools() {
     assert_eq!(ledger.waits_there(), why);
     assert_eq!(words(&ledger.queued(2)), ["dispatch"]);
     let _ = ledger.step(unreachable());
-    let why = "Nomad in region \"eu\" cannot be reached: no path to region";
+    let why = "Nomad in region \"eu\" is unreachable: no path to region";
     assert_eq!(ledger.waits_there(), why);
     let _ = ledger.step(away(NomadTrouble::Refuses("403".into())));
-    let why = "Nomad in region \"eu\" does not show our children: 403";
+    let why = "Nomad in region \"eu\" does not list our children: 403";
     assert_eq!(ledger.waits_there(), why);
     assert_eq!(words(&ledger.queued(3)), ["dispatch"]);
     assert_eq!(words(&ledger.step(shown())), ["dispatch"]);
@@ -73,7 +73,7 @@ fn a_place_that_goes_away_later_holds_back_its_own_pools_with_one_try_at_a_time(
     let _ = ledger.step(children_seen(Vec::new()));
     let here = ledger.hires(4);
     assert!(words(&ledger.accepted(&here)).is_empty());
-    assert!(ledger.waits_there().starts_with("Nomad in region \"eu\" cannot be reached"));
+    assert!(ledger.waits_there().starts_with("Nomad in region \"eu\" is unreachable"));
     let tried = dispatched(&ledger.passes(Duration::from_secs(23)));
     assert_eq!(words(&ledger.accepted(&tried[0])), ["dispatch"]);
 }
