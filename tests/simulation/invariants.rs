@@ -56,7 +56,7 @@ impl World {
             if waiting > 0 && reason.is_none() {
                 watching.broken(|| format!("{waiting} jobs of {key:?} wait without a reason"));
             }
-            if let Some(reason) = reason.filter(|reason| !is_true(state, key, reason)) {
+            if let Some(reason) = reason.filter(|reason| !is_true(state, key, reason, now)) {
                 watching
                     .broken(|| format!("{waiting} jobs of {key:?} wait, and not for: {reason}"));
             }
@@ -376,7 +376,7 @@ fn count(of: impl Iterator) -> u32 {
 }
 
 /// Whether what a reason claims is so at this moment.
-fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
+fn is_true(state: &State, key: &ClassKey, reason: &str, now: ledger::Time) -> bool {
     let says = |text| reason.contains(text);
     let alive = || state.runners.values().filter(|runner| runner.is_alive());
     let of_pool = || alive().filter(|runner| runner.class.pool == key.pool);
@@ -390,8 +390,8 @@ fn is_true(state: &State, key: &ClassKey, reason: &str) -> bool {
     } else if says("(max_runners_per_repository)") {
         reaches(here().count(), pool.and_then(|pool| pool.max_runners_per_repository))
     } else if says("is about to be launched") {
-        // Who could be hired has been.
-        false
+        // What could be launched has been, but for what a timer that is due lets go.
+        state.next_timer().is_some_and(|due| due <= now)
     } else if says("was removed from the config") {
         pool.is_none()
     } else if says("is paused") {
