@@ -16,7 +16,7 @@ const SIZE_UNITS: [(&str, u64); 3] = [("B", 1), ("kB", 1024), ("MB", 1024 * 1024
 
 /// `"30s"`, `"10m"`, `"6h"`, `"90d"`, and several together: `"1h30m"`. The error says what is wrong.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = total(text, &TIME_UNITS, "a unit (s, m, h, d)")?;
+    let seconds = total(text, &TIME_UNITS, "s, m, h, d")?;
     if seconds > LONGEST {
         return Err(format!("{text:?} is more than ten years"));
     }
@@ -25,7 +25,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// `"1024B"`, `"64kB"`, `"25MB"`, in bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    total(text, &SIZE_UNITS, "a unit (B, kB, MB)")
+    total(text, &SIZE_UNITS, "B, kB, MB")
 }
 
 fn total(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, String> {
@@ -35,12 +35,12 @@ fn total(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, String>
         let (digits, after) = split(rest, |c| c.is_ascii_digit());
         let (unit, after) = split(after, |c| c.is_ascii_alphabetic());
         if digits.is_empty() {
-            return Err(format!("{text:?} is not a number with {wanted}"));
+            return Err(format!("{text:?} is not a number with a unit ({wanted})"));
         }
         let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
             return Err(match unit {
-                "" => format!("{text:?} lacks {wanted}"),
-                _ => format!("{text:?} has not {wanted}"),
+                "" => format!("{text:?} has no unit ({wanted})"),
+                _ => format!("{text:?} has an unknown unit (known: {wanted})"),
             });
         };
         sum = digits
@@ -48,7 +48,7 @@ fn total(text: &str, units: &[(&str, u64)], wanted: &str) -> Result<u64, String>
             .ok()
             .and_then(|number| number.checked_mul(*factor))
             .and_then(|part| sum.checked_add(part))
-            .ok_or_else(|| format!("{text:?} is too much"))?;
+            .ok_or_else(|| format!("{text:?} is too large"))?;
         if after.is_empty() {
             return Ok(sum);
         }

@@ -69,8 +69,12 @@ impl AtOnce {
         let mut findings = Vec::new();
         for (subject, task) in self.looking {
             findings.extend(task.await.unwrap_or_else(|error| {
-                let message = format!("could not be looked at: {error}");
-                vec![Finding::fail(subject, message, "this is a mistake in roustabout: report it")]
+                let message = format!("could not be checked: {error}");
+                vec![Finding::fail(
+                    subject,
+                    message,
+                    "this is a bug in roustabout: please report it",
+                )]
             }));
         }
         findings

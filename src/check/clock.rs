@@ -18,8 +18,8 @@ pub fn judge(forge: &str, server: Timestamp, local: Timestamp) -> Finding {
     let skew = local.duration_since(server);
     let off = skew.abs();
     let side = if skew.is_negative() { "behind" } else { "ahead of" };
-    let message = format!("this machine is {} s {side} {forge}", off.as_secs());
-    let mend = "let NTP set this machine's clock (timedatectl set-ntp true)";
+    let message = format!("this machine's clock is {} s {side} {forge}'s", off.as_secs());
+    let mend = "synchronize it by NTP (timedatectl set-ntp true)";
     if off > FAIL {
         Finding::fail("clock", message, mend)
     } else if off > WARN {
@@ -51,10 +51,13 @@ mod tests {
     #[test]
     fn it_is_said_who_is_behind() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(judge("GitHub", at(100), at(60)).message, "this machine is 40 s behind GitHub");
+        assert_eq!(
+            judge("GitHub", at(100), at(60)).message,
+            "this machine's clock is 40 s behind GitHub's"
+        );
         assert_eq!(
             judge("GitHub", at(60), at(100)).message,
-            "this machine is 40 s ahead of GitHub"
+            "this machine's clock is 40 s ahead of GitHub's"
         );
     }
 }

@@ -29,7 +29,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
         match Client::new(settings.github.api_url.clone(), credential.token.clone()) {
             Ok(client) => clients.push((subject, client)),
             Err(error) => {
-                findings.push(Finding::fail(subject, error.to_string(), "mend github.api_url"));
+                findings.push(Finding::fail(subject, error.to_string(), "correct github.api_url"));
             }
         }
     }
@@ -38,7 +38,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     for ((subject, client), (place, plan)) in clients.iter().cloned().zip(plans) {
         let settings = settings.clone();
         let about = subject.clone();
-        at_once.add(subject, "is github.api_url right, and GitHub well?", async move {
+        at_once.add(subject, "check github.api_url, and whether GitHub is up", async move {
             one(&about, &client, place, plan, settings).await
         });
     }
@@ -81,7 +81,7 @@ async fn one(
     }
     let minting = Minting::default();
     let mut at_once = AtOnce::new();
-    const MEND: &str = "is GitHub well? look again later";
+    const MEND: &str = "check whether GitHub is up, and run check again later";
     for named in plan.repositories {
         let (client, settings, minting) = (client.clone(), settings.clone(), minting.clone());
         at_once.add(format!("github {}", named.name), MEND, async move {
@@ -125,8 +125,8 @@ fn is_gitea(subject: &str, github: &GitHub, version: &str) -> Finding {
     let url = gitea_api(&github.api_url).map(String::from).unwrap_or_default();
     Finding::fail(
         subject,
-        format!("{} is a Gitea ({version}), and kind is \"github\"", github.api_url),
-        format!("write kind = \"gitea\" and api_url = {url:?} in [github]"),
+        format!("{} is a Gitea ({version}), but kind is \"github\"", github.api_url),
+        format!("set kind = \"gitea\" and api_url = {url:?} in [github]"),
     )
 }
 
@@ -137,24 +137,24 @@ fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
         Error::Unauthorized { .. } => Finding::fail(
             subject,
             message,
-            "make a new token (GitHub → Settings → Developer settings) and put it where [[github.credentials]] takes this one from",
+            "create a new token (GitHub → Settings → Developer settings) and replace this one in [[github.credentials]] or in its file",
         ),
         Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
             Finding::warn(
                 subject,
                 message,
-                "wait until then; if it comes again, see what else uses up this user's rate limit",
+                "wait until then; if it happens again, find out what else uses this user's rate limit",
             )
         }
         Error::Unavailable { .. } => Finding::fail(
             subject,
             message,
-            "mend github.api_url or the way there (proxy, firewall, DNS); githubstatus.com tells if it is GitHub",
+            "check github.api_url and the network path (proxy, firewall, DNS); see githubstatus.com for outages",
         ),
         _ => Finding::fail(
             subject,
             message,
-            "github.api_url must be https://api.github.com, or https://HOST/api/v3 of an Enterprise Server",
+            "github.api_url must be https://api.github.com, or https://HOST/api/v3 for GitHub Enterprise Server",
         ),
     }
 }
@@ -170,13 +170,13 @@ fn token(
     let kind = match &user.scopes {
         Some(scopes) if scopes.is_empty() => "classic, without scopes".to_owned(),
         Some(scopes) => format!("classic, with {}", scopes.join(" ")),
-        None => "not classic, so what it may do shows only where it is tried".to_owned(),
+        None => "not classic: its permissions show only when they are used".to_owned(),
     };
     let left = limit.map_or_else(String::new, |limit| {
         format!("; {} of {} requests left this hour", limit.remaining, limit.limit)
     });
     let mut findings =
-        vec![Finding::ok(subject, format!("the token is {}'s ({kind}){left}", user.login))];
+        vec![Finding::ok(subject, format!("the token belongs to {} ({kind}){left}", user.login))];
     if let Some(has) = &user.scopes {
         findings.extend(scopes.iter().filter_map(|scope| lacks(subject, has, *scope)));
     }
@@ -185,15 +185,15 @@ fn token(
     {
         findings.push(Finding::warn(
             subject,
-            format!("the token ends on {ends}"),
-            "make its successor now, and put it where [[github.credentials]] takes this one from",
+            format!("the token expires on {ends}"),
+            "create a new one now, and replace this one in [[github.credentials]] or in its file",
         ));
     }
     if let Some(limit) = limit.filter(|limit| limit.remaining < limit.limit / LITTLE) {
         findings.push(Finding::warn(
             subject,
-            format!("little is left of the rate limit, until {}", limit.reset),
-            "see what else uses this user's tokens, or give roustabout a user of its own",
+            format!("less than 10 % of the rate limit is left until {}", limit.reset),
+            "find out what else uses this user's tokens, or give roustabout its own user",
         ));
     }
     findings
@@ -207,8 +207,8 @@ fn lacks(subject: &str, has: &[String], scope: ScopeKind) -> Option<Finding> {
         ScopeKind::Repository if any(&["public_repo"]) => {
             return Some(Finding::warn(
                 subject,
-                "the token has public_repo and not repo: private repositories are not served",
-                "give it the scope repo if a pool serves private ones",
+                "the token has the scope public_repo but not repo: private repositories are not served",
+                "add the scope repo if a pool serves private repositories",
             ));
         }
         ScopeKind::Repository => ("repo", "repositories"),
@@ -218,9 +218,9 @@ fn lacks(subject: &str, has: &[String], scope: ScopeKind) -> Option<Finding> {
     Some(Finding::fail(
         subject,
         format!(
-            "the token lacks the scope {wanted}, without which no runner registers with {what}"
+            "the token lacks the scope {wanted}, which registering runners with {what} requires"
         ),
-        format!("give it {wanted} (GitHub → Settings → Developer settings → Tokens (classic))"),
+        format!("add it (GitHub → Settings → Developer settings → Tokens (classic))"),
     ))
 }
 
@@ -250,11 +250,11 @@ mod tests {
     #[test]
     fn a_good_token() {
         insta::assert_snapshot!(told(Some(&["repo", "admin:org"]), Some(NOW + 15 * 86_400), 4990), @r"
-        ok    github octo  the token is octocat's (classic, with repo admin:org); 4990 of 5000 requests left this hour
+        ok    github octo  the token belongs to octocat (classic, with repo admin:org); 4990 of 5000 requests left this hour
         1 ok, 0 warn, 0 fail
         ");
         insta::assert_snapshot!(told(None, None, 500), @r"
-        ok    github octo  the token is octocat's (not classic, so what it may do shows only where it is tried); 500 of 5000 requests left this hour
+        ok    github octo  the token belongs to octocat (not classic: its permissions show only when they are used); 500 of 5000 requests left this hour
         1 ok, 0 warn, 0 fail
         ");
     }
@@ -262,17 +262,17 @@ mod tests {
     #[test]
     fn a_token_that_will_not_do() {
         insta::assert_snapshot!(told(Some(&["public_repo"]), Some(NOW + 13 * 86_400), 499), @r"
-        ok    github octo  the token is octocat's (classic, with public_repo); 499 of 5000 requests left this hour
-        warn  github octo  the token has public_repo and not repo: private repositories are not served; give it the scope repo if a pool serves private ones
-        fail  github octo  the token lacks the scope admin:org, without which no runner registers with organizations; give it admin:org (GitHub → Settings → Developer settings → Tokens (classic))
-        warn  github octo  the token ends on 2027-01-28T08:00:00Z; make its successor now, and put it where [[github.credentials]] takes this one from
-        warn  github octo  little is left of the rate limit, until 2027-01-15T08:01:00Z; see what else uses this user's tokens, or give roustabout a user of its own
+        ok    github octo  the token belongs to octocat (classic, with public_repo); 499 of 5000 requests left this hour
+        warn  github octo  the token has the scope public_repo but not repo: private repositories are not served; add the scope repo if a pool serves private repositories
+        fail  github octo  the token lacks the scope admin:org, which registering runners with organizations requires; add it (GitHub → Settings → Developer settings → Tokens (classic))
+        warn  github octo  the token expires on 2027-01-28T08:00:00Z; create a new one now, and replace this one in [[github.credentials]] or in its file
+        warn  github octo  less than 10 % of the rate limit is left until 2027-01-15T08:01:00Z; find out what else uses this user's tokens, or give roustabout its own user
         1 ok, 3 warn, 1 fail
         ");
         insta::assert_snapshot!(told(Some(&[]), None, 5000), @r"
-        ok    github octo  the token is octocat's (classic, without scopes); 5000 of 5000 requests left this hour
-        fail  github octo  the token lacks the scope repo, without which no runner registers with repositories; give it repo (GitHub → Settings → Developer settings → Tokens (classic))
-        fail  github octo  the token lacks the scope admin:org, without which no runner registers with organizations; give it admin:org (GitHub → Settings → Developer settings → Tokens (classic))
+        ok    github octo  the token belongs to octocat (classic, without scopes); 5000 of 5000 requests left this hour
+        fail  github octo  the token lacks the scope repo, which registering runners with repositories requires; add it (GitHub → Settings → Developer settings → Tokens (classic))
+        fail  github octo  the token lacks the scope admin:org, which registering runners with organizations requires; add it (GitHub → Settings → Developer settings → Tokens (classic))
         1 ok, 0 warn, 2 fail
         ");
     }

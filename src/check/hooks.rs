@@ -24,17 +24,17 @@ pub fn judge(
     if active.is_empty() {
         let told = match of_jobs.is_empty() {
             true => "has no webhook for jobs",
-            false => "has a webhook for jobs, and it is not active",
+            false => "has a webhook for jobs, but it is not active",
         };
         let unseen = match all_seen {
             true => "",
-            false => " (its organization may have one, which the token does not show)",
+            false => " (its organization may have one that the token cannot see)",
         };
         return Finding::warn(
             subject,
-            format!("{told}{unseen}: its jobs are found by the sweep alone, minutes late"),
+            format!("{told}{unseen}: its jobs are found only by the sweep, minutes late"),
             format!(
-                "Settings → Webhooks ({page}): payload URL https://THIS-DOOR{path}, content type \
+                "add one under Settings → Webhooks ({page}): payload URL https://THIS-HOST{path}, content type \
                  application/json, the secret of [webhook], the single event \"Workflow jobs\", active"
             ),
         );
@@ -55,9 +55,9 @@ pub fn judge(
         // One that works is enough: others may be another program's.
         Some(first) if troubles.len() == active.len() => Finding::warn(
             subject,
-            format!("the last delivery of its webhook for jobs came to nothing: {first}"),
+            format!("the last delivery of its webhook for jobs failed: {first}"),
             format!(
-                "see Recent Deliveries at {page}: 401 is another secret than [webhook] has, 404 another path than {path}, no answer an address that GitHub cannot reach"
+                "see Recent Deliveries at {page}: 401 means that the secret differs from that of [webhook], 404 that the path is not {path}, no answer that GitHub cannot reach the address"
             ),
         ),
         _ => Finding::ok(subject, "has an active webhook for jobs"),
@@ -122,7 +122,7 @@ mod tests {
             assert!(found.message.starts_with("has no webhook for jobs"), "{found:?}");
             insta::allow_duplicates! {
                 insta::assert_snapshot!(found.mend.unwrap(), @r#"
-                Settings → Webhooks (https://github.com/octo/app/settings/hooks): payload URL https://THIS-DOOR/webhook, content type application/json, the secret of [webhook], the single event "Workflow jobs", active
+                add one under Settings → Webhooks (https://github.com/octo/app/settings/hooks): payload URL https://THIS-HOST/webhook, content type application/json, the secret of [webhook], the single event "Workflow jobs", active
                 "#);
             }
         }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_delivery_that_failed_is_told() {
         let told = |last| judged(&[hook(JOBS, true, Some(last))]).message;
-        assert!(told((401, "Invalid HTTP Response: 401")).ends_with("came to nothing: 401"));
+        assert!(told((401, "Invalid HTTP Response: 401")).ends_with("failed: 401"));
         assert!(told((0, "failed to connect to host")).ends_with("failed to connect to host"));
     }
 }

@@ -56,7 +56,7 @@ pub fn add(
     chosen.sort_by(|a, b| a.name.cmp(&b.name));
     if chosen.len() > LOOKED_AT {
         let message = format!(
-            "of {} repositories that patterns name, the first {LOOKED_AT} are looked at",
+            "patterns match {} repositories; the first {LOOKED_AT} are checked",
             chosen.len()
         );
         findings.push(Finding::ok(subject, message));
@@ -86,20 +86,18 @@ fn counted(forge: ForgeKind, pool: &Pool, pattern: &str, named: &[&Seen]) -> Fin
     match named.len() {
         0 => Finding::warn(
             subject,
-            format!("{pattern} names no repository that the token sees"),
+            format!("{pattern} matches no repository that the token can see"),
             match forge {
                 ForgeKind::GitHub => {
-                    "mend the pattern, or let the token see them (fine-grained: under \"Repository \
-                     access\")"
+                    "correct the pattern, or give the token access to them (fine-grained: under \"Repository access\")"
                 }
                 ForgeKind::Gitea => {
-                    "mend the pattern, or let the token's user see them: its own, those it works \
-                     on, those of its teams"
+                    "correct the pattern, or give the token's user access to them: it sees its own, those it collaborates on and those of its teams"
                 }
             },
         ),
-        1 => Finding::ok(subject, format!("{pattern} is {}{refused}", named[0].full_name)),
-        many => Finding::ok(subject, format!("{pattern} is {many} repositories today{refused}")),
+        1 => Finding::ok(subject, format!("{pattern} matches {}{refused}", named[0].full_name)),
+        many => Finding::ok(subject, format!("{pattern} matches {many} repositories{refused}")),
     }
 }
 
@@ -149,10 +147,10 @@ mod tests {
             ],
         );
         insta::assert_snapshot!(text, @r#"
-        ok    pool a  octo/* is 3 repositories today, 1 of them public, which the pool refuses
-        ok    pool b  octo/o* is octo/open
-        ok    pool c  */x is you/x
-        warn  pool c  octo/none* names no repository that the token sees; mend the pattern, or let the token see them (fine-grained: under "Repository access")
+        ok    pool a  octo/* matches 3 repositories, 1 of them public, which the pool refuses
+        ok    pool b  octo/o* matches octo/open
+        ok    pool c  */x matches you/x
+        warn  pool c  octo/none* matches no repository that the token can see; correct the pattern, or give the token access to them (fine-grained: under "Repository access")
         3 ok, 1 warn, 0 fail
         "#);
         assert_eq!(names(&plan.repositories), ["octo/app", "octo/lib", "octo/open", "you/x"]);
@@ -166,8 +164,8 @@ mod tests {
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         let (text, plan) = taken(seen(&all), &["name = \"a\""]);
         insta::assert_snapshot!(text, @r"
-        ok    pool a    octo/* is 15 repositories today
-        ok    github *  of 15 repositories that patterns name, the first 10 are looked at
+        ok    pool a    octo/* matches 15 repositories
+        ok    github *  patterns match 15 repositories; the first 10 are checked
         2 ok, 0 warn, 0 fail
         ");
         assert_eq!(plan.repositories.len(), LOOKED_AT);

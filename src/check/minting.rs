@@ -31,7 +31,7 @@ impl Minting {
             Ok(_) => Finding::ok(
                 subject,
                 format!(
-                    "the token may register runners: one registration token was minted for {name}, and thrown away"
+                    "the token can register runners: a registration token was created for {name}, and discarded"
                 ),
             ),
             Err(error) => refused(&subject, &error, Operation::Runners(of), name),

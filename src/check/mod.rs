@@ -60,7 +60,7 @@ pub async fn check(loaded: &Loaded, view: &View, nomad: anyhow::Result<Client>) 
     // That folder systemd makes by itself.
     let to_come = view.unit().and_then(|unit| unit.state.clone());
     // A network file system may hang.
-    let store = at_once::within("store", "is its file system in order?", async move {
+    let store = at_once::within("store", "check that its file system responds", async move {
         tokio::task::spawn_blocking(move || store::check(&path, to_come.as_deref()))
             .await
             .unwrap_or_default()

@@ -29,13 +29,13 @@ const STOPPING: &str = "deregister-job";
 /// How Nomad answers a workload identity that holds, when asked which ACL token that is. A token that
 /// is expired, damaged or of another cluster gets other words.
 const NO_ACL_TOKEN: &str = "ACL token not found";
-const MEND: &str = "is nomad.address right, and Nomad well?";
+const MEND: &str = "check nomad.address, and whether Nomad is up";
 
 pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> Vec<Finding> {
     let client = match client {
         Ok(client) => client,
         Err(error) => {
-            return vec![Finding::fail(SUBJECT, format!("{error:#}"), "mend [nomad]")];
+            return vec![Finding::fail(SUBJECT, format!("{error:#}"), "correct [nomad]")];
         }
     };
     let mut findings = match client.leader().await {
@@ -89,7 +89,7 @@ async fn nodes(
             Ok(nodes) => Ok(nodes),
             Err(Error::Forbidden { .. }) => Err(Some(Finding::ok(
                 SUBJECT,
-                "its nodes are not seen (that takes node { policy = \"read\" }), so whether one has room for the pools' jobs is not known",
+                "the nodes are not visible (this requires node { policy = \"read\" }), so whether any can run the pools' jobs is not checked",
             ))),
             // The job of the pool is not to be had either, and tells why.
             Err(_) => Err(None),
@@ -114,22 +114,20 @@ fn places(settings: &Settings, client: &Client) -> std::collections::BTreeSet<Pl
 
 fn away(error: &Error, pools: usize) -> Finding {
     let mend = match error {
-        Error::Forbidden { .. } => {
-            "give it a token that it knows: [nomad] token_file, or NOMAD_TOKEN"
-        }
+        Error::Forbidden { .. } => "set a valid token: [nomad] token_file, or NOMAD_TOKEN",
         _ => {
-            "mend nomad.address or start Nomad; `nomad server members` tells whether it has a leader"
+            "correct nomad.address or start Nomad; `nomad server members` shows whether it has a leader"
         }
     };
     let s = if pools == 1 { "'s job is" } else { "s' jobs are" };
-    Finding::fail(SUBJECT, format!("{error}; the pool{s} not looked at"), mend)
+    Finding::fail(SUBJECT, format!("{error}; the pool{s} not checked"), mend)
 }
 
 fn version(answer: Result<Option<String>, Error>) -> Finding {
     let (text, known) = match &answer {
         Ok(Some(text)) => (text.as_str(), parsed(text)),
         Ok(None) => {
-            let unseen = "it answers and has a leader; its version is not seen (that takes agent { policy = \"read\" })";
+            let unseen = "it answers and has a leader; its version is not visible (this requires agent { policy = \"read\" })";
             return Finding::ok(SUBJECT, unseen);
         }
         Err(error) => {
@@ -140,14 +138,14 @@ fn version(answer: Result<Option<String>, Error>) -> Finding {
         Some(version) if version < STATUSES => Finding::warn(
             SUBJECT,
             format!(
-                "version {text} is older than 1.8: each runner is asked about alone, which is slow for many"
+                "version {text} is older than 1.8: runners are queried one by one, which is slow for many"
             ),
             "upgrade Nomad",
         ),
         Some(version) if version < ONE_OF_TWO => Finding::ok(
             SUBJECT,
             format!(
-                "version {text}; before 1.11.2 it may act on both of two equal requests at the same moment, and roustabout sends one at a time"
+                "version {text}; before 1.11.2 it may act on both of two identical requests sent at the same moment, so roustabout sends one at a time"
             ),
         ),
         _ => Finding::ok(SUBJECT, format!("version {text}")),
@@ -163,39 +161,42 @@ fn parsed(text: &str) -> Option<(u32, u32, u32)> {
 
 /// What Nomad says of the token. Whether it is enough shows in `capabilities`.
 fn token(answer: Result<Option<AclToken>, Error>, given: bool, now: Timestamp) -> Finding {
-    const NEW: &str = "make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from";
+    const NEW: &str = "create a new one (nomad acl token create -policy=…) and replace this one in [nomad] or in its file";
     let token = match answer {
         Ok(Some(token)) => token,
         Ok(None) => {
-            return Finding::ok(SUBJECT, "ACLs are off: whoever reaches it may do anything there");
+            return Finding::ok(
+                SUBJECT,
+                "ACLs are disabled: anyone who reaches it may do anything",
+            );
         }
         Err(Error::Forbidden { text, .. }) if given && text == NO_ACL_TOKEN => {
             return Finding::ok(
                 SUBJECT,
-                "the token is no ACL token that it knows: right for a workload identity, and below is what it may do",
+                "the token is not a known ACL token, as expected of a workload identity; what it may do follows",
             );
         }
         Err(Error::Forbidden { text, .. }) if given => {
             let what =
-                format!("it refuses the token, which is expired or not one of its own: {text}");
+                format!("the token is refused; it is expired or from another cluster: {text}");
             return Finding::fail(SUBJECT, what, NEW);
         }
         Err(error) => {
-            return Finding::warn(SUBJECT, format!("the token cannot be looked at: {error}"), MEND);
+            return Finding::warn(SUBJECT, format!("the token cannot be checked: {error}"), MEND);
         }
     };
     if !given {
-        return Finding::ok(SUBJECT, "no token is given; what is open to everybody is below");
+        return Finding::ok(SUBJECT, "no token is set; what anonymous requests may do follows");
     }
     let name = format!("the token \"{}\"", token.name);
     if let Some(ends) = token.expires_at.filter(|ends| ends.duration_since(now) < ENDS_SOON) {
-        return Finding::warn(SUBJECT, format!("{name} ends on {ends}"), NEW);
+        return Finding::warn(SUBJECT, format!("{name} expires on {ends}"), NEW);
     }
     if token.kind == "management" {
         return Finding::warn(
             SUBJECT,
             format!("{name} is a management token and may do everything"),
-            format!("make one that may do what is needed: {}", policy("NAMESPACE")),
+            format!("use one with only what is needed: {}", policy("NAMESPACE")),
         );
     }
     Finding::ok(SUBJECT, format!("{name}, with the policies {}", token.policies.join(", ")))
@@ -260,11 +261,11 @@ fn judged(namespace: &str, tried: [(&str, Tried); 4]) -> Vec<Finding> {
     let fine: Vec<&str> =
         tried.iter().filter(|(_, tried)| tried.is_ok()).map(|(name, _)| *name).collect();
     let mut findings = Vec::new();
-    let mend = || format!("is it valid? its policy needs {}", policy(namespace));
-    let may = |what: &str| format!("in namespace \"{namespace}\" the token may not {what}");
+    let mend = || format!("check that it is valid; its policy needs {}", policy(namespace));
+    let may = |what: &str| format!("in namespace \"{namespace}\" the token lacks {what}");
     if denied == [STOPPING] {
         let message = format!(
-            "{}, so runners that no job needs are not stopped and keep their places",
+            "{}, so runners that no job needs are not stopped and keep counting against the limits",
             may(STOPPING)
         );
         findings.push(Finding::warn(SUBJECT, message, mend()));
@@ -279,7 +280,7 @@ fn judged(namespace: &str, tried: [(&str, Tried); 4]) -> Vec<Finding> {
     for (name, tried) in tried {
         if let Err((false, error)) = tried {
             let message =
-                format!("{name} in namespace \"{namespace}\" could not be tried: {error}");
+                format!("{name} in namespace \"{namespace}\" could not be tested: {error}");
             findings.push(Finding::warn(SUBJECT, message, MEND));
         }
     }
@@ -293,20 +294,20 @@ fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
         Error::NotFound { .. } => Finding::fail(
             subject,
             format!("there is no job \"{job}\" in namespace \"{namespace}\""),
-            "register it with nomad job run (deploy/nomad has one), or mend nomad_job or namespace of the pool",
+            "register it with nomad job run (deploy/nomad has one), or correct nomad_job or namespace of the pool",
         ),
         Error::Forbidden { .. } => Finding::fail(
             subject,
             format!("the job \"{job}\" in namespace \"{namespace}\" may not be read"),
-            format!("is the token valid? its policy needs {}", policy(namespace)),
+            format!("check that the token is valid; its policy needs {}", policy(namespace)),
         ),
         // As Nomad says it (`refusal` has it from a dispatch).
         Error::Unavailable { reason, .. } if reason.contains("No path to region") => {
             let region = place.region.as_deref().unwrap_or_default();
             Finding::fail(
                 subject,
-                format!("Nomad knows no way to the region \"{region}\""),
-                "mend region of the pool, or of [nomad]; nomad server members -detailed names them",
+                format!("Nomad has no path to the region \"{region}\""),
+                "correct region of the pool or of [nomad]; nomad server members -detailed lists the regions",
             )
         }
         other => Finding::fail(subject, other.to_string(), MEND),
@@ -337,11 +338,11 @@ mod tests {
         let of = |text: &str| version(Ok(Some(text.to_owned())));
         let unseen = version(Ok(None));
         insta::assert_snapshot!(text(vec![of("1.7.7"), of("1.8.0"), of("1.11.2"), of("odd"), unseen]), @r#"
-        warn  nomad  version 1.7.7 is older than 1.8: each runner is asked about alone, which is slow for many; upgrade Nomad
-        ok    nomad  version 1.8.0; before 1.11.2 it may act on both of two equal requests at the same moment, and roustabout sends one at a time
+        warn  nomad  version 1.7.7 is older than 1.8: runners are queried one by one, which is slow for many; upgrade Nomad
+        ok    nomad  version 1.8.0; before 1.11.2 it may act on both of two identical requests sent at the same moment, so roustabout sends one at a time
         ok    nomad  version 1.11.2
         ok    nomad  version odd
-        ok    nomad  it answers and has a leader; its version is not seen (that takes agent { policy = "read" })
+        ok    nomad  it answers and has a leader; its version is not visible (this requires agent { policy = "read" })
         4 ok, 1 warn, 0 fail
         "#);
     }
@@ -369,14 +370,14 @@ mod tests {
             token(refused("Permission denied"), true, now),
         ]), @r#"
         ok    nomad  the token "ci", with the policies runners
-        warn  nomad  the token "ci" ends on 2027-01-28T08:00:00Z; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
-        warn  nomad  the token "ci" is a management token and may do everything; make one that may do what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
-        ok    nomad  no token is given; what is open to everybody is below
-        ok    nomad  ACLs are off: whoever reaches it may do anything there
-        ok    nomad  the token is no ACL token that it knows: right for a workload identity, and below is what it may do
-        fail  nomad  it refuses the token, which is expired or not one of its own: ACL token expired; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
-        fail  nomad  it refuses the token, which is expired or not one of its own: allocation is terminal; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
-        fail  nomad  it refuses the token, which is expired or not one of its own: Permission denied; make a new one (nomad acl token create -policy=…) and put it where [nomad] takes this one from
+        warn  nomad  the token "ci" expires on 2027-01-28T08:00:00Z; create a new one (nomad acl token create -policy=…) and replace this one in [nomad] or in its file
+        warn  nomad  the token "ci" is a management token and may do everything; use one with only what is needed: namespace "NAMESPACE" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
+        ok    nomad  no token is set; what anonymous requests may do follows
+        ok    nomad  ACLs are disabled: anyone who reaches it may do anything
+        ok    nomad  the token is not a known ACL token, as expected of a workload identity; what it may do follows
+        fail  nomad  the token is refused; it is expired or from another cluster: ACL token expired; create a new one (nomad acl token create -policy=…) and replace this one in [nomad] or in its file
+        fail  nomad  the token is refused; it is expired or from another cluster: allocation is terminal; create a new one (nomad acl token create -policy=…) and replace this one in [nomad] or in its file
+        fail  nomad  the token is refused; it is expired or from another cluster: Permission denied; create a new one (nomad acl token create -policy=…) and replace this one in [nomad] or in its file
         4 ok, 2 warn, 3 fail
         "#);
     }
@@ -388,14 +389,14 @@ mod tests {
         insta::assert_snapshot!(text(judged("ci", [
             ("read-job", denied()), ("list-jobs", broken), ("dispatch-job", denied()), (STOPPING, Ok(())),
         ])), @r#"
-        fail  nomad  in namespace "ci" the token may not read-job, dispatch-job; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
-        warn  nomad  list-jobs in namespace "ci" could not be tried: no answer; is nomad.address right, and Nomad well?
+        fail  nomad  in namespace "ci" the token lacks read-job, dispatch-job; check that it is valid; its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
+        warn  nomad  list-jobs in namespace "ci" could not be tested: no answer; check nomad.address, and whether Nomad is up
         0 ok, 1 warn, 1 fail
         "#);
         insta::assert_snapshot!(text(judged("ci", [
             ("read-job", Ok(())), ("list-jobs", Ok(())), ("dispatch-job", Ok(())), (STOPPING, denied()),
         ])), @r#"
-        warn  nomad  in namespace "ci" the token may not deregister-job, so runners that no job needs are not stopped and keep their places; is it valid? its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
+        warn  nomad  in namespace "ci" the token lacks deregister-job, so runners that no job needs are not stopped and keep counting against the limits; check that it is valid; its policy needs namespace "ci" { capabilities = ["list-jobs", "read-job", "dispatch-job", "deregister-job"] } (before Nomad 1.11.2 submit-job instead of deregister-job)
         0 ok, 1 warn, 0 fail
         "#);
         insta::assert_snapshot!(text(judged("ci", [

@@ -17,9 +17,10 @@ pub fn judge(pool: &str, job: &str, needs: &[Needs], nodes: &[Node]) -> Option<F
     let first = troubles.into_iter().next();
     Some(match first {
         Some((what, mend)) => Finding::fail(subject, what, mend),
-        None => {
-            Finding::ok(subject, format!("some node has the drivers and the room for \"{job}\""))
-        }
+        None => Finding::ok(
+            subject,
+            format!("at least one node has the drivers and resources for \"{job}\""),
+        ),
     })
 }
 
@@ -27,12 +28,14 @@ fn trouble(job: &str, needs: &Needs, nodes: &[Node]) -> Option<(String, String)>
     let awake: Vec<&Node> = nodes.iter().filter(|node| node.takes_work).collect();
     if awake.is_empty() {
         let what = match nodes.len() {
-            0 => format!("Nomad has no node, so nothing can run \"{job}\""),
-            all => format!("none of Nomad's {all} nodes takes work, so nothing can run \"{job}\""),
+            0 => format!("Nomad has no nodes, so nothing can run \"{job}\""),
+            all => format!(
+                "none of Nomad's {all} nodes is ready and eligible, so nothing can run \"{job}\""
+            ),
         };
         return Some((
             what,
-            "nomad node status shows them; start a client, or make one eligible".to_owned(),
+            "start a client, or make one eligible (nomad node status lists them)".to_owned(),
         ));
     }
     let here: Vec<&&Node> = awake.iter().filter(|node| is_in(node, needs)).collect();
@@ -58,14 +61,11 @@ fn trouble(job: &str, needs: &Needs, nodes: &[Node]) -> Option<(String, String)>
             true => {
                 format!("no node has all the drivers of \"{job}\" ({})", needs.drivers.join(", "))
             }
-            false => format!(
-                "no node has the driver {} of \"{job}\", or it is not well there",
-                lacking.join(", ")
-            ),
+            false => format!("no node has a healthy driver {} for \"{job}\"", lacking.join(", ")),
         };
         let mend = match lacking.contains(&"raw_exec") {
             true => {
-                "plugin \"raw_exec\" { config { enabled = true } } in the config of the clients switches it on"
+                "enable it in the config of the clients: plugin \"raw_exec\" { config { enabled = true } }"
             }
             false => {
                 "nomad node status -verbose NODE shows the drivers of a node and what is wrong with them"
@@ -86,11 +86,11 @@ fn trouble(job: &str, needs: &Needs, nodes: &[Node]) -> Option<(String, String)>
     let short = dimensions.iter().find(|(wants, has, _)| wants > has);
     let what = match short {
         Some((wants, has, of)) => {
-            format!("\"{job}\" asks for {wants} {of}, and the largest of its nodes has {has}")
+            format!("\"{job}\" asks for {wants} {of}, but the largest of its nodes has {has}")
         }
         None => format!("no node has the memory, CPU and disk together that \"{job}\" asks for"),
     };
-    Some((what, "ask for less in the resources of the job, or give it larger nodes".to_owned()))
+    Some((what, "reduce the resources of the job, or add larger nodes".to_owned()))
 }
 
 fn is_in(node: &Node, needs: &Needs) -> bool {
@@ -162,15 +162,15 @@ mod tests {
             told(usual(), &apart),
         ];
         insta::assert_snapshot!(all.concat(), @r#"
-        ok    pool x64  some node has the drivers and the room for "runner"
-        fail  pool x64  Nomad has no node, so nothing can run "runner"; nomad node status shows them; start a client, or make one eligible
-        fail  pool x64  none of Nomad's 2 nodes takes work, so nothing can run "runner"; nomad node status shows them; start a client, or make one eligible
+        ok    pool x64  at least one node has the drivers and resources for "runner"
+        fail  pool x64  Nomad has no nodes, so nothing can run "runner"; start a client, or make one eligible (nomad node status lists them)
+        fail  pool x64  none of Nomad's 2 nodes is ready and eligible, so nothing can run "runner"; start a client, or make one eligible (nomad node status lists them)
         fail  pool x64  no node is in the datacenters eu-* and the node pool "default" of "runner"; correct datacenters or node_pool of the job; nomad node status shows those of the nodes
-        fail  pool x64  no node has the driver raw_exec of "runner", or it is not well there; plugin "raw_exec" { config { enabled = true } } in the config of the clients switches it on
-        fail  pool x64  no node has the driver podman of "runner", or it is not well there; nomad node status -verbose NODE shows the drivers of a node and what is wrong with them
-        fail  pool x64  "runner" asks for 900000 MB of memory, and the largest of its nodes has 3000; ask for less in the resources of the job, or give it larger nodes
-        fail  pool x64  "runner" asks for 9000 MHz of CPU, and the largest of its nodes has 4000; ask for less in the resources of the job, or give it larger nodes
-        fail  pool x64  no node has the memory, CPU and disk together that "runner" asks for; ask for less in the resources of the job, or give it larger nodes
+        fail  pool x64  no node has a healthy driver raw_exec for "runner"; enable it in the config of the clients: plugin "raw_exec" { config { enabled = true } }
+        fail  pool x64  no node has a healthy driver podman for "runner"; nomad node status -verbose NODE shows the drivers of a node and what is wrong with them
+        fail  pool x64  "runner" asks for 900000 MB of memory, but the largest of its nodes has 3000; reduce the resources of the job, or add larger nodes
+        fail  pool x64  "runner" asks for 9000 MHz of CPU, but the largest of its nodes has 4000; reduce the resources of the job, or add larger nodes
+        fail  pool x64  no node has the memory, CPU and disk together that "runner" asks for; reduce the resources of the job, or add larger nodes
         "#);
     }
 

@@ -69,9 +69,9 @@ impl Plan {
             0 => String::new(),
             many if many > SHOWN => {
                 let (shown, more) = (names[..SHOWN].join(", "), many - SHOWN);
-                format!("; not checked because of that: {shown} and {more} more")
+                format!("; not checked because of this: {shown} and {more} more")
             }
-            _ => format!("; not checked because of that: {}", names.join(", ")),
+            _ => format!("; not checked because of this: {}", names.join(", ")),
         }
     }
 
@@ -109,9 +109,9 @@ mod tests {
             ..Plan::default()
         };
         assert_eq!(with(&[]).unchecked(), "");
-        assert_eq!(with(&["o/a"]).unchecked(), "; not checked because of that: o/a");
+        assert_eq!(with(&["o/a"]).unchecked(), "; not checked because of this: o/a");
         let many = with(&["o/a", "o/b", "o/c", "o/d", "o/e"]).unchecked();
-        assert_eq!(many, "; not checked because of that: o/a, o/b, o/c and 2 more");
+        assert_eq!(many, "; not checked because of this: o/a, o/b, o/c and 2 more");
     }
 
     #[test]

@@ -13,9 +13,9 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
     let Some(takes) = &job.parameterized else {
         let message = match job.kind.as_str() {
             "batch" => format!("{name} is not parameterized"),
-            kind => format!("{name} is a {kind} job, and not parameterized"),
+            kind => format!("{name} is a {kind} job, not a parameterized one"),
         };
-        let mend = "make it type = \"batch\" with a parameterized block (deploy/nomad has one), or mend nomad_job of the pool";
+        let mend = "make it type = \"batch\" with a parameterized block (deploy/nomad has one), or correct nomad_job of the pool";
         return vec![fail(message, mend.to_owned())];
     };
     let mut found = Vec::new();
@@ -27,7 +27,7 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
     }
     if job.stop {
         found.push(fail(
-            format!("{name} is stopped and takes no dispatch"),
+            format!("{name} is stopped and cannot be dispatched"),
             "start it again with nomad job run".to_owned(),
         ));
     }
@@ -42,12 +42,14 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
     found.extend(groups(pool, job).map(|(what, mend)| fail(format!("{name} {what}"), mend)));
     if pool.delivery == Delivery::Meta && !declares(takes, "runner_token") {
         found.push(fail(
-            format!("{name} takes no meta key runner_token, which delivery = \"meta\" needs"),
-            "declare it in meta_required there, or choose another delivery".to_owned(),
+            format!(
+                "{name} does not declare the meta key runner_token, which delivery = \"meta\" needs"
+            ),
+            "add it to meta_required of the job, or choose another delivery".to_owned(),
         ));
     }
     if found.is_empty() {
-        let message = format!("{name} is there and takes what a dispatch carries");
+        let message = format!("{name} exists and accepts what roustabout dispatches");
         found.push(Finding::ok(&subject, message));
     }
     found.extend(
@@ -78,14 +80,14 @@ fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
     };
     match (takes.payload, sends) {
         (PayloadRule::Forbidden, true) => Some((
-            format!("forbids a payload, which delivery = \"{delivery}\" sends"),
-            "write payload = \"required\" in its parameterized block, or choose another delivery".to_owned(),
+            format!("forbids a payload, but delivery = \"{delivery}\" sends one"),
+            "set payload = \"required\" in its parameterized block, or choose another delivery".to_owned(),
         )),
         (PayloadRule::Required, false) => Some((
-            format!("requires a payload, and delivery = \"{delivery}\" sends none"),
+            format!("requires a payload, but delivery = \"{delivery}\" sends none"),
             match pool.delivery {
-                Delivery::None => "say what it wants in payload of the pool, or write payload = \"optional\" in its parameterized block".to_owned(),
-                _ => "write payload = \"forbidden\" in its parameterized block, or choose delivery = \"payload\"".to_owned(),
+                Delivery::None => "set payload of the pool, or set payload = \"optional\" in its parameterized block".to_owned(),
+                _ => "set payload = \"forbidden\" in its parameterized block, or choose delivery = \"payload\"".to_owned(),
             },
         )),
         _ => None,
@@ -99,13 +101,13 @@ fn groups(pool: &config::Pool, job: &Job) -> Option<Trouble> {
     }
     if job.groups.iter().all(|group| group.count == 0) {
         let what = "starts nothing: the count of its groups is 0";
-        return Some((what.to_owned(), "write count = 1 in its group".to_owned()));
+        return Some((what.to_owned(), "set count = 1 in its group".to_owned()));
     }
     let taken = job.groups.iter().any(|group| group.takes_payload);
     (pool.delivery == Delivery::Payload && !taken).then(|| {
         (
             "has no task with a dispatch_payload block, so the credential reaches no task".to_owned(),
-            "add dispatch_payload { file = \"token\" } to the task that registers the runner, which finds it as local/token".to_owned(),
+            "add dispatch_payload { file = \"token\" } to the task that registers the runner; it reads it from local/token".to_owned(),
         )
     })
 }
@@ -116,20 +118,21 @@ fn repeats(job: &Job) -> Vec<Trouble> {
     let starts: u64 = job.groups.iter().map(|group| group.count).sum();
     if starts > 1 {
         repeats.push((
-            format!("has {starts} allocations, and roustabout counts one runner for them"),
-            "write count = 1, unless all but one do something else".to_owned(),
+            format!("has {starts} allocations, but roustabout counts them as one runner"),
+            "set count = 1, unless only one of them is a runner".to_owned(),
         ));
     }
     if job.groups.iter().any(|group| group.reschedules) {
         repeats.push((
-            "replaces an allocation that failed, under a name that is used up".to_owned(),
-            "write attempts = 0 and unlimited = false in its reschedule block".to_owned(),
+            "reschedules a failed allocation, under a runner name that cannot be used twice"
+                .to_owned(),
+            "set attempts = 0 and unlimited = false in its reschedule block".to_owned(),
         ));
     }
     if job.groups.iter().any(|group| group.restarts) {
         repeats.push((
-            "starts a runner that failed again, under a name that is used up".to_owned(),
-            "write attempts = 0 and mode = \"fail\" in its restart block".to_owned(),
+            "restarts a failed runner, under a runner name that cannot be used twice".to_owned(),
+            "set attempts = 0 and mode = \"fail\" in its restart block".to_owned(),
         ));
     }
     repeats
@@ -142,7 +145,7 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
     }
     if !CREDENTIAL_KEYS.contains(&key) {
         return Some((
-            "which is neither one of roustabout's nor in [pools.meta]".to_owned(),
+            "which is neither set by roustabout nor in [pools.meta]".to_owned(),
             format!(
                 "add {key} = \"…\" to [pools.meta] of the pool, or make it optional in the job"
             ),
@@ -151,11 +154,11 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
     match (key, pool.delivery) {
         ("runner_token", Delivery::Meta) => None,
         ("runner_token", _) => Some((
-            "which delivery = \"meta\" alone fills".to_owned(),
+            "which only delivery = \"meta\" sets".to_owned(),
             "make it optional in the job, or choose that delivery".to_owned(),
         )),
         _ => Some((
-            "which this version does not fill yet".to_owned(),
+            "which this version does not support yet".to_owned(),
             "make it optional in the job".to_owned(),
         )),
     }
@@ -168,25 +171,25 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
     // By this very name: it is how the daemon knows whether a runner can be told from others.
     if !declares(takes, "runner_name") {
         remarks.push((
-            "takes no runner_name, so its runners have no name of ours: one that never gets a job is stopped only while it is not placed".to_owned(),
-            format!("{} and register the runner under it; without, its jobspec must bound a runner's life", optional("runner_name")),
+            "does not declare runner_name, so roustabout cannot identify its runners: one that never gets a job is stopped only before it is placed".to_owned(),
+            format!("{} and register the runner under that name; otherwise its jobspec must limit a runner's lifetime", optional("runner_name")),
         ));
     }
     for (key, loss) in [
-        ("runner_url", "so it must know by itself where to register, and serves one scope only"),
-        ("runner_labels", "so it must register with exactly the pool's labels by itself"),
+        ("runner_url", "so it must itself know where to register, and can serve one scope only"),
+        ("runner_labels", "so it must itself register with exactly the pool's labels"),
     ] {
         if !reaches(pool, takes, key) {
-            remarks.push((format!("takes no {key}, {loss}"), optional(key)));
+            remarks.push((format!("does not declare {key}, {loss}"), optional(key)));
         }
     }
     if pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
-        let what = "takes no runner_group, so the pool's runner_group reaches no runner";
+        let what = "does not declare runner_group, so the pool's runner_group has no effect";
         remarks.push((what.to_owned(), optional("runner_group")));
     }
     for key in pool.meta.keys().filter(|key| !declares(takes, key)) {
         let what = format!("does not declare {key} of [pools.meta], so it is not sent");
-        remarks.push((what, format!("{}, or take it out of [pools.meta]", optional(key))));
+        remarks.push((what, format!("{}, or remove it from [pools.meta]", optional(key))));
     }
     remarks
 }
@@ -257,22 +260,22 @@ mod tests {
         let service = text("", &wrong);
         insta::assert_snapshot!(format!("{both}{service}"), @r#"
         fail  pool x64  the job "runner" in namespace "ci" is a sysbatch job: a dispatch would start a runner on every node; register it with type = "batch"
-        fail  pool x64  the job "runner" in namespace "ci" is stopped and takes no dispatch; start it again with nomad job run
+        fail  pool x64  the job "runner" in namespace "ci" is stopped and cannot be dispatched; start it again with nomad job run
         0 ok, 0 warn, 2 fail
-        fail  pool x64  the job "runner" in namespace "ci" is a service job, and not parameterized; make it type = "batch" with a parameterized block (deploy/nomad has one), or mend nomad_job of the pool
+        fail  pool x64  the job "runner" in namespace "ci" is a service job, not a parameterized one; make it type = "batch" with a parameterized block (deploy/nomad has one), or correct nomad_job of the pool
         0 ok, 0 warn, 1 fail
         "#);
     }
 
     #[rstest]
-    #[case("", PayloadRule::Forbidden, &[], "forbids a payload, which delivery = \"payload\" sends")]
+    #[case("", PayloadRule::Forbidden, &[], "forbids a payload, but delivery = \"payload\" sends one")]
     #[case("delivery = \"none\"\npayload = \"x\"", PayloadRule::Forbidden, &[], "delivery = \"none\" sends")]
-    #[case("delivery = \"none\"", PayloadRule::Required, &[], "requires a payload, and delivery = \"none\" sends none")]
+    #[case("delivery = \"none\"", PayloadRule::Required, &[], "requires a payload, but delivery = \"none\" sends none")]
     #[case("delivery = \"meta\"", PayloadRule::Required, &["runner_token"], "delivery = \"meta\" sends none")]
-    #[case("delivery = \"meta\"", PayloadRule::Forbidden, &[], "takes no meta key runner_token")]
+    #[case("delivery = \"meta\"", PayloadRule::Forbidden, &[], "does not declare the meta key runner_token")]
     #[case("", PayloadRule::Required, &["colour"], "requires the meta key colour, which is neither")]
-    #[case("", PayloadRule::Required, &["runner_token"], "which delivery = \"meta\" alone fills")]
-    #[case("", PayloadRule::Required, &["runner_jit_config"], "which this version does not fill yet")]
+    #[case("", PayloadRule::Required, &["runner_token"], "which only delivery = \"meta\" sets")]
+    #[case("", PayloadRule::Required, &["runner_jit_config"], "which this version does not support yet")]
     fn what_a_dispatch_would_be_refused_for(
         #[case] pool_: &str,
         #[case] payload: PayloadRule,
@@ -306,12 +309,12 @@ mod tests {
         let found = judge(&pool, "ci", &job(PayloadRule::Required, &[], &[]));
         let text = render::text(&Report(found), false);
         insta::assert_snapshot!(text, @r#"
-        ok    pool x64  the job "runner" in namespace "ci" is there and takes what a dispatch carries
-        warn  pool x64  the job "runner" in namespace "ci" takes no runner_name, so its runners have no name of ours: one that never gets a job is stopped only while it is not placed; add "runner_name" to its meta_optional and register the runner under it; without, its jobspec must bound a runner's life
-        warn  pool x64  the job "runner" in namespace "ci" takes no runner_url, so it must know by itself where to register, and serves one scope only; add "runner_url" to its meta_optional
-        warn  pool x64  the job "runner" in namespace "ci" takes no runner_labels, so it must register with exactly the pool's labels by itself; add "runner_labels" to its meta_optional
-        warn  pool x64  the job "runner" in namespace "ci" takes no runner_group, so the pool's runner_group reaches no runner; add "runner_group" to its meta_optional
-        warn  pool x64  the job "runner" in namespace "ci" does not declare COLOUR of [pools.meta], so it is not sent; add "COLOUR" to its meta_optional, or take it out of [pools.meta]
+        ok    pool x64  the job "runner" in namespace "ci" exists and accepts what roustabout dispatches
+        warn  pool x64  the job "runner" in namespace "ci" does not declare runner_name, so roustabout cannot identify its runners: one that never gets a job is stopped only before it is placed; add "runner_name" to its meta_optional and register the runner under that name; otherwise its jobspec must limit a runner's lifetime
+        warn  pool x64  the job "runner" in namespace "ci" does not declare runner_url, so it must itself know where to register, and can serve one scope only; add "runner_url" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" does not declare runner_labels, so it must itself register with exactly the pool's labels; add "runner_labels" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" does not declare runner_group, so the pool's runner_group has no effect; add "runner_group" to its meta_optional
+        warn  pool x64  the job "runner" in namespace "ci" does not declare COLOUR of [pools.meta], so it is not sent; add "COLOUR" to its meta_optional, or remove it from [pools.meta]
         1 ok, 5 warn, 0 fail
         "#);
     }
@@ -327,14 +330,14 @@ mod tests {
         let unread = with("", Group { takes_payload: false, ..GOOD });
         let again = with("", Group { count: 2, reschedules: true, restarts: true, ..GOOD });
         insta::assert_snapshot!(format!("{nothing}{unread}{again}"), @r#"
-        fail  pool x64  the job "runner" in namespace "ci" starts nothing: the count of its groups is 0; write count = 1 in its group
+        fail  pool x64  the job "runner" in namespace "ci" starts nothing: the count of its groups is 0; set count = 1 in its group
         0 ok, 0 warn, 1 fail
-        fail  pool x64  the job "runner" in namespace "ci" has no task with a dispatch_payload block, so the credential reaches no task; add dispatch_payload { file = "token" } to the task that registers the runner, which finds it as local/token
+        fail  pool x64  the job "runner" in namespace "ci" has no task with a dispatch_payload block, so the credential reaches no task; add dispatch_payload { file = "token" } to the task that registers the runner; it reads it from local/token
         0 ok, 0 warn, 1 fail
-        ok    pool x64  the job "runner" in namespace "ci" is there and takes what a dispatch carries
-        warn  pool x64  the job "runner" in namespace "ci" has 2 allocations, and roustabout counts one runner for them; write count = 1, unless all but one do something else
-        warn  pool x64  the job "runner" in namespace "ci" replaces an allocation that failed, under a name that is used up; write attempts = 0 and unlimited = false in its reschedule block
-        warn  pool x64  the job "runner" in namespace "ci" starts a runner that failed again, under a name that is used up; write attempts = 0 and mode = "fail" in its restart block
+        ok    pool x64  the job "runner" in namespace "ci" exists and accepts what roustabout dispatches
+        warn  pool x64  the job "runner" in namespace "ci" has 2 allocations, but roustabout counts them as one runner; set count = 1, unless only one of them is a runner
+        warn  pool x64  the job "runner" in namespace "ci" reschedules a failed allocation, under a runner name that cannot be used twice; set attempts = 0 and unlimited = false in its reschedule block
+        warn  pool x64  the job "runner" in namespace "ci" restarts a failed runner, under a runner name that cannot be used twice; set attempts = 0 and mode = "fail" in its restart block
         1 ok, 3 warn, 0 fail
         "#);
         let meta = with("delivery = \"meta\"", Group { takes_payload: false, ..GOOD });

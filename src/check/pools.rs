@@ -24,9 +24,9 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
         "runners",
         match sum > u64::from(most) {
             true => format!(
-                "at most {most} at a time; the pools' own limits add up to {sum}, so pools may wait for each other"
+                "at most {most} at a time; the limits of the pools add up to {sum}, so pools may wait for each other"
             ),
-            false => format!("at most {sum} at a time, by the pools' own limits"),
+            false => format!("at most {sum} at a time, the sum of the pools' limits"),
         },
     ));
     findings
@@ -40,15 +40,15 @@ fn alone(pool: &Pool) -> Option<Finding> {
     if serves(pool).all(|pattern| excluded.matches(pattern)) {
         return Some(Finding::fail(
             subject,
-            "serves nothing: what its repositories name they exclude again with !",
-            "take the ! out that is too wide",
+            "serves nothing: every repository that it names is excluded by a pattern with !",
+            "remove or narrow the exclusion",
         ));
     }
     (pool.public_repositories && pool.forks).then(|| {
         Finding::warn(
             subject,
-            "serves forks of public repositories: whoever opens a pull request there runs code on your Nomad",
-            "take forks = true out, or let the pool's nodes hold nothing and reach nothing that matters",
+            "serves forks of public repositories: anyone who opens a pull request there can run code on your Nomad",
+            "remove forks = true, or make sure that the pool's nodes hold no secrets and reach nothing that matters",
         )
     })
 }
@@ -58,7 +58,7 @@ fn fenceless(pool: &Pool, kind: ForgeKind) -> Option<Finding> {
     (kind == ForgeKind::Gitea && !pool.forks).then(|| {
         Finding::ok(
             format!("pool {}", pool.name),
-            "launches nothing for forks; but Gitea may give its runners the job of a fork that somebody approved there, and gitea-runner has no hook to refuse it",
+            "launches no runners for forks; but Gitea may give its runners a fork's job that somebody approved there, and gitea-runner has no hook to refuse it",
         )
     })
 }
@@ -70,14 +70,14 @@ fn pair(earlier: &Pool, later: &Pool) -> Option<Finding> {
         let differing = policies(earlier, later);
         let message = |consequence: &str| {
             format!(
-                "its labels and those of pool {first} cover each other where both serve the same scope: \
-                 GitHub gives runners of {one} to jobs of {other}{consequence}"
+                "the labels of pool {one} include all labels of pool {other}, in the same scope: \
+                 GitHub may give jobs of {other} to runners of {one}{consequence}"
             )
         };
-        let mend = "give each of the two a label that the other has not, and name it in runs-on of its jobs";
+        let mend = "give each pool a label that the other does not have, and use it in runs-on of its jobs";
         if !differing.is_empty() {
-            let which = format!(", though {} differ", differing.join(" and "));
-            let mend = format!("{mend}; or let both have the same {}", differing.join(" and "));
+            let which = format!(", although {} differ", differing.join(" and "));
+            let mend = format!("{mend}; or give both the same {}", differing.join(" and "));
             return Some(Finding::fail(subject, message(&which), mend));
         }
         if !shadows(earlier, later) {
@@ -87,8 +87,12 @@ fn pair(earlier: &Pool, later: &Pool) -> Option<Finding> {
     shadows(earlier, later).then(|| {
         Finding::warn(
             subject,
-            format!("pool {first} stands before it and takes every job that it could have"),
-            format!("move it before {first} in the file, give it a label that {first} has not, or take it out"),
+            format!(
+                "pool {first} comes before it in the file and gets every job that it could get"
+            ),
+            format!(
+                "move it before {first}, give it a label that {first} does not have, or remove it"
+            ),
         )
     })
 }
@@ -219,14 +223,14 @@ mod tests {
         let (app, lib) = ("repositories = [\"octo/app\"]\n", "repositories = [\"octo/lib\"]\n");
         let found = judged(&format!("{ORG}{app}"), &format!("{MORE}{ORG}{lib}")).unwrap();
         assert_eq!(found.level, Level::Fail);
-        assert!(found.message.ends_with("though repositories differ"), "{found:?}");
+        assert!(found.message.ends_with("although repositories differ"), "{found:?}");
         assert_eq!(judged(app, &format!("{MORE}{lib}")), None);
     }
 
     #[test]
     fn only_what_is_shadowed_whole_is_called_so() {
         let shadowed = |a: &str, b: &str| {
-            judged(a, b).is_some_and(|found| found.message.contains("stands before it"))
+            judged(a, b).is_some_and(|found| found.message.contains("comes before it"))
         };
         assert!(shadowed("repositories = [\"*/*\"]", ""));
         assert!(!shadowed("", "repositories = [\"*/*\"]"));
@@ -258,10 +262,10 @@ mod tests {
         let mut settings = loaded("").settings;
         settings.pools = pools;
         insta::assert_snapshot!(render::text(&Report(check(&settings)), false), @r"
-        fail  pool big   its labels and those of pool small cover each other where both serve the same scope: GitHub gives runners of big to jobs of small, though forks differ; give each of the two a label that the other has not, and name it in runs-on of its jobs; or let both have the same forks
-        warn  pool same  pool small stands before it and takes every job that it could have; move it before small in the file, give it a label that small has not, or take it out
-        fail  pool same  its labels and those of pool big cover each other where both serve the same scope: GitHub gives runners of big to jobs of same, though forks differ; give each of the two a label that the other has not, and name it in runs-on of its jobs; or let both have the same forks
-        ok    runners    at most 20 at a time; the pools' own limits add up to 60, so pools may wait for each other
+        fail  pool big   the labels of pool big include all labels of pool small, in the same scope: GitHub may give jobs of small to runners of big, although forks differ; give each pool a label that the other does not have, and use it in runs-on of its jobs; or give both the same forks
+        warn  pool same  pool small comes before it in the file and gets every job that it could get; move it before small, give it a label that small does not have, or remove it
+        fail  pool same  the labels of pool big include all labels of pool same, in the same scope: GitHub may give jobs of same to runners of big, although forks differ; give each pool a label that the other does not have, and use it in runs-on of its jobs; or give both the same forks
+        ok    runners    at most 20 at a time; the limits of the pools add up to 60, so pools may wait for each other
         1 ok, 1 warn, 2 fail
         ");
     }

@@ -13,16 +13,16 @@ pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str)
             Finding::fail(subject, message, mend)
         }
         Error::Unauthorized { .. } => {
-            Finding::fail(subject, message, format!("give the token for {on} {needs}"))
+            Finding::fail(subject, message, format!("the token for {on} needs {needs}"))
         }
         Error::NotFound { .. } => Finding::fail(
             subject,
             message,
-            format!("does {on} exist? if so, give its token {needs}"),
+            format!("check that {on} exists; if it does, its token needs {needs}"),
         ),
         Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
-            Finding::warn(subject, message, "look again after that time")
+            Finding::warn(subject, message, "run check again after that time")
         }
-        _ => Finding::fail(subject, message, "look again; githubstatus.com tells if it is GitHub"),
+        _ => Finding::fail(subject, message, "run check again; see githubstatus.com for outages"),
     }
 }

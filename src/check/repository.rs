@@ -29,7 +29,7 @@ pub async fn repository(
             if matches!(error, Error::NotFound { .. }) {
                 let pools = pool_names(named, settings);
                 finding.mend = Some(format!(
-                    "mend the name in repositories of {pools}, or let the token see it: {}",
+                    "correct the name in repositories of {pools}, or give the token {}",
                     permission_for(Operation::Repository)
                 ));
             }
@@ -42,7 +42,7 @@ pub async fn repository(
         findings.push(Finding::warn(
             &subject,
             "is archived: GitHub runs no jobs there",
-            format!("take it out of repositories of {}", pool_names(named, settings)),
+            format!("remove it from repositories of {}", pool_names(named, settings)),
         ));
     }
     let registers =
@@ -75,7 +75,7 @@ pub async fn repository(
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             let admin = found.permissions.is_none_or(|permissions| permissions.admin);
             if let (false, Some(mend)) = (admin, &mut finding.mend) {
-                mend.push_str("; the token's user must be an admin of the repository too");
+                mend.push_str("; the token's user must also be an admin of the repository");
             }
             findings.push(finding);
         }
@@ -104,7 +104,7 @@ pub async fn repository(
         // Serving needs no such permission.
         Some(Err(Error::Forbidden { .. } | Error::NotFound { .. })) => findings.push(Finding::ok(
             &subject,
-            format!("webhooks are not looked at: that takes {}", permission_for(Operation::Hooks)),
+            format!("webhooks are not checked: this requires {}", permission_for(Operation::Hooks)),
         )),
         Some(Err(error)) => findings.push(refused(&subject, &error, Operation::Hooks, name)),
         None => {}
@@ -124,8 +124,8 @@ pub(super) fn name_and_policies(
     let pools = || named.pools.iter().map(|index| &settings.pools[*index]);
     if !full_name.eq_ignore_ascii_case(&named.name) {
         let lost = pools().any(|pool| !RepositoryGlobs::new(&pool.repositories).matches(full_name));
-        let message = format!("is called {full_name} now, and its jobs come under that name");
-        let mend = format!("write {full_name} in repositories of {}", pool_names(named, settings));
+        let message = format!("is now called {full_name}, and its jobs arrive under that name");
+        let mend = format!("use {full_name} in repositories of {}", pool_names(named, settings));
         findings.push(match lost {
             true => Finding::fail(subject, message, mend),
             false => Finding::warn(subject, message, mend),
@@ -135,9 +135,9 @@ pub(super) fn name_and_policies(
         for pool in pools().filter(|pool| !pool.public_repositories) {
             findings.push(Finding::warn(
                 subject,
-                format!("is public, and pool {} refuses public repositories", pool.name),
+                format!("is public, but pool {} refuses public repositories", pool.name),
                 format!(
-                    "public_repositories = true in pool {} lets its jobs in (strangers' code may then run on your Nomad: see forks), or take it out there",
+                    "set public_repositories = true in pool {} to serve it (strangers' code may then run on your Nomad: see forks), or remove it from the pool",
                     pool.name
                 ),
             ));
@@ -164,7 +164,7 @@ pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
                 mend.push_str(
-                    "; a personal account has no runners of its own: scope = \"repository\" serves it",
+                    "; a personal account has no runners of its own: use scope = \"repository\"",
                 );
             }
             vec![finding]
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn what_is_not_as_the_pools_think() {
         insta::assert_snapshot!(judged("octo/new", false), @r"
-        fail  octo/app  is called octo/new now, and its jobs come under that name; write octo/new in repositories of pool a, b
-        warn  octo/app  is public, and pool a refuses public repositories; public_repositories = true in pool a lets its jobs in (strangers' code may then run on your Nomad: see forks), or take it out there
+        fail  octo/app  is now called octo/new, and its jobs arrive under that name; use octo/new in repositories of pool a, b
+        warn  octo/app  is public, but pool a refuses public repositories; set public_repositories = true in pool a to serve it (strangers' code may then run on your Nomad: see forks), or remove it from the pool
         0 ok, 1 warn, 1 fail
         ");
     }

@@ -72,7 +72,7 @@ impl View {
     pub(super) fn findings(&self, loaded: &Loaded) -> Vec<Finding> {
         match self {
             Self::Here => by_hand(loaded, std::env::var_os("CREDENTIALS_DIRECTORY").as_deref()),
-            Self::Within => vec![Finding::ok(SUBJECT, "looked at from within the service")],
+            Self::Within => vec![Finding::ok(SUBJECT, "checked from within the service")],
             Self::Unit(unit) => of_unit(unit, loaded.file.as_deref()),
         }
     }
@@ -81,7 +81,7 @@ impl View {
 /// Where credentials are named by hand a service is meant, and it has no variables of this shell.
 fn by_hand(loaded: &Loaded, credentials: Option<&OsStr>) -> Vec<Finding> {
     let message = format!(
-        "looked at by the variables of this command: no {UNIT} that runs this config is installed here"
+        "checked with the environment of this command: no {UNIT} that runs this config is installed here"
     );
     let mut findings = vec![Finding::ok(SUBJECT, message)];
     let Some(folder) = credentials.filter(|folder| !folder.is_empty()) else { return findings };
@@ -89,8 +89,8 @@ fn by_hand(loaded: &Loaded, credentials: Option<&OsStr>) -> Vec<Finding> {
         if let Origin::Variable(name) = from {
             findings.push(Finding::warn(
                 SUBJECT,
-                format!("{key} is the variable {name}, and no credential in {} has it: a service that has no such variable goes without", folder.display()),
-                format!("write it into a file there, or unset {name} before check"),
+                format!("{key} comes from the variable {name}, and no credential in {} provides it: a service without that variable will not have it", folder.display()),
+                format!("write it to a file there, or unset {name} before running check"),
             ));
         }
     }
@@ -122,7 +122,10 @@ fn of_unit(unit: &Unit, file: Option<&Path>) -> Vec<Finding> {
     let Unit { name, file: shown, .. } = unit;
     let mut findings = vec![Finding::ok(
         SUBJECT,
-        format!("looked at as {name} will see it ({}), not as this shell does", shown.display()),
+        format!(
+            "checked with the environment of {name} ({}), not with that of this shell",
+            shown.display()
+        ),
     )];
     for (credential, at) in &unit.credentials {
         if let SystemdCredential::At(at) = at
@@ -131,10 +134,10 @@ fn of_unit(unit: &Unit, file: Option<&Path>) -> Vec<Finding> {
             findings.push(Finding::fail(
                 SUBJECT,
                 format!(
-                    "{name} loads the credential {credential} from {}, which is not there: it does not start (243/CREDENTIALS)",
+                    "{name} loads the credential {credential} from {}, which does not exist: the service will not start (243/CREDENTIALS)",
                     at.display()
                 ),
-                "write the secret into it, or take its LoadCredential line out of the unit",
+                "write the secret to that file, or remove its LoadCredential line from the unit",
             ));
         }
     }
@@ -143,7 +146,7 @@ fn of_unit(unit: &Unit, file: Option<&Path>) -> Vec<Finding> {
             SUBJECT,
             format!("{} cannot be read by the user that {name} runs as", file.display()),
             format!(
-                "chmod 644 {}, and 755 the folders above it: no secret needs to be in it",
+                "chmod 644 {}, and 755 the folders above it; it need not contain secrets",
                 file.display()
             ),
         ));
@@ -208,7 +211,7 @@ mod tests {
         assert_eq!(by_hand(&loaded(""), None).len(), 1);
         let found = by_hand(&loaded(""), Some(OsStr::new("/etc/roustabout")));
         let told = render::text(&Report(found), false);
-        assert!(told.contains("warn  service  webhook.secret is the variable ROUSTABOUT_WEBHOOK_SECRET, and no credential in /etc/roustabout has it"), "{told}");
+        assert!(told.contains("warn  service  webhook.secret comes from the variable ROUSTABOUT_WEBHOOK_SECRET, and no credential in /etc/roustabout provides it"), "{told}");
         assert!(told.ends_with("1 ok, 2 warn, 0 fail\n"), "{told}");
     }
 
@@ -225,7 +228,7 @@ mod tests {
         let told = render::text(&Report(found), false);
         assert!(
             told.contains(
-                "nomad-token, which is not there: it does not start (243/CREDENTIALS); write"
+                "nomad-token, which does not exist: the service will not start (243/CREDENTIALS); write"
             ),
             "{told}"
         );

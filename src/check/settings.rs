@@ -58,7 +58,7 @@ fn secrets(loaded: &Loaded) -> Vec<Finding> {
         );
     }
     if found.is_empty() && in_files().next().is_some() {
-        found.push(Finding::ok("secret", "no file with a secret can be read by everyone"));
+        found.push(Finding::ok("secret", "no file with a secret is readable by everyone"));
     }
     found
 }
@@ -75,13 +75,13 @@ fn source(SecretPlace { key, from }: &SecretPlace) -> String {
         key => key,
     };
     match from {
-        Origin::Config => format!("{key} is in the config itself"),
-        Origin::File(file) => format!("{key} is {}", file.display()),
+        Origin::Config => format!("{key} is in the config file"),
+        Origin::File(file) => format!("{key} comes from {}", file.display()),
         Origin::Credential { name, file } => {
-            format!("{key} is the credential {name}, from {}", file.display())
+            format!("{key} comes from the credential {name}, {}", file.display())
         }
         Origin::Variable(name) => {
-            format!("{key} is the variable {name}")
+            format!("{key} comes from the variable {name}")
         }
     }
 }
@@ -90,7 +90,7 @@ fn variables(loaded: &Loaded) -> Option<Finding> {
     let is_secret = |key: &str| loaded.secrets.iter().any(|secret| secret.key == key);
     let told = loaded.variables.iter().filter(|(key, _)| !is_secret(key));
     let told: Vec<String> =
-        told.map(|(key, name)| format!("{key} is the variable {name}")).collect();
+        told.map(|(key, name)| format!("{key} comes from the variable {name}")).collect();
     (!told.is_empty()).then(|| Finding::ok("config", told.join(", ")))
 }
 
@@ -101,8 +101,10 @@ fn exposed(key: &str, path: &Path) -> Option<Finding> {
     (mode & TOO_MUCH != 0).then(|| {
         Finding::warn(
             "secret",
-            format!("{key} is in {shown}, which others than its owner can get at (mode {mode:o})"),
-            format!("chmod 600 {shown}, or 640 where roustabout reads it by its group"),
+            format!(
+                "{key} is in {shown}, which users other than its owner can access (mode {mode:o})"
+            ),
+            format!("chmod 600 {shown}, or 640 if roustabout reads it by its group"),
         )
     })
 }
@@ -113,8 +115,8 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
     if api.scheme() == "http" && !is_loopback(api) {
         findings.push(Finding::warn(
             "github",
-            format!("{api} is http: everyone on the way can read the tokens"),
-            "write https:// in github.api_url",
+            format!("{api} is unencrypted: anyone on the network path can read the tokens"),
+            "use https:// in github.api_url",
         ));
     }
     if let NomadAddress::Http(url) = &settings.nomad.address
@@ -124,23 +126,23 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
         let host = url.host_str().unwrap_or_default();
         findings.push(Finding::warn(
             "nomad",
-            format!("{host} is reached by http: everyone on the way can read its token and the runners' credentials"),
-            "turn on TLS in Nomad's agent and write https:// in nomad.address, or use the agent on this machine",
+            format!("{host} is reached without encryption: anyone on the network path can read its token and the runners' credentials"),
+            "enable TLS in the Nomad agent and use https:// in nomad.address, or use the agent on this machine",
         ));
     }
     let admin = &settings.admin;
     findings.push(match admin.listen.ip().is_loopback() {
         true => Finding::ok(
             "admin",
-            format!("{} is reached from this machine alone, and asks for the token", admin.listen),
+            format!("{} is reachable only from this machine, and requires the token", admin.listen),
         ),
         false => Finding::warn(
             "admin",
             format!(
-                "{} asks for the token and is reached by http: everyone on the way can read it",
+                "{} requires the token, but is reachable from other machines without encryption: anyone on the network path can read it",
                 admin.listen
             ),
-            "listen on loopback, and put what speaks TLS before it",
+            "listen on loopback, and put a TLS proxy in front of it",
         ),
     });
     findings
@@ -157,18 +159,18 @@ fn proxies(settings: &Settings) -> Vec<Finding> {
         NomadAddress::Unix(_) => ("Nomad", None),
     };
     let told = [forge, nomad].map(|(who, url)| match url {
-        None => format!("{who} is asked by a socket, through no proxy"),
+        None => format!("{who} is reached through a socket, without a proxy"),
         Some(url) if is_loopback(url) => {
-            format!("{who} is asked on this machine ({}), through no proxy", host(url))
+            format!("{who} is reached on this machine ({}), without a proxy", host(url))
         }
         Some(url) => match transport::proxy_of(url) {
             Some(proxy) => format!(
-                "{who} is asked at {} through the proxy {} ({})",
+                "{who} is reached at {} through the proxy {} ({})",
                 host(url),
                 proxy.address,
                 proxy.variable
             ),
-            None => format!("{who} is asked at {} directly, through no proxy", host(url)),
+            None => format!("{who} is reached at {} directly, without a proxy", host(url)),
         },
     });
     told.map(|message| Finding::ok("proxy", message)).into()
@@ -194,9 +196,9 @@ mod tests {
     fn a_good_config_has_nothing_to_mend() {
         insta::assert_snapshot!(text(check(&loaded(""))), @r"
         ok    config  the config loads: 1 pool, 1 credential for GitHub
-        ok    secret  webhook.secret is the variable ROUSTABOUT_WEBHOOK_SECRET
-        ok    secret  the token for all owners is the variable ROUSTABOUT_GITHUB_TOKEN
-        ok    admin   127.0.0.1:9090 is reached from this machine alone, and asks for the token
+        ok    secret  webhook.secret comes from the variable ROUSTABOUT_WEBHOOK_SECRET
+        ok    secret  the token for all owners comes from the variable ROUSTABOUT_GITHUB_TOKEN
+        ok    admin   127.0.0.1:9090 is reachable only from this machine, and requires the token
         4 ok, 0 warn, 0 fail
         ");
     }
@@ -224,16 +226,16 @@ mod tests {
             text(sources(&loaded)).replace(folder.path().to_str().unwrap(), "FOLDER")
         };
         insta::assert_snapshot!(told(&env(true)), @r"
-        ok    secret  webhook.secret_file is FOLDER/hook
-        ok    secret  webhook.previous_secret is the credential previous-webhook-secret, from FOLDER/previous-webhook-secret
-        ok    secret  github.credentials[#1].token is in the config itself
-        ok    secret  nomad.token is the credential nomad-token, from FOLDER/nomad-token
-        ok    config  nomad.address is the variable NOMAD_ADDR
+        ok    secret  webhook.secret_file comes from FOLDER/hook
+        ok    secret  webhook.previous_secret comes from the credential previous-webhook-secret, FOLDER/previous-webhook-secret
+        ok    secret  github.credentials[#1].token is in the config file
+        ok    secret  nomad.token comes from the credential nomad-token, FOLDER/nomad-token
+        ok    config  nomad.address comes from the variable NOMAD_ADDR
         5 ok, 0 warn, 0 fail
         ");
         // The daemon itself goes by what it always went by.
         let told = told(&env(false));
-        assert!(told.contains("nomad.token is the variable NOMAD_TOKEN"), "{told}");
+        assert!(told.contains("nomad.token comes from the variable NOMAD_TOKEN"), "{told}");
     }
 
     #[test]
@@ -260,9 +262,9 @@ mod tests {
         insta::assert_snapshot!(
             told("[nomad]\naddress = \"http://10.0.0.1:4646\"\n[github]\napi_url = \"http://ghes/api/v3\"\n\
                   [admin]\nlisten = \"0.0.0.0:9090\"\ntoken = \"abc\"\n"), @r"
-        warn  github  http://ghes/api/v3 is http: everyone on the way can read the tokens; write https:// in github.api_url
-        warn  nomad   10.0.0.1 is reached by http: everyone on the way can read its token and the runners' credentials; turn on TLS in Nomad's agent and write https:// in nomad.address, or use the agent on this machine
-        warn  admin   0.0.0.0:9090 asks for the token and is reached by http: everyone on the way can read it; listen on loopback, and put what speaks TLS before it
+        warn  github  http://ghes/api/v3 is unencrypted: anyone on the network path can read the tokens; use https:// in github.api_url
+        warn  nomad   10.0.0.1 is reached without encryption: anyone on the network path can read its token and the runners' credentials; enable TLS in the Nomad agent and use https:// in nomad.address, or use the agent on this machine
+        warn  admin   0.0.0.0:9090 requires the token, but is reachable from other machines without encryption: anyone on the network path can read it; listen on loopback, and put a TLS proxy in front of it
         0 ok, 3 warn, 0 fail
         ");
         for good in

@@ -23,7 +23,7 @@ pub fn check(path: &Path, to_come: Option<&Path>) -> Vec<Finding> {
     };
     if to_come.is_some_and(|to_come| folder == to_come) && !folder.exists() {
         let message = format!(
-            "{} is not there yet: systemd makes its folder, and serve makes it",
+            "{} does not exist yet: systemd creates its folder, and serve creates it",
             path.display()
         );
         return vec![Finding::ok(SUBJECT, message)];
@@ -40,9 +40,9 @@ pub fn check(path: &Path, to_come: Option<&Path>) -> Vec<Finding> {
 /// What is left of the file system; `files` where it counts them.
 fn little(folder: &Path, bytes: u64, files: Option<u64>) -> Option<Finding> {
     let shown = folder.display();
-    const MEND: &str = "make room there, or say another place in store.url; retention says how long ended jobs are kept";
+    const MEND: &str = "free some space, use another path in store.url, or keep ended jobs for less time (store.retention)";
     if files == Some(0) {
-        let message = format!("the file system of {shown} takes no more files");
+        let message = format!("the file system of {shown} has no room for another file");
         return Some(Finding::fail(SUBJECT, message, MEND));
     }
     let message = format!("only {} MB are free in {shown}", bytes >> 20);
@@ -59,14 +59,15 @@ fn database(path: &Path, folder: &Path) -> Finding {
     }
     let shown = path.display();
     if !path.exists() {
-        let message = format!("{shown} is not there yet; serve makes it, its folder is writable");
+        let message =
+            format!("{shown} does not exist yet; serve creates it, its folder is writable");
         return Finding::ok(SUBJECT, message + as_root());
     }
     if access(path, Access::READ_OK | Access::WRITE_OK).is_err() {
         return Finding::fail(
             SUBJECT,
             format!("{shown} is not writable for this user"),
-            "let the user roustabout runs as own it, and the files with -wal and -shm beside it",
+            "make the user that roustabout runs as the owner of it and of its -wal and -shm files",
         );
     }
     let examined = match examine(path) {
@@ -80,7 +81,7 @@ fn database(path: &Path, folder: &Path) -> Finding {
             return Finding::fail(
                 SUBJECT,
                 format!("{shown} cannot be read: {why}"),
-                "let the user roustabout runs as own it, or say another file in store.url",
+                "make the user that roustabout runs as its owner, or use another file in store.url",
             );
         }
     };
@@ -91,18 +92,18 @@ fn database(path: &Path, folder: &Path) -> Finding {
             format!(
                 "{shown} was written by a newer roustabout (schema {version}, this one knows {VERSION})"
             ),
-            "run that version, or say another file in store.url",
+            "run that version, or use another file in store.url",
         ),
         Examined { version: 0, tables, .. } if tables > 0 => Finding::fail(
             SUBJECT,
             format!("{shown} is another program's database"),
-            "say another file in store.url",
+            "use another file in store.url",
         ),
         Examined { version, .. } => {
             let state = match version == VERSION {
                 true => "is up to date and writable".to_owned(),
                 false => format!(
-                    "has schema {version}, serve brings it to {VERSION}: there is no way back, so copy it before"
+                    "has schema {version}, which serve migrates to {VERSION}: this cannot be undone, so copy it first"
                 ),
             };
             Finding::ok(SUBJECT, format!("{shown} {state}{}", as_root()))
@@ -113,18 +114,16 @@ fn database(path: &Path, folder: &Path) -> Finding {
 fn damaged(path: &Path, what: &str) -> Finding {
     Finding::fail(
         SUBJECT,
-        format!("{} is damaged, or is none of SQLite's: {what}", path.display()),
-        "restore a backup, or move it away with its -wal and -shm and start without (docs/operations.md, \
-         Backup): jobs that wait are found again, history is lost; if it is another program's, say another \
-         file in store.url",
+        format!("{} is damaged, or is not an SQLite database: {what}", path.display()),
+        "restore a backup, or move it away with its -wal and -shm files and start with a new one (docs/operations.md, Backup): waiting jobs are found again, history is lost; if it belongs to another program, use another file in store.url",
     )
 }
 
 fn folder_trouble(folder: &Path) -> Option<Finding> {
     let shown = folder.display();
     if !folder.is_dir() {
-        let message = format!("there is no folder {shown}");
-        let mend = format!("make it (mkdir -p {shown}), or say another place in store.url");
+        let message = format!("the folder {shown} does not exist");
+        let mend = format!("create it (mkdir -p {shown}), or use another path in store.url");
         return Some(Finding::fail(SUBJECT, message, mend));
     }
     // SQLite makes files of its own beside the database.
@@ -132,7 +131,7 @@ fn folder_trouble(folder: &Path) -> Option<Finding> {
         Finding::fail(
             SUBJECT,
             format!("the folder {shown} is not writable for this user"),
-            "let the user roustabout runs as own it, or say another place in store.url",
+            "make the user that roustabout runs as its owner, or use another path in store.url",
         )
     })
 }
@@ -140,7 +139,7 @@ fn folder_trouble(folder: &Path) -> Option<Finding> {
 /// Whoever may write everywhere learns nothing of who may not.
 fn as_root() -> &'static str {
     match rustix::process::geteuid().is_root() {
-        true => " (looked at as root, who may write anywhere)",
+        true => " (checked as root, who can write anywhere)",
         false => "",
     }
 }
@@ -188,7 +187,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let found = check(&folder.path().join("r.db"));
         assert_eq!(found.level, Level::Ok);
-        assert!(found.message.contains("is not there yet; serve makes it"), "{found:?}");
+        assert!(found.message.contains("does not exist yet; serve creates it"), "{found:?}");
         assert_eq!(names(folder.path()), [""; 0]);
     }
 
@@ -197,7 +196,7 @@ mod tests {
         let state = Path::new("/nowhere/roustabout");
         let found = super::check(&state.join("r.db"), Some(state));
         assert_eq!(found[0].level, Level::Ok);
-        assert!(found[0].message.contains("systemd makes its folder"), "{found:?}");
+        assert!(found[0].message.contains("systemd creates its folder"), "{found:?}");
         let found = super::check(Path::new("/nowhere/else/r.db"), Some(state));
         assert_eq!(found[0].level, Level::Fail);
     }
@@ -206,7 +205,7 @@ mod tests {
     fn a_missing_folder_is_no_place() {
         let found = check(Path::new("/nowhere at all/r.db"));
         assert_eq!(found.level, Level::Fail);
-        assert_eq!(found.message, "there is no folder /nowhere at all");
+        assert_eq!(found.message, "the folder /nowhere at all does not exist");
     }
 
     #[tokio::test]
@@ -239,7 +238,7 @@ mod tests {
         // Of schema 0 without tables, as a file that was only touched.
         let (_folder, path) = holding("VACUUM");
         let found = check(&path);
-        assert!(found.message.contains("has schema 0, serve brings it to"), "{found:?}");
+        assert!(found.message.contains("has schema 0, which serve migrates to"), "{found:?}");
         let version: i64 = Connection::open(&path)
             .unwrap()
             .query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -257,7 +256,7 @@ mod tests {
         assert!(check(&path).message.ends_with("is another program's database"));
         std::fs::write(&path, "this is a text, long enough to be taken for a header".repeat(9))
             .unwrap();
-        assert!(check(&path).message.contains("is damaged, or is none of SQLite's"));
+        assert!(check(&path).message.contains("is damaged, or is not an SQLite database"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Options {
     /// Print the token itself.
     #[arg(long)]
     show: bool,
-    /// Print JSON.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -38,9 +38,7 @@ pub fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
                 .map(|database| token::beside(database).display().to_string())
                 .collect();
             return Err(anyhow::anyhow!(
-                "no admin token found: looked for {}. The daemon makes it at its first start, beside its \
-                 database; if it runs with another STATE_DIRECTORY or working folder, set \
-                 STATE_DIRECTORY",
+                "no admin token found: looked for {}. The daemon creates it at its first start, beside its database; if it runs with another STATE_DIRECTORY or working directory, set STATE_DIRECTORY",
                 files.join(" and ")
             )
             .into());

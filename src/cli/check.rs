@@ -16,17 +16,17 @@ pub struct Options {
     /// Print one JSON object: {"findings": [{level, subject, message, mend}], "failed"}.
     #[arg(long)]
     json: bool,
-    /// Only whether the config loads, systemd's credentials taken as given; asks nobody.
+    /// Check only that the config loads. Contacts nothing, and assumes that systemd's credentials exist.
     #[arg(long)]
     config_only: bool,
-    /// Look as the service of this systemd unit will; else as roustabout.service, where that is
+    /// Check with the environment of this systemd unit; default: roustabout.service, if it is
     /// installed and runs this config.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config_only", "no_unit"])]
     unit: Option<String>,
-    /// Look as this command sees it, whatever units are installed.
+    /// Check with the environment of this command, whatever units are installed.
     #[arg(long)]
     no_unit: bool,
-    /// This process has the environment of the unit already.
+    /// This process already has the environment of the unit.
     #[arg(long, hide = true, requires = "unit")]
     entered: bool,
 }

@@ -13,10 +13,10 @@ use transport::is_loopback;
 
 #[derive(clap::Args)]
 pub struct Daemon {
-    /// The private door, such as http://127.0.0.1:9090; else the config's [admin] listen.
+    /// The daemon's admin address, such as http://127.0.0.1:9090; default: [admin] listen of the config.
     #[arg(long, env = "ROUSTABOUT_ADDR")]
     address: Option<String>,
-    /// A file with the admin token; else the config's, else the one that the daemon made.
+    /// File with the admin token; default: the config's token, else the one that the daemon created.
     #[arg(long, env = "ROUSTABOUT_ADMIN_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -42,8 +42,7 @@ impl Daemon {
                 let token = self.token(admin.as_ref().ok(), &url)?;
                 if token.is_some() && url.scheme() == "http" && !is_loopback(&url) {
                     warn(&format!(
-                        "the admin token is sent to {url} unencrypted; put a proxy that speaks TLS \
-                         before the private door (--address https://HOST), or use an SSH tunnel"
+                        "the admin token is sent to {url} unencrypted; put a TLS proxy in front of the admin address (--address https://HOST), or use an SSH tunnel"
                     ));
                 }
                 Ok(Client::new(url, token)?)
@@ -56,7 +55,7 @@ impl Daemon {
                     listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
                 }
                 let url = Url::parse(&format!("http://{listen}"))
-                    .context("[admin] listen makes no address")?;
+                    .context("[admin] listen is not a usable address")?;
                 let token = self.token(Some(&alone), &url)?;
                 Ok(Client::new(url, token)?)
             }

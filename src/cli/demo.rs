@@ -15,7 +15,7 @@ const PROGRAM: &str = "roustabout-demo";
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Whatever roustabout-demo takes; --help lists it.
+    /// Arguments of roustabout-demo; --help lists them.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     arguments: Vec<OsString>,
 }
@@ -31,9 +31,7 @@ pub fn run(options: Options) -> Result<(), Failed> {
     let said = program.display().to_string();
     let failed = match error.kind() {
         ErrorKind::NotFound if beside.is_none() => anyhow!(
-            "the demo is a program of its own, {PROGRAM}, which is neither beside this one nor on PATH. In a \
-             clone of roustabout's sources scripts/demo builds and starts it; cargo install --locked --path \
-             crates/demo puts it on PATH"
+            "the demo is a separate program, {PROGRAM}, which is neither beside this one nor on PATH. In a clone of roustabout's sources scripts/demo builds and starts it; cargo install --locked --path crates/demo puts it on PATH"
         ),
         _ => anyhow::Error::new(error).context(format!("cannot start {said}")),
     };

@@ -16,19 +16,19 @@ use crate::explain::{self, Asked, Explained};
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true)))]
 pub struct Options {
-    /// The job's id, the address of its page or of its run's, or OWNER/REPO#RUN.
+    /// Id of the job, URL of the job or of its run, or OWNER/REPO#RUN.
     #[arg(group = "what", value_parser = job)]
     job: Option<String>,
-    /// What would become of this workflow_job payload (- for standard input); nothing is done,
-    /// and no daemon is needed.
+    /// Show what would happen to this workflow_job payload (- for standard input); changes
+    /// nothing and needs no daemon.
     #[arg(long, group = "what", value_name = "FILE")]
     payload: Option<PathBuf>,
-    /// What was wrong with this delivery, which could not be read.
+    /// Show what was wrong with a delivery that could not be parsed.
     #[arg(long, group = "what", value_name = "ID")]
     delivery: Option<String>,
     #[command(flatten)]
     daemon: Daemon,
-    /// Print it as one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }

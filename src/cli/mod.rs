@@ -21,11 +21,11 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Environment, Loaded};
 use crate::log_lines::Lines;
 
-/// GitHub workflow_job webhooks in, one ephemeral runner on Nomad each out, and nothing left.
+/// Launches one ephemeral runner on HashiCorp Nomad for each queued workflow job of GitHub or Gitea.
 #[derive(Parser)]
 #[command(name = "roustabout", version, about, disable_help_subcommand = true)]
 struct Arguments {
-    /// The config; else $ROUSTABOUT_CONFIG, ./roustabout.toml, /etc/roustabout/roustabout.toml.
+    /// Config file; default: $ROUSTABOUT_CONFIG, ./roustabout.toml, /etc/roustabout/roustabout.toml.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -36,28 +36,28 @@ struct Arguments {
 enum Command {
     /// Run the daemon.
     Serve,
-    /// Look at config, secrets, store, GitHub and Nomad; one line a finding, each with its mend.
+    /// Check config, secrets, store, GitHub or Gitea, and Nomad; one line per finding, with a suggested fix.
     Check(check::Options),
-    /// The whole thing on this machine in about a minute, by the program roustabout-demo.
+    /// See everything at work on this machine in about a minute; starts the program roustabout-demo.
     #[command(disable_help_flag = true)]
     Demo(demo::Options),
-    /// Sign a payload and post it to a running door.
+    /// Sign a webhook payload and post it to a running daemon.
     Send(send::Options),
-    /// What a running daemon is doing: pools, which jobs wait and why, webhook deliveries.
+    /// Show what a running daemon is doing: pools, which jobs wait and why, webhook deliveries.
     Status(status::Options),
-    /// Why a job is where it is: one sentence, and what happened to it.
+    /// Explain why a job waits, runs or failed: one sentence, and its history.
     Explain(explain::Options),
-    /// Stop launching runners for a pool, until `resume` or for a time.
+    /// Stop launching runners for a pool, until `resume` or for a given time.
     Pause(operate::Pause),
     /// Launch runners for a pool again.
     Resume(operate::Resume),
-    /// Look at a job again now, whatever backoff says.
+    /// Retry a job now, without waiting for its backoff.
     Retry(operate::Retry),
-    /// Where the private door's token is, and with --show the token.
+    /// Print where the admin token is, or with --show the token itself.
     AdminToken(admin_token::Options),
-    /// Manage webhooks on repositories (not yet).
+    /// Manage webhooks of repositories (not yet supported).
     Hooks(NotYet),
-    /// Minutes by repository and month (not yet).
+    /// Show minutes by repository and month (not yet supported).
     Report(NotYet),
 }
 
@@ -102,7 +102,7 @@ pub fn run() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("roustabout: cannot start its threads: {error}"));
+            complain(&format!("roustabout: cannot start threads: {error}"));
             return ExitCode::from(1);
         }
     };
@@ -173,7 +173,7 @@ fn tell(level: tracing::Level, what: &str) {
 }
 
 fn not_yet(command: &str) -> Result<(), Failed> {
-    Err(Failed::Wrong(format!("roustabout {command}: not yet; this version does not have it")))
+    Err(Failed::Wrong(format!("roustabout {command}: not yet supported in this version")))
 }
 
 /// The settings, or every mistake in them.

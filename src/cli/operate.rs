@@ -12,9 +12,9 @@ use crate::admin::pause_time;
 
 #[derive(clap::Args)]
 pub struct Pause {
-    /// Its name, as in the config.
+    /// Name of the pool, as in the config.
     pool: String,
-    /// For this long, such as 30m, 2h or 1d; without it, until `resume`.
+    /// How long, such as 30m, 2h or 1d; default: until `resume`.
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<String>,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub struct Pause {
 
 #[derive(clap::Args)]
 pub struct Resume {
-    /// Its name, as in the config.
+    /// Name of the pool, as in the config.
     pool: String,
     #[command(flatten)]
     common: Common,
@@ -31,7 +31,7 @@ pub struct Resume {
 
 #[derive(clap::Args)]
 pub struct Retry {
-    /// Its id, as at the end of its page's address.
+    /// Id of the job: the last number of its URL.
     job: u64,
     #[command(flatten)]
     common: Common,
@@ -41,7 +41,7 @@ pub struct Retry {
 struct Common {
     #[command(flatten)]
     daemon: Daemon,
-    /// Print the answer as one JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -70,10 +70,7 @@ pub async fn retry(config: Option<PathBuf>, options: Retry) -> Result<(), Failed
     let Retry { job, common } = options;
     let client = common.daemon.client(config)?;
     let done: Value = client.post("/api/v1/jobs", &job.to_string(), "retry", &json!({})).await?;
-    common.tell(
-        &done,
-        &format!("job {job} is retried; roustabout explain {job} says what came of it"),
-    )
+    common.tell(&done, &format!("job {job} is retried; roustabout explain {job} shows the result"))
 }
 
 impl Common {

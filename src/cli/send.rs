@@ -17,22 +17,22 @@ const SECRET_VARIABLE: &str = "ROUSTABOUT_WEBHOOK_SECRET";
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// The payload, a JSON file; - for standard input.
+    /// JSON file with the payload; - for standard input.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The door; else the config's [webhook] listen and path, on this machine.
+    /// URL of the daemon's webhook; default: [webhook] listen and path of the config, on this machine.
     #[arg(long)]
     url: Option<Url>,
-    /// X-GitHub-Event.
+    /// Value of X-GitHub-Event.
     #[arg(long, default_value = "workflow_job", value_parser = header_value)]
     event: String,
-    /// X-GitHub-Delivery; a random one if not given.
+    /// Value of X-GitHub-Delivery; default: a random id.
     #[arg(long, value_name = "ID", value_parser = header_value)]
     delivery: Option<String>,
-    /// The secret; else the config's, or $ROUSTABOUT_WEBHOOK_SECRET.
+    /// File with the webhook secret; default: the config's secret, or $ROUSTABOUT_WEBHOOK_SECRET.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Print the answer as one JSON object with its status.
+    /// Print the answer and its HTTP status as one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -62,12 +62,11 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         .map_err(|error| {
             let why = admin::root_cause(&error);
             anyhow::anyhow!(
-                "no door answers at {url}: {why}; start the daemon (roustabout serve), or give its \
-                 address (--url, or [webhook] listen)"
+                "no daemon answers at {url}: {why}; start it (roustabout serve), or set its address (--url, or [webhook] listen)"
             )
         })?;
     let status = answer.status();
-    let text = answer.text().await.context("the door's answer was cut off")?;
+    let text = answer.text().await.context("the daemon's answer was cut off")?;
     let shown = if options.json {
         let body: serde_json::Value =
             serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
@@ -93,17 +92,16 @@ fn next_step(status: u16, answer: &str, job: Option<u64>, delivery: &str) -> Opt
     let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
     match (status, answer["outcome"].as_str()?, job) {
         (202, "accepted" | "duplicate", Some(job)) => {
-            Some(format!("roustabout explain {job} says where the job is and why"))
+            Some(format!("roustabout explain {job} shows the state of the job and the reason"))
         }
         (202, "ignored", Some(job)) => Some(format!(
             "no runner is launched for job {job} by this delivery; the reason is in the answer"
         )),
         (400, "unreadable", _) => {
-            Some(format!("roustabout explain --delivery '{delivery}' shows what was kept of it"))
+            Some(format!("roustabout explain --delivery '{delivery}' shows what was stored of it"))
         }
         (401, ..) => Some(
-            "the secret that signed it is not the daemon's [webhook] secret; give the daemon's with \
-             --secret-file"
+            "it was not signed with the daemon's [webhook] secret; pass that one with --secret-file"
                 .to_owned(),
         ),
         _ => None,
@@ -127,7 +125,8 @@ fn target(config: Option<PathBuf>, options: &Options) -> Result<(Url, SecretStri
         (Some(file), _) => secret_of(file)?,
         (None, Some(secret)) => secret.clone(),
         (None, None) => {
-            let what = "roustabout send: the config has no webhook secret; give --secret-file";
+            let what =
+                "roustabout send: the config has no webhook secret; pass one with --secret-file";
             return Err(Failed::Wrong(what.to_owned()));
         }
     };
@@ -136,7 +135,7 @@ fn target(config: Option<PathBuf>, options: &Options) -> Result<(Url, SecretStri
 
 fn header_value(text: &str) -> Result<String, String> {
     let fit = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    fit.then(|| text.to_owned()).ok_or_else(|| "no header can hold this".to_owned())
+    fit.then(|| text.to_owned()).ok_or_else(|| "not a valid header value".to_owned())
 }
 
 fn secret_of(file: &std::path::Path) -> anyhow::Result<SecretString> {
@@ -152,7 +151,7 @@ fn door_of(webhook: &crate::config::Webhook) -> anyhow::Result<Url> {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     Url::parse(&format!("http://{address}{}", webhook.path))
-        .context("the config's webhook.path makes no address; give --url")
+        .context("the config's webhook.path does not make a valid URL; use --url")
 }
 
 /// Of the form of GitHub's ids, a random UUID (RFC 9562, version 4).

@@ -14,10 +14,10 @@ use super::{Failed, printable};
 pub struct Options {
     #[command(flatten)]
     daemon: Daemon,
-    /// Again every two seconds, until interrupted; a restart of the daemon does not end it.
+    /// Refresh every two seconds until interrupted, also across restarts of the daemon.
     #[arg(long)]
     watch: bool,
-    /// Print what the daemon says as one JSON object.
+    /// Print the daemon's answer as one JSON object.
     #[arg(long)]
     json: bool,
 }

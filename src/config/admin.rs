@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn a_token_of_two_words_is_refused() {
         assert!(
-            errors("[admin]\ntoken = \"a b\"\n").starts_with("f.toml: admin.token: has a space")
+            errors("[admin]\ntoken = \"a b\"\n")
+                .starts_with("f.toml: admin.token: contains a space")
         );
     }
 }

@@ -32,8 +32,8 @@ fn find_among(
     }
     Err(ConfigError::whole_file(
         "config".to_owned(),
-        format!("no file found at {}", places.join(" or ")),
-        "write one there (config.example.toml is a start), or name one with --config or ROUSTABOUT_CONFIG",
+        format!("no config file at {}", places.join(" or ")),
+        "create one (start from config.example.toml), or name another with --config or ROUSTABOUT_CONFIG",
     )
     .into())
 }

@@ -101,20 +101,20 @@ fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
     let of_gitea = url.path().trim_end_matches('/').ends_with(GITEA_API);
     if kind != Some(ForgeKind::Gitea) {
         if of_gitea && kind.is_some() {
-            let what = format!("{url} is where the API of a Gitea begins, and kind is \"github\"");
-            let mend = "write kind = \"gitea\" in [github]; GitHub Enterprise Server has its API at https://HOST/api/v3";
+            let what = format!("{url} is the API address of a Gitea, but kind is \"github\"");
+            let mend = "set kind = \"gitea\" in [github]; GitHub Enterprise Server has its API at https://HOST/api/v3";
             section.report(KEY, what, mend);
             return None;
         }
         return Some(url);
     }
     if section.given(KEY).is_none() {
-        section.report(KEY, "missing", "kind = \"gitea\" needs it: https://HOST/api/v1");
+        section.report(KEY, "missing", "kind = \"gitea\" requires it: https://HOST/api/v1");
         return None;
     }
     if !of_gitea {
-        let what = format!("{url} is not where a Gitea's API begins");
-        section.report(KEY, what, "write the address of your Gitea with /api/v1 after it");
+        let what = format!("{url} is not the API address of a Gitea");
+        section.report(KEY, what, "use the address of your Gitea followed by /api/v1");
         return None;
     }
     Some(url)
@@ -125,7 +125,11 @@ fn credentials(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Credent
     let listed = section.sections("credentials", "");
     for section in &listed {
         if kind == Some(ForgeKind::Gitea) && section.given("app").is_some() {
-            section.report("app", "goes with GitHub only", "give token or token_file instead");
+            section.report(
+                "app",
+                "is only supported for GitHub",
+                "set token or token_file instead",
+            );
         }
     }
     let mut credentials: Vec<Option<Credential>> =
@@ -136,7 +140,7 @@ fn credentials(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Credent
         section.report(
             "credentials",
             "missing",
-            "write [[github.credentials]] with owners and token_file, or give the variable ROUSTABOUT_GITHUB_TOKEN or the systemd credential github-token",
+            "add [[github.credentials]] with owners and token_file, set the variable ROUSTABOUT_GITHUB_TOKEN, or pass the systemd credential github-token",
         );
         return None;
     }
@@ -150,11 +154,11 @@ fn never_used(sections: &[Section], credentials: &[Option<Credential>]) {
         let Some(credential) = credential else { continue };
         for owner in &credential.owners {
             if before.iter().any(|one| *one == "*" || one.eq_ignore_ascii_case(owner)) {
-                let what = format!("{owner:?} matches nothing: an earlier entry has it already");
+                let what = format!("{owner:?} is never used: an earlier entry matches it");
                 section.warn(
                     "owners",
                     what,
-                    "take it out, or move it before that one: the first that matches is used",
+                    "remove it or move it up: the first entry that matches is used",
                 );
             }
             before.push(owner);
@@ -168,13 +172,13 @@ fn credential(section: &Section, kind: Option<ForgeKind>) -> Option<Credential> 
     if let Some(owner) = wrong {
         section.refuse(
             "owners",
-            format!("{owner:?} is no login of a user or an organization, nor \"*\""),
+            format!("{owner:?} is neither the login of a user or organization nor \"*\""),
         );
     }
     let token = match secrets::find_token(section, "token", None) {
         // An app stands for the token, and is told as not built already.
         Found::Absent if section.given("app").is_none() => {
-            section.report("token", "missing", "give token or token_file here");
+            section.report("token", "missing", "set token or token_file here");
             None
         }
         found => found.secret(),
@@ -220,7 +224,7 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
     };
     let token = token.and_then(|token| {
         secrets::checked_token(token)
-            .map_err(|what| (what.to_owned(), "give the token alone, on one line".to_owned()))
+            .map_err(|what| (what.to_owned(), "write only the token, on one line".to_owned()))
     });
     match token {
         Ok(token) => Some(Some(Credential { owners: vec!["*".to_owned()], token })),
@@ -244,15 +248,15 @@ fn is_owner(text: &str, kind: Option<ForgeKind>) -> bool {
 
 /// A URL that paths can be appended to, and that holds no secret: it is shown in logs.
 pub(super) fn web_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("is no URL ({error})"))?;
+    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
     if !schemes.contains(&url.scheme()) || !url.has_host() {
-        return Err(format!("is no {} URL", schemes.join(" or ")));
+        return Err(format!("is not an {} URL", schemes.join(" or ")));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password in it".to_owned());
+        return Err("contains a user name or password".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a ? or a # in it".to_owned());
+        return Err("contains a ? or a #".to_owned());
     }
     Ok(url)
 }
@@ -285,7 +289,7 @@ mod tests {
     fn without_any_credential_nothing_goes() {
         assert!(
             no_token("")
-                .starts_with("f.toml: github.credentials: missing; write [[github.credentials]]")
+                .starts_with("f.toml: github.credentials: missing; add [[github.credentials]]")
         );
     }
 
@@ -296,11 +300,11 @@ mod tests {
             one("owners = []\ntoken = \"t\"").contains("github.credentials[#1].owners: is empty")
         );
         assert!(one("token = \"t\"").contains("github.credentials[#1].owners: missing"));
-        assert!(one("owners = [\"a/b\"]\ntoken = \"t\"").contains("\"a/b\" is no login"));
-        assert!(one("owners = [\"a\"]").contains("token: missing; give token or token_file here"));
+        assert!(one("owners = [\"a/b\"]\ntoken = \"t\"").contains("\"a/b\" is neither the login"));
+        assert!(one("owners = [\"a\"]").contains("token: missing; set token or token_file here"));
         assert_eq!(
             one("owners = [\"a\"]\napp = { id = 1, private_key_file = \"x\" }"),
-            "f.toml: github.credentials[#1].app: not yet: this version cannot do it; take it out, or put a # before it"
+            "f.toml: github.credentials[#1].app: not yet supported in this version; remove it or comment it out"
         );
         assert!(errors("[github]\ncredentials = 5\n").contains("must be sections, not a number"));
     }
@@ -322,21 +326,18 @@ mod tests {
 
     #[test]
     fn another_kind_is_not_yet_or_unknown() {
-        assert!(errors("[github]\nkind = \"gitlab\"\n").contains("say \"github\""));
+        assert!(errors("[github]\nkind = \"gitlab\"\n").contains("use \"github\""));
     }
 
     const GITEA: &str = "[github]\nkind = \"gitea\"\n";
 
     #[test]
     fn a_gitea_needs_its_address_and_has_a_page_of_its_own() {
-        assert!(errors(GITEA).contains("github.api_url: missing; kind = \"gitea\" needs it"));
+        assert!(errors(GITEA).contains("github.api_url: missing; kind = \"gitea\" requires it"));
         let with = |url: &str| format!("{GITEA}api_url = \"{url}\"\n");
         for wrong in ["https://git.test", "https://git.test/api/v3", "https://git.test/xapi/v1x"] {
             let told = errors(&with(wrong));
-            assert!(
-                told.contains("is not where a Gitea's API begins; write the address"),
-                "{told}"
-            );
+            assert!(told.contains("is not the API address of a Gitea; use the address"), "{told}");
         }
         for (url, root) in [
             ("https://git.test/api/v1", "https://git.test"),
@@ -353,10 +354,10 @@ mod tests {
             let told = errors(&format!("[github]\napi_url = {url:?}\n"));
             assert!(told.starts_with("f.toml: github.api_url: "), "{told}");
             assert!(
-                told.contains("is where the API of a Gitea begins, and kind is \"github\""),
+                told.contains("is the API address of a Gitea, but kind is \"github\""),
                 "{told}"
             );
-            assert!(told.contains("write kind = \"gitea\" in [github]"), "{told}");
+            assert!(told.contains("set kind = \"gitea\" in [github]"), "{told}");
             assert_eq!(told.lines().count(), 1, "{told}");
         }
     }
@@ -371,7 +372,7 @@ mod tests {
         };
         assert_eq!(
             told(one("[\"octo\"]") + &one("[\"else\", \"OCTO\"]")),
-            "github.credentials[#2].owners: \"OCTO\" matches nothing: an earlier entry has it already"
+            "github.credentials[#2].owners: \"OCTO\" is never used: an earlier entry matches it"
         );
         assert!(told(one("[\"*\"]") + &one("[\"octo\"]")).contains("[#2].owners: \"octo\""));
         assert_eq!(told(one("[\"octo\"]") + &one("[\"*\"]")), "");
@@ -385,7 +386,7 @@ mod tests {
         );
         assert_eq!(loaded(&text).settings.github.credentials[0].owners, ["a.b"]);
         let github = "[[github.credentials]]\nowners = [\"a.b\"]\ntoken = \"t\"\n";
-        assert!(errors(github).contains("\"a.b\" is no login"));
+        assert!(errors(github).contains("\"a.b\" is neither the login"));
     }
 
     #[test]
@@ -396,14 +397,17 @@ mod tests {
              credential = \"jit\"\n"
         ));
         for wanted in [
-            "pools[p].runner_group: goes with GitHub only; take it out",
-            "pools[p].credential: \"jit\" goes with GitHub only",
+            "pools[p].runner_group: is only supported for GitHub; remove it",
+            "pools[p].credential: \"jit\" is only supported for GitHub",
         ] {
             assert!(told.contains(wanted), "{wanted}\n{told}");
         }
         let app = "[[github.credentials]]\nowners = [\"o\"]\napp = { id = 1 }\n";
         let told = errors(&format!("{gitea}{app}"));
-        assert!(told.contains("app: goes with GitHub only; give token or token_file"), "{told}");
+        assert!(
+            told.contains("app: is only supported for GitHub; set token or token_file"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -415,8 +419,8 @@ mod tests {
         let told = errors(&pool("scope = \"organization\"\nrepositories = [\"octo/a\"]"));
         for wanted in [
             "repositories: cannot narrow an organization at a Gitea",
-            "public_repositories: is false, and a Gitea may give",
-            "forks: is false, and a Gitea may give",
+            "public_repositories: is false, but a Gitea may give",
+            "forks: is false, but a Gitea may give",
         ] {
             assert!(told.contains(wanted), "{wanted}\n{told}");
         }

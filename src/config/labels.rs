@@ -20,7 +20,7 @@ pub(super) fn read(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Str
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = labels.iter().find(|label| !seen.insert(label.to_lowercase())) {
-        section.warn(KEY, format!("{twice:?} is given twice"), "take one of them out");
+        section.warn(KEY, format!("{twice:?} is listed twice"), "remove one of them");
     }
     Some(labels)
 }
@@ -28,34 +28,32 @@ pub(super) fn read(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Str
 /// Labels are handed to the runner in one text, separated by commas.
 fn check(text: &str, kind: Option<ForgeKind>) -> Result<(), String> {
     if text.trim() != text {
-        return Err(format!(
-            "{text:?} begins or ends with a space, which the label of no job does"
-        ));
+        return Err(format!("{text:?} begins or ends with a space, which no job's label does"));
     }
     if text.contains(|c: char| c.is_control() || c.is_whitespace() || invisible(c)) {
         return Err(format!(
-            "{text:?} has a space or an invisible character in it, and a runner with such a label gets no job"
+            "{text:?} contains a space or an invisible character, and a runner with such a label gets no job"
         ));
     }
     if text.contains(',') {
-        return Err(format!("{text:?} has a comma in it; each label is a text of its own"));
+        return Err(format!("{text:?} contains a comma; write each label as a separate string"));
     }
     let plain = text.replace("{run_id}", "");
     if plain.contains(['{', '}']) {
-        return Err(format!("{text:?} has a placeholder other than {{run_id}}"));
+        return Err(format!("{text:?} contains a placeholder other than {{run_id}}"));
     }
     if plain.contains(['*', '?', '!']) {
         return Err(format!(
-            "{text:?} has a *, a ? or a ! in it: labels are no patterns, they are compared as they are written"
+            "{text:?} contains *, ? or !: labels are not patterns, they are compared literally"
         ));
     }
     if text.chars().count() > LONGEST {
         return Err(format!(
-            "one label is longer than {LONGEST} characters, which a runner refuses"
+            "a label is longer than {LONGEST} characters, which the runner refuses"
         ));
     }
     if kind == Some(ForgeKind::Gitea) && text.contains(':') {
-        return Err(format!("{text:?} has a colon in it, at which gitea-runner cuts labels"));
+        return Err(format!("{text:?} contains a colon, at which gitea-runner cuts labels"));
     }
     Ok(())
 }
@@ -79,13 +77,13 @@ mod tests {
             ("linux ", "begins or ends with a space"),
             (" linux", "begins or ends with a space"),
             (" ", "begins or ends with a space"),
-            ("big box", "has a space or an invisible character"),
-            ("li\\u0007nux", "has a space or an invisible character"),
-            ("li\\u200bnux", "has a space or an invisible character"),
-            ("li\\u202enux", "has a space or an invisible character"),
-            ("ubuntu-*", "labels are no patterns"),
-            ("!gpu", "labels are no patterns"),
-            ("a,b", "has a comma in it"),
+            ("big box", "contains a space or an invisible character"),
+            ("li\\u0007nux", "contains a space or an invisible character"),
+            ("li\\u200bnux", "contains a space or an invisible character"),
+            ("li\\u202enux", "contains a space or an invisible character"),
+            ("ubuntu-*", "labels are not patterns"),
+            ("!gpu", "labels are not patterns"),
+            ("a,b", "contains a comma"),
             ("{repository}", "a placeholder other than {run_id}"),
             ("{run_id", "a placeholder other than {run_id}"),
         ] {
@@ -94,7 +92,7 @@ mod tests {
             assert!(told.contains(why), "{label:?}: {told}");
             assert!(!told.contains('\u{202e}'), "{told}");
         }
-        assert!(told("[\"\"]").contains("has an empty text in it"));
+        assert!(told("[\"\"]").contains("contains an empty string"));
         assert!(told("[]").contains("is empty"));
         assert!(told(&format!("[\"{}\"]", "a".repeat(257))).contains("longer than 256"));
         let gitea = "[github]\nkind = \"gitea\"\napi_url = \"https://git.test/api/v1\"\n";
@@ -115,7 +113,7 @@ mod tests {
     #[test]
     fn a_label_that_is_given_twice_is_told() {
         let loaded = loaded(&pool_with("labels = [\"linux\", \"Linux\"]"));
-        assert_eq!(loaded.warnings[0].what, "\"Linux\" is given twice");
+        assert_eq!(loaded.warnings[0].what, "\"Linux\" is listed twice");
         assert_eq!(loaded.warnings[0].key, "pools[x64].labels");
     }
 }

@@ -97,14 +97,14 @@ fn judge(path: &str) -> Result<(), (String, String)> {
         let inside = path.strip_prefix(array);
         if inside.is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
             return Err((
-                format!("[[{array}]] cannot be set by the environment"),
-                "write it in the file".to_owned(),
+                format!("[[{array}]] cannot be set by environment variables"),
+                "set it in the config file".to_owned(),
             ));
         }
     }
     if is_not_yet(path) {
         return Err((
-            "not yet: this version cannot do it".to_owned(),
+            "not yet supported in this version".to_owned(),
             "unset the variable".to_owned(),
         ));
     }
@@ -143,8 +143,8 @@ fn not_toml(file: &str, error: &NotToml) -> ConfigErrors {
     };
     ConfigError::whole_file(
         origin,
-        format!("not TOML: {}", error.what),
-        "mend it: texts stand in double quotes, lists in [ ]",
+        format!("invalid TOML: {}", error.what),
+        "correct the syntax: strings are written in double quotes, lists in [ ]",
     )
     .into()
 }
@@ -200,9 +200,9 @@ mod tests {
             ],
         );
         insta::assert_snapshot!(errors, @r"
-        ROUSTABOUT__GITHUB__CREDENTIALS__0__TOKEN: github.credentials.0.token: [[github.credentials]] cannot be set by the environment; write it in the file
-        ROUSTABOUT__POOLS: pools: [[pools]] cannot be set by the environment; write it in the file
-        ROUSTABOUT__VAULT__ADDRESS: vault.address: not yet: this version cannot do it; unset the variable
+        ROUSTABOUT__GITHUB__CREDENTIALS__0__TOKEN: github.credentials.0.token: [[github.credentials]] cannot be set by environment variables; set it in the config file
+        ROUSTABOUT__POOLS: pools: [[pools]] cannot be set by environment variables; set it in the config file
+        ROUSTABOUT__VAULT__ADDRESS: vault.address: not yet supported in this version; unset the variable
         ROUSTABOUT__WEBHOOK__LISTN: webhook.listn: unknown key; did you mean ROUSTABOUT__WEBHOOK__LISTEN?
         ROUSTABOUT__ZZZZZZ: zzzzzz: unknown key; unset the variable, or see config.example.toml for the keys
         ");
@@ -217,7 +217,7 @@ mod tests {
         )
         .expect_err("the quote is not closed")
         .to_string();
-        assert!(error.starts_with("f.toml:3: not TOML: "), "{error}");
+        assert!(error.starts_with("f.toml:3: invalid TOML: "), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }

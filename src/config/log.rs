@@ -38,7 +38,7 @@ fn level(text: &str) -> Result<String, String> {
     });
     match good {
         true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} is no level: {}", LEVELS.join(", "))),
+        false => Err(format!("{text:?} is not a log level ({})", LEVELS.join(", "))),
     }
 }
 

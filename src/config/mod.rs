@@ -162,8 +162,8 @@ fn found(path: Option<&Path>, env: &Environment) -> Result<(PathBuf, String), Co
     let text = std::fs::read_to_string(&file).map_err(|error| {
         ConfigError::whole_file(
             file.display().to_string(),
-            format!("cannot read it: {error}"),
-            "let it be a text file that the user roustabout runs as can read",
+            format!("cannot read the config: {error}"),
+            "it must be a text file that the user roustabout runs as can read",
         )
     })?;
     Ok((file, text))

@@ -61,11 +61,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
         [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")]
     {
         if section.says(given) && !section.says(missing) {
-            section.report(
-                missing,
-                format!("missing, and {given} is given"),
-                "give both or neither",
-            );
+            section.report(missing, format!("missing, but {given} is set"), "set both or neither");
         }
     }
     let region = section.parsed("region", nomad_name);
@@ -75,8 +71,8 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     if tls_skip_verify == Some(true) {
         section.warn(
             "tls_skip_verify",
-            "anyone between here and Nomad can read its token",
-            "take it out, and name Nomad's certificate authority in ca_cert_file",
+            "Nomad's certificate is not verified, so anyone on the network path can read its token",
+            "remove it, and set ca_cert_file to Nomad's certificate authority",
         );
     }
     Some(Nomad {
@@ -100,7 +96,7 @@ fn address(text: &str, bare_path: bool) -> Result<NomadAddress, String> {
     };
     match socket {
         Some(path) if path.starts_with('/') => Ok(NomadAddress::Unix(path.into())),
-        Some(_) => Err(format!("{text:?} does not name a socket by its whole path")),
+        Some(_) => Err(format!("{text:?} is not the absolute path of a socket")),
         None => web_url(text, &["http", "https"]).map(NomadAddress::Http),
     }
 }
@@ -117,7 +113,7 @@ fn readable(section: &Section, key: &str) -> Option<PathBuf> {
             section.report(
                 key,
                 format!("cannot read {}: {error}", path.display()),
-                "let it be a file that the user roustabout runs as can read",
+                "it must be a file that the user roustabout runs as can read",
             );
             None
         }
@@ -169,7 +165,10 @@ mod tests {
     fn a_bad_variable_of_nomad_is_named() {
         let text =
             errors_with("", &[("NOMAD_ADDR", "nomad:4646"), ("NOMAD_CACERT", "/nowhere/ca.pem")]);
-        assert!(text.contains("NOMAD_ADDR: nomad.address: is no http or https URL; "), "{text}");
+        assert!(
+            text.contains("NOMAD_ADDR: nomad.address: is not an http or https URL; "),
+            "{text}"
+        );
         assert!(
             text.contains("NOMAD_CACERT: nomad.ca_cert_file: cannot read /nowhere/ca.pem: "),
             "{text}"
@@ -203,7 +202,7 @@ mod tests {
         let path = file.path();
         assert_eq!(
             errors(&format!("[nomad]\nclient_cert_file = {path:?}\n")),
-            "f.toml: nomad.client_key_file: missing, and client_cert_file is given; give both or neither"
+            "f.toml: nomad.client_key_file: missing, but client_cert_file is set; set both or neither"
         );
         let both = format!("[nomad]\nclient_cert_file = {path:?}\nclient_key_file = {path:?}\n");
         assert_eq!(loaded(&both).settings.nomad.client_key_file.as_deref(), Some(Path::new(path)));

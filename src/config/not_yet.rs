@@ -6,11 +6,11 @@ const KEYS: &[&str] = &["claims", "vault", "github.credentials.app", "pools.runn
 
 /// Single values of keys that are read otherwise, and what can be said instead.
 const VALUES: &[(&str, &str, &str)] = &[
-    ("store.url", "postgres", r#"say "sqlite://FILE""#),
-    ("pools.delivery", "claim", r#"say "payload", "meta" or "none""#),
-    ("pools.delivery", "variable", r#"say "payload", "meta" or "none""#),
-    ("pools.delivery", "vault", r#"say "payload", "meta" or "none""#),
-    ("pools.credential", "jit", r#"say "registration-token""#),
+    ("store.url", "postgres", r#"use "sqlite://FILE""#),
+    ("pools.delivery", "claim", r#"use "payload", "meta" or "none""#),
+    ("pools.delivery", "variable", r#"use "payload", "meta" or "none""#),
+    ("pools.delivery", "vault", r#"use "payload", "meta" or "none""#),
+    ("pools.credential", "jit", r#"use "registration-token""#),
 ];
 
 /// Whether a key, or the section it stands in, is not built.

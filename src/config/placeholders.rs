@@ -43,15 +43,15 @@ pub(super) fn check(text: &str) -> Result<(), (String, String)> {
         if CREDENTIAL_KEYS.contains(&name) {
             return Err((
                 format!("{{{name}}} would put a credential into the job's data"),
-                "take it out; delivery decides how a credential travels".to_owned(),
+                "remove it; delivery decides how the credential reaches the job".to_owned(),
             ));
         }
         if !META_KEYS.contains(&name) {
             let mend = match nearest(name, META_KEYS.iter().copied()) {
                 Some(near) => format!("did you mean {{{near}}}?"),
-                None => format!("known are: {}", META_KEYS.join(", ")),
+                None => format!("known placeholders: {}", META_KEYS.join(", ")),
             };
-            return Err((format!("{{{name}}} is no fact of a dispatch"), mend));
+            return Err((format!("unknown placeholder {{{name}}}"), mend));
         }
     }
     Ok(())
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(check("{owner}/{repository_name}"), Ok(()));
         let mend = |text: &str| check(text).expect_err("it is refused").1;
         assert_eq!(mend("{repositry}"), "did you mean {repository}?");
-        assert!(mend("{colour}").starts_with("known are: runner_name, "));
+        assert!(mend("{colour}").starts_with("known placeholders: runner_name, "));
         for key in CREDENTIAL_KEYS {
             assert!(mend(&format!("{{{key}}}")).contains("delivery decides"));
         }

@@ -94,7 +94,7 @@ pub(super) fn read(
             root.report(
                 "pools",
                 "missing",
-                "write [[pools]] with name, nomad_job, labels, repositories and delivery",
+                "add [[pools]] with name, nomad_job, labels, repositories and delivery",
             );
         }
         return None;
@@ -114,7 +114,7 @@ fn refuse_doubles(sections: &[Section]) {
         };
         let first = *first_of.entry(name).or_insert(index);
         if first != index {
-            let what = format!("pool {} has this name too", first + 1);
+            let what = format!("pool {} has the same name", first + 1);
             section.report("name", what, format!("give pool {} another name", index + 1));
         }
     }
@@ -125,7 +125,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     if let (Some(name), Some(runners)) = (&name, runners)
         && let Err(what) = rules::name_fits(&runners.name_prefix, name)
     {
-        section.report("name", what, "shorten it, or runners.name_prefix");
+        section.report("name", what, "shorten it or runners.name_prefix");
     }
     let nomad_job =
         section.required("nomad_job", |section, key| section.parsed(key, rules::nomad_name));
@@ -165,8 +165,8 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     {
         section.report(
             "placement_timeout",
-            "is with boot_timeout more than 55m, but the registration token that waits lives 60",
-            "shorten one of them so that both together are at most 55m",
+            "is more than 55m together with boot_timeout, but a registration token expires after 60m",
+            "shorten one of them so that their sum is at most 55m",
         );
     }
     let idle_timeout = section.interval("idle_timeout");
@@ -213,8 +213,8 @@ fn only_with_their_scope(section: &Section, scope: Option<ScopeKind>) {
     for key in keys.iter().filter(|key| section.given(key).is_some()) {
         section.report(
             key,
-            format!("goes with scope = {wanted:?} only"),
-            "take it out, or change scope",
+            format!("is only valid with scope = {wanted:?}"),
+            "remove it or change scope",
         );
     }
 }
@@ -222,14 +222,14 @@ fn only_with_their_scope(section: &Section, scope: Option<ScopeKind>) {
 /// Gitea has no groups of runners, and no credential but its registration token.
 fn not_with_gitea(section: &Section) {
     if section.given("runner_group").is_some() {
-        section.report("runner_group", "goes with GitHub only", "take it out");
+        section.report("runner_group", "is only supported for GitHub", "remove it");
     }
     let credential = section.given("credential").map(|credential| &credential.kind);
     if let Some(ValueKind::String(credential)) = credential
         && credential == "jit"
     {
-        let mend = "take it out, or say \"registration-token\"";
-        section.report("credential", "\"jit\" goes with GitHub only", mend);
+        let mend = "remove it or use \"registration-token\"";
+        section.report("credential", "\"jit\" is only supported for GitHub", mend);
     }
 }
 
@@ -240,16 +240,16 @@ fn allows_all(section: &Section, repositories: Option<&[String]>) {
     if repositories.is_some_and(|repositories| !repositories.iter().all(whole)) {
         section.report(
             "repositories",
-            "cannot narrow an organization at a Gitea, which may give its runners any job there",
-            "write repositories = [\"OWNER/*\"], or scope = \"repository\"",
+            "cannot narrow an organization at a Gitea, which may give its runners any job of the organization",
+            "use repositories = [\"OWNER/*\"], or scope = \"repository\"",
         );
     }
     for key in ["public_repositories", "forks"] {
         if section.flag(key) == Some(false) {
             section.report(
                 key,
-                "is false, and a Gitea may give runners of an organization such jobs all the same",
-                format!("write {key} = true if that is meant, or scope = \"repository\""),
+                "is false, but a Gitea may give runners of an organization such jobs anyway",
+                format!("set {key} = true to accept that, or use scope = \"repository\""),
             );
         }
     }
@@ -261,8 +261,8 @@ fn payload(section: &Section, delivery: Option<Delivery>) -> Option<String> {
     if delivery.is_some_and(|delivery| delivery != Delivery::None) {
         section.report(
             KEY,
-            "goes with delivery = \"none\" only, for else the payload is the credential's or nobody's",
-            "take it out; [pools.meta] carries facts with every delivery",
+            "is only valid with delivery = \"none\": otherwise the payload carries the credential or nothing",
+            "remove it; [pools.meta] carries data with every delivery",
         );
     }
     match placeholders::check(&payload) {
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn pools_are_required_and_so_are_their_first_keys() {
-        assert!(errors_alone("").contains("f.toml: pools: missing; write [[pools]]"));
+        assert!(errors_alone("").contains("f.toml: pools: missing; add [[pools]]"));
         assert!(errors_alone("pools = []").contains("f.toml: pools: missing"));
         assert_eq!(errors_alone("pools = 5").matches("pools: ").count(), 1);
         let text = errors_alone("[[pools]]\n");
@@ -321,14 +321,14 @@ mod tests {
         let second = format!("{}{}", pool_with(""), pool_with(""));
         assert_eq!(
             errors(&second),
-            "f.toml: pools[x64].name: pool 1 has this name too; give pool 2 another name"
+            "f.toml: pools[x64].name: pool 1 has the same name; give pool 2 another name"
         );
-        assert!(wrong("name = \"X64\"").contains("is not made of a-z, 0-9 and -"));
+        assert!(wrong("name = \"X64\"").contains("may contain only a-z, 0-9 and -"));
         // roustabout is 10, so 39 fit and 40 do not.
         right(&format!("name = {:?}", "a".repeat(39)));
         assert!(
             wrong(&format!("name = {:?}", "a".repeat(40)))
-                .contains("shorten it, or runners.name_prefix")
+                .contains("shorten it or runners.name_prefix")
         );
     }
 
@@ -363,10 +363,12 @@ mod tests {
     fn caps_by_repository_and_groups_keep_to_their_scope() {
         assert_eq!(right("max_runners_per_repository = 4").max_runners_per_repository, Some(4));
         let text = wrong("scope = \"organization\"\nmax_runners_per_repository = 4");
-        assert!(text.contains("goes with scope = \"repository\" only"), "{text}");
+        assert!(text.contains("is only valid with scope = \"repository\""), "{text}");
         let text = wrong("scope = \"organization\"\nrobots_per_repository = 4");
-        assert!(text.contains("goes with scope = \"repository\" only"), "{text}");
-        assert!(wrong("runner_group = \"ci\"").contains("goes with scope = \"organization\" only"));
+        assert!(text.contains("is only valid with scope = \"repository\""), "{text}");
+        assert!(
+            wrong("runner_group = \"ci\"").contains("is only valid with scope = \"organization\"")
+        );
         assert!(wrong("max_runners_per_repository = 0").contains("at least 1"));
     }
 
@@ -387,29 +389,28 @@ mod tests {
     #[test]
     fn choices_are_listed() {
         assert!(
-            wrong("delivery = \"post\"").contains(
-                "\"post\" is none of its values; say \"payload\" or \"meta\" or \"none\""
-            )
+            wrong("delivery = \"post\"")
+                .contains("\"post\" is not a valid value; use \"payload\" or \"meta\" or \"none\"")
         );
-        assert!(wrong("scope = \"enterprise\"").contains("say \"repository\" or \"organization\""));
-        assert!(wrong("credential = \"x\"").contains("say \"registration-token\""));
+        assert!(wrong("scope = \"enterprise\"").contains("use \"repository\" or \"organization\""));
+        assert!(wrong("credential = \"x\"").contains("use \"registration-token\""));
     }
 
     #[test]
     fn a_token_outlives_the_wait_for_it() {
         right("placement_timeout = \"45m\"");
         let long = "placement_timeout = \"45m\"\nboot_timeout = \"10m1s\"";
-        assert!(wrong(long).contains("registration token that waits lives 60"));
+        assert!(wrong(long).contains("registration token expires after 60m"));
         right(&format!("{long}\ndelivery = \"none\""));
-        assert!(wrong("boot_timeout = 10").contains("10 lacks a unit"));
+        assert!(wrong("boot_timeout = 10").contains("10 has no unit"));
         right("release_grace = \"0s\"");
-        assert!(wrong("max_lifetime = \"0s\"").contains("more than nothing"));
+        assert!(wrong("max_lifetime = \"0s\"").contains("greater than zero"));
     }
 
     #[test]
     fn payload_is_for_jobs_that_fetch_their_own_credential() {
         let payload = "payload = '{\"repo\": \"{repository}\"}'";
-        assert!(wrong(payload).contains("goes with delivery = \"none\" only"));
+        assert!(wrong(payload).contains("is only valid with delivery = \"none\""));
         assert!(right(&format!("{payload}\ndelivery = \"none\"")).payload.is_some());
         let secret = "payload = \"{runner_token}\"\ndelivery = \"none\"";
         assert!(wrong(secret).contains("would put a credential into the job's data"));
@@ -443,7 +444,7 @@ mod tests {
         let text = with("[\"Octocat/*\", \"stranger/*\"]");
         assert!(
             text.contains(
-                "pools[x64].repositories: no credential is for \"stranger\"; put \"stranger\" into"
+                "pools[x64].repositories: no credential for the owner \"stranger\"; add \"stranger\" to"
             ),
             "{text}"
         );

@@ -15,7 +15,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     match text.chars().all(good) {
         true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} is not made of a-z, 0-9 and -")),
+        false => Err(format!("{text:?} may contain only a-z, 0-9 and -")),
     }
 }
 
@@ -26,7 +26,7 @@ pub(super) fn name_fits(prefix: &str, pool: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "is with {prefix:?} {length} characters long, and {PREFIX_AND_POOL} fit into the name of a runner"
+        "is too long: with runners.name_prefix {prefix:?} it has {length} characters, and the name of a runner has room for {PREFIX_AND_POOL}"
     ))
 }
 
@@ -35,7 +35,7 @@ pub(super) fn nomad_name(text: &str) -> Result<String, String> {
     match text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '*') {
         false => Ok(text.to_owned()),
         true => Err(format!(
-            "{text:?} has a space, a control character or a * in it, which no name at Nomad has"
+            "{text:?} contains a space, a control character or a *, which no name in Nomad contains"
         )),
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn group(text: &str) -> Result<String, String> {
     match text.trim() != text || text.contains(char::is_control) {
         false => Ok(text.to_owned()),
         true => {
-            Err(format!("{text:?} begins or ends with a space, or has a control character in it"))
+            Err(format!("{text:?} begins or ends with a space, or contains a control character"))
         }
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
         section.report(
             "meta",
             "must be a section",
-            "write [pools.meta] below the pool, and its keys below that",
+            "write [pools.meta] below the pool, with its keys below that",
         );
         return None;
     };
@@ -68,7 +68,7 @@ pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
     for (key, value) in table.iter().collect::<BTreeMap<_, _>>() {
         let checked = meta_key(key).and_then(|()| match &value.kind {
             ValueKind::String(text) => placeholders::check(text).map(|()| text.clone()),
-            _ => Err(("must be a text in quotes".to_owned(), format!("write {key} = \"…\""))),
+            _ => Err(("must be a string in quotes".to_owned(), format!("write {key} = \"…\""))),
         });
         match checked {
             Ok(text) => {
@@ -83,12 +83,12 @@ pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
 fn meta_key(key: &str) -> Result<(), (String, String)> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if key.is_empty() || !key.chars().all(fits) {
-        let mend = "name it with letters, digits and _ . - alone".to_owned();
-        return Err(("Nomad takes no such meta key".to_owned(), mend));
+        let mend = "use only letters, digits, _, . and -".to_owned();
+        return Err(("is not a valid meta key in Nomad".to_owned(), mend));
     }
     if META_KEYS.contains(&key) || CREDENTIAL_KEYS.contains(&key) {
-        let mend = format!("take it out, or give it another name: NAME = \"{{{key}}}\"");
-        return Err(("is a meta key that roustabout fills itself".to_owned(), mend));
+        let mend = format!("remove it, or use another name: NAME = \"{{{key}}}\"");
+        return Err(("is a meta key that roustabout sets itself".to_owned(), mend));
     }
     Ok(())
 }
@@ -109,7 +109,7 @@ mod tests {
         ] {
             let told = errors(&pool_with(&format!("{key} = {value:?}")));
             assert!(told.starts_with(&format!("f.toml: pools[x64].{key}: ")), "{told}");
-            assert!(told.contains("which no name at Nomad has"), "{told}");
+            assert!(told.contains("which no name in Nomad contains"), "{told}");
         }
         assert!(group("big ").is_err() && group("b\u{7}").is_err());
         assert_eq!(group("big boxes"), Ok("big boxes".to_owned()));
@@ -121,11 +121,11 @@ mod tests {
         assert_eq!(
             wrong("\"a b\" = \"x\"\nN = 5\nR = \"{repositry}\"\nT = \"{runner_token}\"\nrunner_name = \"x\""),
             "\
-f.toml: pools[x64].meta.a b: Nomad takes no such meta key; name it with letters, digits and _ . - alone
-f.toml: pools[x64].meta.N: must be a text in quotes; write N = \"…\"
-f.toml: pools[x64].meta.R: {repositry} is no fact of a dispatch; did you mean {repository}?
-f.toml: pools[x64].meta.T: {runner_token} would put a credential into the job's data; take it out; delivery decides how a credential travels
-f.toml: pools[x64].meta.runner_name: is a meta key that roustabout fills itself; take it out, or give it another name: NAME = \"{runner_name}\""
+f.toml: pools[x64].meta.a b: is not a valid meta key in Nomad; use only letters, digits, _, . and -
+f.toml: pools[x64].meta.N: must be a string in quotes; write N = \"…\"
+f.toml: pools[x64].meta.R: unknown placeholder {repositry}; did you mean {repository}?
+f.toml: pools[x64].meta.T: {runner_token} would put a credential into the job's data; remove it; delivery decides how the credential reaches the job
+f.toml: pools[x64].meta.runner_name: is a meta key that roustabout sets itself; remove it, or use another name: NAME = \"{runner_name}\""
         );
     }
 

@@ -21,7 +21,7 @@ pub(super) fn read(section: &Section, github: Option<&GitHub>) -> Option<Vec<Str
         return None;
     }
     if patterns.iter().all(|pattern| pattern.starts_with('!')) {
-        section.refuse(KEY, "only excludes, so the pool serves nothing");
+        section.refuse(KEY, "contains only exclusions, so the pool serves nothing");
         return None;
     }
     if let Some(github) = github {
@@ -30,8 +30,8 @@ pub(super) fn read(section: &Section, github: Option<&GitHub>) -> Option<Vec<Str
         if let Some(owner) = stranger.next() {
             section.report(
                 KEY,
-                format!("no credential is for {owner:?}"),
-                format!("put {owner:?} into the owners of one of [[github.credentials]]"),
+                format!("no credential for the owner {owner:?}"),
+                format!("add {owner:?} to the owners of one of [[github.credentials]]"),
             );
         }
     }
@@ -48,17 +48,19 @@ fn check(pattern: &str, kind: Option<ForgeKind>) -> Result<(), String> {
     let plain = pattern.strip_prefix('!').unwrap_or(pattern);
     let Some((owner, name)) = plain.split_once('/').filter(|(o, n)| part(o) && part(n)) else {
         return Err(format!(
-            "{pattern:?} is not owner/name, with * for anything and ! before it to exclude"
+            "{pattern:?} is not of the form owner/name (* matches anything, a leading ! excludes)"
         ));
     };
     if kind == Some(ForgeKind::GitHub) && (owner.contains('.') || owner.starts_with('-')) {
-        return Err(format!("{pattern:?} matches nothing: no login at GitHub is like {owner:?}"));
+        return Err(format!(
+            "{pattern:?} matches nothing: {owner:?} is not a valid login at GitHub"
+        ));
     }
     let git = name.to_ascii_lowercase().ends_with(".git");
     if git || name == "." || name == ".." || name.replace('*', "").len() > LONGEST {
         return Err(format!(
-            "{pattern:?} matches nothing: no repository has such a name{}",
-            if git { ", write it without .git" } else { "" }
+            "{pattern:?} matches nothing: no repository can have this name{}",
+            if git { "; write it without .git" } else { "" }
         ));
     }
     Ok(())
@@ -75,7 +77,7 @@ fn remarks(patterns: &[String]) -> Vec<(String, &'static str)> {
     let mut seen = BTreeSet::new();
     let mut remarks = Vec::new();
     if let Some(twice) = patterns.iter().find(|pattern| !seen.insert(pattern.to_lowercase())) {
-        remarks.push((format!("{twice:?} is given twice"), "take one of them out"));
+        remarks.push((format!("{twice:?} is listed twice"), "remove one of them"));
     }
     let excluded: Vec<&str> = patterns.iter().filter_map(|p| p.strip_prefix('!')).collect();
     let exclusions = RepositoryGlobs::new(&excluded);
@@ -85,15 +87,15 @@ fn remarks(patterns: &[String]) -> Vec<(String, &'static str)> {
     if let Some(nothing) = served.clone().find(|pattern| exclusions.matches(pattern))
         && served.clone().any(|pattern| !exclusions.matches(pattern))
     {
-        let what = format!("{nothing:?} serves nothing: it is excluded again by a pattern with !");
-        remarks.push((what, "take it out, or the ! that is too wide"));
+        let what = format!("{nothing:?} serves nothing: a pattern with ! excludes it");
+        remarks.push((what, "remove it, or narrow the exclusion"));
     }
     let idle = excluded
         .iter()
         .find(|exclusion| !served.clone().any(|pattern| overlap(pattern, exclusion)));
     if let Some(idle) = idle {
-        let what = format!("\"!{idle}\" excludes nothing that the others serve");
-        remarks.push((what, "take it out, or correct it"));
+        let what = format!("\"!{idle}\" excludes nothing that the other patterns match");
+        remarks.push((what, "remove or correct it"));
     }
     remarks
 }
@@ -136,7 +138,7 @@ mod tests {
     fn patterns_that_can_match_nothing_are_refused() {
         for wrong in ["a.b/c", "-a/b", "a/b.git", "!a/b.GIT", "a/.", "a/.."] {
             let told = check(wrong, Some(ForgeKind::GitHub)).expect_err(wrong);
-            assert!(told.contains("matches nothing: no "), "{told}");
+            assert!(told.contains("matches nothing: "), "{told}");
         }
         assert!(check(&format!("a/{}", "b".repeat(101)), None).is_err());
         assert_eq!(check("a.b/c", Some(ForgeKind::Gitea)), Ok(()));
@@ -160,14 +162,14 @@ mod tests {
             let loaded = loaded(&pool_with(&format!("repositories = {patterns}")));
             loaded.warnings.iter().map(|one| one.what.clone()).collect::<Vec<_>>().join("\n")
         };
-        assert_eq!(told("[\"o/a\", \"O/A\"]"), "\"O/A\" is given twice");
+        assert_eq!(told("[\"o/a\", \"O/A\"]"), "\"O/A\" is listed twice");
         assert_eq!(
             told("[\"o/*\", \"o/secret\", \"!o/s*\"]"),
-            "\"o/secret\" serves nothing: it is excluded again by a pattern with !"
+            "\"o/secret\" serves nothing: a pattern with ! excludes it"
         );
         assert_eq!(
             told("[\"o/*\", \"!else/*\"]"),
-            "\"!else/*\" excludes nothing that the others serve"
+            "\"!else/*\" excludes nothing that the other patterns match"
         );
         assert_eq!(told("[\"o/*\", \"!o/secret\", \"*/x\", \"!*/y*\"]"), "");
     }

@@ -21,7 +21,7 @@ pub(super) fn read(section: &Section) -> Option<Runners> {
         if let Some(login) = wrong {
             section.refuse(
                 "robots",
-                format!("{login:?} is the login of nobody: they are no patterns"),
+                format!("{login:?} is not a valid login (patterns are not supported)"),
             );
         }
         wrong.is_none()
@@ -33,7 +33,7 @@ fn name_prefix(text: &str) -> Result<String, String> {
     let good = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     match good && (1..=20).contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} is not 1 to 20 of a-z and 0-9")),
+        false => Err(format!("{text:?} is not 1 to 20 characters of a-z and 0-9")),
     }
 }
 
@@ -63,7 +63,9 @@ mod tests {
             errors("[runners]\nmax = 0\n")
                 .contains("runners.max: must be a whole number, at least 1")
         );
-        assert!(errors("[runners]\nmax = \"20\"\n").contains("must be a whole number, not a text"));
+        assert!(
+            errors("[runners]\nmax = \"20\"\n").contains("must be a whole number, not a string")
+        );
         assert!(errors("[runners]\nmax = -1\n").contains("at least 1"));
     }
 
@@ -76,7 +78,7 @@ mod tests {
         assert_eq!(runners.max, 7);
         for wrong in ["renovate*", "renovate ", "re novate"] {
             let told = errors(&format!("[runners]\nrobots = [{wrong:?}]\n"));
-            assert!(told.contains("is the login of nobody"), "{told}");
+            assert!(told.contains("is not a valid login"), "{told}");
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Fo
                 (true, false) => said(section, key),
                 (false, true) => in_named_file(section, &file_key),
                 _ => {
-                    let what = format!("{key} and {file_key} are both given");
+                    let what = format!("{key} and {file_key} are both set");
                     section.report(key, what, "keep one of them");
                     Found::Bad
                 }
@@ -94,18 +94,18 @@ fn in_credential(section: &Section, key: &str, name: &str, found: OfSystemd) -> 
 pub(super) fn not_loaded(name: &str, file: &Path) -> (String, &'static str) {
     (
         format!(
-            "the unit loads the credential {name} from {}, which is not there, and so the service does not start (243/CREDENTIALS)",
+            "the unit loads the credential {name} from {}, which does not exist: the service will not start (243/CREDENTIALS)",
             file.display()
         ),
-        "write the secret into it, or take its LoadCredential line out of the unit",
+        "write the secret to that file, or remove its LoadCredential line from the unit",
     )
 }
 
 /// A credential that is there for the service alone.
 pub(super) fn unseen(name: &str) -> (String, &'static str) {
     (
-        format!("the unit gives it as the credential {name}, which systemd alone can read"),
-        "check from within the service: systemd-run with the same properties, or check --no-unit",
+        format!("the unit passes it as the credential {name}, which only systemd can read"),
+        "run check within the service (systemd-run with the same properties), or run check --no-unit",
     )
 }
 
@@ -115,7 +115,7 @@ pub(super) fn find_token(section: &Section, key: &str, credential: Option<&str>)
         Found::Secret(token, path) => match checked_token(token) {
             Ok(token) => Found::Secret(token, path),
             Err(what) => {
-                section.report(key, what, "give the token alone, on one line");
+                section.report(key, what, "write only the token, on one line");
                 Found::Bad
             }
         },
@@ -128,7 +128,7 @@ pub(super) fn checked_token(token: SecretString) -> Result<SecretString, &'stati
     if token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(token)
     } else {
-        Err("has a space, a line break or a letter in it that no token has")
+        Err("contains a space, a line break or another character that no token contains")
     }
 }
 
@@ -201,9 +201,9 @@ fn unreadable(error: &std::io::Error) -> String {
     let uid = rustix::process::geteuid().as_raw();
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => format!(
-            "let the user that this runs as (uid {uid}) own it or read it by its group, or run this as root"
+            "make it readable for the current user (uid {uid}), as owner or by group, or run this as root"
         ),
-        _ => "let it be a text file that the user roustabout runs as can read".to_owned(),
+        _ => "it must be a text file that the user roustabout runs as can read".to_owned(),
     }
 }
 
@@ -224,7 +224,7 @@ pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, String)> {
     in_file(path).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => (
             format!("{shown} {error}"),
-            "let it be a text file that holds the secret alone".to_owned(),
+            "it must be a text file that contains only the secret".to_owned(),
         ),
         _ => (format!("cannot read {shown}: {error}"), unreadable(&error)),
     })
@@ -236,9 +236,9 @@ fn in_file(path: &Path) -> io::Result<SecretString> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {
-        return Err(wrong(format!("is longer than any secret ({LONGEST} bytes)")));
+        return Err(wrong(format!("is longer than any secret (limit: {LONGEST} bytes)")));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| wrong("is no text".to_owned()))?;
+    let mut text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".to_owned()))?;
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {

@@ -72,8 +72,8 @@ fn kind(value: &Value) -> &'static str {
     match value.kind {
         ValueKind::Nil => "nothing",
         ValueKind::Boolean(_) => "true or false",
-        ValueKind::Float(_) => "a number with a point",
-        ValueKind::String(_) => "a text",
+        ValueKind::Float(_) => "a decimal number",
+        ValueKind::String(_) => "a string",
         ValueKind::Table(_) => "a table",
         ValueKind::Array(_) => "a list",
         _ => "a number",
@@ -108,7 +108,7 @@ impl<'a> Section<'a> {
                     name,
                     format!("must be a section, not {}", kind(value)),
                     format!(
-                        "write [{}] on a line of its own, and its keys below",
+                        "write [{}] on its own line, with its keys below",
                         join(&self.schema, name)
                     ),
                 );
@@ -132,7 +132,7 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let schema = join(&self.schema, name);
-        let mend = format!("write [[{schema}]] on a line of its own, and its keys below");
+        let mend = format!("write [[{schema}]] on its own line, with its keys below");
         let ValueKind::Array(items) = &value.kind else {
             self.report(name, format!("must be sections, not {}", kind(value)), mend);
             return Vec::new();
@@ -174,8 +174,8 @@ impl<'a> Section<'a> {
             if not_yet::is_not_yet(&join(&self.schema, key)) {
                 self.report(
                     key,
-                    "not yet: this version cannot do it",
-                    "take it out, or put a # before it",
+                    "not yet supported in this version",
+                    "remove it or comment it out",
                 );
             } else if !words.contains(&key.as_str()) {
                 let built = words
@@ -184,7 +184,7 @@ impl<'a> Section<'a> {
                     .filter(|word| !not_yet::is_not_yet(&join(&self.schema, word)));
                 let mend = match nearest(key, built.clone()) {
                     Some(near) => format!("did you mean {near:?}?"),
-                    None => format!("known here: {}", built.collect::<Vec<_>>().join(", ")),
+                    None => format!("known keys: {}", built.collect::<Vec<_>>().join(", ")),
                 };
                 self.report(key, "unknown key", mend);
             }

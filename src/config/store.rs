@@ -32,7 +32,7 @@ fn url(section: &Section) -> Option<PathBuf> {
     }
     if scheme != "sqlite" {
         // Only the scheme is shown: such a URL may carry a password.
-        section.refuse("url", "does not begin with sqlite://");
+        section.refuse("url", "must begin with sqlite://");
         return None;
     }
     if file.is_empty()
@@ -40,7 +40,7 @@ fn url(section: &Section) -> Option<PathBuf> {
         || file.contains(['?', '#'])
         || file.contains(":memory:")
     {
-        section.refuse("url", format!("{file:?} is not the path of a file"));
+        section.refuse("url", format!("{file:?} is not a file path"));
         return None;
     }
     // systemd may name several folders; the first is ours.
@@ -74,7 +74,7 @@ mod tests {
         for url in ["postgres://u:hunter2@h/d", "postgresql://u:hunter2@h/d"].map(url) {
             assert!(url.contains("not yet") && !url.contains("hunter2"), "{url}");
         }
-        assert!(url("mysql://u:hunter2@h/d").contains("does not begin with sqlite://;"));
+        assert!(url("mysql://u:hunter2@h/d").contains("must begin with sqlite://;"));
         for wrong in ["roustabout.db", "sqlite://", "sqlite://a.db?mode=ro", "sqlite://:memory:"] {
             assert!(url(wrong).starts_with("f.toml: store.url: "), "{wrong}");
         }
@@ -84,9 +84,9 @@ mod tests {
     fn retention_says_its_unit() {
         assert!(
             errors("[store]\nretention = 90\n")
-                .contains("90 lacks a unit; write retention = \"90s\"")
+                .contains("90 has no unit; write retention = \"90s\"")
         );
-        assert!(errors("[store]\nretention = \"0d\"\n").contains("more than nothing"));
+        assert!(errors("[store]\nretention = \"0d\"\n").contains("greater than zero"));
         assert_eq!(
             loaded("[store]\nretention = \"1d\"\n").settings.store.retention.as_secs(),
             86_400

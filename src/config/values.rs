@@ -24,7 +24,7 @@ impl Section<'_> {
             }
             ValueKind::String(text) => Some(text),
             _ => {
-                self.wrong_type(key, "a text in quotes", &value);
+                self.wrong_type(key, "a string in quotes", &value);
                 None
             }
         }
@@ -48,10 +48,8 @@ impl Section<'_> {
         if let Some(ValueKind::I64(number)) = self.given(key).map(|value| &value.kind) {
             self.report(
                 key,
-                format!("{number} lacks a unit"),
-                format!(
-                    "write {key} = \"{number}s\" if seconds are meant; m, h and d are known too"
-                ),
+                format!("{number} has no unit"),
+                format!("write {key} = \"{number}s\" for seconds (units: s, m, h, d)"),
             );
             return None;
         }
@@ -62,7 +60,7 @@ impl Section<'_> {
     pub(super) fn interval(&self, key: &str) -> Option<Duration> {
         let duration = self.duration(key)?;
         if duration.is_zero() {
-            self.refuse(key, "must be more than nothing");
+            self.refuse(key, "must be greater than zero");
             return None;
         }
         Some(duration)
@@ -123,11 +121,11 @@ impl Section<'_> {
             _ => None,
         };
         let Some(items) = items else {
-            self.wrong_type(key, "a list of texts", &value);
+            self.wrong_type(key, "a list of strings", &value);
             return None;
         };
         if items.iter().any(String::is_empty) {
-            self.refuse(key, "has an empty text in it");
+            self.refuse(key, "contains an empty string");
             return None;
         }
         Some(items)
@@ -154,8 +152,8 @@ impl Section<'_> {
             let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
             self.report(
                 key,
-                format!("{text:?} is none of its values"),
-                format!("say {}", words.join(" or ")),
+                format!("{text:?} is not a valid value"),
+                format!("use {}", words.join(" or ")),
             );
         }
         chosen.map(|(_, value)| *value)
@@ -165,7 +163,7 @@ impl Section<'_> {
     pub(super) fn built(&self, key: &str, value: &str) -> bool {
         let instead = not_yet::instead(&self.declared(key), value);
         if let Some(instead) = instead {
-            self.report(key, format!("{value:?} not yet: this version cannot do it"), instead);
+            self.report(key, format!("{value:?} is not yet supported in this version"), instead);
         }
         instead.is_none()
     }

@@ -41,7 +41,7 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
             section.report(
                 "secret",
                 "missing",
-                "give secret or secret_file here, the variable ROUSTABOUT_WEBHOOK_SECRET, or the systemd credential webhook-secret",
+                "set secret or secret_file here, set the variable ROUSTABOUT_WEBHOOK_SECRET, or pass the systemd credential webhook-secret",
             );
             None
         }
@@ -51,14 +51,14 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
         section.warn(
             "secret",
             format!("is shorter than {SHORT_SECRET} characters and can be guessed"),
-            "`openssl rand -hex 32` makes a good one; GitHub must be told it too",
+            "`openssl rand -hex 32` makes a good one; set it in GitHub's webhook too",
         );
     }
     if secret.as_ref().is_some_and(|secret| padded(secret.expose_secret())) {
         section.warn(
             "secret",
-            "begins or ends with a space or a line break, which counts where GitHub signs",
-            "take it out (printf writes a file without), unless GitHub was told it so",
+            "begins or ends with a space or a line break, which is part of the secret",
+            "remove it (printf writes a file without one), unless GitHub's webhook has it too",
         );
     }
     let previous = secrets::find(section, "previous_secret", Some("previous-webhook-secret"));
@@ -89,15 +89,17 @@ fn path(text: &str) -> Result<String, String> {
     let unfit = |c: char| c == '?' || c == '#' || !c.is_ascii_graphic();
     match text.starts_with('/') && !text.contains(unfit) {
         true => Ok(text.to_owned()),
-        false => Err(format!("{text:?} is no path: it begins with / and has no ?, # or spaces")),
+        false => Err(format!(
+            "{text:?} is not a path: it must begin with / and contain no ?, # or spaces"
+        )),
     }
 }
 
 fn max_body(text: &str) -> Result<u64, String> {
     match quantity::size(text)? {
-        0 => Err(format!("{text:?} lets nothing in")),
+        0 => Err(format!("{text:?} rejects every webhook")),
         size if size > LARGEST_BODY => {
-            Err(format!("{text:?} is more than the 25MB that GitHub sends at most"))
+            Err(format!("{text:?} is more than 25MB, the most that GitHub sends"))
         }
         size => Ok(size),
     }
@@ -126,7 +128,7 @@ mod tests {
     fn an_open_door_needs_a_secret() {
         assert_eq!(
             no_secret("[webhook]\n"),
-            "f.toml: webhook.secret: missing; give secret or secret_file here, the variable ROUSTABOUT_WEBHOOK_SECRET, or the systemd credential webhook-secret"
+            "f.toml: webhook.secret: missing; set secret or secret_file here, set the variable ROUSTABOUT_WEBHOOK_SECRET, or pass the systemd credential webhook-secret"
         );
     }
 
@@ -143,7 +145,7 @@ mod tests {
     fn a_secret_is_said_once() {
         assert_eq!(
             errors("[webhook]\nsecret = \"x\"\nsecret_file = \"y\"\n"),
-            "f.toml: webhook.secret: secret and secret_file are both given; keep one of them"
+            "f.toml: webhook.secret: secret and secret_file are both set; keep one of them"
         );
         assert_eq!(
             errors("[webhook]\nsecret = \"\"\n"),
@@ -151,7 +153,7 @@ mod tests {
         );
         assert!(
             errors("[webhook]\nsecret = 123456\n")
-                .contains("must be a text in quotes, not a number")
+                .contains("must be a string in quotes, not a number")
         );
     }
 

@@ -9,21 +9,21 @@ use super::VERSION;
 /// It could not be opened, read or written. Of a write that failed nothing is kept.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    #[error("cannot open the store {path}: {why}; is the folder there and writable for this user?")]
+    #[error(
+        "cannot open the store {path}: {why}; check that its folder exists and is writable for this user"
+    )]
     Open { path: PathBuf, why: String },
     #[error(
-        "the database {path} is damaged, or is none of SQLite's ({why}); restore a backup, or move it away with \
-         its -wal and -shm and start without: jobs that wait and runners that are there are found again, and \
-         history is lost"
+        "the database {path} is damaged, or is not an SQLite database ({why}); restore a backup, or move it away with its -wal and -shm files and start with a new one: waiting jobs and existing runners are found again, history is lost"
     )]
     Damaged { path: PathBuf, why: String },
     #[error(
-        "another roustabout uses the store {path}; stop that one, or give this one another store.url"
+        "another roustabout uses the store {path}; stop it, or set another store.url for this one"
     )]
     InUse { path: PathBuf },
     #[error(
         "the store {path} was written by a newer roustabout (schema {found}, this one knows {VERSION}); \
-         run that version, or start with another store.url"
+         run that version, or set another store.url"
     )]
     Newer { path: PathBuf, found: i64 },
     #[error("the store cannot be written: {0}")]

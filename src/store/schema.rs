@@ -155,7 +155,7 @@ mod tests {
         std::fs::write(&path, "no database, and long enough to have a header".repeat(99)).unwrap();
         let told = open(&path).unwrap_err().to_string();
         assert!(
-            told.contains("a.db is damaged, or is none of SQLite's (file is not a database)"),
+            told.contains("a.db is damaged, or is not an SQLite database (file is not a database)"),
             "{told}"
         );
         assert!(told.contains("restore a backup, or move it away"), "{told}");

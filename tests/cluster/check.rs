@@ -154,20 +154,20 @@ async fn where_everything_is_right_nothing_fails() {
         "{:#?}",
         checked.findings
     );
-    checked.found("ok", "store", "is not there yet; serve makes it", "");
+    checked.found("ok", "store", "does not exist yet; serve creates it", "");
     checked.found("ok", "clock", "agrees with GitHub's", "");
-    checked.found("ok", "github *", "the token is octocat's", "");
+    checked.found("ok", "github *", "the token belongs to octocat", "");
     checked.found("ok", "github octo/app", "the token reads its runners and its runs", "");
-    for minted in ["minted for octo/app, and thrown away", "minted for octo, and thrown away"] {
+    for minted in ["created for octo/app, and discarded", "created for octo, and discarded"] {
         checked.found("ok", "github octo", minted, "");
     }
     checked.found("ok", "github octo/app", "has an active webhook for jobs", "");
     checked.found("ok", "github octo", "the token reads the organization's runners", "");
     checked.found("ok", "nomad", "version ", "");
-    checked.found("ok", "nomad", "ACLs are off", "");
+    checked.found("ok", "nomad", "ACLs are disabled", "");
     checked.found("ok", "nomad", "has read-job, list-jobs, dispatch-job, deregister-job", "");
-    checked.found("ok", "pool x64", "the job \"runner\" in namespace \"default\" is there", "");
-    checked.found("ok", "pool org", "octo/* is octo/app", "");
+    checked.found("ok", "pool x64", "the job \"runner\" in namespace \"default\" exists", "");
+    checked.found("ok", "pool org", "octo/* matches octo/app", "");
     assert!(!checked.said.contains(SECRET) && !checked.said.contains(TOKEN), "{}", checked.said);
 }
 
@@ -221,12 +221,17 @@ async fn each_wrong_job_is_told() {
     let far = pool("far", "runner", "octo/app", "region = \"mars\"")
         + &pool("there", "runner", "octo/app", "namespace = \"ci\"");
     let checked = parts.check(&credential("*", TOKEN), "", &(pools + &other + &far)).await;
-    checked.found("fail", "pool far", "no way to the region \"mars\"", "mend region of the pool");
+    checked.found(
+        "fail",
+        "pool far",
+        "no path to the region \"mars\"",
+        "correct region of the pool",
+    );
     checked.found(
         "fail",
         "pool there",
         "there is no job \"runner\" in namespace \"ci\"",
-        "or mend nomad_job or namespace",
+        "or correct nomad_job or namespace",
     );
     checked.fails_only(&[
         "pool other",
@@ -249,9 +254,9 @@ async fn each_wrong_job_is_told() {
         "the credential reaches no task",
         "add dispatch_payload { file = \"token\" }",
     );
-    checked.found("warn", "pool again", "has 2 allocations", "write count = 1");
-    checked.found("warn", "pool again", "replaces an allocation that failed", "reschedule block");
-    checked.found("warn", "pool again", "starts a runner that failed again", "restart block");
+    checked.found("warn", "pool again", "has 2 allocations", "set count = 1");
+    checked.found("warn", "pool again", "reschedules a failed allocation", "reschedule block");
+    checked.found("warn", "pool again", "restarts a failed runner", "restart block");
     checked.found(
         "fail",
         "pool missing",
@@ -261,14 +266,14 @@ async fn each_wrong_job_is_told() {
     checked.found(
         "fail",
         "pool stopped",
-        "is stopped and takes no dispatch",
+        "is stopped and cannot be dispatched",
         "start it again with nomad job run",
     );
     checked.found("fail", "pool plain", "is not parameterized", "a parameterized block");
     checked.found(
         "fail",
         "pool service",
-        "is a service job, and not parameterized",
+        "is a service job, not a parameterized one",
         "make it type = \"batch\"",
     );
     checked.found(
@@ -286,16 +291,16 @@ async fn each_wrong_job_is_told() {
     checked.found(
         "fail",
         "pool forbidden",
-        "forbids a payload, which delivery = \"payload\" sends",
+        "forbids a payload, but delivery = \"payload\" sends one",
         "payload = \"required\"",
     );
     checked.found(
         "warn",
         "pool nameless",
-        "takes no runner_name",
-        "its jobspec must bound a runner's life",
+        "does not declare runner_name",
+        "its jobspec must limit a runner's lifetime",
     );
-    checked.found("fail", "pool other", "though forks differ", "give each of the two a label");
+    checked.found("fail", "pool other", "although forks differ", "give each pool a label");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,19 +351,19 @@ async fn each_thing_wrong_at_github_is_told() {
         "POST /repos/reader/app/actions/runners/registration-token: 403",
         "\"Administration: write\"",
     );
-    checked.found("fail", "github bad", "401 Bad credentials", "make a new token");
-    checked.found("fail", "github bad", "not checked because of that: ", "");
+    checked.found("fail", "github bad", "401 Bad credentials", "create a new token");
+    checked.found("fail", "github bad", "not checked because of this: ", "");
     checked.found(
         "fail",
         "github octo/none",
         "404 not found",
-        "mend the name in repositories of pool x64",
+        "correct the name in repositories of pool x64",
     );
     checked.found(
         "fail",
         "github octo/before",
-        "is called octo/after now",
-        "write octo/after in repositories of pool x64",
+        "is now called octo/after",
+        "use octo/after in repositories of pool x64",
     );
     checked.found(
         "fail",
@@ -370,41 +375,41 @@ async fn each_thing_wrong_at_github_is_told() {
     checked.found(
         "ok",
         "github weak/app",
-        "webhooks are not looked at: that takes \"Webhooks: read\"",
+        "webhooks are not checked: this requires \"Webhooks: read\"",
         "",
     );
     checked.found("fail", "github solo", "404", "a personal account has no runners of its own");
     checked.found(
         "warn",
         "github octo/open",
-        "is public, and pool x64 refuses",
+        "is public, but pool x64 refuses",
         "public_repositories = true in pool x64",
     );
     checked.found(
         "warn",
         "github octo/old",
         "is archived",
-        "take it out of repositories of pool x64",
+        "remove it from repositories of pool x64",
     );
     checked.found(
         "warn",
         "github octo/open",
         "has no webhook for jobs",
-        "/octo/open/settings/hooks): payload URL https://THIS-DOOR/webhook",
+        "/octo/open/settings/hooks): payload URL https://THIS-HOST/webhook",
     );
     checked.found(
         "warn",
         "github octo/app",
-        "came to nothing: 401",
-        "another secret than [webhook] has",
+        "failed: 401",
+        "the secret differs from that of [webhook]",
     );
-    checked.found("ok", "pool wide", "octo/* is 3 repositories today, 1 of them public", "");
+    checked.found("ok", "pool wide", "octo/* matches 3 repositories, 1 of them public", "");
     checked.found("ok", "github octo/after", "the token reads its runners", "");
     checked.found(
         "warn",
         "pool typo",
-        "octo/aap* names no repository that the token sees",
-        "mend the pattern",
+        "octo/aap* matches no repository that the token can see",
+        "correct the pattern",
     );
     let minted = parts.github.with(|github, _| {
         let posts = github.requests().iter().filter(|request| request.method == "POST");
@@ -453,13 +458,18 @@ async fn a_job_that_no_node_can_take_is_told() {
         + &pool("odd", "foreign", "octo/app", "");
     let checked = parts.check(&credential("*", TOKEN), "", &pools).await;
     checked.fails_only(&["pool big", "pool odd"]);
-    checked.found("ok", "pool x64", "some node has the drivers and the room for \"runner\"", "");
-    let told = "\"greedy\" asks for 90000000 MB of memory, and the largest of its nodes has ";
-    checked.found("fail", "pool big", told, "ask for less in the resources of the job");
+    checked.found(
+        "ok",
+        "pool x64",
+        "at least one node has the drivers and resources for \"runner\"",
+        "",
+    );
+    let told = "\"greedy\" asks for 90000000 MB of memory, but the largest of its nodes has ";
+    checked.found("fail", "pool big", told, "reduce the resources of the job");
     checked.found(
         "fail",
         "pool odd",
-        "no node has the driver nosuchdriver of \"foreign\"",
+        "no node has a healthy driver nosuchdriver for \"foreign\"",
         "nomad node status",
     );
 }
@@ -487,18 +497,18 @@ async fn what_a_nomad_token_may_not_do_is_told() {
     checked.fails_only(&[]);
     checked.found("ok", "nomad", "the token \"all\", with the policies all", "");
     checked.found("ok", "nomad", "has read-job, list-jobs, dispatch-job, deregister-job", "");
-    checked.found("ok", "nomad", "its version is not seen", "");
+    checked.found("ok", "nomad", "its version is not visible", "");
     checked.found(
         "ok",
         "nomad",
-        "its nodes are not seen (that takes node { policy = \"read\" })",
+        "the nodes are not visible (this requires node { policy = \"read\" })",
         "",
     );
 
     for (index, missing) in needed.iter().take(3).enumerate() {
         let rest: Vec<&str> = needed.iter().copied().filter(|one| one != missing).collect();
         let checked = check(&token(&format!("less{index}"), &rest).await).await;
-        let told = format!("in namespace \"default\" the token may not {missing}");
+        let told = format!("in namespace \"default\" the token lacks {missing}");
         checked.found("fail", "nomad", &told, "capabilities = [\"list-jobs\", \"read-job\"");
         let job = if *missing == "read-job" { &["nomad", "pool x64"][..] } else { &["nomad"] };
         checked.fails_only(job);
@@ -509,7 +519,7 @@ async fn what_a_nomad_token_may_not_do_is_told() {
     checked.found(
         "warn",
         "nomad",
-        "may not deregister-job, so runners that no job needs are not stopped",
+        "lacks deregister-job, so runners that no job needs are not stopped",
         "\"deregister-job\"",
     );
 
@@ -518,15 +528,15 @@ async fn what_a_nomad_token_may_not_do_is_told() {
     checked.found(
         "fail",
         "nomad",
-        "may not read-job, list-jobs, dispatch-job, deregister-job",
-        "is it valid?",
+        "lacks read-job, list-jobs, dispatch-job, deregister-job",
+        "check that it is valid",
     );
-    checked.found("fail", "pool x64", "may not be read", "is the token valid?");
+    checked.found("fail", "pool x64", "may not be read", "check that the token is valid");
 
     let management = parts.agent.token().unwrap().expose_secret().to_owned();
     let checked = check(&management).await;
     checked.fails_only(&[]);
-    checked.found("warn", "nomad", "is a management token", "make one that may do what is needed");
+    checked.found("warn", "nomad", "is a management token", "use one with only what is needed");
     assert_eq!(
         parts
             .nomad

@@ -42,11 +42,11 @@ async fn pushes_reruns_cancels_and_a_runner_that_dies() {
 
     let checked = checking::check(&world.daemon.config()).await;
     checked.fails_only(&[]);
-    checked.found("ok", "pool repository", "owner/* is 2 repositories today", "");
+    checked.found("ok", "pool repository", "owner/* matches 2 repositories", "");
     for repository in REPOSITORIES {
         let subject = format!("gitea {repository}");
         checked.found("ok", &subject, "the token reads its jobs", "");
-        checked.found("ok", &subject, "has an active webhook for jobs to our path", "");
+        checked.found("ok", &subject, "has an active webhook for jobs with our path", "");
     }
 
     // Its runner is killed by its own step, once its log was sent: nobody else is hired, and Gitea fails it in the end.

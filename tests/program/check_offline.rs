@@ -49,9 +49,9 @@ fn as_nobody(file: &std::path::Path, elsewhere: &std::path::Path) -> std::proces
 }
 
 fn nobody_answers(checked: &Checked) {
-    checked.found("fail", "github octo", "GET /user: cannot connect", "mend github.api_url");
-    checked.found("fail", "github octo", "not checked because of that: octo/app, octo/*", "");
-    checked.found("fail", "nomad", "cannot connect", "mend nomad.address or start Nomad");
+    checked.found("fail", "github octo", "GET /user: cannot connect", "check github.api_url");
+    checked.found("fail", "github octo", "not checked because of this: octo/app, octo/*", "");
+    checked.found("fail", "nomad", "cannot connect", "correct nomad.address or start Nomad");
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn all_that_is_wrong_is_told_at_once() {
     checked.found("ok", "config", "1 pool, 1 credential", "");
     checked.found("warn", "config", "webhook.secret: is shorter than", "openssl rand");
     checked.found("warn", "secret", "(mode 644)", "chmod 600 /");
-    checked.found("fail", "store", "there is no folder /", "mkdir -p /");
+    checked.found("fail", "store", "the folder /", "mkdir -p /");
     for secret in ["hunter2", "s3cr3t"] {
         assert!(!checked.said.contains(secret), "{}", checked.said);
     }
@@ -88,8 +88,8 @@ async fn a_gitea_that_is_taken_for_github_says_so() {
     checked.found(
         "fail",
         "github octo",
-        "is a Gitea (1.26.1), and kind is \"github\"",
-        &format!("write kind = \"gitea\" and api_url = \"{}/api/v1\"", gitea.uri()),
+        "is a Gitea (1.26.1), but kind is \"github\"",
+        &format!("set kind = \"gitea\" and api_url = \"{}/api/v1\"", gitea.uri()),
     );
     let asked = gitea.received_requests().await.unwrap();
     let version = asked.iter().find(|request| request.url.path() == "/api/v1/version").unwrap();
@@ -101,7 +101,7 @@ async fn a_gitea_that_is_taken_for_github_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_wrong_is_told() {
     for (minutes, level, message) in [
-        (-1, "warn", "this machine is 6"),
+        (-1, "warn", "this machine's clock is 6"),
         (10, "fail", "behind GitHub"),
         (-60, "fail", "ahead of GitHub"),
     ] {
@@ -136,7 +136,7 @@ fn a_folder_that_is_not_writable_is_told() {
         "fail",
         "store",
         "is not writable for this user",
-        "let the user roustabout runs as own it",
+        "make the user that roustabout runs as its owner",
     );
 }
 
@@ -167,12 +167,12 @@ fn a_secret_file_that_is_not_there_or_empty_is_told() {
     std::fs::write(&file, text).unwrap();
     let told = does_not_load(&file);
     assert!(told.contains("webhook.secret_file: cannot read /"), "{told}");
-    assert!(told.contains("let it be a text file that the user roustabout runs as"), "{told}");
+    assert!(told.contains("it must be a text file that the user roustabout runs as"), "{told}");
     // A line break alone is no secret.
     std::fs::write(&secret, "\n").unwrap();
     let told = does_not_load(&file);
     assert!(
-        told.contains("secret is empty; let it be a text file that holds the secret alone"),
+        told.contains("secret is empty; it must be a text file that contains only the secret"),
         "{told}"
     );
 }
@@ -206,7 +206,7 @@ async fn a_secret_with_a_space_at_its_end_is_told() {
     assert!(!fine.said.contains("line break"), "{}", fine.said);
     std::fs::write(&secret, "0123456789abcdef\n\n").unwrap();
     let message = "webhook.secret: begins or ends with a space or a line break";
-    check(&file).await.found("warn", "config", message, "take it out");
+    check(&file).await.found("warn", "config", message, "remove it");
 }
 
 /// What `check --config-only` says where the secrets are systemd's, and only the daemon sees them.
@@ -252,7 +252,7 @@ fn people_get_lines() {
     let output = roustabout().arg("check").arg("--config").arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.starts_with("ok    service      looked at"), "{text}");
+    assert!(text.starts_with("ok    service      checked with"), "{text}");
     assert!(text.ends_with(" fail\n") && !text.contains('\x1b'), "{text}");
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
@@ -268,7 +268,7 @@ fn a_config_that_does_not_load_is_exit_2_with_every_mistake() {
     let text = String::from_utf8(output.stderr).unwrap();
     for told in [
         "webhook.listn: unknown key; did you mean \"listen\"?",
-        "store.retention: 90 lacks a unit",
+        "store.retention: 90 has no unit",
         "pools: missing",
     ] {
         assert!(text.contains(told), "{told} in {text}");

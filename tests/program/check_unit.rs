@@ -103,18 +103,18 @@ async fn the_credentials_of_the_service_count_and_not_the_variables_of_the_shell
     let config = installed.path("roustabout.toml");
     let checked = installed.check(&["--config", text(&config)]).await;
     assert_eq!(installed.shown().await, ["of-the-service"]);
-    checked.found("ok", "service", "as roustabout.service will see it (", "");
+    checked.found("ok", "service", "the environment of roustabout.service (", "");
     for (key, name) in [
         ("webhook.secret", "webhook-secret"),
         ("the token for all owners", "github-token"),
         ("nomad.token", "nomad-token"),
     ] {
         let from = installed.path(name);
-        let told = format!("{key} is the credential {name}, from {}", from.display());
+        let told = format!("{key} comes from the credential {name}, {}", from.display());
         checked.found("ok", "secret", &told, "");
     }
     // Its state is where systemd has it, and not in the folder that the shell is in.
-    let state = "/var/lib/roustabout-of-a-test/roustabout.db is not there yet: systemd makes";
+    let state = "/var/lib/roustabout-of-a-test/roustabout.db does not exist yet: systemd creates";
     checked.found("ok", "store", state, "");
     assert!(!checked.said.contains("of-the-shell"), "{}", checked.said);
     // The unit is all that it takes.
@@ -134,7 +134,9 @@ async fn a_token_that_only_the_shell_has_does_not_pass_for_the_services() {
         "{told}"
     );
     assert!(
-        told.contains("does not start (243/CREDENTIALS); write the secret into it, or take"),
+        told.contains(
+            "the service will not start (243/CREDENTIALS); write the secret to that file, or remove"
+        ),
         "{told}"
     );
     // Who wants to know what the shell sees says so.
@@ -145,11 +147,11 @@ async fn a_token_that_only_the_shell_has_does_not_pass_for_the_services() {
     here.found(
         "warn",
         "service",
-        "nomad.token is the variable NOMAD_TOKEN, and no credential in /",
+        "nomad.token comes from the variable NOMAD_TOKEN, and no credential in /",
         "unset",
     );
-    here.found("ok", "secret", "nomad.token is the variable NOMAD_TOKEN", "");
-    here.found("ok", "service", "by the variables of this command", "");
+    here.found("ok", "secret", "nomad.token comes from the variable NOMAD_TOKEN", "");
+    here.found("ok", "service", "with the environment of this command", "");
     assert_eq!(installed.shown().await, ["of-the-shell"]);
 }
 
@@ -159,7 +161,7 @@ async fn a_credential_that_everybody_can_read_is_told() {
     installed.write("nomad-token", "of-the-service", 0o644);
     let checked = installed.check(&["--unit", "roustabout.service"]).await;
     checked.found("warn", "secret", "nomad.token is in /", "chmod 600 /");
-    assert!(!checked.said.contains("no file with a secret can be read"), "{}", checked.said);
+    assert!(!checked.said.contains("no file with a secret is readable"), "{}", checked.said);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +175,7 @@ async fn where_credentials_are_named_by_hand_they_come_first() {
         .env("CREDENTIALS_DIRECTORY", installed.folder.path());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let checked = checking::read(&output);
-    checked.found("ok", "secret", "webhook.secret is the credential webhook-secret, from /", "");
+    checked.found("ok", "secret", "webhook.secret comes from the credential webhook-secret, /", "");
     assert_eq!(installed.shown().await, ["of-the-service"]);
 }
 
@@ -200,24 +202,29 @@ async fn proxies_are_named_for_each_that_is_asked() {
     };
     // This machine is asked directly, whatever is said.
     let checked = check(config.clone(), "").await;
-    checked.found("ok", "proxy", "Nomad is asked on this machine (127.0.0.1:", "");
-    checked.found("ok", "proxy", "GitHub is asked on this machine (127.0.0.1:", "");
+    checked.found("ok", "proxy", "Nomad is reached on this machine (127.0.0.1:", "");
+    checked.found("ok", "proxy", "GitHub is reached on this machine (127.0.0.1:", "");
     assert!(proxy.received_requests().await.unwrap().is_empty());
     let socket = config.replace(&installed.nomad.uri(), "unix:///nowhere/api.sock");
     check(socket, "").await.found(
         "ok",
         "proxy",
-        "Nomad is asked by a socket, through no proxy",
+        "Nomad is reached through a socket, without a proxy",
         "",
     );
     // Others through the proxy, and a token for one of them is told.
     let away = config.replace(NOBODY, "http://ghes.test/api/v3");
     let checked = check(away.clone(), "").await;
-    let told = format!("GitHub is asked at ghes.test through the proxy {uri} (HTTP_PROXY)");
+    let told = format!("GitHub is reached at ghes.test through the proxy {uri} (HTTP_PROXY)");
     checked.found("ok", "proxy", &told, "");
-    checked.found("warn", "github", "is http: everyone on the way can read the tokens", "https://");
+    checked.found(
+        "warn",
+        "github",
+        "is unencrypted: anyone on the network path can read the tokens",
+        "https://",
+    );
     assert!(!proxy.received_requests().await.unwrap().is_empty());
-    let told = "GitHub is asked at ghes.test directly, through no proxy";
+    let told = "GitHub is reached at ghes.test directly, without a proxy";
     check(away, "ghes.test").await.found("ok", "proxy", told, "");
 }
 

@@ -107,7 +107,7 @@ async fn all_mistakes_of_a_config_are_told_at_once_with_file_key_and_mend() {
 async fn a_config_that_is_not_there_is_exit_2_and_named() {
     let said = run(call(&["serve", "--config", "/nowhere/r.toml"])).await;
     assert_eq!(said.code, 2);
-    assert!(said.err.starts_with("/nowhere/r.toml: cannot read it"), "{}", said.err);
+    assert!(said.err.starts_with("/nowhere/r.toml: cannot read the config"), "{}", said.err);
     let mut by_variable = call(&["serve"]);
     by_variable.env("ROUSTABOUT_CONFIG", "/nowhere/else.toml");
     assert!(run(by_variable).await.err.starts_with("/nowhere/else.toml"));
@@ -211,7 +211,9 @@ async fn send_signs_and_posts_a_payload_and_prints_the_answer() {
     let said = run(call_for(&daemon, &["send", &payload])).await;
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.starts_with("202 Accepted\n{\"outcome\":\"accepted\""), "{}", said.out);
-    assert!(said.out.ends_with("\nroustabout explain 7 says where the job is and why\n"));
+    assert!(
+        said.out.ends_with("\nroustabout explain 7 shows the state of the job and the reason\n")
+    );
     // What it points at is there: an accepted delivery is folded.
     assert_eq!(run(call_for(&daemon, &["explain", "7"])).await.code, 0);
     let mut public = queued(8);
@@ -262,7 +264,7 @@ async fn send_fails_where_the_door_refuses_or_is_not_there() {
     let said = run(call_for(&daemon, &["send", &payload, "--secret-file", &wrong])).await;
     assert_eq!(said.code, 1);
     assert!(said.out.starts_with("401 Unauthorized\n"), "{}", said.out);
-    assert!(said.out.contains("is not the daemon's [webhook] secret"), "{}", said.out);
+    assert!(said.out.contains("was not signed with the daemon's [webhook] secret"), "{}", said.out);
     let said = run(call_for(&daemon, &["send", "/nowhere.json"])).await;
     assert_eq!(said.code, 1);
     assert!(said.err.contains("cannot read the payload /nowhere.json"), "{}", said.err);

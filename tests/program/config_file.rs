@@ -137,10 +137,10 @@ delivery = "payload"
         from_text(text, "roustabout.toml", &Environment::from_iter(env)).expect_err("it is wrong");
     insta::assert_snapshot!(errors, @r#"
     roustabout.toml: webhook.listn: unknown key; did you mean "listen"?
-    roustabout.toml: webhook.max_connections: must be a whole number, not a text; write for example max_connections = 256
-    roustabout.toml: store.retention: 90 lacks a unit; write retention = "90s" if seconds are meant; m, h and d are known too
-    roustabout.toml: github.api_url: https://git.example.com/ is not where a Gitea's API begins; write the address of your Gitea with /api/v1 after it
-    roustabout.toml: pools[x64].repositories: "octocat" is not owner/name, with * for anything and ! before it to exclude; write for example repositories = ["octocat/*", "!octocat/secret"]
+    roustabout.toml: webhook.max_connections: must be a whole number, not a string; write for example max_connections = 256
+    roustabout.toml: store.retention: 90 has no unit; write retention = "90s" for seconds (units: s, m, h, d)
+    roustabout.toml: github.api_url: https://git.example.com/ is not the API address of a Gitea; use the address of your Gitea followed by /api/v1
+    roustabout.toml: pools[x64].repositories: "octocat" is not of the form owner/name (* matches anything, a leading ! excludes); write for example repositories = ["octocat/*", "!octocat/secret"]
     ROUSTABOUT__ADMIN__LISTEN: admin.listen: "9090" is not an IP address with a port; write for example listen = "127.0.0.1:9090"
     "#);
 }
@@ -151,9 +151,9 @@ fn a_file_that_is_not_there_or_no_toml_is_named() {
     let file = folder.path().join("roustabout.toml");
     let shown = file.display().to_string();
     let told = || load(Some(&file), &secrets()).expect_err("it is wrong").to_string();
-    assert!(told().starts_with(&format!("{shown}: cannot read it: ")));
+    assert!(told().starts_with(&format!("{shown}: cannot read the config: ")));
     std::fs::write(&file, "[webhook\n").expect("the temporary folder is writable");
-    assert!(told().starts_with(&format!("{shown}:1: not TOML: ")), "{}", told());
+    assert!(told().starts_with(&format!("{shown}:1: invalid TOML: ")), "{}", told());
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn the_variable_names_the_file() {
     let env = Environment::from_iter([("ROUSTABOUT_CONFIG", "/nowhere/r.toml")]);
     assert_eq!(find_file(None, &env).ok().as_deref(), Some(Path::new("/nowhere/r.toml")));
     let errors = load(None, &env).expect_err("there is no such file");
-    assert!(errors.to_string().starts_with("/nowhere/r.toml: cannot read it: "));
+    assert!(errors.to_string().starts_with("/nowhere/r.toml: cannot read the config: "));
 }
 
 #[test]

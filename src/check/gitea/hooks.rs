@@ -16,24 +16,24 @@ pub fn judge(
     let of_jobs: Vec<&Hook> = all().filter(|hook| hook.tells_of_jobs()).collect();
     let troubles: Vec<String> = of_jobs.iter().filter_map(|hook| trouble(hook, path)).collect();
     if troubles.len() < of_jobs.len() {
-        return Finding::ok(subject, "has an active webhook for jobs to our path");
+        return Finding::ok(subject, "has an active webhook for jobs with our path");
     }
     let hidden = match organization {
         Some(_) => "",
-        None => " (its organization may have one, which is not shown)",
+        None => " (its organization may have one that is not visible)",
     };
     let told = match (troubles.first(), all().count()) {
         (Some(trouble), _) => trouble.clone(),
         (None, 0) => "has no webhook".to_owned(),
-        (None, _) => "has webhooks, and none of them is of Gitea's type and for jobs".to_owned(),
+        (None, _) => "has webhooks, but none of type Gitea and for jobs".to_owned(),
     };
     Finding::warn(
         subject,
         format!("{told}{hidden}"),
         format!(
-            "Settings → Webhooks ({}/settings/hooks) → Gitea: target URL http(s)://THIS-DOOR{path}, \
+            "add one under Settings → Webhooks ({}/settings/hooks) → Gitea: target URL http(s)://THIS-HOST{path}, \
              POST content type application/json, the secret of [webhook], custom event \"Workflow \
-             Jobs\", active; and let [webhook] ALLOWED_HOST_LIST of app.ini allow this door",
+             Jobs\", active; and allow this host in [webhook] ALLOWED_HOST_LIST of app.ini",
             page.trim_end_matches('/')
         ),
     )
@@ -44,7 +44,7 @@ fn trouble(hook: &Hook, path: &str) -> Option<String> {
     let url = &hook.url;
     let leads_to = url::Url::parse(url).ok().map(|url| url.path().to_owned());
     if leads_to.as_deref() != Some(path) {
-        return Some(format!("its webhook for jobs leads to {url}, and our path is {path}"));
+        return Some(format!("its webhook for jobs posts to {url}, but our path is {path}"));
     }
     if !hook.active {
         return Some("its webhook for jobs is not active".to_owned());
@@ -52,7 +52,7 @@ fn trouble(hook: &Hook, path: &str) -> Option<String> {
     if hook.content_type.as_deref() != Some("json") {
         let kind = hook.content_type.as_deref().unwrap_or("nothing");
         return Some(format!(
-            "its webhook for jobs sends {kind}, and Gitea signs another text than it sends then"
+            "its webhook for jobs sends {kind}, for which Gitea's signature does not match what it sends"
         ));
     }
     None
@@ -101,8 +101,8 @@ mod tests {
         };
         for (hooks, told) in [
             (vec![], "has no webhook"),
-            (with(|hook| hook.events = vec!["push".into()]), "none of them is of Gitea's type"),
-            (with(|hook| hook.kind = "slack".into()), "none of them is of Gitea's type"),
+            (with(|hook| hook.events = vec!["push".into()]), "none of type Gitea"),
+            (with(|hook| hook.kind = "slack".into()), "none of type Gitea"),
             (with(|hook| hook.active = false), "its webhook for jobs is not active"),
             (
                 with(|hook| hook.content_type = Some("form".into())),
@@ -110,7 +110,7 @@ mod tests {
             ),
             (
                 vec![hook("http://door/other")],
-                "leads to http://door/other, and our path is /webhook",
+                "posts to http://door/other, but our path is /webhook",
             ),
         ] {
             let found = judged(&hooks, Some(&[]));
@@ -118,6 +118,6 @@ mod tests {
             assert!(found.message.contains(told), "{found:?}");
             assert!(found.mend.unwrap().contains("(http://git/o/r/settings/hooks)"));
         }
-        assert!(judged(&[], None).message.ends_with("which is not shown)"));
+        assert!(judged(&[], None).message.ends_with("that is not visible)"));
     }
 }

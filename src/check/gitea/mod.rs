@@ -18,7 +18,7 @@ use crate::gitea::{Client, Error, Repository, Version};
 const LISTS_JOBS: (u32, u32) = (1, 25);
 /// The first that can disable a runner.
 const DISABLES: (u32, u32) = (1, 26);
-const SICK: &str = "is Gitea well? look again later";
+const SICK: &str = "check whether Gitea is up, and run check again later";
 
 pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -30,7 +30,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
         let client = match Client::new(settings.github.api_url.clone(), &credential.token) {
             Ok(client) => client,
             Err(error) => {
-                findings.push(Finding::fail(subject, error.to_string(), "mend github.api_url"));
+                findings.push(Finding::fail(subject, error.to_string(), "correct github.api_url"));
                 continue;
             }
         };
@@ -39,7 +39,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
             clocks = client.version().await.ok().and_then(|(_, clocks)| clocks);
         }
         let (settings, about) = (settings.clone(), subject.clone());
-        at_once.add(subject, "is github.api_url right, and Gitea well?", async move {
+        at_once.add(subject, "check github.api_url, and whether Gitea is up", async move {
             one(&about, &client, index, plan, settings).await
         });
     }
@@ -74,7 +74,7 @@ async fn one(
             }
             Err(error) => vec![Finding::fail(
                 subject,
-                format!("{error}, so that what patterns name is not served"),
+                format!("{error}; repositories that patterns name are not served"),
                 match error {
                     Error::Forbidden { .. } => {
                         "give the token read:user and read:repository, or name every repository"
@@ -115,13 +115,12 @@ fn no_answer(subject: &str, error: &Error, plan: &Plan) -> Finding {
     let message = format!("{error}{}", plan.unchecked());
     let mend = match error {
         Error::Unauthorized { .. } => {
-            "make a new token (Gitea → Settings → Applications) and put it where \
-             [[github.credentials]] takes this one from"
+            "create a new token (Gitea → Settings → Applications) and replace this one in [[github.credentials]] or in its file"
         }
         Error::Unavailable { .. } => {
-            "mend github.api_url or the way there (proxy, firewall, DNS), or start Gitea"
+            "check github.api_url and the network path (proxy, firewall, DNS), or start Gitea"
         }
-        _ => "github.api_url must be the address of a Gitea with /api/v1 after it",
+        _ => "github.api_url must be the address of a Gitea followed by /api/v1",
     };
     Finding::fail(subject, message, mend)
 }
@@ -131,22 +130,23 @@ fn about_version(subject: &str, version: &Version) -> Finding {
     match version.number {
         Some(number) if number < LISTS_JOBS => Finding::fail(
             subject,
-            format!("is Gitea {text}, which cannot list jobs: what a webhook misses is lost"),
-            "run Gitea 1.25 or newer, better 1.26",
+            format!(
+                "is Gitea {text}, which cannot list jobs: a job whose webhook is missed is never found"
+            ),
+            "upgrade to Gitea 1.25 or newer, preferably 1.26",
         ),
         Some(number) if number < DISABLES => Finding::warn(
             subject,
             format!(
-                "is Gitea {text}, which cannot disable a runner: one that is let go may be given a \
-                 job in that moment, and the job then hangs until Gitea ends it"
+                "is Gitea {text}, which cannot disable a runner: one that is being released may still get a job, which then hangs until Gitea ends it"
             ),
-            "run Gitea 1.26 or newer",
+            "upgrade to Gitea 1.26 or newer",
         ),
         Some(_) => Finding::ok(subject, format!("is Gitea {text}")),
         None => Finding::warn(
             subject,
-            format!("calls itself version {text:?}, which says nothing to us"),
-            "see to it that it can do what Gitea 1.26 can",
+            format!("reports the version {text:?}, which is not a version number"),
+            "make sure that it can do what Gitea 1.26 can",
         ),
     }
 }
@@ -156,15 +156,15 @@ fn whose(subject: &str, user: &Result<String, Error>, patterns: bool) -> Finding
     match user {
         Ok(login) => Finding::ok(
             subject,
-            format!("the token is {login}'s; what it may do shows where it is tried"),
+            format!("the token belongs to {login}; its permissions show only when they are used"),
         ),
         Err(Error::Forbidden { .. }) if !patterns => Finding::ok(
             subject,
-            "the token may not tell whose it is (read:user), which serving does not need",
+            "the token cannot read whose it is (this requires read:user), which serving does not need",
         ),
         Err(error) => Finding::fail(
             subject,
-            format!("{error}, so that the repositories for patterns with * are not listed"),
+            format!("{error}; the repositories for patterns with * cannot be listed"),
             "give the token read:user, or name every repository",
         ),
     }
@@ -185,10 +185,10 @@ mod tests {
         let told = ["1.24.7", "1.25.0", "1.26.1", "main"]
             .map(|text| about_version("gitea *", &Version::from(text.to_owned())));
         insta::assert_snapshot!(render::text(&Report(told.to_vec()), false), @r#"
-        fail  gitea *  is Gitea 1.24.7, which cannot list jobs: what a webhook misses is lost; run Gitea 1.25 or newer, better 1.26
-        warn  gitea *  is Gitea 1.25.0, which cannot disable a runner: one that is let go may be given a job in that moment, and the job then hangs until Gitea ends it; run Gitea 1.26 or newer
+        fail  gitea *  is Gitea 1.24.7, which cannot list jobs: a job whose webhook is missed is never found; upgrade to Gitea 1.25 or newer, preferably 1.26
+        warn  gitea *  is Gitea 1.25.0, which cannot disable a runner: one that is being released may still get a job, which then hangs until Gitea ends it; upgrade to Gitea 1.26 or newer
         ok    gitea *  is Gitea 1.26.1
-        warn  gitea *  calls itself version "main", which says nothing to us; see to it that it can do what Gitea 1.26 can
+        warn  gitea *  reports the version "main", which is not a version number; make sure that it can do what Gitea 1.26 can
         1 ok, 2 warn, 1 fail
         "#);
     }
@@ -202,9 +202,9 @@ mod tests {
             whose("gitea *", &Err(refused()), true),
         ];
         insta::assert_snapshot!(render::text(&Report(told.to_vec()), false), @r"
-        ok    gitea *  the token is me's; what it may do shows where it is tried
-        ok    gitea *  the token may not tell whose it is (read:user), which serving does not need
-        fail  gitea *  GET /user: 403 no, so that the repositories for patterns with * are not listed; give the token read:user, or name every repository
+        ok    gitea *  the token belongs to me; its permissions show only when they are used
+        ok    gitea *  the token cannot read whose it is (this requires read:user), which serving does not need
+        fail  gitea *  GET /user: 403 no; the repositories for patterns with * cannot be listed; give the token read:user, or name every repository
         2 ok, 0 warn, 1 fail
         ");
     }
@@ -261,11 +261,11 @@ mod tests {
         let patterns = "name = \"a\"\nrepositories = [\"octo/*\", \"!octo/s*\", \"octo/none*\"]";
         insta::assert_snapshot!(checked(200, "octo", &seen, &[patterns]).await, @r#"
         ok    gitea octo      is Gitea 1.26.0
-        ok    gitea octo      the token is me's; what it may do shows where it is tried
-        ok    pool a          octo/* is octo/app
-        warn  pool a          octo/none* names no repository that the token sees; mend the pattern, or let the token's user see them: its own, those it works on, those of its teams
-        ok    gitea octo/app  the token reads its jobs and reads and writes the runners (minting is not tried)
-        ok    gitea octo/app  has an active webhook for jobs to our path
+        ok    gitea octo      the token belongs to me; its permissions show only when they are used
+        ok    pool a          octo/* matches octo/app
+        warn  pool a          octo/none* matches no repository that the token can see; correct the pattern, or give the token's user access to them: it sees its own, those it collaborates on and those of its teams
+        ok    gitea octo/app  the token reads its jobs and reads and writes the runners (creating registration tokens is not tested)
+        ok    gitea octo/app  has an active webhook for jobs with our path
         5 ok, 1 warn, 0 fail
         "#);
     }
@@ -274,8 +274,8 @@ mod tests {
     async fn a_list_that_is_refused_is_told() {
         insta::assert_snapshot!(checked(403, "*", &[], &["name = \"a\""]).await, @r"
         ok    gitea *  is Gitea 1.26.0
-        ok    gitea *  the token is me's; what it may do shows where it is tried
-        fail  gitea *  GET /user/repos: 403 No., so that what patterns name is not served; give the token read:user and read:repository, or name every repository
+        ok    gitea *  the token belongs to me; its permissions show only when they are used
+        fail  gitea *  GET /user/repos: 403 No.; repositories that patterns name are not served; give the token read:user and read:repository, or name every repository
         2 ok, 0 warn, 1 fail
         ");
     }

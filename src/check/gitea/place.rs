@@ -29,8 +29,7 @@ pub async fn repository(
             if matches!(error, Error::NotFound { .. }) {
                 let pools = pool_names(named, settings);
                 finding.mend = Some(format!(
-                    "mend the name in repositories of {pools}, or let the token's user see it, and \
-                     give the token read:repository"
+                    "correct the name in repositories of {pools}, or give the token's user access to it and the token read:repository"
                 ));
             }
             return vec![finding];
@@ -42,14 +41,14 @@ pub async fn repository(
         findings.push(Finding::warn(
             &subject,
             "is archived: Gitea runs no jobs there",
-            format!("take it out of repositories of {}", pool_names(named, settings)),
+            format!("remove it from repositories of {}", pool_names(named, settings)),
         ));
     }
     if found.has_actions == Some(false) {
         findings.push(Finding::warn(
             &subject,
-            "has Actions switched off, so that it has no jobs",
-            "switch them on (Settings → Units → Actions), or take it out of the pool",
+            "has Actions disabled, so it has no jobs",
+            "enable them (Settings → Units → Actions), or remove it from the pool",
         ));
     }
     let of = Owner::Repository(name);
@@ -60,7 +59,7 @@ pub async fn repository(
         Err(error @ Error::NotFound { .. }) => findings.push(Finding::fail(
             &subject,
             error.to_string(),
-            "run Gitea 1.25 or newer, and switch on the repository's Actions",
+            "upgrade to Gitea 1.25 or newer, and enable the repository's Actions",
         )),
         Err(error) => findings.push(refused(&subject, &error, "read:repository", name)),
     }
@@ -76,7 +75,8 @@ pub async fn repository(
         }
     }
     if !can.is_empty() {
-        let message = format!("the token {} (minting is not tried)", can.join(" and "));
+        let message =
+            format!("the token {} (creating registration tokens is not tested)", can.join(" and "));
         findings.push(Finding::ok(&subject, message));
     }
     if settings.webhook.enabled {
@@ -108,7 +108,7 @@ async fn hook(
         // Serving needs no such permission.
         Err(Error::Forbidden { .. } | Error::NotFound { .. }) => Finding::ok(
             subject,
-            "webhooks are not looked at: that takes an administrator of the repository",
+            "webhooks are not checked: this requires an administrator of the repository",
         ),
         Err(error) => refused(subject, &error, "read:repository", name),
     }
@@ -118,7 +118,10 @@ pub async fn organization(client: &Client, name: &str, can_write: bool) -> Findi
     let subject = format!("gitea {name}");
     match runners(client, Owner::Organization(name), can_write).await {
         Ok(can) => {
-            let message = format!("the token {} (minting is not tried)", can.join(" and "));
+            let message = format!(
+                "the token {} (creating registration tokens is not tested)",
+                can.join(" and ")
+            );
             Finding::ok(subject, message)
         }
         Err(error) => {
@@ -126,7 +129,7 @@ pub async fn organization(client: &Client, name: &str, can_write: bool) -> Findi
             let mut finding = refused(&subject, &error, scope, name);
             if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
                 mend.push_str(
-                    "; a personal account has no runners of its own: scope = \"repository\" serves it",
+                    "; a personal account has no runners of its own: use scope = \"repository\"",
                 );
             }
             finding
@@ -154,10 +157,12 @@ fn refused(subject: &str, error: &Error, scope: &str, on: &str) -> Finding {
     let message = error.to_string();
     let mend = match error {
         Error::Unauthorized { .. } | Error::Forbidden { .. } => {
-            format!("give the token for {on} {scope}")
+            format!("the token for {on} needs {scope}")
         }
-        Error::NotFound { .. } => format!("does {on} exist? if so, give its token {scope}"),
-        Error::Unknown { .. } => "run Gitea 1.25 or newer, better 1.26".to_owned(),
+        Error::NotFound { .. } => {
+            format!("check that {on} exists; if it does, its token needs {scope}")
+        }
+        Error::Unknown { .. } => "upgrade to Gitea 1.25 or newer, preferably 1.26".to_owned(),
         Error::Unavailable { .. } | Error::Protocol { .. } => super::SICK.to_owned(),
     };
     Finding::fail(subject, message, mend)
@@ -209,8 +214,8 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_may_everything() {
         insta::assert_snapshot!(judged(200, 200, 404, 200).await, @r#"
-        ok    gitea o/r  the token reads its jobs and reads and writes the runners (minting is not tried)
-        warn  gitea o/r  has no webhook; Settings → Webhooks (http://git/o/r/settings/hooks) → Gitea: target URL http(s)://THIS-DOOR/webhook, POST content type application/json, the secret of [webhook], custom event "Workflow Jobs", active; and let [webhook] ALLOWED_HOST_LIST of app.ini allow this door
+        ok    gitea o/r  the token reads its jobs and reads and writes the runners (creating registration tokens is not tested)
+        warn  gitea o/r  has no webhook; add one under Settings → Webhooks (http://git/o/r/settings/hooks) → Gitea: target URL http(s)://THIS-HOST/webhook, POST content type application/json, the secret of [webhook], custom event "Workflow Jobs", active; and allow this host in [webhook] ALLOWED_HOST_LIST of app.ini
         1 ok, 1 warn, 0 fail
         "#);
     }
@@ -218,9 +223,9 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_may_read_only() {
         insta::assert_snapshot!(judged(200, 200, 403, 403).await, @r"
-        fail  gitea o/r  PATCH /repos/o/r/actions/runners/0: 403 No.; give the token for o/r write:repository (its user must own the repository)
-        ok    gitea o/r  the token reads its jobs (minting is not tried)
-        ok    gitea o/r  webhooks are not looked at: that takes an administrator of the repository
+        fail  gitea o/r  PATCH /repos/o/r/actions/runners/0: 403 No.; the token for o/r needs write:repository (its user must own the repository)
+        ok    gitea o/r  the token reads its jobs (creating registration tokens is not tested)
+        ok    gitea o/r  webhooks are not checked: this requires an administrator of the repository
         2 ok, 0 warn, 1 fail
         ");
     }
@@ -228,9 +233,9 @@ mod tests {
     #[tokio::test]
     async fn a_gitea_that_cannot_list_jobs() {
         insta::assert_snapshot!(judged(404, 200, 404, 403).await, @r"
-        fail  gitea o/r  GET /repos/o/r/actions/jobs: 404 not found, or the token may not see it; run Gitea 1.25 or newer, and switch on the repository's Actions
-        ok    gitea o/r  the token reads and writes the runners (minting is not tried)
-        ok    gitea o/r  webhooks are not looked at: that takes an administrator of the repository
+        fail  gitea o/r  GET /repos/o/r/actions/jobs: 404 not found, or the token may not see it; upgrade to Gitea 1.25 or newer, and enable the repository's Actions
+        ok    gitea o/r  the token reads and writes the runners (creating registration tokens is not tested)
+        ok    gitea o/r  webhooks are not checked: this requires an administrator of the repository
         2 ok, 0 warn, 1 fail
         ");
     }

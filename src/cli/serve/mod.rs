@@ -24,7 +24,7 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         config = file.map(|path| path.display().to_string()),
-        "roustabout starts"
+        "starting roustabout"
     );
     for warning in warnings {
         warn!("{warning}");
@@ -42,7 +42,7 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
                     settings = new;
                     pools(&settings)
                 }
-                None => format!("{}; the config in the file is wrong, see the log", pools(&settings)),
+                None => format!("{}; the config file is invalid, see the log", pools(&settings)),
             },
             // What the reload has not done by now need not be done any more.
             () = signals.end() => break,
@@ -82,7 +82,7 @@ async fn reload(
     let changes = changes::between(before, loaded.settings);
     let settings = Arc::new(changes.settings);
     if let Err(error) = running.reload(settings.clone()).await {
-        error!("{error:#}; going on with the config before");
+        error!("{error:#}; the current config stays in effect");
         return None;
     }
     for key in changes.wait_for_restart {
