@@ -48,6 +48,8 @@ pub struct FoldLoop {
     pub live: watch::Sender<Living>,
     pub workers: Workers,
     pub helpers: Helpers,
+    /// Repositories that an earlier life has served lately.
+    pub served_before: Vec<String>,
     /// The setup of a reload, until what follows from it is on disk.
     pub renewed: Option<Box<Setup>>,
     pub health: Health,
@@ -359,7 +361,7 @@ impl FoldLoop {
         *self.over.get_or_insert_with(|| tokio::time::Instant::now() + self.grace)
     }
 
-    fn answer(&self, query: Query) {
+    fn answer(&mut self, query: Query) {
         // Whoever asked may have gone.
         match query {
             Query::Status(to) => {
@@ -369,7 +371,10 @@ impl FoldLoop {
                 let _ = to.send(views::reasons(&self.state, &jobs, self.now()));
             }
             Query::Known(to) => {
-                let _ = to.send(views::known(&self.state));
+                let mut known = views::known(&self.state, self.now());
+                // Said once: the sweeps remember it for as long.
+                known.repositories.extend(std::mem::take(&mut self.served_before));
+                let _ = to.send(known);
             }
             // While the store refuses, nothing can be promised.
             Query::Operate(_, to) | Query::Reload(_, to) => {

@@ -43,7 +43,7 @@ pub use health::Health;
 pub use helpers::{Beside, Sweeps};
 pub use places::{at, named, tell, went_away};
 pub use rules::rules;
-pub use views::{Capacity, Oldest, PoolView, StatusView, UnservedView};
+pub use views::{Capacity, LATELY, Oldest, PoolView, StatusView, UnservedView};
 pub use witness::Witness;
 
 use crate::config::Settings;
@@ -135,6 +135,9 @@ impl Engine {
         reader.each_open_job(|job| state.take_up(job))?;
         state.breakers = unfinished.breakers;
         let clock = steady::Steady::over(setup.clock.clone());
+        let lately = i64::try_from(LATELY.as_millis()).unwrap_or(i64::MAX);
+        let lately = clock.now().moved(-lately);
+        let served_before = reader.lately_served(lately)?;
         let pauses = unfinished.pauses.into_iter();
         state.pauses = pauses.map(|(pool, pause)| (pool, pause.until_as_of(clock.now()))).collect();
         let (events, incoming) = mpsc::unbounded_channel::<Event>();
@@ -169,6 +172,7 @@ impl Engine {
             live,
             workers,
             helpers,
+            served_before,
             renewed: None,
             health: health.clone(),
             happenings: happenings.clone(),

@@ -1,6 +1,7 @@
 //! The ledger as people ask for it: pools with demand and supply, capacity, who waits longest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -205,9 +206,16 @@ pub fn reasons(state: &State, jobs: &[JobId], now: Time) -> BTreeMap<JobId, Stri
     jobs.iter().filter_map(reason).collect()
 }
 
-/// What the sweeps need to know.
-pub fn known(state: &State) -> Known {
-    let jobs = state.by_repository.keys().filter_map(|id| state.repositories.get(id));
+/// How long a repository is looked at often after a job of it ended.
+pub const LATELY: Duration = Duration::from_secs(24 * 3600);
+
+/// What the sweeps need to know. A job may come and go between two of them.
+pub fn known(state: &State, now: Time) -> Known {
+    let ended = state.lately_ended();
+    let ended = ended.filter(|job| job.ended_at.is_some_and(|at| now.since(at) < LATELY));
+    let ended = ended.map(|job| &job.repository);
+    let jobs = state.by_repository.keys().chain(ended);
+    let jobs = jobs.filter_map(|id| state.repositories.get(id));
     let runners = state.runners.values().filter_map(|runner| match runner.class.scope {
         ScopeKey::Repository(id) => state.repositories.get(&id),
         ScopeKey::Organization(_) => None,
@@ -215,5 +223,44 @@ pub fn known(state: &State) -> Known {
     Known {
         repositories: jobs.chain(runners).map(|repository| repository.full_name.clone()).collect(),
         children: state.runners.values().filter_map(|runner| runner.child.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::ledger::event::Webhook;
+    use crate::ledger::step::testing::{pool, report, repository};
+    use crate::ledger::{DeliveryId, Event, JobStatus, NomadPlace, Rules, step};
+
+    /// However short it was: the sweeps look once a minute.
+    #[test]
+    fn the_repository_of_a_job_that_came_and_went_is_known_for_a_day() {
+        let mut state = State::new(Rules {
+            forge: crate::ledger::pool::Forge::default(),
+            name_prefix: "roustabout".to_owned(),
+            nomad: NomadPlace::default(),
+            max: 20,
+            robots: Vec::new(),
+            pools: vec![pool("x64", &["linux"])],
+        });
+        let mut rng = StdRng::seed_from_u64(1);
+        let now = Time(1_000_000);
+        for (id, status) in [("one", JobStatus::Queued), ("two", JobStatus::Completed)] {
+            let webhook = Event::Webhook(Box::new(Webhook {
+                delivery: DeliveryId::from(id),
+                received_at: now,
+                repository: repository(1, "octo/app"),
+                report: Some(report(7, status)),
+                past: None,
+            }));
+            let _ = step(&mut state, webhook, now, &mut rng);
+        }
+        assert!(state.by_repository.is_empty(), "nothing is open");
+        assert!(known(&state, now).repositories.contains("octo/app"));
+        assert!(known(&state, now + LATELY).repositories.is_empty());
     }
 }

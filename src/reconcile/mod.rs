@@ -25,14 +25,14 @@ use tracing::warn;
 use self::cache::{ByRepository, Cache};
 use self::lanes::{Haste, Lanes};
 use crate::config::Settings;
-use crate::engine::{Asking, Beside, Health, Setup, Sweeps};
+use crate::engine::{Asking, Beside, Health, LATELY, Setup, Sweeps};
 use crate::forge::{Forges, ListMemory, Listed};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
 use crate::{nomad, webhook};
 
-/// A repository is looked at often for so long after it last had open demand.
-const RECENT: Duration = Duration::from_secs(24 * 3600);
+/// A repository is looked at often for so long after it last had a job.
+const RECENT: Duration = LATELY;
 
 struct Reconciler {
     settings: Arc<Settings>,

@@ -31,6 +31,7 @@ const JOBS_OF_A_NUMBER: &str = "SELECT body FROM jobs
      AND repository = ?2 COLLATE NOCASE ORDER BY id LIMIT ?3";
 const LAST_DELIVERY: &str = "SELECT MAX(received_at) FROM deliveries";
 const ANY_REPOSITORY: &str = "SELECT body FROM repositories ORDER BY id DESC LIMIT 1";
+const LATELY_SERVED: &str = "SELECT DISTINCT repository FROM jobs WHERE ended_at >= ?1";
 const OPEN_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NULL
      ORDER BY hired_at DESC LIMIT ?1";
 const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
@@ -43,7 +44,8 @@ const TIMELINE: &str = "SELECT sequence, at, warn, what, runner, event FROM time
 
 /// What people's questions come to, by name.
 #[cfg(test)]
-pub(super) const QUESTIONS: [(&str, &str); 9] = [
+pub(super) const QUESTIONS: [(&str, &str); 10] = [
+    ("LATELY_SERVED", LATELY_SERVED),
     ("OPEN_JOBS", OPEN_JOBS),
     ("OPEN_JOB_IDS", OPEN_JOB_IDS),
     ("ENDED_JOBS", ENDED_JOBS),
@@ -227,6 +229,13 @@ impl Reader {
             Ok((PoolName(row.get(0)?), Paused { until: time(1)?, since: time(2)? }))
         })?;
         rows.collect()
+    }
+
+    /// Repositories, by name, of which a job has ended since then.
+    pub fn lately_served(&self, since: Time) -> Result<Vec<String>, StoreError> {
+        let mut statement = self.connection.prepare_cached(LATELY_SERVED)?;
+        let rows = statement.query_map([since.0], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
     /// What happened to a job and to these runners, oldest first.

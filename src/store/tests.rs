@@ -133,6 +133,8 @@ async fn what_ended_long_ago_is_forgotten_and_what_is_open_stays() {
     assert_eq!(store.prune(Time(50)).await.unwrap(), Pruned::All);
     let reader = store.reader().unwrap();
     assert_eq!(job_ids(&reader, 10), [3, 2]);
+    assert_eq!(reader.lately_served(Time(90)).unwrap(), ["octo/app"]);
+    assert!(reader.lately_served(Time(91)).unwrap().is_empty(), "open is not ended");
     let mut open = Vec::new();
     reader.each_open_job(|job| open.push(job.id().0)).unwrap();
     assert_eq!(open, [3]);
@@ -221,8 +223,8 @@ fn no_question_and_no_pruning_walks_through_what_has_ended() {
     let path = folder.path().join("a.db");
     drop(Store::open(&path).unwrap());
     let connection = rusqlite::Connection::open(&path).unwrap();
-    // What sorts, sorts few: what is open, and what one job has.
-    let sorts = ["OPEN_RUNNERS", "RUNNERS_OF_A_JOB", "TIMELINE"];
+    // What sorts, sorts few: what is open, what one job has, and the last day once at a start.
+    let sorts = ["OPEN_RUNNERS", "RUNNERS_OF_A_JOB", "TIMELINE", "LATELY_SERVED"];
     for (name, sql) in reader::QUESTIONS.into_iter().chain(pruning::PRUNING.map(|sql| (sql, sql))) {
         let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let mut steps = plan.raw_query();

@@ -281,6 +281,11 @@ impl State {
         self.jobs.get(&id).is_some_and(|job| job.report.status == super::JobStatus::InProgress)
     }
 
+    /// Jobs that left memory a moment ago, as far as they are kept.
+    pub fn lately_ended(&self) -> impl Iterator<Item = &Job> {
+        self.ended.values()
+    }
+
     /// Whether the end of that job may turn out not to be one.
     pub fn may_open_again(&self, past: &Job) -> bool {
         past.vanished || !self.rules.forge.ends_are_final
