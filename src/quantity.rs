@@ -1,17 +1,17 @@
-//! Durations (`"90d"`, `"1h30m"`) and sizes (`"25MB"`) as people write them, in the config, after
-//! `pause --for` and in the API: a number always has a unit.
+//! Durations (`"90d"`, `"1h30m"`) and sizes (`"25MB"`) in the config, in `pause --for` and in the API:
+//! a number always has a unit.
 //!
-//! The one grammar for both: the `humantime` crate also takes `30sec`, `1 month` and `30 s`, and has no
-//! sizes. Zero is a quantity like any other; whether zero is allowed is for the caller to decide.
+//! One grammar for both: the `humantime` crate also accepts `30sec`, `1 month` and `30 s`, and has no
+//! sizes. Zero is valid here; the caller decides whether it is allowed.
 
 use std::time::Duration;
 
-/// Ten years, in seconds: longer is a slip, and far from what an `i64` of milliseconds holds.
+/// Ten years, in seconds: a longer duration is a mistake. Far below what an `i64` of milliseconds holds.
 pub(crate) const LONGEST: u64 = 3650 * 24 * 3600;
 
 const TIME_UNITS: [(&str, u64); 4] = [("s", 1), ("m", 60), ("h", 3600), ("d", 24 * 3600)];
 
-/// 1 kB is 1024 bytes, 1 MB 1024 kB: GitHub's own 25 MB limit is counted so.
+/// 1 kB is 1024 bytes, 1 MB is 1024 kB, as in GitHub's own limit of 25 MB.
 const SIZE_UNITS: [(&str, u64); 3] = [("B", 1), ("kB", 1024), ("MB", 1024 * 1024)];
 
 /// `"30s"`, `"10m"`, `"6h"`, `"90d"`, and several together: `"1h30m"`. The error says what is wrong.

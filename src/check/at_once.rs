@@ -1,5 +1,5 @@
-//! Asks independent things at the same time, some at once and each within a limit, and hands
-//! their findings on in order.
+//! Runs independent checks at the same time, a limited number at once and each with a time limit,
+//! and returns their findings in order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use super::finding::Finding;
 
 /// Far below what GitHub and a Nomad agent allow (100 connections).
 const AT_ONCE: usize = 8;
-/// For one thing; it may take several calls, of at most 10 s each.
+/// For one check; it may take several calls, of at most 10 s each.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The findings of `looking`, or that it took too long.
+/// The findings of `looking`, or one that says that it took too long.
 pub async fn within(
     subject: &str,
-    mend: &str,
+    fix: &str,
     looking: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
-    limited(LIMIT, subject, mend, looking).await
+    limited(LIMIT, subject, fix, looking).await
 }
 
 async fn limited(
     limit: Duration,
     subject: &str,
-    mend: &str,
+    fix: &str,
     looking: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
     match tokio::time::timeout(limit, looking).await {
         Ok(findings) => findings,
         Err(_) => {
             let message = format!("no answer within {} s", limit.as_secs());
-            vec![Finding::fail(subject, message, mend)]
+            vec![Finding::fail(subject, message, fix)]
         }
     }
 }
 
-/// Things to look at, in the order in which their findings are told.
+/// Checks, in the order in which their findings are shown.
 pub struct AtOnce {
     limit: Duration,
     places: Arc<Semaphore>,
@@ -52,7 +52,7 @@ impl AtOnce {
     pub fn add(
         &mut self,
         subject: impl Into<String>,
-        mend: &'static str,
+        fix: &'static str,
         looking: impl Future<Output = Vec<Finding>> + Send + 'static,
     ) {
         let subject = subject.into();
@@ -60,7 +60,7 @@ impl AtOnce {
         let task = tokio::spawn(async move {
             // Never closed, so there is always a permit to come.
             let _place = places.acquire().await;
-            limited(limit, &about, mend, looking).await
+            limited(limit, &about, fix, looking).await
         });
         self.looking.push((subject, task));
     }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_hangs_is_told_and_holds_nobody_up() {
+    async fn what_hangs_is_reported_and_delays_nothing_else() {
         let limit = Duration::from_millis(10);
         let mut at_once = AtOnce { limit, ..AtOnce::new() };
         at_once.add("slow", "wake it", std::future::pending());

@@ -1,10 +1,9 @@
 //! Whether this machine's clock agrees with the forge's.
 //!
-//! From half a minute on, times from different machines can no longer be read side by side, so
-//! it is a warning (GitHub tells whole seconds, and an answer is some time on its way). Five
-//! minutes are what lies between the hour that a registration token lives and the 55 minutes that
-//! a runner may take to use it; where the clock is further off, what is reckoned from Nomad's and
-//! GitHub's times after a restart is wrong by more than that margin, so it is a failure.
+//! A difference of half a minute is a warning: times of different machines can no longer be compared
+//! (GitHub's are in whole seconds, and an answer takes a moment to arrive). Five minutes are a failure:
+//! that is the margin between the lifetime of a registration token (an hour) and the 55 minutes that a
+//! runner may take to use it, and after a restart deadlines are computed from Nomad's and GitHub's times.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,11 +18,11 @@ pub fn judge(forge: &str, server: Timestamp, local: Timestamp) -> Finding {
     let off = skew.abs();
     let side = if skew.is_negative() { "behind" } else { "ahead of" };
     let message = format!("this machine's clock is {} s {side} {forge}'s", off.as_secs());
-    let mend = "synchronize it by NTP (timedatectl set-ntp true)";
+    let fix = "synchronize it by NTP (timedatectl set-ntp true)";
     if off > FAIL {
-        Finding::fail("clock", message, mend)
+        Finding::fail("clock", message, fix)
     } else if off > WARN {
-        Finding::warn("clock", message, mend)
+        Finding::warn("clock", message, fix)
     } else {
         Finding::ok("clock", format!("agrees with {forge}'s within half a minute"))
     }

@@ -1,5 +1,5 @@
-//! GitHub, credential by credential: does it answer, is the token taken, whose is it, what may
-//! it do as far as GitHub tells; then what the pools name (`repository`).
+//! GitHub, for each credential: whether it answers, whether it accepts the token, whose token it is and
+//! what it may do as far as GitHub reports it; then what the pools name (`repository`).
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use super::{clock, repository};
 use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
 use crate::github::{Client, Error, Operation, RateLimit, Repository, User};
 
-/// A token that ends sooner is told: time enough to make another in working hours.
+/// A token that expires sooner is reported: time enough to create another in working hours.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// Less than this part of the rate limit is little.
+/// One in this many requests left is little.
 const LITTLE: u64 = 10;
 
 pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
@@ -81,16 +81,16 @@ async fn one(
     }
     let minting = Minting::default();
     let mut at_once = AtOnce::new();
-    const MEND: &str = "check whether GitHub is up, and run check again later";
+    const FIX: &str = "check whether GitHub is up, and run check again later";
     for named in plan.repositories {
         let (client, settings, minting) = (client.clone(), settings.clone(), minting.clone());
-        at_once.add(format!("github {}", named.name), MEND, async move {
+        at_once.add(format!("github {}", named.name), FIX, async move {
             repository::repository(&client, &named, &settings, &minting).await
         });
     }
     for named in plan.organizations {
         let (client, minting) = (client.clone(), minting.clone());
-        at_once.add(format!("github {}", named.name), MEND, async move {
+        at_once.add(format!("github {}", named.name), FIX, async move {
             repository::organization(&client, &named.name, &minting).await
         });
     }
@@ -108,14 +108,14 @@ async fn repositories(client: &Client) -> Result<Vec<Seen>, Error> {
     Ok(found.into_iter().map(seen).collect())
 }
 
-/// Which Gitea answers at the host of `api_url`, if one does.
+/// The version of the Gitea that answers at the host of `api_url`, if one does.
 async fn gitea_there(github: &GitHub) -> Option<String> {
     let url = gitea_api(&github.api_url)?;
     let client = crate::gitea::Client::new(url, &"none".into()).ok()?;
     client.version().await.ok().map(|(version, _)| version.text)
 }
 
-/// Where its API would be. GitHub's own is asked for nothing of the kind.
+/// Where its API would be; none for GitHub itself, which is not asked.
 fn gitea_api(api_url: &Url) -> Option<Url> {
     let github = api_url.host_str().is_none_or(|host| host == "api.github.com");
     if github { None } else { api_url.join("/api/v1").ok() }
@@ -130,7 +130,7 @@ fn is_gitea(subject: &str, github: &GitHub, version: &str) -> Finding {
     )
 }
 
-/// Everything else needs an answer to this one, so nothing else is asked.
+/// Everything else depends on this answer, so nothing else is requested.
 fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
     let message = format!("{error}{}", plan.unchecked());
     match error {
@@ -159,7 +159,7 @@ fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
     }
 }
 
-/// What is so of the token. Pure.
+/// Findings about the token. Pure.
 fn token(
     subject: &str,
     user: &User,
@@ -199,7 +199,7 @@ fn token(
     findings
 }
 
-/// A classic token tells its scopes (docs, "Scopes for OAuth apps").
+/// The scopes of a classic token are in GitHub's answer (docs, "Scopes for OAuth apps").
 fn lacks(subject: &str, has: &[String], scope: ScopeKind) -> Option<Finding> {
     let any = |wanted: &[&str]| has.iter().any(|scope| wanted.contains(&scope.as_str()));
     let (wanted, what) = match scope {

@@ -1,4 +1,4 @@
-//! What the doctor found: a level, what it is about, what is so, and how to mend it.
+//! A finding of `check`: a level, what it is about, what was found, and a suggested fix.
 
 use serde::Serialize;
 
@@ -7,9 +7,9 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     Ok,
-    /// It works, and is probably not meant, or will not work for long.
+    /// It works, but is probably not what is meant, or will not work for long.
     Warn,
-    /// Jobs that should get a runner will get none.
+    /// Some jobs that should get a runner will get none.
     Fail,
 }
 
@@ -23,36 +23,37 @@ impl Level {
     }
 }
 
-/// One line of the doctor's. Holds no secret.
+/// One line of `check`. Contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub level: Level,
     /// `config`, `store`, `github octo`, `pool x64`, …
     pub subject: String,
     pub message: String,
-    /// What to do about it; none where all is well.
-    pub mend: Option<String>,
+    /// What to do about it; none for [`Level::Ok`]. The name in JSON is a contract.
+    #[serde(rename = "mend")]
+    pub fix: Option<String>,
 }
 
 impl Finding {
     pub fn ok(subject: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { level: Level::Ok, subject: subject.into(), message: message.into(), mend: None }
+        Self { level: Level::Ok, subject: subject.into(), message: message.into(), fix: None }
     }
 
     pub fn warn(
         subject: impl Into<String>,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self { level: Level::Warn, mend: Some(mend.into()), ..Self::ok(subject, message) }
+        Self { level: Level::Warn, fix: Some(fix.into()), ..Self::ok(subject, message) }
     }
 
     pub fn fail(
         subject: impl Into<String>,
         message: impl Into<String>,
-        mend: impl Into<String>,
+        fix: impl Into<String>,
     ) -> Self {
-        Self { level: Level::Fail, mend: Some(mend.into()), ..Self::ok(subject, message) }
+        Self { level: Level::Fail, fix: Some(fix.into()), ..Self::ok(subject, message) }
     }
 }
 

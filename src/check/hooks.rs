@@ -1,16 +1,16 @@
-//! Whether GitHub tells of a repository's jobs: has it an active webhook for `workflow_job`, and
-//! was the last delivery taken. Pure.
+//! Whether GitHub reports a repository's jobs: whether it has an active webhook for `workflow_job`, and
+//! whether the last delivery was accepted. Pure.
 
 use super::finding::Finding;
 use crate::github::{Hook, Repository};
 
-/// Whether it is told of jobs.
+/// Whether the webhook reports jobs.
 pub fn tells(hook: &Hook) -> bool {
     hook.active && hook.tells_of_jobs()
 }
 
-/// `path` is the door's. Not `all_seen`: its organization may have hooks that the token does not
-/// show.
+/// `path` is the one of `[webhook]`. Without `all_seen` its organization may have hooks that the token
+/// cannot see.
 pub fn judge(
     subject: &str,
     repository: &Repository,
@@ -52,7 +52,7 @@ pub fn judge(
     };
     let troubles: Vec<String> = active.iter().filter_map(trouble).collect();
     match troubles.first() {
-        // One that works is enough: others may be another program's.
+        // One that works is enough: others may belong to another program.
         Some(first) if troubles.len() == active.len() => Finding::warn(
             subject,
             format!("the last delivery of its webhook for jobs failed: {first}"),
@@ -121,7 +121,7 @@ mod tests {
             let found = judged(&none);
             assert!(found.message.starts_with("has no webhook for jobs"), "{found:?}");
             insta::allow_duplicates! {
-                insta::assert_snapshot!(found.mend.unwrap(), @r#"
+                insta::assert_snapshot!(found.fix.unwrap(), @r#"
                 add one under Settings → Webhooks (https://github.com/octo/app/settings/hooks): payload URL https://THIS-HOST/webhook, content type application/json, the secret of [webhook], the single event "Workflow jobs", active
                 "#);
             }

@@ -1,6 +1,6 @@
-//! What the patterns of the pools name today: as the daemon does, it takes the repositories that
-//! the token sees. Some of them are then looked at like those that are named in full. Pure: each
-//! forge's own file asks for the list.
+//! What the patterns of the pools match today: like the daemon, it uses the repositories that the
+//! token can see. Some of them are then checked like those that are named in full. Pure: each forge's
+//! own file requests the list.
 
 use super::finding::Finding;
 use super::plan::{Named, Plan, note};
@@ -8,19 +8,19 @@ use crate::config::{ForgeKind, Pool, ScopeKind, Settings};
 use crate::forge::owner_of;
 use crate::ledger::matching::RepositoryGlobs;
 
-/// Each takes four calls or five; what is wrong with a token shows in one of them.
+/// Each takes four or five calls; what is wrong with a token shows in any of them.
 const LOOKED_AT: usize = 10;
 
-/// A repository that a token sees.
+/// A repository that a token can see.
 pub struct Seen {
     pub full_name: String,
-    /// Internal ones are.
+    /// Also true for internal ones.
     pub private: bool,
     pub archived: bool,
 }
 
-/// Makes names of the patterns in the plan of the credential at `place`; `seen` is all that its
-/// token sees.
+/// Resolves the patterns in the plan of the credential at index `place`; `seen` is every repository
+/// that its token can see.
 pub fn add(
     subject: &str,
     mut seen: Vec<Seen>,
@@ -69,7 +69,7 @@ pub fn add(
     findings
 }
 
-/// What that one pattern of the pool lets in.
+/// What this one pattern of the pool matches, less the pool's exclusions.
 fn served(pool: &Pool, pattern: &str) -> RepositoryGlobs {
     let excluded = pool.repositories.iter().map(String::as_str).filter(|p| p.starts_with('!'));
     RepositoryGlobs::new(&excluded.chain([pattern]).collect::<Vec<_>>())

@@ -1,7 +1,7 @@
-//! Whether the token may register runners. GitHub tells that only where it is tried: listing
-//! runners takes reading alone. So a registration token is minted and thrown away; nobody sees it,
-//! and it ends within the hour. Once for each owner, for what a token may do it may do with all of
-//! an owner's repositories that it reads so.
+//! Whether the token may register runners. GitHub shows that only when it is tried: listing runners
+//! needs read access only. So a registration token is created and discarded; nobody sees it, and it
+//! expires within the hour. Once per owner, because a token has the same permissions on all of an
+//! owner's repositories that it can access.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,12 @@ use super::refused::refused;
 use crate::forge::owner_of;
 use crate::github::{Client, Operation, RunnersOf};
 
-/// Where one credential's token was tried. Clones share it.
+/// The owners for which one credential's token was tried. Clones share it.
 #[derive(Clone, Default)]
 pub struct Minting(Arc<Mutex<BTreeSet<(bool, String)>>>);
 
 impl Minting {
-    /// Nothing where the owner was had before.
+    /// Nothing if this owner was tried before.
     pub async fn once(&self, client: &Client, of: RunnersOf<'_>) -> Option<Finding> {
         let (name, of_organization) = match of {
             RunnersOf::Repository(name) => (name, false),

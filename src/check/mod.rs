@@ -1,9 +1,9 @@
-//! The doctor: looks at everything that has to be right for a job to get its runner, and says
-//! what is and how to mend what is not. Changes nothing anywhere, and prints no secret.
+//! The command `check`: tests everything that a job needs to get its runner, and reports what is
+//! right and how to fix what is not. Changes nothing anywhere, and prints no secret.
 //!
-//! Each file looks at one thing and gives `Finding`s; what needs no network is pure. Independent
-//! things are asked at the same time, each within a limit (`at_once`); what follows from a
-//! failure is not asked. Begin with `finding`, then `pool_job`.
+//! Each file checks one thing and returns `Finding`s; what needs no network is pure. Independent
+//! checks run at the same time, each with a time limit (`at_once`); what depends on a failed check
+//! is skipped. Begin with `finding`, then `pool_job`.
 
 mod at_once;
 mod clock;
@@ -45,7 +45,7 @@ async fn forge(settings: Arc<Settings>) -> Vec<Finding> {
     }
 }
 
-/// Nothing but whether the config loads, which it has.
+/// Only that the config loads, which it has.
 pub fn config_only(loaded: &Loaded) -> Report {
     Report(settings::config_only(loaded))
 }
@@ -57,7 +57,7 @@ pub async fn check(loaded: &Loaded, view: &View, nomad: anyhow::Result<Client>) 
     findings.extend(settings::check(loaded));
     findings.extend(pools::check(&settings));
     let path = settings.store.path.clone();
-    // That folder systemd makes by itself.
+    // systemd creates that folder when the service starts.
     let to_come = view.unit().and_then(|unit| unit.state.clone());
     // A network file system may hang.
     let store = at_once::within("store", "check that its file system responds", async move {

@@ -1,9 +1,10 @@
-//! Nomad: is it there, which version, is the token taken and may it do what dispatching needs;
-//! then each pool's parameterized job (`pool_job`), and whether a node could take it (`placing`).
+//! Nomad: whether it is reachable, its version, whether the token is valid and has the capabilities
+//! that dispatching needs; then each pool's parameterized job (`pool_job`), and whether a node could run
+//! it (`placing`).
 //!
-//! What is tried changes nothing: reading and listing, and a dispatch of a job that does not
-//! exist, and a stop of one, for Nomad looks at the capability first (Nomad
-//! `nomad/job_endpoint.go`, `Job.Dispatch` and `Job.Deregister`).
+//! The tests change nothing: they read, list, and dispatch and stop a job that does not exist, for
+//! which Nomad checks the capability first (`nomad/job_endpoint.go`, `Job.Dispatch` and
+//! `Job.Deregister`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +21,16 @@ use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Node
 
 const SUBJECT: &str = "nomad";
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// The daemon asks for many children in one call from here on.
+/// From this version on, the daemon asks for many children in one call.
 const STATUSES: (u32, u32, u32) = (1, 8, 0);
-/// From here on two requests with one token at the same moment cannot both be acted on.
+/// From this version on, of two simultaneous dispatches with one idempotency token only one has effect.
 const ONE_OF_TWO: (u32, u32, u32) = (1, 11, 2);
-/// By this jobs are ended, not begun: without it runners are hired all the same.
+/// Needed only to stop jobs: without it runners are still launched.
 const STOPPING: &str = "deregister-job";
-/// How Nomad answers a workload identity that holds, when asked which ACL token that is. A token that
-/// is expired, damaged or of another cluster gets other words.
+/// How Nomad answers a valid workload identity, when asked which ACL token that is. A token that is
+/// expired, damaged or from another cluster gets another text.
 const NO_ACL_TOKEN: &str = "ACL token not found";
-const MEND: &str = "check nomad.address, and whether Nomad is up";
+const FIX: &str = "check nomad.address, and whether Nomad is up";
 
 pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> Vec<Finding> {
     let client = match client {
@@ -44,21 +45,21 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
     };
     let mut at_once = AtOnce::new();
     let asked = client.clone();
-    at_once.add(SUBJECT, MEND, async move { vec![version(asked.agent_version().await)] });
+    at_once.add(SUBJECT, FIX, async move { vec![version(asked.agent_version().await)] });
     let (asked, has_token) = (client.clone(), settings.nomad.token.is_some());
-    at_once.add(SUBJECT, MEND, async move {
+    at_once.add(SUBJECT, FIX, async move {
         vec![token(asked.acl_token_self().await, has_token, Timestamp::now())]
     });
     for place in places(&settings, &client) {
         let asked = client.clone();
-        at_once.add(SUBJECT, MEND, async move { capabilities(&asked, &place).await });
+        at_once.add(SUBJECT, FIX, async move { capabilities(&asked, &place).await });
     }
     let nodes = nodes(&settings, &client).await;
     findings.extend(nodes.values().filter_map(|told| told.as_ref().err().cloned().flatten()));
     let nodes = Arc::new(nodes);
     for pool in settings.pools.clone() {
         let (asked, nodes) = (client.clone(), nodes.clone());
-        at_once.add(format!("pool {}", pool.name), MEND, async move {
+        at_once.add(format!("pool {}", pool.name), FIX, async move {
             let place = place(&asked, &pool);
             let mut found = match asked.job(&place, &pool.nomad_job).await {
                 Ok(job) => pool_job::judge(&pool, &place.namespace, &job),
@@ -75,7 +76,7 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
     findings
 }
 
-/// The nodes of each region, or what is to be said where they are not seen.
+/// The nodes of each region, or the finding that says why they are not visible.
 async fn nodes(
     settings: &Settings,
     client: &Client,
@@ -91,7 +92,7 @@ async fn nodes(
                 SUBJECT,
                 "the nodes are not visible (this requires node { policy = \"read\" }), so whether any can run the pools' jobs is not checked",
             ))),
-            // The job of the pool is not to be had either, and tells why.
+            // Reading the pool's job fails as well, and reports why.
             Err(_) => Err(None),
         };
         regions.insert(place.region, told);
@@ -99,7 +100,7 @@ async fn nodes(
     regions
 }
 
-/// As the pool says, else as the connection does.
+/// The pool's namespace and region, else those of the connection.
 fn place(client: &Client, pool: &Pool) -> Place {
     let own = client.place();
     Place {
@@ -113,14 +114,14 @@ fn places(settings: &Settings, client: &Client) -> std::collections::BTreeSet<Pl
 }
 
 fn away(error: &Error, pools: usize) -> Finding {
-    let mend = match error {
+    let fix = match error {
         Error::Forbidden { .. } => "set a valid token: [nomad] token_file, or NOMAD_TOKEN",
         _ => {
             "correct nomad.address or start Nomad; `nomad server members` shows whether it has a leader"
         }
     };
     let s = if pools == 1 { "'s job is" } else { "s' jobs are" };
-    Finding::fail(SUBJECT, format!("{error}; the pool{s} not checked"), mend)
+    Finding::fail(SUBJECT, format!("{error}; the pool{s} not checked"), fix)
 }
 
 fn version(answer: Result<Option<String>, Error>) -> Finding {
@@ -131,7 +132,7 @@ fn version(answer: Result<Option<String>, Error>) -> Finding {
             return Finding::ok(SUBJECT, unseen);
         }
         Err(error) => {
-            return Finding::warn(SUBJECT, format!("its version cannot be read: {error}"), MEND);
+            return Finding::warn(SUBJECT, format!("its version cannot be read: {error}"), FIX);
         }
     };
     match known {
@@ -159,7 +160,7 @@ fn parsed(text: &str) -> Option<(u32, u32, u32)> {
     Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
-/// What Nomad says of the token. Whether it is enough shows in `capabilities`.
+/// What Nomad says about the token. Whether it suffices is tested in `capabilities`.
 fn token(answer: Result<Option<AclToken>, Error>, given: bool, now: Timestamp) -> Finding {
     const NEW: &str = "create a new one (nomad acl token create -policy=…) and replace this one in [nomad] or in its file";
     let token = match answer {
@@ -182,7 +183,7 @@ fn token(answer: Result<Option<AclToken>, Error>, given: bool, now: Timestamp) -
             return Finding::fail(SUBJECT, what, NEW);
         }
         Err(error) => {
-            return Finding::warn(SUBJECT, format!("the token cannot be checked: {error}"), MEND);
+            return Finding::warn(SUBJECT, format!("the token cannot be checked: {error}"), FIX);
         }
     };
     if !given {
@@ -222,12 +223,12 @@ async fn capabilities(client: &Client, place: &Place) -> Vec<Finding> {
         client.stop(place, &nobody),
     );
     let read = match read {
-        // Older than the call; a job that is not there is told apart from one that is not shown.
+        // Nomad is older than this call; here a missing job and a forbidden one differ too.
         Err(Error::Unsupported { .. }) => client.job(place, &nobody).await.map(|_| ()),
         other => other.map(|_| ()),
     };
     let tried = |answer: Result<(), Error>| match answer {
-        // It is not there, and that may be known.
+        // It does not exist, and the token may know that.
         Err(Error::NotFound { .. }) => Ok(()),
         other => {
             other.map_err(|error| (matches!(error, Error::Forbidden { .. }), error.to_string()))
@@ -249,7 +250,7 @@ async fn capabilities(client: &Client, place: &Place) -> Vec<Finding> {
     judged(&place.namespace, tried)
 }
 
-/// What was tried: fine, or whether it was for want of the capability, and Nomad's words.
+/// The result of a test; an error says whether the capability is missing, and Nomad's text.
 type Tried = Result<(), (bool, String)>;
 
 fn judged(namespace: &str, tried: [(&str, Tried); 4]) -> Vec<Finding> {
@@ -261,16 +262,16 @@ fn judged(namespace: &str, tried: [(&str, Tried); 4]) -> Vec<Finding> {
     let fine: Vec<&str> =
         tried.iter().filter(|(_, tried)| tried.is_ok()).map(|(name, _)| *name).collect();
     let mut findings = Vec::new();
-    let mend = || format!("check that it is valid; its policy needs {}", policy(namespace));
+    let fix = || format!("check that it is valid; its policy needs {}", policy(namespace));
     let may = |what: &str| format!("in namespace \"{namespace}\" the token lacks {what}");
     if denied == [STOPPING] {
         let message = format!(
             "{}, so runners that no job needs are not stopped and keep counting against the limits",
             may(STOPPING)
         );
-        findings.push(Finding::warn(SUBJECT, message, mend()));
+        findings.push(Finding::warn(SUBJECT, message, fix()));
     } else if !denied.is_empty() {
-        findings.push(Finding::fail(SUBJECT, may(&denied.join(", ")), mend()));
+        findings.push(Finding::fail(SUBJECT, may(&denied.join(", ")), fix()));
     } else if !fine.is_empty() {
         findings.push(Finding::ok(
             SUBJECT,
@@ -281,7 +282,7 @@ fn judged(namespace: &str, tried: [(&str, Tried); 4]) -> Vec<Finding> {
         if let Err((false, error)) = tried {
             let message =
                 format!("{name} in namespace \"{namespace}\" could not be tested: {error}");
-            findings.push(Finding::warn(SUBJECT, message, MEND));
+            findings.push(Finding::warn(SUBJECT, message, FIX));
         }
     }
     findings
@@ -301,7 +302,7 @@ fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
             format!("the job \"{job}\" in namespace \"{namespace}\" may not be read"),
             format!("check that the token is valid; its policy needs {}", policy(namespace)),
         ),
-        // As Nomad says it (`refusal` has it from a dispatch).
+        // Nomad's text; `refusal` recognizes it in the answer to a dispatch.
         Error::Unavailable { reason, .. } if reason.contains("No path to region") => {
             let region = place.region.as_deref().unwrap_or_default();
             Finding::fail(
@@ -310,7 +311,7 @@ fn no_job(pool: &Pool, place: &Place, error: &Error) -> Finding {
                 "correct region of the pool or of [nomad]; nomad server members -detailed lists the regions",
             )
         }
-        other => Finding::fail(subject, other.to_string(), MEND),
+        other => Finding::fail(subject, other.to_string(), FIX),
     }
 }
 

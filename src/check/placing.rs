@@ -1,12 +1,12 @@
-//! Whether some node could take a pool's job if nothing else ran there: datacenter and node pool,
-//! drivers, room. A scheduler knows more (constraints, what is in use); what is told here stands in the
-//! way whatever it decides. Pure.
+//! Whether at least one node could run a pool's job if nothing else ran there: datacenter, node pool,
+//! drivers, resources. The scheduler knows more (constraints, current use); what is reported here
+//! prevents placement in any case. Pure.
 
 use super::finding::Finding;
 use crate::ledger::matching::RepositoryGlobs;
 use crate::nomad::{Needs, Node, Room};
 
-/// One finding: the first thing that no node has, or that one has everything.
+/// One finding: the first requirement that no node meets, or that a node meets all.
 pub fn judge(pool: &str, job: &str, needs: &[Needs], nodes: &[Node]) -> Option<Finding> {
     let subject = format!("pool {pool}");
     if needs.is_empty() {
@@ -16,7 +16,7 @@ pub fn judge(pool: &str, job: &str, needs: &[Needs], nodes: &[Node]) -> Option<F
         needs.iter().filter_map(|needs| trouble(job, needs, nodes)).collect();
     let first = troubles.into_iter().next();
     Some(match first {
-        Some((what, mend)) => Finding::fail(subject, what, mend),
+        Some((what, fix)) => Finding::fail(subject, what, fix),
         None => Finding::ok(
             subject,
             format!("at least one node has the drivers and resources for \"{job}\""),
@@ -63,7 +63,7 @@ fn trouble(job: &str, needs: &Needs, nodes: &[Node]) -> Option<(String, String)>
             }
             false => format!("no node has a healthy driver {} for \"{job}\"", lacking.join(", ")),
         };
-        let mend = match lacking.contains(&"raw_exec") {
+        let fix = match lacking.contains(&"raw_exec") {
             true => {
                 "enable it in the config of the clients: plugin \"raw_exec\" { config { enabled = true } }"
             }
@@ -71,7 +71,7 @@ fn trouble(job: &str, needs: &Needs, nodes: &[Node]) -> Option<(String, String)>
                 "nomad node status -verbose NODE shows the drivers of a node and what is wrong with them"
             }
         };
-        return Some((what, mend.to_owned()));
+        return Some((what, fix.to_owned()));
     }
     let rooms: Vec<Room> = able.iter().filter_map(|node| node.room).collect();
     if rooms.len() < able.len() || rooms.iter().any(|has| fits(needs.room, *has)) {

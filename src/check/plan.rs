@@ -1,15 +1,15 @@
-//! What of the pools is to be looked at, by credential: repositories and organizations that are
-//! named in full, and patterns, which `listed` makes names of. Pure.
+//! What to check for each credential: the repositories and organizations that the pools name in
+//! full, and patterns, which `listed` resolves to names. Pure.
 
 use crate::config::{ScopeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
 
-/// What one credential has to do with.
+/// What one credential is used for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// `owner/name`, each with the pools that name it.
     pub repositories: Vec<Named>,
-    /// Patterns of repositories that may be this credential's.
+    /// Patterns that may match repositories of this credential.
     pub patterns: Vec<Named>,
     /// Of pools in organization scope.
     pub organizations: Vec<Named>,
@@ -20,7 +20,7 @@ pub struct Plan {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named {
     pub name: String,
-    /// Their places in the file.
+    /// Their indexes in the file.
     pub pools: Vec<usize>,
 }
 
@@ -60,7 +60,7 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
 }
 
 impl Plan {
-    /// What has to stay unchecked where the credential gets no answer; empty where it names nothing.
+    /// What cannot be checked because the credential got no answer; empty if it names nothing.
     pub fn unchecked(&self) -> String {
         const SHOWN: usize = 3;
         let all = [&self.repositories, &self.patterns, &self.organizations];

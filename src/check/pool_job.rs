@@ -1,22 +1,22 @@
-//! Whether a pool's parameterized job can be dispatched, and what it makes of what we send.
-//! Pure: the job was read by `nomad`.
+//! Whether a pool's parameterized job can be dispatched, and whether it uses what we send.
+//! Pure: `nomad` has read the job.
 
 use super::finding::Finding;
 use crate::config::{self, CREDENTIAL_KEYS, Delivery, META_KEYS, placeholders};
 use crate::nomad::{Job, Parameterized, PayloadRule};
 
-/// What is wrong with it, each thing alone; one `ok` where nothing fails.
+/// One finding for each thing that is wrong; one `ok` if nothing fails.
 pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
     let subject = format!("pool {}", pool.name);
     let name = format!("the job \"{}\" in namespace \"{namespace}\"", job.id);
-    let fail = |message: String, mend: String| Finding::fail(&subject, message, mend);
+    let fail = |message: String, fix: String| Finding::fail(&subject, message, fix);
     let Some(takes) = &job.parameterized else {
         let message = match job.kind.as_str() {
             "batch" => format!("{name} is not parameterized"),
             kind => format!("{name} is a {kind} job, not a parameterized one"),
         };
-        let mend = "make it type = \"batch\" with a parameterized block (deploy/nomad has one), or correct nomad_job of the pool";
-        return vec![fail(message, mend.to_owned())];
+        let fix = "make it type = \"batch\" with a parameterized block (deploy/nomad has one), or correct nomad_job of the pool";
+        return vec![fail(message, fix.to_owned())];
     };
     let mut found = Vec::new();
     if job.kind != "batch" {
@@ -31,15 +31,15 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
             "start it again with nomad job run".to_owned(),
         ));
     }
-    found.extend(payload(pool, takes).map(|(what, mend)| fail(format!("{name} {what}"), mend)));
+    found.extend(payload(pool, takes).map(|(what, fix)| fail(format!("{name} {what}"), fix)));
     for key in &takes.meta_required {
         found.extend(
-            unfillable(pool, key).map(|(what, mend)| {
-                fail(format!("{name} requires the meta key {key}, {what}"), mend)
+            unfillable(pool, key).map(|(what, fix)| {
+                fail(format!("{name} requires the meta key {key}, {what}"), fix)
             }),
         );
     }
-    found.extend(groups(pool, job).map(|(what, mend)| fail(format!("{name} {what}"), mend)));
+    found.extend(groups(pool, job).map(|(what, fix)| fail(format!("{name} {what}"), fix)));
     if pool.delivery == Delivery::Meta && !declares(takes, "runner_token") {
         found.push(fail(
             format!(
@@ -56,7 +56,7 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
         remarks(pool, takes)
             .into_iter()
             .chain(repeats(job))
-            .map(|(what, mend)| Finding::warn(&subject, format!("{name} {what}"), mend)),
+            .map(|(what, fix)| Finding::warn(&subject, format!("{name} {what}"), fix)),
     );
     found
 }
@@ -112,7 +112,7 @@ fn groups(pool: &config::Pool, job: &Job) -> Option<Trouble> {
     })
 }
 
-/// What starts a runner twice. Hiring again is the daemon's, and takes a fresh name.
+/// What starts a runner twice. Only the daemon may launch another one, under a new name.
 fn repeats(job: &Job) -> Vec<Trouble> {
     let mut repeats = Vec::new();
     let starts: u64 = job.groups.iter().map(|group| group.count).sum();
@@ -138,7 +138,7 @@ fn repeats(job: &Job) -> Vec<Trouble> {
     repeats
 }
 
-/// Why nobody fills a key that the job requires.
+/// Why a key that the job requires is not set.
 fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
     if pool.meta.contains_key(key) || META_KEYS.contains(&key) {
         return None;
@@ -164,11 +164,11 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
     }
 }
 
-/// What works and is probably not meant.
+/// What works, but is probably not meant.
 fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
     let mut remarks = Vec::new();
     let optional = |key: &str| format!("add \"{key}\" to its meta_optional");
-    // By this very name: it is how the daemon knows whether a runner can be told from others.
+    // Under exactly this name: by it the daemon knows whether it can identify the runner.
     if !declares(takes, "runner_name") {
         remarks.push((
             "does not declare runner_name, so roustabout cannot identify its runners: one that never gets a job is stopped only before it is placed".to_owned(),
@@ -194,7 +194,7 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
     remarks
 }
 
-/// Whether the job gets that fact, under its own name or inside something of the operator's.
+/// Whether the job gets that value, under its own name or inside one of the operator's keys.
 fn reaches(pool: &config::Pool, takes: &Parameterized, fact: &str) -> bool {
     let within = |text: &str| placeholders(text).any(|name| name == fact);
     declares(takes, fact)
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].level, Level::Fail);
         assert!(found[0].message.contains(told), "{found:?}");
-        assert!(found[0].mend.is_some());
+        assert!(found[0].fix.is_some());
     }
 
     #[rstest]

@@ -1,5 +1,5 @@
-//! How the pools stand to each other. GitHub hands any runner whose labels cover a job's to that
-//! job, whichever pool hired it; and the first pool that matches has a job, so a later one may
+//! Conflicts between pools. GitHub may give a job to any runner that has all of the job's labels,
+//! whichever pool launched it; and a job goes to the first pool that matches, so a later pool may
 //! never get any. Pure.
 
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// What a pool says that cannot be meant, whatever the others say.
+/// What is wrong with a pool, whatever the other pools are.
 fn alone(pool: &Pool) -> Option<Finding> {
     let subject = format!("pool {}", pool.name);
     let excluded: Vec<&str> = excludes(pool).collect();
@@ -53,7 +53,7 @@ fn alone(pool: &Pool) -> Option<Finding> {
     })
 }
 
-/// What a policy does not keep out, where the forge's runner has no hook.
+/// What a policy cannot refuse, because the forge's runner has no hook.
 fn fenceless(pool: &Pool, kind: ForgeKind) -> Option<Finding> {
     (kind == ForgeKind::Gitea && !pool.forks).then(|| {
         Finding::ok(
@@ -74,14 +74,14 @@ fn pair(earlier: &Pool, later: &Pool) -> Option<Finding> {
                  GitHub may give jobs of {other} to runners of {one}{consequence}"
             )
         };
-        let mend = "give each pool a label that the other does not have, and use it in runs-on of its jobs";
+        let fix = "give each pool a label that the other does not have, and use it in runs-on of its jobs";
         if !differing.is_empty() {
             let which = format!(", although {} differ", differing.join(" and "));
-            let mend = format!("{mend}; or give both the same {}", differing.join(" and "));
-            return Some(Finding::fail(subject, message(&which), mend));
+            let fix = format!("{fix}; or give both the same {}", differing.join(" and "));
+            return Some(Finding::fail(subject, message(&which), fix));
         }
         if !shadows(earlier, later) {
-            return Some(Finding::warn(subject, message(""), mend));
+            return Some(Finding::warn(subject, message(""), fix));
         }
     }
     shadows(earlier, later).then(|| {
@@ -101,7 +101,7 @@ fn lower(texts: &[String]) -> BTreeSet<String> {
     texts.iter().map(|text| text.to_lowercase()).collect()
 }
 
-/// Whose runners go to whose jobs, where the labels of one are all among the other's.
+/// If the labels of one pool are all among the other's: whose runners may get whose jobs.
 fn covering<'a>(a: &'a Pool, b: &'a Pool) -> Option<(&'a str, &'a str)> {
     let (of_a, of_b) = (lower(&a.labels), lower(&b.labels));
     if of_a.is_superset(&of_b) {
@@ -113,8 +113,8 @@ fn covering<'a>(a: &'a Pool, b: &'a Pool) -> Option<(&'a str, &'a str)> {
     }
 }
 
-/// What of the policies differs. In repository scope a runner meets jobs of its repository alone,
-/// so which others a pool serves does not matter there.
+/// Which policies differ. In repository scope a runner gets only jobs of its own repository, so it
+/// does not matter there which other repositories a pool serves.
 fn policies(a: &Pool, b: &Pool) -> Vec<&'static str> {
     let repositories =
         a.scope == ScopeKind::Organization && lower(&a.repositories) != lower(&b.repositories);
@@ -126,7 +126,7 @@ fn policies(a: &Pool, b: &Pool) -> Vec<&'static str> {
     differing.into_iter().filter_map(|(differs, key)| differs.then_some(key)).collect()
 }
 
-/// Whether runners of both can be registered in one place.
+/// Whether runners of both can be registered with the same repository or organization.
 fn meet(a: &Pool, b: &Pool) -> bool {
     let owner = |pattern: &str| pattern.split('/').next().unwrap_or_default().to_owned();
     let excluded = |by: &Pool, pattern: &str| {
@@ -151,8 +151,9 @@ fn excludes(pool: &Pool) -> impl Iterator<Item = &str> {
     pool.repositories.iter().filter_map(|pattern| pattern.strip_prefix('!'))
 }
 
-/// Whether whatever `later` could have goes to `earlier`. A star in a pattern is taken for a
-/// character, which only a star fits: so what is said holds for all that the pattern means.
+/// Whether every job that `later` could get goes to `earlier`. A star in a pattern of `later` is
+/// treated as a character that only a star matches: so the answer holds for all names that the
+/// pattern matches.
 fn shadows(earlier: &Pool, later: &Pool) -> bool {
     let taken: Vec<&str> = serves(earlier).collect();
     let taken = RepositoryGlobs::new(&taken);

@@ -1,4 +1,4 @@
-//! A question that GitHub did not answer as hoped, as a finding: what the token lacks, or what to do.
+//! A request that GitHub refused, as a finding: what the token lacks, or what to do.
 
 use super::finding::Finding;
 use crate::github::permission_for;
@@ -9,8 +9,8 @@ pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str)
     let message = error.to_string();
     match error {
         Error::Forbidden { .. } => {
-            let mend = crate::forge::mend(error, operation, on).unwrap_or_default();
-            Finding::fail(subject, message, mend)
+            let fix = crate::forge::mend(error, operation, on).unwrap_or_default();
+            Finding::fail(subject, message, fix)
         }
         Error::Unauthorized { .. } => {
             Finding::fail(subject, message, format!("the token for {on} needs {needs}"))

@@ -15,8 +15,8 @@ pub fn text(report: &Report, colour: bool) -> String {
     for finding in &report.0 {
         let level = painted(finding.level, colour);
         text += &format!("{level}  {:<width$}  {}", finding.subject, finding.message);
-        if let Some(mend) = &finding.mend {
-            text += &format!("; {mend}");
+        if let Some(fix) = &finding.fix {
+            text += &format!("; {fix}");
         }
         text.push('\n');
     }

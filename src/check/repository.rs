@@ -1,5 +1,5 @@
-//! One repository or organization that a pool names: is it there, does the policy take it, may
-//! the token do there what serving needs. Whether it may register runners is `minting`'s.
+//! One repository or organization that a pool names: whether it exists, whether the policy accepts it,
+//! and whether the token has the permissions that serving needs. `minting` tests registration.
 
 use super::finding::Finding;
 use super::hooks;
@@ -11,7 +11,7 @@ use crate::forge::owner_of;
 use crate::github::{Client, Error, Operation, RunnersOf, permission_for};
 use crate::ledger::matching::RepositoryGlobs;
 
-/// Asked for by name, so that the answer is one page however many runners there are.
+/// Requested by name, so that the answer is one page however many runners there are.
 const NOBODY: &str = "roustabout-check";
 
 pub async fn repository(
@@ -28,7 +28,7 @@ pub async fn repository(
             let mut finding = refused(&subject, &error, Operation::Repository, name);
             if matches!(error, Error::NotFound { .. }) {
                 let pools = pool_names(named, settings);
-                finding.mend = Some(format!(
+                finding.fix = Some(format!(
                     "correct the name in repositories of {pools}, or give the token {}",
                     permission_for(Operation::Repository)
                 ));
@@ -74,8 +74,8 @@ pub async fn repository(
         Some(Err(error)) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
             let admin = found.permissions.is_none_or(|permissions| permissions.admin);
-            if let (false, Some(mend)) = (admin, &mut finding.mend) {
-                mend.push_str("; the token's user must also be an admin of the repository");
+            if let (false, Some(fix)) = (admin, &mut finding.fix) {
+                fix.push_str("; the token's user must also be an admin of the repository");
             }
             findings.push(finding);
         }
@@ -112,7 +112,7 @@ pub async fn repository(
     findings
 }
 
-/// Its name of today, and what the pools' policies make of it.
+/// Its current name, and whether the pools' policies accept it.
 pub(super) fn name_and_policies(
     subject: &str,
     full_name: &str,
@@ -125,10 +125,10 @@ pub(super) fn name_and_policies(
     if !full_name.eq_ignore_ascii_case(&named.name) {
         let lost = pools().any(|pool| !RepositoryGlobs::new(&pool.repositories).matches(full_name));
         let message = format!("is now called {full_name}, and its jobs arrive under that name");
-        let mend = format!("use {full_name} in repositories of {}", pool_names(named, settings));
+        let fix = format!("use {full_name} in repositories of {}", pool_names(named, settings));
         findings.push(match lost {
-            true => Finding::fail(subject, message, mend),
-            false => Finding::warn(subject, message, mend),
+            true => Finding::fail(subject, message, fix),
+            false => Finding::warn(subject, message, fix),
         });
     }
     if !private {
@@ -162,8 +162,8 @@ pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec
         }
         Err(error) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
-            if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
-                mend.push_str(
+            if let (Error::NotFound { .. }, Some(fix)) = (&error, &mut finding.fix) {
+                fix.push_str(
                     "; a personal account has no runners of its own: use scope = \"repository\"",
                 );
             }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_repository_has_nothing_to_mend() {
+    fn a_private_repository_has_nothing_to_fix() {
         assert_eq!(judged("Octo/App", true), "0 ok, 0 warn, 0 fail\n");
     }
 

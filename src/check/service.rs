@@ -1,6 +1,6 @@
-//! As whom `check` looks: as the service of an installed systemd unit, from within a service, or
-//! as the shell that it was called from. The daemon sees neither the variables nor the proxies of that
-//! shell, so what is right there says nothing of the service. Read next: `unit.rs`.
+//! With whose environment `check` runs: that of an installed systemd unit's service, of the service
+//! that it is called in, or of the shell. The daemon sees neither the variables nor the proxies of the
+//! shell, so a check with those says nothing about the service. Read next: `unit.rs`.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -13,20 +13,20 @@ use crate::config::{Environment, Loaded, Origin, SecretPlace, SystemdCredential,
 
 const SUBJECT: &str = "service";
 pub const UNIT: &str = "roustabout.service";
-/// What a command on a terminal goes by, and where units are looked for; the rest is the unit's.
+/// Variables for the terminal and for finding units are kept; all others are those of the unit.
 const KEPT: [&str; 3] = ["NO_COLOR", "TERM", "SYSTEMD_UNIT_PATH"];
 
-/// As whom to look.
+/// Whose environment is used.
 pub enum View {
-    /// As this command itself.
+    /// That of this command.
     Here,
-    /// As a service, within which this command runs.
+    /// That of the service in which this command runs.
     Within,
     Unit(Box<Unit>),
 }
 
 impl View {
-    /// By the unit that is named; else by [`UNIT`], where that runs this very config.
+    /// The unit that is named; else [`UNIT`], if it runs this config.
     pub fn find(
         config: Option<&Path>,
         unit: Option<&str>,
@@ -39,7 +39,7 @@ impl View {
             })?;
             return Ok(Self::Unit(Box::new(unit)));
         }
-        // What systemd and Nomad give to a service, and to a command that is started beside it.
+        // systemd and Nomad set these for a service, and for a command that is run beside it.
         let credentials = env.get("CREDENTIALS_DIRECTORY");
         if env.get("NOMAD_ALLOC_ID").is_some()
             || credentials.is_some_and(|folder| folder.starts_with("/run/credentials/"))
@@ -78,7 +78,8 @@ impl View {
     }
 }
 
-/// Where credentials are named by hand a service is meant, and it has no variables of this shell.
+/// Who sets `$CREDENTIALS_DIRECTORY` by hand means a service, which does not have the variables of this
+/// shell.
 fn by_hand(loaded: &Loaded, credentials: Option<&OsStr>) -> Vec<Finding> {
     let message = format!(
         "checked with the environment of this command: no {UNIT} that runs this config is installed here"
@@ -97,7 +98,7 @@ fn by_hand(loaded: &Loaded, credentials: Option<&OsStr>) -> Vec<Finding> {
     findings
 }
 
-/// Two names of one file, and one name of a file that is not there.
+/// Also for two paths of one file, and for the same path of a file that does not exist.
 fn is_same(a: &Path, b: &Path) -> bool {
     match (a.canonicalize(), b.canonicalize()) {
         (Ok(a), Ok(b)) => a == b,
@@ -105,8 +106,8 @@ fn is_same(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// The command that runs this program in the environment of the unit: what it asks, it then asks by
-/// the proxies that the service will have, too.
+/// The command that runs this program in the environment of the unit, so that its requests also use the
+/// proxies of the service.
 pub fn entered(unit: &Unit, program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(&unit.variables);

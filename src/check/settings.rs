@@ -1,5 +1,5 @@
-//! What can be said of the settings without asking anybody: the config's own warnings, where its
-//! secrets come from and who else can read them, what travels in the clear, and through which proxy.
+//! What can be checked without a request: the config's own warnings, where its secrets come from and
+//! who else can read them, what is sent unencrypted, and which proxies are used.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,8 +10,8 @@ use url::Url;
 use super::finding::Finding;
 use crate::config::{Loaded, NomadAddress, Origin, SecretPlace, Settings};
 
-/// Others may not read a secret; nobody but its owner may change it. A group that reads
-/// (`root:roustabout`, 0640) is how a service gets a file that is not its own.
+/// Others may not read a secret, and only its owner may change it. Reading by group
+/// (`root:roustabout`, 0640) is allowed: that is how a service reads a file that it does not own.
 const TOO_MUCH: u32 = 0o037;
 
 pub fn check(loaded: &Loaded) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub fn check(loaded: &Loaded) -> Vec<Finding> {
     findings
 }
 
-/// That it loads, and its own warnings. Of secrets, which may have been taken as given, nothing.
+/// That it loads, and its own warnings. Nothing about secrets, which may have been assumed to exist.
 pub fn config_only(loaded: &Loaded) -> Vec<Finding> {
     config(loaded, "")
 }
@@ -35,7 +35,7 @@ fn config(loaded: &Loaded, more: &str) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("config", format!("{file} loads: {pools}{more}"))];
     findings.extend(loaded.warnings.iter().map(|warning| {
         let message = format!("{}: {}: {}", warning.origin, warning.key, warning.what);
-        Finding::warn("config", message, &warning.mend)
+        Finding::warn("config", message, &warning.fix)
     }));
     findings
 }
@@ -51,10 +51,9 @@ fn secrets(loaded: &Loaded) -> Vec<Finding> {
     for SecretPlace { key, from } in in_files() {
         let Some(path) = from.file().or(loaded.file.as_deref()) else { continue };
         let trouble = exposed(key, path);
-        // A config that holds several secrets is told once.
+        // A config that contains several secrets is reported once.
         found.extend(
-            trouble
-                .filter(|new| from.file().is_some() || !found.iter().any(|f| f.mend == new.mend)),
+            trouble.filter(|new| from.file().is_some() || !found.iter().any(|f| f.fix == new.fix)),
         );
     }
     if found.is_empty() && in_files().next().is_some() {
@@ -63,7 +62,7 @@ fn secrets(loaded: &Loaded) -> Vec<Finding> {
     found
 }
 
-/// Where each secret comes from, and which other values are variables'.
+/// Where each secret comes from, and which other values come from variables.
 fn sources(loaded: &Loaded) -> Vec<Finding> {
     let secrets = loaded.secrets.iter().map(|place| Finding::ok("secret", source(place)));
     secrets.chain(variables(loaded)).collect()
@@ -96,7 +95,7 @@ fn variables(loaded: &Loaded) -> Option<Finding> {
 
 fn exposed(key: &str, path: &Path) -> Option<Finding> {
     let shown = path.display();
-    // It was read a moment ago; if it is gone by now, the next load says so.
+    // It was read a moment ago; if it is gone by now, the next load reports it.
     let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
     (mode & TOO_MUCH != 0).then(|| {
         Finding::warn(
@@ -148,7 +147,7 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Which of the two is asked through a proxy, where the environment names any.
+/// Which of the two is reached through a proxy, if the environment sets any.
 fn proxies(settings: &Settings) -> Vec<Finding> {
     if !transport::any_proxy() {
         return Vec::new();
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_config_has_nothing_to_mend() {
+    fn a_good_config_has_nothing_to_fix() {
         insta::assert_snapshot!(text(check(&loaded(""))), @r"
         ok    config  the config loads: 1 pool, 1 credential for GitHub
         ok    secret  webhook.secret comes from the variable ROUSTABOUT_WEBHOOK_SECRET
@@ -301,7 +300,7 @@ mod tests {
             let found = with_mode(wrong);
             assert_eq!((found.len(), found[0].level), (1, Level::Warn), "{wrong:o}: {found:?}");
             assert!(found[0].message.starts_with("webhook.secret_file is in "), "{found:?}");
-            assert!(found[0].mend.as_ref().unwrap().starts_with("chmod 600 /"), "{found:?}");
+            assert!(found[0].fix.as_ref().unwrap().starts_with("chmod 600 /"), "{found:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Whether the store can be written, and whether this version understands it. Looks only: makes
-//! no file and migrates nothing.
+//! Whether the store can be written, and whether this version can read it. Read-only: creates no file
+//! and migrates nothing.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use crate::store::{Examined, StoreError, VERSION, examine};
 
 const SUBJECT: &str = "store";
 
-/// Less than this is told: a job and its runner take some kilobytes, for as long as `retention`.
+/// Less free space is a warning: a job and its runner take some kilobytes, for as long as `retention`.
 const LITTLE: u64 = 200 << 20;
-/// With less SQLite may write nothing at all.
+/// With less free space SQLite may be unable to write at all.
 const NONE: u64 = 8 << 20;
 
-/// `to_come` is a folder that is made when the service starts.
+/// `to_come` is a folder that is created when the service starts.
 pub fn check(path: &Path, to_come: Option<&Path>) -> Vec<Finding> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -37,18 +37,18 @@ pub fn check(path: &Path, to_come: Option<&Path>) -> Vec<Finding> {
     [database(path, folder)].into_iter().chain(room).collect()
 }
 
-/// What is left of the file system; `files` where it counts them.
+/// Free space on the file system; `files` if it counts them.
 fn little(folder: &Path, bytes: u64, files: Option<u64>) -> Option<Finding> {
     let shown = folder.display();
-    const MEND: &str = "free some space, use another path in store.url, or keep ended jobs for less time (store.retention)";
+    const FIX: &str = "free some space, use another path in store.url, or keep ended jobs for less time (store.retention)";
     if files == Some(0) {
         let message = format!("the file system of {shown} has no room for another file");
-        return Some(Finding::fail(SUBJECT, message, MEND));
+        return Some(Finding::fail(SUBJECT, message, FIX));
     }
     let message = format!("only {} MB are free in {shown}", bytes >> 20);
     match bytes {
-        _ if bytes < NONE => Some(Finding::fail(SUBJECT, message, MEND)),
-        _ if bytes < LITTLE => Some(Finding::warn(SUBJECT, message, MEND)),
+        _ if bytes < NONE => Some(Finding::fail(SUBJECT, message, FIX)),
+        _ if bytes < LITTLE => Some(Finding::warn(SUBJECT, message, FIX)),
         _ => None,
     }
 }
@@ -123,10 +123,10 @@ fn folder_trouble(folder: &Path) -> Option<Finding> {
     let shown = folder.display();
     if !folder.is_dir() {
         let message = format!("the folder {shown} does not exist");
-        let mend = format!("create it (mkdir -p {shown}), or use another path in store.url");
-        return Some(Finding::fail(SUBJECT, message, mend));
+        let fix = format!("create it (mkdir -p {shown}), or use another path in store.url");
+        return Some(Finding::fail(SUBJECT, message, fix));
     }
-    // SQLite makes files of its own beside the database.
+    // SQLite creates more files beside the database.
     access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err().then(|| {
         Finding::fail(
             SUBJECT,
@@ -136,7 +136,7 @@ fn folder_trouble(folder: &Path) -> Option<Finding> {
     })
 }
 
-/// Whoever may write everywhere learns nothing of who may not.
+/// Root can write anywhere, so the check says nothing about other users.
 fn as_root() -> &'static str {
     match rustix::process::geteuid().is_root() {
         true => " (checked as root, who can write anywhere)",
@@ -273,6 +273,6 @@ mod tests {
         let found = check(&path);
         assert_eq!(found.level, Level::Fail, "{found:?}");
         assert!(found.message.contains("is damaged"), "{found:?}");
-        assert!(found.mend.as_ref().unwrap().starts_with("restore a backup"), "{found:?}");
+        assert!(found.fix.as_ref().unwrap().starts_with("restore a backup"), "{found:?}");
     }
 }

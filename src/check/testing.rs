@@ -1,4 +1,4 @@
-//! Settings in few words for the tests of this room: what a test does not talk of is right.
+//! Short settings for the tests of `check`: what a test does not set is valid.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

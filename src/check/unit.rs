@@ -1,6 +1,6 @@
-//! What a systemd unit gives to its service: credentials, variables, the folder of its state and
-//! the config that it runs with. Reads unit files and their drop-ins as systemd.unit(5) has them, as far
-//! as our unit needs; starts nothing and asks no systemd. Read next: `service.rs`.
+//! What a systemd unit gives to its service: credentials, variables, the state directory and the
+//! config file. Reads unit files and their drop-ins as in systemd.unit(5), as far as our unit needs it;
+//! starts nothing and does not contact systemd. Read next: `service.rs`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Environment, SystemdCredential};
 
-/// Where systemd looks, the first is the strongest.
+/// Where systemd looks for units, in order of precedence.
 const PLACES: [&str; 5] = [
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -16,7 +16,7 @@ const PLACES: [&str; 5] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
-/// Where it looks for credentials that are named by no path.
+/// Where it looks for credentials that are named without a path.
 const STORES: [&str; 3] = ["/etc/credstore", "/run/credstore", "/usr/lib/credstore"];
 const DEFAULT_CONFIG: &str = "/etc/roustabout/roustabout.toml";
 
@@ -33,12 +33,12 @@ pub struct Unit {
     pub state: Option<PathBuf>,
     /// What `roustabout serve` is started with.
     pub config: PathBuf,
-    /// A user that is nobody else's, and so reads only what everybody can read.
+    /// A user that owns nothing else, and so can read only what is readable by everybody.
     pub dynamic_user: bool,
 }
 
 impl Unit {
-    /// The unit of that name, where one is installed that runs `roustabout serve`.
+    /// The installed unit of that name, if it runs `roustabout serve`.
     pub fn installed(name: &str, env: &Environment) -> Option<Self> {
         let given = env
             .get("SYSTEMD_UNIT_PATH")
@@ -57,7 +57,7 @@ impl Unit {
     }
 }
 
-/// By their names, whichever place they are in; of one name the strongest place's.
+/// Sorted by name; of several with one name, the one in the place with the highest precedence.
 fn drop_ins(places: &[PathBuf], name: &str) -> Vec<PathBuf> {
     let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for place in places {
@@ -72,7 +72,7 @@ fn drop_ins(places: &[PathBuf], name: &str) -> Vec<PathBuf> {
     found.into_values().collect()
 }
 
-/// The settings of `[Service]`, in their order. An empty value takes back those before it.
+/// The settings of `[Service]`, in order. An empty value resets those before it.
 #[derive(Default)]
 struct Lines(Vec<(String, String)>);
 

@@ -1,5 +1,4 @@
-//! `admin-token`: where the token of the private door is, for whoever wants to use the door without
-//! this program.
+//! `admin-token`: where the token of the private door is, for use by other programs.
 
 use std::io::Write;
 use std::path::PathBuf;

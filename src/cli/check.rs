@@ -1,4 +1,4 @@
-//! The doctor: one line a finding, each with its mend. Exit 1 on any `fail`.
+//! `check`: one line per finding, with a suggested fix. Exit 1 on any `fail`.
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
@@ -60,7 +60,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     if report.failed() { Err(Failed::Said) } else { Ok(()) }
 }
 
-/// Becomes this very command in the environment of the unit.
+/// Replaces this process by the same command in the environment of the unit.
 fn enter(unit: &Unit, config: Option<PathBuf>, options: &Options) -> Result<(), Failed> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = check::entered(unit, &program);

@@ -1,4 +1,4 @@
-//! Where the commands find the running daemon that they ask.
+//! How the commands find the running daemon and its token.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Its private door: by address, else by the config.
+    /// A client of its private door: by `--address`, else by the config.
     pub fn client(&self, config: Option<PathBuf>) -> Result<Client, Failed> {
         let environment = crate::config::Environment::of_process();
         let admin = crate::config::load_admin(config.as_deref(), &environment);
@@ -38,7 +38,7 @@ impl Daemon {
                         "--address {address}: {error}; write it as http://HOST:PORT"
                     ))
                 })?;
-                // With an address a config is not needed; where there is one it has the token.
+                // With an address no config is needed; if there is one, it may have the token.
                 let token = self.token(admin.as_ref().ok(), &url)?;
                 if token.is_some() && url.scheme() == "http" && !is_loopback(&url) {
                     warn(&format!(
@@ -64,8 +64,8 @@ impl Daemon {
 }
 
 impl Daemon {
-    /// For the door at `url`. The token of the daemon on this machine goes to no other one by a slip of
-    /// the address.
+    /// For the door at `url`. The token of the daemon on this machine is not sent to another machine because
+    /// of a wrong address.
     fn token(&self, alone: Option<&AdminAlone>, url: &Url) -> Result<Option<SecretString>, Failed> {
         if let Some(file) = &self.token_file {
             return Ok(Some(read_token(file)?));
@@ -78,7 +78,7 @@ impl Daemon {
                     .host_str()
                     .is_some_and(|host| host.trim_matches(['[', ']']).parse() == Ok(listen.ip())));
         match (&alone.admin.token, ours) {
-            // Somebody gave it, for this or any door.
+            // Set explicitly, for whatever address.
             (Some(token), _) => Ok(Some(token.clone())),
             (None, true) => token_of(alone),
             (None, false) => Ok(None),
@@ -90,7 +90,7 @@ fn read_token(file: &Path) -> Result<SecretString, Failed> {
     admin::token::read(file).map_err(|error| unreadable(file, &error))
 }
 
-/// The token that the daemon made; none where it has not started yet.
+/// The token that the daemon created; none if it has never started.
 fn token_of(alone: &AdminAlone) -> Result<Option<SecretString>, Failed> {
     match made_token(alone) {
         None => Ok(None),
@@ -107,7 +107,7 @@ pub(super) fn unreadable(file: &Path, error: &std::io::Error) -> Failed {
     ))
 }
 
-/// The file that the daemon made, and what is in it; `None` where there is none yet.
+/// The file that the daemon created, and the token in it; `None` if there is none yet.
 pub(super) fn made_token(alone: &AdminAlone) -> Option<(PathBuf, std::io::Result<SecretString>)> {
     let files = alone.databases.iter().map(|database| admin::token::beside(database));
     let read = files.map(|file| (admin::token::read(&file), file));

@@ -1,5 +1,5 @@
-//! `demo`: becomes the program `roustabout-demo`, which has all that the daemon need not carry: the
-//! simulated GitHub, the stand-in for Nomad, the screen.
+//! `demo`: replaces itself by the program `roustabout-demo`, which contains what the daemon does not need:
+//! the simulated GitHub, the stand-in for Nomad, the screen.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ pub struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Returns only where that program could not be started: its exit code is then ours, its terminal too.
+/// Returns only if that program could not be started.
 pub fn run(options: Options) -> Result<(), Failed> {
     let beside = beside();
     let program = match &beside {
@@ -38,7 +38,7 @@ pub fn run(options: Options) -> Result<(), Failed> {
     Err(failed.into())
 }
 
-/// Where it lies beside this program.
+/// Its path beside this program, if it is there.
 fn beside() -> Option<PathBuf> {
     let beside = std::env::current_exe().ok()?.with_file_name(PROGRAM);
     beside.is_file().then_some(beside)

@@ -1,5 +1,5 @@
-//! Why a job is where it is; what would become of a webhook (`--payload`); what was wrong with
-//! one (`--delivery`).
+//! Why a job is in its state; what would happen to a webhook (`--payload`); what was wrong with a delivery
+//! (`--delivery`).
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub struct Options {
     json: bool,
 }
 
-/// Judged here, so that a slip is exit 2 and nobody is asked.
+/// Validated here, so that a typo is exit 2 and causes no request.
 fn job(text: &str) -> Result<String, String> {
     Asked::read(text).map(|_| text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What log lines look like: text on a terminal, else JSON. How they get out is in `log_lines`.
+//! The format of log lines: text on a terminal, else JSON. `log_lines` writes them.
 
 use std::io::IsTerminal;
 
@@ -11,11 +11,11 @@ use crate::log_lines::Lines;
 
 const VARIABLE: &str = "RUST_LOG";
 
-/// How the level is changed later.
+/// For changing the level later.
 pub struct Level(Option<reload::Handle<Targets, Registry>>);
 
 impl Level {
-    /// Only the level: the form of the lines stays.
+    /// Changes only the level: the format of the lines needs a restart.
     pub fn set(&self, log: &Log) {
         let said = std::env::var(VARIABLE).is_ok_and(|said| understood(&said).is_some());
         if let (Some(handle), false) = (&self.0, said) {
@@ -37,7 +37,7 @@ fn of_config(log: &Log) -> Targets {
     understood(&log.level).unwrap_or_else(|| Targets::new().with_default(tracing::Level::INFO))
 }
 
-/// Called once a process; `RUST_LOG` wins over the config's level.
+/// Called once per process; `RUST_LOG` takes precedence over the config's level.
 pub fn start(log: &Log) -> Level {
     let said = std::env::var(VARIABLE).ok().filter(|said| !said.is_empty());
     let filter = said.as_deref().and_then(understood);
@@ -52,8 +52,8 @@ pub fn start(log: &Log) -> Level {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = fmt::layer()
         .with_writer(Lines::to_standard_error())
-        // A log that nobody takes any more must not end the daemon: the complaint about it
-        // would go to standard error too, and panic there.
+        // A closed log must not end the daemon: the error about it would go to standard error
+        // too, and panic there.
         .log_internal_errors(false)
         .with_target(false)
         .with_ansi(colour);

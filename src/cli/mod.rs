@@ -1,5 +1,5 @@
-//! The command line: one file a command. Each gets its settings, does its one thing and says
-//! how it went: 0 done, 1 it failed, 2 the command line or the config is wrong.
+//! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 the command line or the config
+//! is invalid.
 
 mod admin_token;
 mod check;
@@ -61,20 +61,20 @@ enum Command {
     Report(NotYet),
 }
 
-/// Whatever follows a command that is not built yet.
+/// The arguments of a command that is not yet supported.
 #[derive(clap::Args)]
 struct NotYet {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
     _arguments: Vec<String>,
 }
 
-/// What a command came to, where it is not simply done.
+/// Why a command did not succeed.
 enum Failed {
     /// Exit 1.
     Because(anyhow::Error),
     /// Exit 2: the command line or the config.
     Wrong(String),
-    /// Exit 1; whatever there is to say was said.
+    /// Exit 1; everything has been printed already.
     Said,
 }
 
@@ -84,19 +84,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
     }
 }
 
-/// Bytes of one line that a command prints of what a daemon or a door has answered.
+/// The longest line, in bytes, that a command prints of an answer from the network.
 const LONGEST_LINE: usize = 4096;
 
-/// What another program answered, as a terminal can be given it. A daemon makes harmless what it
-/// reads; whoever answers here need not be one.
+/// Another program's answer, safe to print on a terminal. A daemon sanitizes what it reads, but
+/// whatever answers here need not be a daemon.
 fn printable(text: &str) -> String {
     let lines = text.split('\n').map(|line| strangers_text::harmless_up_to(line, LONGEST_LINE));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Runs the command that the process was called with.
+/// Runs the command of this process.
 pub fn run() -> ExitCode {
-    // The first thing: every TLS connection needs it. An error means it is there already.
+    // First, because every TLS connection needs it. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -109,8 +109,8 @@ pub fn run() -> ExitCode {
     runtime.block_on(dispatch(arguments))
 }
 
-/// Whether a command line, without the program's name, is one that is taken; where `lacking` also one
-/// that leaves out what it must have. For the test of what documents show; nothing is run.
+/// Whether a command line, without the program's name, is valid; with `lacking` also one without required
+/// arguments. For the test of the commands in the documents; nothing is run.
 pub fn understands(arguments: &[String], lacking: bool) -> Result<(), clap::Error> {
     use clap::error::ErrorKind::{DisplayHelp, DisplayVersion, MissingRequiredArgument};
     let all = std::iter::once("roustabout").chain(arguments.iter().map(String::as_str));
@@ -155,12 +155,12 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Unlike `eprintln!` it does not panic where nobody listens; the exit code still tells.
+/// Unlike `eprintln!` it does not panic if standard error is closed; the exit code is still right.
 fn complain(what: &str) {
     tell(tracing::Level::ERROR, what);
 }
 
-/// What does not keep a command from going on.
+/// For what does not prevent the command from continuing.
 fn warn(what: &str) {
     tell(tracing::Level::WARN, &format!("roustabout: warning: {what}"));
 }
@@ -176,7 +176,7 @@ fn not_yet(command: &str) -> Result<(), Failed> {
     Err(Failed::Wrong(format!("roustabout {command}: not yet supported in this version")))
 }
 
-/// The settings, or every mistake in them.
+/// The settings, or every error in them.
 fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
     load_by(config, &Environment::of_process())
 }

@@ -1,4 +1,4 @@
-//! `pause`, `resume` and `retry`: a running daemon does it, and answers when it is on disk.
+//! `pause`, `resume` and `retry`: sent to a running daemon, which answers when the change is on disk.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -80,7 +80,7 @@ impl Common {
     }
 }
 
-/// Judged here, so that a slip is exit 2 and nobody is asked.
+/// Validated here, so that a typo is exit 2 and causes no request.
 fn time(text: &str) -> Result<String, String> {
     pause_time(text).map(|_| text.to_owned())
 }

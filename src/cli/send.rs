@@ -1,4 +1,4 @@
-//! Signs a payload and posts it to a running door, as GitHub would; prints the answer.
+//! Signs a payload and posts it to a running daemon, as GitHub would; prints the answer.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::Failed;
 use crate::admin;
 use crate::webhook::signature;
 
-/// The implied secret, as in the config.
+/// The variable that sets the secret, as in the config.
 const SECRET_VARIABLE: &str = "ROUSTABOUT_WEBHOOK_SECRET";
 
 #[derive(clap::Args)]
@@ -80,14 +80,13 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     if status.is_success() { Ok(()) } else { Err(Failed::Said) }
 }
 
-/// The job that a payload is about, as far as can be seen without judging it.
+/// The job that a payload is about, without validating the payload.
 fn job_of(event: &str, body: &[u8]) -> Option<u64> {
     let payload = serde_json::from_slice::<serde_json::Value>(body).ok()?;
     payload["workflow_job"]["id"].as_u64().filter(|_| event == "workflow_job")
 }
 
-/// Where more is to be learned. A job is known as soon as its delivery is accepted, and before that
-/// nothing can be said of it.
+/// The command that shows more. A job is known as soon as its delivery is accepted, and not before.
 fn next_step(status: u16, answer: &str, job: Option<u64>, delivery: &str) -> Option<String> {
     let answer: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
     match (status, answer["outcome"].as_str()?, job) {
@@ -108,7 +107,7 @@ fn next_step(status: u16, answer: &str, job: Option<u64>, delivery: &str) -> Opt
     }
 }
 
-/// Where to, and signed with what. The config is read only for what the options leave open.
+/// The URL and the secret. The config is read only for what the options do not set.
 fn target(config: Option<PathBuf>, options: &Options) -> Result<(Url, SecretString), Failed> {
     if let (Some(url), Some(file)) = (&options.url, &options.secret_file) {
         return Ok((url.clone(), secret_of(file)?));
@@ -154,7 +153,7 @@ fn door_of(webhook: &crate::config::Webhook) -> anyhow::Result<Url> {
         .context("the config's webhook.path does not make a valid URL; use --url")
 }
 
-/// Of the form of GitHub's ids, a random UUID (RFC 9562, version 4).
+/// Like GitHub's ids a random UUID (RFC 9562, version 4).
 fn draw_delivery() -> String {
     let bits: u128 = rand::rngs::StdRng::from_os_rng().random();
     let bits = bits & !(0xf << 76) | (0x4 << 76);

@@ -1,4 +1,4 @@
-//! What a running daemon is doing, as a small table; `--watch` shows it again and again.
+//! What a running daemon is doing, as a small table; `--watch` refreshes it.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
                 away = None;
                 show(&options, &status)?;
             }
-            // A daemon that restarts is no reason to stop watching; it is said once.
+            // A restart of the daemon does not end the watch; the error is printed once.
             Err(error) if options.watch && error.may_pass() => {
                 let why = error.to_string();
                 if away.as_ref() != Some(&why) {
@@ -59,7 +59,7 @@ fn show(options: &Options, status: &Value) -> anyhow::Result<()> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")
 }
 
-/// Below what was shown last, which is what was known last.
+/// Below the last table, which shows what was known last.
 fn tell_away(options: &Options, why: &str) -> anyhow::Result<()> {
     let text = match options.json {
         true => serde_json::json!({ "error": why }).to_string(),
@@ -69,7 +69,7 @@ fn tell_away(options: &Options, why: &str) -> anyhow::Result<()> {
     writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write")
 }
 
-/// The words are the keys of the JSON.
+/// The column names are the keys of the JSON.
 fn table(status: &Value) -> String {
     let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
     let mut text = format!(

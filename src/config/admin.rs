@@ -12,7 +12,7 @@ use super::webhook::address;
 #[derive(Debug, Clone)]
 pub struct Admin {
     pub listen: SocketAddr,
-    /// Asked of everyone, for all but health and metrics. `None`: the daemon makes one.
+    /// Required for everything except health and metrics. `None`: the daemon creates one.
     pub token: Option<SecretString>,
     /// Names under which browsers may reach the door, besides loopback and `listen`.
     pub hosts: Vec<String>,

@@ -1,5 +1,5 @@
-//! The environment as a value, so that loading depends on no global state and a test says what
-//! it wants without touching its process.
+//! The environment as a value, so that loading depends on no global state and a test can set variables
+//! without changing its process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ pub enum SystemdCredential {
     Unseen,
 }
 
-/// How `check` looks for secrets where it is not the service itself.
+/// How secrets are looked up: by the daemon, and by a `check` that does not run as the service.
 #[derive(Clone, Default)]
 pub(super) enum SecretLookup {
-    /// As the daemon does.
+    /// Like the daemon.
     #[default]
     AsTheDaemon,
-    /// The same, but systemd's credentials come before the variables of other programs: those are this
-    /// shell's, and a service has none of them.
+    /// The same, but systemd credentials take precedence over variables of other programs: those belong to
+    /// this shell, and the service does not have them.
     CredentialsFirst,
-    /// Every systemd credential counts as there, whatever is in it.
+    /// Every systemd credential is assumed to exist; none is read.
     CredentialsTakenAsGiven,
-    /// As the service of a unit will: these are its credentials.
+    /// Like the service of a unit, with these credentials.
     OfUnit(BTreeMap<String, SystemdCredential>),
 }
 
 /// The environment variables a load looks at.
 ///
-/// Debug is left out on purpose: some of the values are secrets.
+/// Not `Debug`, because some of the values are secrets.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -45,19 +45,19 @@ impl Environment {
             .collect()
     }
 
-    /// The same for who cannot see the daemon's systemd credentials: each counts as there and well,
-    /// where it stands for what nobody else says, and where the config names its file.
+    /// For a caller who cannot read the daemon's systemd credentials: each is assumed to exist and to be
+    /// valid, also if the config names its file.
     pub fn with_credentials_taken_as_given(self) -> Self {
         Self { lookup: SecretLookup::CredentialsTakenAsGiven, ..self }
     }
 
-    /// The same for who asks what a service will have: systemd's credentials, where there are any,
-    /// come before the variables of a shell.
+    /// For a caller who asks what a service will have: systemd credentials take precedence over the
+    /// variables of a shell.
     pub fn with_credentials_first(self) -> Self {
         Self { lookup: SecretLookup::CredentialsFirst, ..self }
     }
 
-    /// The same as the service of a unit has it.
+    /// The environment of a unit's service.
     pub fn of_unit(
         variables: BTreeMap<String, String>,
         credentials: BTreeMap<String, SystemdCredential>,
@@ -65,7 +65,7 @@ impl Environment {
         Self { variables, lookup: SecretLookup::OfUnit(credentials) }
     }
 
-    /// Whether that file is not to be looked at, for it is such a credential.
+    /// Whether that file is such a credential, and so is not read.
     pub(super) fn takes_as_given(&self, file: &Path) -> bool {
         matches!(self.lookup, SecretLookup::CredentialsTakenAsGiven)
             && file.starts_with("/run/credentials")

@@ -1,30 +1,30 @@
-//! What is wrong with a config, in words: where it was said, which key, what is wrong, how to
-//! mend it. All errors of a load travel together in [`ConfigErrors`].
+//! Errors of a config: where it is, which key, what is wrong, how to fix it. [`ConfigErrors`] holds all
+//! errors of a load.
 //!
-//! Finds nothing itself: `section.rs` and the files of the sections do. No text in here ever
-//! holds the value of a secret.
+//! They are found by `section.rs` and the files of the sections. No text ever contains the value of a
+//! secret.
 
 use std::fmt;
 
-/// One mistake.
+/// One error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The file or the environment variable that says it.
+    /// The file or the environment variable that sets the key.
     pub origin: String,
-    /// The key, as `webhook.listen` or `pools[x64].labels`; empty where the whole file is meant.
+    /// The key, as `webhook.listen` or `pools[x64].labels`; empty if the whole file is meant.
     pub key: String,
     /// What is wrong: a fragment that reads after the key.
     pub what: String,
     /// What to do about it.
-    pub mend: String,
-    /// Where it stands among the others: the line of the key, as far as one is known.
+    pub fix: String,
+    /// For sorting: the line of the key, if it is known.
     pub(super) order: usize,
 }
 
 impl ConfigError {
-    /// A mistake that belongs to no key: the file is missing, cannot be read, is not TOML.
-    pub(super) fn whole_file(origin: String, what: String, mend: &str) -> Self {
-        Self { origin, key: String::new(), what, mend: mend.to_owned(), order: 0 }
+    /// An error without a key: the file is missing, cannot be read, is not TOML.
+    pub(super) fn whole_file(origin: String, what: String, fix: &str) -> Self {
+        Self { origin, key: String::new(), what, fix: fix.to_owned(), order: 0 }
     }
 }
 
@@ -34,12 +34,12 @@ impl fmt::Display for ConfigError {
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
-        write!(f, "{}; {}", self.what, self.mend)
+        write!(f, "{}; {}", self.what, self.fix)
     }
 }
 
-/// Every mistake of one load, in the order in which their keys stand in the file; those of the
-/// environment come last. Displays as one line each.
+/// All errors of one load, in the order of their keys in the file; those of the environment come last.
+/// Displayed as one line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
@@ -49,7 +49,7 @@ impl ConfigErrors {
         Self(errors)
     }
 
-    /// The mistakes, at least one.
+    /// The errors, at least one.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }

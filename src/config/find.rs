@@ -1,17 +1,17 @@
-//! Which file is the config: the one that is named, else the first that is there.
-//! Does not read it; `mod.rs` does.
+//! Which file is the config: the one that is named, else the first that exists.
+//! `mod.rs` reads it.
 
 use std::path::{Path, PathBuf};
 
 use super::Environment;
 use super::error::{ConfigError, ConfigErrors};
 
-/// Where we look when nobody names a file, in this order.
+/// Where to look if no file is named, in this order.
 const PLACES: [&str; 2] = ["roustabout.toml", "/etc/roustabout/roustabout.toml"];
 
 /// The config file: `explicit` (`--config`), `$ROUSTABOUT_CONFIG`, `./roustabout.toml`,
-/// `/etc/roustabout/roustabout.toml`. A file that was named is taken even if it is not there, so
-/// that reading it says so instead of another file being used in silence.
+/// `/etc/roustabout/roustabout.toml`. A file that is named is returned even if it does not
+/// exist: then reading it fails, instead of another file being used silently.
 pub fn find_file(explicit: Option<&Path>, env: &Environment) -> Result<PathBuf, ConfigErrors> {
     find_among(explicit, env, &PLACES)
 }

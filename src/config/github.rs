@@ -1,4 +1,4 @@
-//! `[github]`: which forge, how often it is asked, and whose credentials are shown to it.
+//! `[github]`: which forge, how often it is polled, and the credentials for it.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl ForgeKind {
 #[derive(Debug, Clone)]
 pub struct GitHub {
     pub kind: ForgeKind,
-    /// Where its REST API begins. [`GitHub::api_base`] is it as text to append paths to.
+    /// The base URL of its REST API. [`GitHub::api_base`] returns it as text to append paths to.
     pub api_url: Url,
     /// How often repositories with demand, now or within a day, are listed.
     pub sweep_interval: Duration,
@@ -49,7 +49,7 @@ pub struct Credential {
     pub token: SecretString,
 }
 
-/// Where a Gitea has its API, below its own page.
+/// The path of a Gitea's API below its root URL.
 const GITEA_API: &str = "/api/v1";
 
 impl GitHub {
@@ -58,7 +58,7 @@ impl GitHub {
         self.api_url.as_str().trim_end_matches('/')
     }
 
-    /// The page of the forge itself, without a trailing slash: what Gitea's runners register at.
+    /// The root URL of the forge, without a trailing slash: where Gitea's runners register.
     pub fn root(&self) -> &str {
         let base = self.api_base();
         match self.kind {
@@ -67,7 +67,7 @@ impl GitHub {
         }
     }
 
-    /// The credential for what an owner owns, and its place in the list. Case does not matter.
+    /// The credential for an owner's repositories, and its index in the list. Ignores case.
     pub fn credential_for(&self, owner: &str) -> Option<(usize, &Credential)> {
         self.credentials.iter().enumerate().find(|(_, credential)| credential.matches(owner))
     }
@@ -102,8 +102,8 @@ fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
     if kind != Some(ForgeKind::Gitea) {
         if of_gitea && kind.is_some() {
             let what = format!("{url} is the API address of a Gitea, but kind is \"github\"");
-            let mend = "set kind = \"gitea\" in [github]; GitHub Enterprise Server has its API at https://HOST/api/v3";
-            section.report(KEY, what, mend);
+            let fix = "set kind = \"gitea\" in [github]; GitHub Enterprise Server has its API at https://HOST/api/v3";
+            section.report(KEY, what, fix);
             return None;
         }
         return Some(url);
@@ -147,7 +147,7 @@ fn credentials(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Credent
     credentials.into_iter().collect()
 }
 
-/// The first credential whose owners match is used: what an earlier one has, a later one never gets.
+/// The first credential whose owners match is used, so an owner in a later one has no effect.
 fn never_used(sections: &[Section], credentials: &[Option<Credential>]) {
     let mut before: Vec<&str> = Vec::new();
     for (section, credential) in sections.iter().zip(credentials) {
@@ -176,7 +176,7 @@ fn credential(section: &Section, kind: Option<ForgeKind>) -> Option<Credential> 
         );
     }
     let token = match secrets::find_token(section, "token", None) {
-        // An app stands for the token, and is told as not built already.
+        // An app replaces the token, and is reported as not yet supported already.
         Found::Absent if section.given("app").is_none() => {
             section.report("token", "missing", "set token or token_file here");
             None
@@ -187,7 +187,7 @@ fn credential(section: &Section, kind: Option<ForgeKind>) -> Option<Credential> 
 }
 
 /// `ROUSTABOUT_GITHUB_TOKEN`, else the systemd credential `github-token`, for all owners. The
-/// outer `None`: there is none; the inner: it is bad.
+/// outer `None`: there is none; the inner: it is invalid.
 fn implied(section: &Section) -> Option<Option<Credential>> {
     const VARIABLE: &str = "ROUSTABOUT_GITHUB_TOKEN";
     const NAME: &str = "github-token";
@@ -205,8 +205,8 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
                 let of_unit = matches!(env.lookup, SecretLookup::OfUnit(_));
                 let token = match of_unit && file.try_exists().is_ok_and(|there| !there) {
                     true => {
-                        let (what, mend) = secrets::not_loaded(NAME, &file);
-                        Err((what, mend.to_owned()))
+                        let (what, fix) = secrets::not_loaded(NAME, &file);
+                        Err((what, fix.to_owned()))
                     }
                     false => secrets::read_file(&file),
                 };
@@ -216,8 +216,8 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
             }
             OfSystemd::TakenAsGiven(token) => Ok(token),
             OfSystemd::Unseen => {
-                let (what, mend) = secrets::unseen(NAME);
-                Err((what, mend.to_owned()))
+                let (what, fix) = secrets::unseen(NAME);
+                Err((what, fix.to_owned()))
             }
         };
         ("the systemd credential github-token", token)
@@ -228,15 +228,15 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
     });
     match token {
         Ok(token) => Some(Some(Credential { owners: vec!["*".to_owned()], token })),
-        Err((what, mend)) => {
-            section.report("credentials", format!("{origin}: {what}"), mend);
+        Err((what, fix)) => {
+            section.report("credentials", format!("{origin}: {what}"), fix);
             Some(None)
         }
     }
 }
 
 fn is_owner(text: &str, kind: Option<ForgeKind>) -> bool {
-    // The underscore is in the logins of users that an enterprise manages; a Gitea allows dots.
+    // Logins of enterprise managed users contain an underscore; a Gitea allows dots.
     let fits = |c: char| {
         c.is_ascii_alphanumeric()
             || c == '-'
@@ -246,7 +246,7 @@ fn is_owner(text: &str, kind: Option<ForgeKind>) -> bool {
     text == "*" || text.chars().all(fits)
 }
 
-/// A URL that paths can be appended to, and that holds no secret: it is shown in logs.
+/// A URL that paths can be appended to, and that contains no secret: it is shown in logs.
 pub(super) fn web_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("is not a URL ({error})"))?;
     if !schemes.contains(&url.scheme()) || !url.has_host() {

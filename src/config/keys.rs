@@ -1,6 +1,6 @@
-//! Every key there is, with its default: the one list from which values are read, unknown keys
-//! are told, mends are shown and `config.example.toml` is tested. What is declared but not built
-//! stands in `not_yet.rs`.
+//! All keys, with their defaults: the one list for reading values, reporting unknown keys, suggesting
+//! fixes and testing `config.example.toml`. Keys that are declared but not yet supported are in
+//! `not_yet.rs`.
 
 use ::config::{Value, ValueKind};
 
@@ -14,7 +14,7 @@ pub enum Given {
 }
 
 impl Given {
-    /// As it is written in the file.
+    /// As written in the file.
     pub fn toml(self) -> String {
         match self {
             Self::Text(text) => format!("{text:?}"),
@@ -40,16 +40,16 @@ impl Given {
 pub struct Key {
     /// With its section, as `webhook.listen`; for a key of every pool `pools.labels`.
     pub path: &'static str,
-    /// What holds where nobody says anything.
+    /// The value if nothing sets the key.
     pub default: Option<Given>,
-    /// How a value looks, in TOML, where there is no default to show.
+    /// An example value in TOML, for keys without a default.
     example: &'static str,
-    /// Variables of other programs that fill the key where it is left open, the first set one.
+    /// Variables of other programs that set the key if nothing else does; the first that is set counts.
     pub(super) filled_by: &'static [&'static str],
 }
 
 impl Key {
-    /// How a value looks, in TOML.
+    /// An example value in TOML.
     pub fn example(&self) -> String {
         self.default.map_or_else(|| self.example.to_owned(), Given::toml)
     }
@@ -130,7 +130,7 @@ const KEYS: &[Key] = &[
     open("pools.delivery", r#""payload""#),
     default("pools.scope", Text("repository")),
     open("pools.runner_group", r#""ci""#),
-    // Its default is another key's value, so it cannot stand here: `runners.max`.
+    // Its default is the value of another key, `runners.max`.
     open("pools.max_runners", "20"),
     open("pools.max_runners_per_repository", "4"),
     open("pools.robots_per_repository", "1"),
@@ -151,10 +151,10 @@ const KEYS: &[Key] = &[
     open("claims.tls_key_file", r#""/etc/roustabout/claims-key.pem""#),
 ];
 
-/// Sections that may stand several times, `[[…]]`, and so only in the file.
+/// Sections that may occur several times, `[[…]]`, and so only in the file.
 pub(super) const ARRAYS: [&str; 2] = ["pools", "github.credentials"];
 
-/// Every key, in the order in which the example shows them.
+/// All keys, in the order of the example config.
 pub fn known_keys() -> &'static [Key] {
     KEYS
 }
@@ -164,7 +164,7 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// The words that may stand directly in a section: its keys and its sections, each once.
+/// The names that may occur directly in a section: its keys and its sections, each once.
 pub(super) fn words_in(section: &str) -> Vec<&'static str> {
     let mut words: Vec<&'static str> = KEYS
         .iter()

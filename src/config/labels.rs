@@ -1,6 +1,6 @@
-//! `labels` of a pool: which can match a job at all, and which are said twice.
+//! `labels` of a pool: rejects those that can match no job, and warns of duplicates.
 //!
-//! A forge compares labels as they are written, whatever their case. Read next: `repositories.rs`.
+//! A forge compares labels literally, ignoring case. Read next: `repositories.rs`.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::section::Section;
 
 const KEY: &str = "labels";
 
-/// `config.sh` of GitHub's runner refuses longer ones.
+/// `config.sh` of GitHub's runner rejects longer ones.
 const LONGEST: usize = 256;
 
 pub(super) fn read(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<String>> {
@@ -25,7 +25,7 @@ pub(super) fn read(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<Str
     Some(labels)
 }
 
-/// Labels are handed to the runner in one text, separated by commas.
+/// Labels are passed to the runner as one string, separated by commas.
 fn check(text: &str, kind: Option<ForgeKind>) -> Result<(), String> {
     if text.trim() != text {
         return Err(format!("{text:?} begins or ends with a space, which no job's label does"));
@@ -58,7 +58,7 @@ fn check(text: &str, kind: Option<ForgeKind>) -> Result<(), String> {
     Ok(())
 }
 
-/// Characters that take no room or turn the direction of what follows.
+/// Characters without width, and those that change the direction of text.
 fn invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -1,8 +1,8 @@
-//! Lays the environment (`ROUSTABOUT__SECTION__KEY`) over the file and hands on one tree: that is what
-//! the `config` crate is for here, the merge and each value's origin. Says what is no TOML (`position`
-//! parses it) and which variables name no key; whether values are right is told by those
-//! who read the tree (`section.rs`). Defaults are no layer: `keys.rs` has them, so that other
-//! programs' variables can still fill what is open.
+//! Merges the environment (`ROUSTABOUT__SECTION__KEY`) over the file into one tree. That is what the
+//! `config` crate is used for: the merge and the origin of each value. Reports invalid TOML (`position`
+//! parses it) and variables that name no key; values are validated where the tree is read
+//! (`section.rs`). Defaults are not a layer: they are in `keys.rs`, so that other programs' variables can
+//! take precedence over them.
 
 use ::config::{
     Config, ConfigError as MergeError, File, FileFormat, Map, Source, Value, ValueKind,
@@ -56,11 +56,11 @@ impl Variables {
                     let value = Value::new(Some(&name.to_owned()), ValueKind::from(value));
                     values.insert(path, value);
                 }
-                Err((what, mend)) => errors.push(ConfigError {
+                Err((what, fix)) => errors.push(ConfigError {
                     origin: name.to_owned(),
                     key: path,
                     what,
-                    mend,
+                    fix,
                     order: usize::MAX,
                 }),
             }
@@ -68,8 +68,8 @@ impl Variables {
         (Self(values), errors)
     }
 
-    /// Where the file has something that is no section under a section's name, a variable would
-    /// put a section in its place, and nobody would tell of the mistake.
+    /// If the file has a plain value under a section's name, a variable would replace it by a section,
+    /// and the error would not be reported.
     fn keep_to_sections_of(&mut self, file: &Value) {
         let ValueKind::Table(file) = &file.kind else {
             return;
@@ -91,7 +91,7 @@ impl Source for Variables {
     }
 }
 
-/// Whether a variable may set that path; else what is wrong and the mend.
+/// Whether a variable may set that path; else what is wrong and how to fix it.
 fn judge(path: &str) -> Result<(), (String, String)> {
     for array in ARRAYS {
         let inside = path.strip_prefix(array);
@@ -115,11 +115,11 @@ fn judge(path: &str) -> Result<(), (String, String)> {
         .iter()
         .map(|key| key.path)
         .filter(|path| !is_not_yet(path) && !ARRAYS.iter().any(|array| path.starts_with(array)));
-    let mend = match nearest(path, settable) {
+    let fix = match nearest(path, settable) {
         Some(near) => format!("did you mean {}?", variable(near)),
         None => "unset the variable, or see config.example.toml for the keys".to_owned(),
     };
-    Err(("unknown key".to_owned(), mend))
+    Err(("unknown key".to_owned(), fix))
 }
 
 /// The variable that sets a key.
@@ -127,7 +127,7 @@ fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_uppercase())
 }
 
-/// What is TOML and no value of the `config` crate's: a number that is too large.
+/// Valid TOML that the `config` crate cannot represent: a number that is too large.
 fn cause(error: MergeError) -> String {
     match error {
         MergeError::FileParse { cause, .. } => cause.to_string(),
@@ -135,7 +135,7 @@ fn cause(error: MergeError) -> String {
     }
 }
 
-/// Names file and line, and does not quote the line: a secret may be in it.
+/// Names file and line, but does not quote the line: it may contain a secret.
 fn not_toml(file: &str, error: &NotToml) -> ConfigErrors {
     let origin = match error.line {
         Some(line) => format!("{file}:{line}"),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_set_nothing_are_told() {
+    fn variables_that_set_nothing_are_reported() {
         let (_, errors) = merged(
             "",
             &[

@@ -1,5 +1,5 @@
-//! `[log]`: how much is said, and in which form. `RUST_LOG` wins over the level; that is for
-//! whoever sets up logging.
+//! `[log]`: the level and the format of the log. `RUST_LOG` takes precedence over the level; that is
+//! handled where logging is set up.
 
 use super::section::Section;
 
@@ -30,7 +30,7 @@ pub(super) fn read(section: &Section) -> Option<Log> {
     Some(Log { level: level?, format: format? })
 }
 
-/// The filter language itself would take `inof` for the name of a module, and show nothing.
+/// The filter language would accept `inof` as the name of a module, and log nothing.
 fn level(text: &str) -> Result<String, String> {
     let good = text.split(',').all(|part| {
         let level = part.rsplit_once('=').map_or(part, |(_, level)| level);

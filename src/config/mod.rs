@@ -1,8 +1,8 @@
-//! The config: a TOML file, the environment over it, defaults under it, as typed settings. All
-//! mistakes of a load are told at once, each with file, key, what is wrong and how to mend it.
+//! The config: a TOML file, overridden by environment variables, with defaults, as typed settings. All
+//! errors of a load are reported at once, each with file, key, what is wrong and how to fix it.
 //!
-//! Knows no other room and keeps no state: a reload loads again. Begin with `keys.rs` (what there
-//! is) and `section.rs` (how it is read); each section of the file has a file here.
+//! Depends on no other module of the daemon and keeps no state: a reload loads again. Begin with
+//! `keys.rs` (all keys) and `section.rs` (how they are read); each section of the file has a file here.
 
 mod admin;
 mod environment;
@@ -52,21 +52,21 @@ pub use webhook::Webhook;
 
 use section::{Context, Section};
 
-/// What came of a load that went well.
+/// The result of a load without errors.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub settings: Settings,
-    /// What works and is probably not meant.
+    /// What works, but is probably not meant.
     pub warnings: Vec<ConfigError>,
-    /// Where each secret was found.
+    /// Where each secret comes from.
     pub secrets: Vec<SecretPlace>,
-    /// Keys that a variable gives, and its name; secrets among them.
+    /// Keys that are set by a variable, and its name; including secrets.
     pub variables: Vec<(String, String)>,
     /// The file that was read.
     pub file: Option<PathBuf>,
 }
 
-/// Where a secret was found.
+/// Where a secret comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretPlace {
     /// As errors name it: `webhook.secret`.
@@ -74,21 +74,21 @@ pub struct SecretPlace {
     pub from: Origin,
 }
 
-/// What gave a value.
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The config itself.
     Config,
     /// A file that the config names.
     File(PathBuf),
-    /// A credential of systemd's, and the file that it is read from.
+    /// A systemd credential, and the file that it is read from.
     Credential { name: String, file: PathBuf },
     /// A variable of the environment.
     Variable(String),
 }
 
 impl Origin {
-    /// The file that holds it, if it is another one than the config.
+    /// The file that contains it, if that is not the config.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Origin::File(file) | Origin::Credential { file, .. } => Some(file),
@@ -97,10 +97,10 @@ impl Origin {
     }
 }
 
-/// All settings, checked. Secrets in it do not print.
+/// All settings, validated. Secrets in it are not printed by `Debug`.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long requests in flight may take to end after SIGTERM. May be zero.
+    /// How long requests in flight may still take after SIGTERM. May be zero.
     pub shutdown_grace: Duration,
     pub log: Log,
     pub webhook: Webhook,
@@ -109,7 +109,7 @@ pub struct Settings {
     pub github: GitHub,
     pub nomad: Nomad,
     pub runners: Runners,
-    /// At least one; the first whose repositories and labels match has a job.
+    /// At least one; a job belongs to the first whose repositories and labels match.
     pub pools: Vec<Pool>,
 }
 
@@ -121,21 +121,21 @@ pub fn load(path: Option<&Path>, env: &Environment) -> Result<Loaded, ConfigErro
     Ok(loaded)
 }
 
-/// What systemd sets `$STATE_DIRECTORY` to for our unit (`StateDirectory=roustabout`). A shell does
-/// not have that variable.
+/// The value of `$STATE_DIRECTORY` in our systemd unit (`StateDirectory=roustabout`). A shell does not
+/// have that variable.
 pub const SERVICE_STATE: &str = "/var/lib/roustabout";
 
-/// What a command needs to ask the daemon.
+/// What a command needs to call the daemon.
 #[derive(Debug, Clone)]
 pub struct AdminAlone {
     pub admin: Admin,
-    /// Where the database may be, beside which the daemon keeps the token that it made: as the
-    /// config says, then as the service has it.
+    /// Where the database may be, beside which the daemon keeps the token that it created: the path of
+    /// the config, then that of the service.
     pub databases: Vec<PathBuf>,
 }
 
-/// `[admin]` and where the store is, for who asks the daemon: the rest, and its secrets, may be
-/// another user's.
+/// `[admin]` and where the store is, for commands that call the daemon: this user may not be allowed to
+/// read the other secrets.
 pub fn load_admin(path: Option<&Path>, env: &Environment) -> Result<AdminAlone, ConfigErrors> {
     let (file, text) = found(path, env)?;
     let name = file.display().to_string();
@@ -169,7 +169,7 @@ fn found(path: Option<&Path>, env: &Environment) -> Result<(PathBuf, String), Co
     Ok((file, text))
 }
 
-/// Loads a text as if it stood in the file `name`.
+/// Loads a text as if it were the content of the file `name`.
 pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, ConfigErrors> {
     let (tree, positions, errors) = layers::merge(text, name, env)?;
     let context = Context::new(name, positions, env, errors);
@@ -187,7 +187,7 @@ pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, Co
     }
 }
 
-/// Reads every section before any mistake in one ends the load.
+/// Reads every section, even if another one has errors.
 fn settings(root: &Section) -> Option<Settings> {
     let shutdown_grace = root.duration("shutdown_grace");
     let log = log::read(&root.section("log"));

@@ -1,5 +1,5 @@
-//! `[nomad]`: how to reach Nomad. What is left open here is filled by the `NOMAD_*` variables
-//! (`keys.rs` says which), for Nomad puts some of them into every task.
+//! `[nomad]`: how to reach Nomad. What is not set here comes from the `NOMAD_*` variables (listed in
+//! `keys.rs`), because Nomad sets some of them in every task.
 
 use std::path::PathBuf;
 
@@ -16,20 +16,20 @@ use super::section::Section;
 #[derive(Debug, Clone)]
 pub struct Nomad {
     pub address: NomadAddress,
-    /// Where a pool names none.
+    /// For pools without their own.
     pub namespace: String,
-    /// Where a pool names none; without it the agent's own.
+    /// For pools without their own; if not set, the agent's region.
     pub region: Option<String>,
     /// Without it requests are anonymous.
     pub token: Option<SecretString>,
-    /// The file `token` was read from, if it came from one (systemd's credential counts).
+    /// The file that `token` was read from, if any (also a systemd credential).
     pub token_file: Option<PathBuf>,
     /// PEM files, each readable when the config was loaded.
     pub ca_cert_file: Option<PathBuf>,
-    /// Given together with `client_key_file` or not at all.
+    /// Set together with `client_key_file` or not at all.
     pub client_cert_file: Option<PathBuf>,
     pub client_key_file: Option<PathBuf>,
-    /// The name the agent's certificate is checked for, where it is not the address's host.
+    /// The name that the agent's certificate must have, if it is not the host of the address.
     pub tls_server_name: Option<String>,
     pub tls_skip_verify: bool,
 }
@@ -44,7 +44,7 @@ pub enum NomadAddress {
 }
 
 pub(super) fn read(section: &Section) -> Option<Nomad> {
-    // `NOMAD_UNIX_ADDR` may be a bare path; an address in the file says what it is.
+    // `NOMAD_UNIX_ADDR` may be a bare path; an address in the file has a scheme.
     let bare_path = section.variable("address").as_deref() == Some("NOMAD_UNIX_ADDR");
     let address = section.parsed("address", |text| address(text, bare_path));
     let namespace = section.parsed("namespace", nomad_name);
@@ -101,7 +101,7 @@ fn address(text: &str, bare_path: bool) -> Result<NomadAddress, String> {
     }
 }
 
-/// A file that can be opened: Nomad's client would say so only later, and less plainly.
+/// A file that can be opened: Nomad's client would report it only later, and less clearly.
 fn readable(section: &Section, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if section.context.env.takes_as_given(&path) {

@@ -1,10 +1,10 @@
-//! What the config names and this version does not do. It is refused, never accepted in silence.
-//! Building one of these means deleting its line here, and reading the key where it belongs.
+//! Keys and values that this version does not support yet. They are rejected, never silently ignored.
+//! To implement one, delete its line here and read the key in the file of its section.
 
 /// Keys and whole sections.
 const KEYS: &[&str] = &["claims", "vault", "github.credentials.app", "pools.runner_group"];
 
-/// Single values of keys that are read otherwise, and what can be said instead.
+/// Single values of keys that are otherwise supported, and what to use instead.
 const VALUES: &[(&str, &str, &str)] = &[
     ("store.url", "postgres", r#"use "sqlite://FILE""#),
     ("pools.delivery", "claim", r#"use "payload", "meta" or "none""#),
@@ -13,14 +13,14 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("pools.credential", "jit", r#"use "registration-token""#),
 ];
 
-/// Whether a key, or the section it stands in, is not built.
+/// Whether a key, or the section it is in, is not yet supported.
 pub fn is_not_yet(path: &str) -> bool {
     KEYS.iter().any(|key| {
         path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }
 
-/// What to say instead of a value that is not built; `None` where it is not one of those.
+/// What to use instead of a value that is not yet supported; `None` for all others.
 pub(super) fn instead(path: &str, value: &str) -> Option<&'static str> {
     VALUES
         .iter()

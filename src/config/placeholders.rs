@@ -1,9 +1,9 @@
-//! `{placeholders}` in a pool's `payload` and `[pools.meta]`: the facts of a dispatch, by the
-//! names they have as its meta keys. Fills nothing in; who dispatches does.
+//! `{placeholders}` in a pool's `payload` and `[pools.meta]`: the data of a dispatch, by the names of its
+//! meta keys. They are only checked here, and filled in when a runner is dispatched.
 
 use super::suggest::nearest;
 
-/// The facts of a dispatch that may be asked for, and that a parameterized job may demand.
+/// The data of a dispatch that may be used, and that a parameterized job may require.
 pub const META_KEYS: &[&str] = &[
     "runner_name",
     "runner_labels",
@@ -37,7 +37,7 @@ pub fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What is wrong with a text's placeholders, and the mend.
+/// What is wrong with a text's placeholders, and how to fix it.
 pub(super) fn check(text: &str) -> Result<(), (String, String)> {
     for name in placeholders(text) {
         if CREDENTIAL_KEYS.contains(&name) {
@@ -47,11 +47,11 @@ pub(super) fn check(text: &str) -> Result<(), (String, String)> {
             ));
         }
         if !META_KEYS.contains(&name) {
-            let mend = match nearest(name, META_KEYS.iter().copied()) {
+            let fix = match nearest(name, META_KEYS.iter().copied()) {
                 Some(near) => format!("did you mean {{{near}}}?"),
                 None => format!("known placeholders: {}", META_KEYS.join(", ")),
             };
-            return Err((format!("unknown placeholder {{{name}}}"), mend));
+            return Err((format!("unknown placeholder {{{name}}}"), fix));
         }
     }
     Ok(())
@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn unknown_and_secret_placeholders_are_refused() {
         assert_eq!(check("{owner}/{repository_name}"), Ok(()));
-        let mend = |text: &str| check(text).expect_err("it is refused").1;
-        assert_eq!(mend("{repositry}"), "did you mean {repository}?");
-        assert!(mend("{colour}").starts_with("known placeholders: runner_name, "));
+        let fix = |text: &str| check(text).expect_err("it is refused").1;
+        assert_eq!(fix("{repositry}"), "did you mean {repository}?");
+        assert!(fix("{colour}").starts_with("known placeholders: runner_name, "));
         for key in CREDENTIAL_KEYS {
-            assert!(mend(&format!("{{{key}}}")).contains("delivery decides"));
+            assert!(fix(&format!("{{{key}}}")).contains("delivery decides"));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `[[pools]]`: what a pool serves, which parameterized job it dispatches, how many at once, under
-//! which policy. The rules of single values are in `pool_rules.rs`; here is how they go together.
+//! `[[pools]]`: what a pool serves, which parameterized job it dispatches, how many runners at once, and
+//! its policy. The rules for single values are in `pool_rules.rs`, those for combinations are here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub struct Pool {
     pub scope: ScopeKind,
     /// Organization scope only.
     pub runner_group: Option<String>,
-    /// Runners alive at a time, at least 1; where not said `runners.max`.
+    /// Runners alive at a time, at least 1; default `runners.max`.
     pub max_runners: u32,
     /// Repository scope only, at least 1.
     pub max_runners_per_repository: Option<u32>,
@@ -44,13 +44,13 @@ pub struct Pool {
     pub public_repositories: bool,
     pub forks: bool,
     /// Dispatched and not placed. With `boot_timeout` at most 55 minutes, except with
-    /// [`Delivery::None`] or at a Gitea, whose tokens have no end.
+    /// [`Delivery::None`] or at a Gitea, whose tokens do not expire.
     pub placement_timeout: Duration,
     /// Placed and not registered.
     pub boot_timeout: Duration,
     /// Registered and given no job although jobs wait.
     pub idle_timeout: Duration,
-    /// Deleted at GitHub: time to end by itself. May be zero.
+    /// Time to exit after its registration was deleted at GitHub. May be zero.
     pub release_grace: Duration,
     pub max_lifetime: Duration,
     /// Dispatch meta besides ours; values may hold placeholders, as `payload` may.
@@ -64,7 +64,7 @@ pub enum Delivery {
     Payload,
     /// As dispatch meta.
     Meta,
-    /// Not at all: the operator's job fetches its own.
+    /// Not at all: the operator's job obtains its own.
     None,
 }
 
@@ -75,7 +75,7 @@ pub enum ScopeKind {
     Organization,
 }
 
-/// GitHub's registration token lives 60 minutes; five are for the way.
+/// GitHub's registration token expires after 60 minutes; five are the margin.
 const CREDENTIAL_LIFE: Duration = Duration::from_secs(55 * 60);
 
 /// All pools; `None` where one is bad or none is given.
@@ -86,7 +86,7 @@ pub(super) fn read(
 ) -> Option<Vec<Pool>> {
     let sections = root.sections("pools", "name");
     if sections.is_empty() {
-        // Where `pools` is there and not made of sections, that is told already.
+        // If `pools` exists and does not consist of sections, that is reported already.
         if root
             .given("pools")
             .is_none_or(|pools| pools.clone().into_array().is_ok_and(|items| items.is_empty()))
@@ -105,7 +105,7 @@ pub(super) fn read(
     pools.into_iter().collect()
 }
 
-/// Also pools that are wrong otherwise have names.
+/// Also checked for pools with other errors.
 fn refuse_doubles(sections: &[Section]) {
     let mut first_of: HashMap<&str, usize> = HashMap::new();
     for (index, section) in sections.iter().enumerate() {
@@ -200,8 +200,8 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     })
 }
 
-/// Some keys make sense in one scope alone: GitHub deals an organization's runners out to
-/// whichever repository it likes, and repositories have no groups.
+/// Some keys make sense in one scope only: GitHub gives an organization's runners to any of its
+/// repositories, and repositories have no runner groups.
 fn only_with_their_scope(section: &Section, scope: Option<ScopeKind>) {
     let (wanted, keys): (_, &[&str]) = match scope {
         None => return,
@@ -228,13 +228,13 @@ fn not_with_gitea(section: &Section) {
     if let Some(ValueKind::String(credential)) = credential
         && credential == "jit"
     {
-        let mend = "remove it or use \"registration-token\"";
-        section.report("credential", "\"jit\" is only supported for GitHub", mend);
+        let fix = "remove it or use \"registration-token\"";
+        section.report("credential", "\"jit\" is only supported for GitHub", fix);
     }
 }
 
-/// A Gitea may give a runner of an organization any job there, and its runner has no hook that could
-/// refuse one. So a pool that allows less would only seem to.
+/// A Gitea may give a runner of an organization any of its jobs, and gitea-runner has no hook that could
+/// refuse one. So a stricter policy of such a pool could not be enforced.
 fn allows_all(section: &Section, repositories: Option<&[String]>) {
     let whole = |pattern: &String| pattern.ends_with("/*") && !pattern.starts_with('!');
     if repositories.is_some_and(|repositories| !repositories.iter().all(whole)) {
@@ -267,8 +267,8 @@ fn payload(section: &Section, delivery: Option<Delivery>) -> Option<String> {
     }
     match placeholders::check(&payload) {
         Ok(()) => Some(payload),
-        Err((what, mend)) => {
-            section.report(KEY, what, mend);
+        Err((what, fix)) => {
+            section.report(KEY, what, fix);
             None
         }
     }

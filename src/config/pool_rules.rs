@@ -1,5 +1,5 @@
-//! The rules that single values of a pool keep: its name, what Nomad calls something by, its meta.
-//! What goes with what is in `pool.rs`; labels and patterns of repositories have files of their own.
+//! Rules for single values of a pool: its name, names in Nomad, meta keys. Combinations are checked in
+//! `pool.rs`; labels and repository patterns have their own files.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub(super) fn name_fits(prefix: &str, pool: &str) -> Result<(), String> {
     ))
 }
 
-/// How Nomad calls a job, a namespace or a region: nothing there has a space in its name.
+/// The name of a job, a namespace or a region in Nomad, which contains no spaces.
 pub(super) fn nomad_name(text: &str) -> Result<String, String> {
     match text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '*') {
         false => Ok(text.to_owned()),
@@ -50,7 +50,7 @@ pub(super) fn group(text: &str) -> Result<String, String> {
     }
 }
 
-/// `[pools.meta]`; `None` where something in it is wrong.
+/// `[pools.meta]`; `None` if anything in it is invalid.
 pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
     let Some(value) = section.given("meta") else {
         return Some(BTreeMap::new());
@@ -64,7 +64,7 @@ pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
         return None;
     };
     let mut meta = BTreeMap::new();
-    // In the order of their names, for the tree has none and errors should not jump about.
+    // Sorted by name: the tree has no order, and errors should come in a stable one.
     for (key, value) in table.iter().collect::<BTreeMap<_, _>>() {
         let checked = meta_key(key).and_then(|()| match &value.kind {
             ValueKind::String(text) => placeholders::check(text).map(|()| text.clone()),
@@ -74,7 +74,7 @@ pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
             Ok(text) => {
                 meta.insert(key.clone(), text);
             }
-            Err((what, mend)) => section.report(&format!("meta.{key}"), what, mend),
+            Err((what, fix)) => section.report(&format!("meta.{key}"), what, fix),
         }
     }
     (meta.len() == table.len()).then_some(meta)
@@ -83,12 +83,12 @@ pub(super) fn meta(section: &Section) -> Option<BTreeMap<String, String>> {
 fn meta_key(key: &str) -> Result<(), (String, String)> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if key.is_empty() || !key.chars().all(fits) {
-        let mend = "use only letters, digits, _, . and -".to_owned();
-        return Err(("is not a valid meta key in Nomad".to_owned(), mend));
+        let fix = "use only letters, digits, _, . and -".to_owned();
+        return Err(("is not a valid meta key in Nomad".to_owned(), fix));
     }
     if META_KEYS.contains(&key) || CREDENTIAL_KEYS.contains(&key) {
-        let mend = format!("remove it, or use another name: NAME = \"{{{key}}}\"");
-        return Err(("is a meta key that roustabout sets itself".to_owned(), mend));
+        let fix = format!("remove it, or use another name: NAME = \"{{{key}}}\"");
+        return Err(("is a meta key that roustabout sets itself".to_owned(), fix));
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! In which line of the file a key is, so that errors come in the order of the file: from the spans of
-//! the `toml` crate, for the values that the `config` crate merges have none.
+//! In which line of the file a key is, for sorting errors: from the spans of the `toml` crate, because the
+//! values of the `config` crate have none.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue, Error};
 #[derive(Debug, Default)]
 pub(super) struct Positions(HashMap<String, usize>);
 
-/// What is no TOML, and in which line where that is known.
+/// Why a text is not TOML, and in which line if that is known.
 pub(super) struct NotToml {
     pub(super) line: Option<usize>,
     pub(super) what: String,

@@ -1,6 +1,5 @@
-//! `repositories` of a pool: patterns `owner/name`, which of them can match a repository at all,
-//! and which only repeat or take back what others say. What a pattern matches is
-//! `ledger::matching`'s.
+//! `repositories` of a pool: patterns `owner/name`. Rejects those that can match no repository, and warns
+//! of those without effect. What a pattern matches is decided in `ledger::matching`.
 
 use std::collections::BTreeSet;
 
@@ -35,13 +34,13 @@ pub(super) fn read(section: &Section, github: Option<&GitHub>) -> Option<Vec<Str
             );
         }
     }
-    for (what, mend) in remarks(&patterns) {
-        section.warn(KEY, what, mend);
+    for (what, fix) in remarks(&patterns) {
+        section.warn(KEY, what, fix);
     }
     Some(patterns)
 }
 
-/// `owner/name`, both with `*` where anything may stand, and `!` before it to exclude.
+/// `owner/name`, both may contain `*` for any text; a leading `!` excludes.
 fn check(pattern: &str, kind: Option<ForgeKind>) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
     let part = |text: &str| !text.is_empty() && text.chars().all(fits);
@@ -66,13 +65,13 @@ fn check(pattern: &str, kind: Option<ForgeKind>) -> Result<(), String> {
     Ok(())
 }
 
-/// The owner a pattern names in full, if it serves and does.
+/// The owner that a pattern names in full; none for exclusions.
 fn literal_owner(pattern: &str) -> Option<&str> {
     let (owner, _) = pattern.split_once('/')?;
     (!owner.starts_with('!') && !owner.contains('*')).then_some(owner)
 }
 
-/// What works and changes nothing: probably something else is meant.
+/// Patterns without effect: probably something else is meant.
 fn remarks(patterns: &[String]) -> Vec<(String, &'static str)> {
     let mut seen = BTreeSet::new();
     let mut remarks = Vec::new();
@@ -82,8 +81,8 @@ fn remarks(patterns: &[String]) -> Vec<(String, &'static str)> {
     let excluded: Vec<&str> = patterns.iter().filter_map(|p| p.strip_prefix('!')).collect();
     let exclusions = RepositoryGlobs::new(&excluded);
     let served = patterns.iter().filter(|pattern| !pattern.starts_with('!'));
-    // A star of the pattern is taken for a character, which only a star matches: so this holds for
-    // all that the pattern means. That nothing is left at all is a failure of `check`.
+    // A star of the pattern is treated as a character that only a star matches: so this holds for all
+    // names that the pattern matches. If nothing is left at all, `check` fails.
     if let Some(nothing) = served.clone().find(|pattern| exclusions.matches(pattern))
         && served.clone().any(|pattern| !exclusions.matches(pattern))
     {
@@ -100,7 +99,7 @@ fn remarks(patterns: &[String]) -> Vec<(String, &'static str)> {
     remarks
 }
 
-/// Whether some name fits both patterns, whatever the case.
+/// Whether any name matches both patterns, ignoring case.
 pub fn overlap(a: &str, b: &str) -> bool {
     fn go(a: &[u8], b: &[u8]) -> bool {
         match (a, b) {

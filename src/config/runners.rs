@@ -1,15 +1,15 @@
-//! `[runners]`: what holds for the runners of all pools.
+//! `[runners]`: settings for the runners of all pools.
 
 use super::section::Section;
 
 /// `[runners]`.
 #[derive(Debug, Clone)]
 pub struct Runners {
-    /// 1 to 20 of `a` to `z` and digits. Whatever carries it is ours, at GitHub and in Nomad.
+    /// 1 to 20 of `a` to `z` and digits. Runners and jobs with this prefix are ours, at GitHub and in Nomad.
     pub name_prefix: String,
     /// Runners alive at a time, over all pools; at least 1.
     pub max: u32,
-    /// Logins whose jobs count as a robot's.
+    /// Logins whose jobs count as bot jobs.
     pub robots: Vec<String>,
 }
 

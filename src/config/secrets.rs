@@ -1,8 +1,8 @@
-//! A secret `x`: said as `x`, as `x_file`, by the variable of another program that fills it, or
-//! as a systemd credential in `$CREDENTIALS_DIRECTORY`, in this order. Files are read at every
-//! load, so a reload takes new ones. Where each was found is noted, for `check` to tell.
+//! A secret `x` is set as `x`, as `x_file`, by another program's variable, or as a systemd credential in
+//! `$CREDENTIALS_DIRECTORY`, in this order. Files are read at every load, so a reload reads new ones.
+//! Where each comes from is recorded for `check`.
 //!
-//! No message in here holds a secret's value, and no value is ever parsed: `0123456` stays so.
+//! No message contains a secret's value, and no value is parsed: `0123456` is kept as it is.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -14,13 +14,13 @@ use super::environment::{SecretLookup, SystemdCredential};
 use super::section::Section;
 use super::{Environment, Origin};
 
-/// What came of looking for a secret.
+/// The result of looking for a secret.
 pub(super) enum Found {
-    /// It, and the file it came from if it came from one.
+    /// The secret, and the file it came from, if any.
     Secret(SecretString, Option<PathBuf>),
-    /// Nobody says anything of it.
+    /// It is not set.
     Absent,
-    /// It is said and cannot be had; the mistake is noted.
+    /// It is set, but cannot be read; the error is recorded.
     Bad,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Fo
     let (here, in_file) = (section.given(key), section.given(&file_key));
     match (here, in_file) {
         (Some(here), Some(in_file)) => {
-            // The environment overrides the file, also where it says it the other way.
+            // The environment overrides the file, also if one sets `x` and the other `x_file`.
             match (here.origin().is_some(), in_file.origin().is_some()) {
                 (true, false) => said(section, key),
                 (false, true) => in_named_file(section, &file_key),
@@ -75,22 +75,22 @@ fn in_credential(section: &Section, key: &str, name: &str, found: OfSystemd) -> 
             let missing = matches!(section.context.env.lookup, SecretLookup::OfUnit(_))
                 && path.try_exists().is_ok_and(|there| !there);
             if missing {
-                let (what, mend) = not_loaded(name, &path);
-                section.report(key, what, mend);
+                let (what, fix) = not_loaded(name, &path);
+                section.report(key, what, fix);
                 return Found::Bad;
             }
             read(section, key, &path)
         }
         OfSystemd::TakenAsGiven(secret) => Found::Secret(secret, None),
         OfSystemd::Unseen => {
-            let (what, mend) = unseen(name);
-            section.report(key, what, mend);
+            let (what, fix) = unseen(name);
+            section.report(key, what, fix);
             Found::Bad
         }
     }
 }
 
-/// A credential that the unit loads from a file that is not there.
+/// A credential that the unit loads from a file that does not exist.
 pub(super) fn not_loaded(name: &str, file: &Path) -> (String, &'static str) {
     (
         format!(
@@ -101,7 +101,7 @@ pub(super) fn not_loaded(name: &str, file: &Path) -> (String, &'static str) {
     )
 }
 
-/// A credential that is there for the service alone.
+/// A credential that only the service can read.
 pub(super) fn unseen(name: &str) -> (String, &'static str) {
     (
         format!("the unit passes it as the credential {name}, which only systemd can read"),
@@ -109,7 +109,7 @@ pub(super) fn unseen(name: &str) -> (String, &'static str) {
     )
 }
 
-/// A secret that will travel in an HTTP header, and so holds no spaces or line breaks.
+/// A secret that is sent in an HTTP header, and so contains no spaces or line breaks.
 pub(super) fn find_token(section: &Section, key: &str, credential: Option<&str>) -> Found {
     match find(section, key, credential) {
         Found::Secret(token, path) => match checked_token(token) {
@@ -135,13 +135,13 @@ pub(super) fn checked_token(token: SecretString) -> Result<SecretString, &'stati
 /// A systemd credential.
 pub(super) enum OfSystemd {
     File(PathBuf),
-    /// Nobody looked.
+    /// Assumed to exist; its file was not read.
     TakenAsGiven(SecretString),
     /// Only systemd can read it.
     Unseen,
 }
 
-/// It passes for any secret.
+/// Valid as any secret.
 const TAKEN_AS_GIVEN: &str = "a-systemd-credential-taken-as-given";
 
 /// The systemd credential of that name, if there is one.
@@ -159,7 +159,7 @@ pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
         SecretLookup::AsTheDaemon | SecretLookup::CredentialsFirst => {}
     }
     let path = Path::new(env.get("CREDENTIALS_DIRECTORY")?).join(name);
-    // Where nobody lets us look, the reading says so.
+    // If we may not look, reading it reports the error.
     path.try_exists().unwrap_or(true).then_some(OfSystemd::File(path))
 }
 
@@ -188,15 +188,15 @@ fn read(section: &Section, key: &str, path: &Path) -> Found {
     }
     match read_file(path) {
         Ok(secret) => Found::Secret(secret, Some(path.to_owned())),
-        Err((what, mend)) => {
-            section.report(key, what, mend);
+        Err((what, fix)) => {
+            section.report(key, what, fix);
             Found::Bad
         }
     }
 }
 
-/// What to do about a file that cannot be read. The number of the user is what an operator needs
-/// where Nomad or systemd writes the file for another one.
+/// What to do about a file that cannot be read. An operator needs the uid if Nomad or systemd writes the
+/// file for another user.
 fn unreadable(error: &std::io::Error) -> String {
     let uid = rustix::process::geteuid().as_raw();
     match error.kind() {
@@ -207,18 +207,18 @@ fn unreadable(error: &std::io::Error) -> String {
     }
 }
 
-/// A file longer than this holds no secret: keys of Apps have some kilobytes.
+/// A longer file contains no secret: keys of GitHub Apps have some kilobytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// The token in a file, as `find_token` takes it: for the file that the daemon itself makes.
+/// The token in a file, validated like `find_token`: for the file that the daemon itself creates.
 ///
 /// # Errors
-/// `InvalidData` where the file can be read and holds no token; it says what is wrong, as "the file …".
+/// `InvalidData` if the file can be read but contains no token; the text reads after "the file".
 pub(crate) fn token_in(path: &Path) -> io::Result<SecretString> {
     checked_token(in_file(path)?).map_err(|what| io::Error::new(ErrorKind::InvalidData, what))
 }
 
-/// The secret in a file; else what is wrong and the mend.
+/// The secret in a file; else what is wrong and how to fix it.
 pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, String)> {
     let shown = path.display();
     in_file(path).map_err(|error| match error.kind() {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_long_is_told_and_not_cut() {
+    fn a_file_that_is_too_long_is_refused_and_not_cut() {
         let longest = usize::try_from(LONGEST).expect("it is small");
         assert!(file_with(&"x".repeat(longest)).is_ok());
         assert!(file_with(&"x".repeat(longest + 1)).is_err_and(|what| what.contains("longer")));

@@ -1,8 +1,7 @@
-//! The merged tree, one section at a time: finds what is said of a key (by the file, by a
-//! variable, by a default), refuses keys that nobody knows, and notes every mistake instead of
-//! stopping at the first.
+//! One section of the merged tree: finds the value of a key (from the file, a variable or the default),
+//! rejects unknown keys, and records every error instead of stopping at the first.
 //!
-//! `values.rs` reads typed values from it; what they mean is for the files of the sections.
+//! `values.rs` reads typed values from it; the files of the sections give them their meaning.
 
 use std::cell::RefCell;
 
@@ -24,12 +23,12 @@ pub(super) struct Context<'a> {
     pub(super) errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<ConfigError>>,
     pub(super) secrets: RefCell<Vec<SecretPlace>>,
-    /// Keys that a variable gives, and its name.
+    /// Keys that are set by a variable, and its name.
     pub(super) variables: RefCell<Vec<(String, String)>>,
 }
 
 impl<'a> Context<'a> {
-    /// Of a file with these keys, with the mistakes that are known by now.
+    /// For a file with these keys, and the errors that are known so far.
     pub(super) fn new(
         file: &'a str,
         positions: Positions,
@@ -48,15 +47,15 @@ impl<'a> Context<'a> {
     }
 }
 
-/// One table of the tree; absent ones read like empty ones.
+/// One table of the tree; an absent one is like an empty one.
 pub(super) struct Section<'a> {
     pub(super) context: &'a Context<'a>,
     table: Option<&'a Map<String, Value>>,
-    /// As the keys are declared: `pools`.
+    /// Path in `keys.rs`: `pools`.
     schema: String,
-    /// As positions are known: `pools.0`.
+    /// Path in `position.rs`: `pools.0`.
     path: String,
-    /// As people read it: `pools[x64]`.
+    /// Path in messages: `pools[x64]`.
     shown: String,
 }
 
@@ -67,7 +66,7 @@ fn join(around: &str, key: &str) -> String {
     }
 }
 
-/// The kind of a value, for people.
+/// The kind of a value, for messages.
 fn kind(value: &Value) -> &'static str {
     match value.kind {
         ValueKind::Nil => "nothing",
@@ -132,9 +131,9 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let schema = join(&self.schema, name);
-        let mend = format!("write [[{schema}]] on its own line, with its keys below");
+        let fix = format!("write [[{schema}]] on its own line, with its keys below");
         let ValueKind::Array(items) = &value.kind else {
-            self.report(name, format!("must be sections, not {}", kind(value)), mend);
+            self.report(name, format!("must be sections, not {}", kind(value)), fix);
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -143,7 +142,7 @@ impl<'a> Section<'a> {
                 self.report(
                     name,
                     format!("must be sections, not a list of {}", kind(item)),
-                    mend.clone(),
+                    fix.clone(),
                 );
                 continue;
             };
@@ -164,11 +163,11 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Tells of every key here that is not known or not built.
+    /// Reports every key of this section that is unknown or not yet supported.
     fn refuse_strangers(&self) {
         let words = keys::words_in(&self.schema);
         let mut here: Vec<&String> = self.table.iter().flat_map(|table| table.keys()).collect();
-        // The tree has no order, and errors should not jump about.
+        // The tree has no order, and errors should come in a stable one.
         here.sort_unstable();
         for key in here {
             if not_yet::is_not_yet(&join(&self.schema, key)) {
@@ -182,28 +181,28 @@ impl<'a> Section<'a> {
                     .iter()
                     .copied()
                     .filter(|word| !not_yet::is_not_yet(&join(&self.schema, word)));
-                let mend = match nearest(key, built.clone()) {
+                let fix = match nearest(key, built.clone()) {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => format!("known keys: {}", built.collect::<Vec<_>>().join(", ")),
                 };
-                self.report(key, "unknown key", mend);
+                self.report(key, "unknown key", fix);
             }
         }
     }
 
-    /// Notes a mistake at a key of this section.
-    pub(super) fn report(&self, key: &str, what: impl Into<String>, mend: impl Into<String>) {
-        let mistake = self.remark(key, what.into(), mend.into());
+    /// Records an error at a key of this section.
+    pub(super) fn report(&self, key: &str, what: impl Into<String>, fix: impl Into<String>) {
+        let mistake = self.remark(key, what.into(), fix.into());
         self.context.errors.borrow_mut().push(mistake);
     }
 
-    /// Notes something that works and is probably not meant.
-    pub(super) fn warn(&self, key: &str, what: impl Into<String>, mend: impl Into<String>) {
-        let warning = self.remark(key, what.into(), mend.into());
+    /// Records a warning: something works, but is probably not meant.
+    pub(super) fn warn(&self, key: &str, what: impl Into<String>, fix: impl Into<String>) {
+        let warning = self.remark(key, what.into(), fix.into());
         self.context.warnings.borrow_mut().push(warning);
     }
 
-    fn remark(&self, key: &str, what: String, mend: String) -> ConfigError {
+    fn remark(&self, key: &str, what: String, fix: String) -> ConfigError {
         let found = self.found(key);
         let variable = found.as_ref().and_then(Value::origin);
         let path = join(&self.path, key);
@@ -211,7 +210,7 @@ impl<'a> Section<'a> {
             origin: variable.unwrap_or(self.context.file).to_owned(),
             key: join(&self.shown, key),
             what,
-            mend,
+            fix,
             order: match variable {
                 Some(_) => usize::MAX,
                 None => self.context.positions.line(&path),
@@ -219,13 +218,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Notes where a secret of this section was found.
+    /// Records where a secret of this section comes from.
     pub(super) fn note_secret(&self, key: &str, from: Origin) {
         let place = SecretPlace { key: join(&self.shown, key), from };
         self.context.secrets.borrow_mut().push(place);
     }
 
-    /// Notes a value of this section that a variable gives and that is no secret.
+    /// Records a value of this section that is set by a variable and is no secret.
     fn note_variable(&self, key: &str, value: &Value) {
         let Some(variable) = value.origin() else { return };
         let named = (join(&self.shown, key), variable.to_owned());
@@ -246,22 +245,22 @@ impl<'a> Section<'a> {
         key
     }
 
-    /// What file and `ROUSTABOUT__` variables say.
+    /// The value from the file or a `ROUSTABOUT__` variable.
     pub(super) fn given(&self, key: &str) -> Option<&'a Value> {
         self.table?.get(key)
     }
 
-    /// Whether anybody says anything of a key.
+    /// Whether a key is set, from wherever.
     pub(super) fn says(&self, key: &str) -> bool {
         self.found(key).is_some()
     }
 
-    /// What is said, or filled by another program's variable.
+    /// The value that is set, if need be by another program's variable.
     fn found(&self, key: &str) -> Option<Value> {
         self.given(key).cloned().or_else(|| self.filled(key))
     }
 
-    /// What another program's variable says.
+    /// The value of another program's variable.
     pub(super) fn filled(&self, key: &str) -> Option<Value> {
         let key = keys::find(&join(&self.schema, key))?;
         let (name, value) =
@@ -269,12 +268,12 @@ impl<'a> Section<'a> {
         Some(Value::new(Some(&name.to_owned()), ValueKind::from(value)))
     }
 
-    /// The variable a value comes from, if it does not come from the file.
+    /// The variable that a value comes from, if it does not come from the file.
     pub(super) fn variable(&self, key: &str) -> Option<String> {
         self.found(key)?.origin().map(ToOwned::to_owned)
     }
 
-    /// What is said, filled, or the default.
+    /// The value that is set, else the default.
     pub(super) fn value(&self, key: &str) -> Option<Value> {
         let found = self.found(key);
         if let Some(value) = &found {
@@ -283,7 +282,7 @@ impl<'a> Section<'a> {
         found.or_else(|| Some(self.key(key)?.default?.value()))
     }
 
-    /// The mend that shows how a value looks.
+    /// A fix that shows an example value.
     pub(super) fn example(&self, key: &str) -> String {
         let example = self.key(key).map(Key::example).unwrap_or_default();
         format!("write for example {key} = {example}")
@@ -293,12 +292,12 @@ impl<'a> Section<'a> {
         self.report(key, format!("must be {wanted}, not {}", kind(value)), self.example(key));
     }
 
-    /// Notes a bad value with the key's example as mend.
+    /// Records an invalid value, with the key's example as the fix.
     pub(super) fn refuse(&self, key: &str, what: impl Into<String>) {
         self.report(key, what, self.example(key));
     }
 
-    /// Takes a value that must be there.
+    /// Reads a value that must be set.
     pub(super) fn required<T>(
         &self,
         key: &str,

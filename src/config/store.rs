@@ -1,4 +1,4 @@
-//! `[store]`: where the daemon keeps what it must not forget, and for how long.
+//! `[store]`: where the daemon keeps its data, and for how long.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::section::Section;
 /// `[store]`.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// The database. A relative `url` lies in `$STATE_DIRECTORY` where that is set; else this
-    /// path is relative, to the working folder.
+    /// The database. A relative `url` is relative to `$STATE_DIRECTORY` if that is set, else to the
+    /// working directory.
     pub path: PathBuf,
     /// How long ended jobs and runners are kept.
     pub retention: Duration,

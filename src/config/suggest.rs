@@ -1,6 +1,6 @@
 //! "Did you mean …?": the known word nearest to one that is not known.
 
-/// The candidate nearest to `word`, if it is near enough that a person would see the slip.
+/// The candidate nearest to `word`, if it is near enough to be a typo.
 pub(super) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,

@@ -1,4 +1,4 @@
-//! A config in few words for the tests of this room: what a test does not talk of is right.
+//! Short configs for the tests of `config`: what a test does not set is valid.
 
 use super::{Environment, Loaded, from_text};
 
@@ -13,7 +13,7 @@ const POOL: [(&str, &str); 5] = [
 const SECRET: (&str, &str) = ("ROUSTABOUT_WEBHOOK_SECRET", "0123456789abcdef");
 const TOKEN: (&str, &str) = ("ROUSTABOUT_GITHUB_TOKEN", "ghp_test");
 
-/// A pool that is right but for these lines, which replace those of the same key.
+/// A valid pool with these lines, which replace those of the same key.
 pub(super) fn pool_with(lines: &str) -> String {
     let mut text = "\n[[pools]]\n".to_owned();
     for (key, value) in POOL {
@@ -70,12 +70,12 @@ pub(super) fn no_secret(text: &str) -> String {
     load(&whole(text), &[TOKEN]).expect_err("the text is wrong")
 }
 
-/// The same, where it is right without one.
+/// The same, if it is valid without one.
 pub(super) fn without_secret(text: &str) -> Loaded {
     load(&whole(text), &[TOKEN]).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
-/// The text alone: no secrets, no pool that it does not say; what it lacks besides is told too.
+/// Only the text, without secrets or a pool; what is missing is reported too.
 pub(super) fn errors_alone(text: &str) -> String {
     load(text, &[]).expect_err("the text is wrong")
 }

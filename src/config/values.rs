@@ -1,8 +1,8 @@
-//! Typed values out of a [`Section`]. Nothing is converted: a number in the file is never a text;
-//! only what comes from the environment, where all is text, is parsed to the type that is wanted.
+//! Reads typed values from a [`Section`]. Types of the file are not converted: a number is never a
+//! string. Only values of variables, which are always strings, are parsed to the wanted type.
 //!
-//! A method answers `None` when the value is bad (then it is noted) or, where the key has no
-//! default, absent.
+//! A method returns `None` if the value is invalid (which is recorded as an error) or, for a key without
+//! a default, absent.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::section::Section;
 use crate::quantity;
 
 impl Section<'_> {
-    /// A text that is not empty.
+    /// A string that is not empty.
     pub(super) fn text(&self, key: &str) -> Option<String> {
         let value = self.value(key)?;
         match value.kind {
@@ -34,7 +34,7 @@ impl Section<'_> {
         self.text(key).map(PathBuf::from)
     }
 
-    /// A text that `parse` understands; its error says what is wrong with it.
+    /// A string that `parse` accepts; its error says what is wrong.
     pub(super) fn parsed<T>(
         &self,
         key: &str,
@@ -89,7 +89,7 @@ impl Section<'_> {
         let value = self.value(key)?;
         let flag = match &value.kind {
             ValueKind::Boolean(flag) => Some(*flag),
-            // The words that Nomad's own tools take.
+            // What Nomad's own tools accept.
             ValueKind::String(text) if value.origin().is_some() => match text.as_str() {
                 "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
                 "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -104,7 +104,7 @@ impl Section<'_> {
         self.built(key, &flag.to_string()).then_some(flag)
     }
 
-    /// A list of texts, none of them empty; in a variable separated by commas.
+    /// A list of strings, none of them empty; in a variable separated by commas.
     pub(super) fn list(&self, key: &str) -> Option<Vec<String>> {
         let value = self.value(key)?;
         let items = match &value.kind {
@@ -131,7 +131,7 @@ impl Section<'_> {
         Some(items)
     }
 
-    /// A list with something in it.
+    /// A list that is not empty.
     pub(super) fn filled_list(&self, key: &str) -> Option<Vec<String>> {
         let items = self.list(key)?;
         if items.is_empty() {
@@ -141,7 +141,7 @@ impl Section<'_> {
         Some(items)
     }
 
-    /// One of a few words.
+    /// One of a few values.
     pub(super) fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
         if !self.built(key, &text) {
@@ -159,7 +159,7 @@ impl Section<'_> {
         chosen.map(|(_, value)| *value)
     }
 
-    /// Whether a value is built; notes it where it is not.
+    /// Whether a value is supported; records an error if it is not.
     pub(super) fn built(&self, key: &str, value: &str) -> bool {
         let instead = not_yet::instead(&self.declared(key), value);
         if let Some(instead) = instead {

@@ -1,4 +1,4 @@
-//! `[webhook]`: the public door. Where it listens, whom it believes, how much it takes.
+//! `[webhook]`: the public door: where it listens, the secrets, the limits.
 
 use std::net::SocketAddr;
 
@@ -17,14 +17,14 @@ const SHORT_SECRET: usize = 16;
 /// `[webhook]`.
 #[derive(Debug, Clone)]
 pub struct Webhook {
-    /// Whether there is a door at all.
+    /// Whether webhooks are received at all.
     pub enabled: bool,
     pub listen: SocketAddr,
     /// Begins with `/`.
     pub path: String,
-    /// What signatures are checked with; there wherever the door is enabled.
+    /// For verifying signatures; always set if the door is enabled.
     pub secret: Option<SecretString>,
-    /// Believed as well, while secrets are changed.
+    /// Also accepted, while the secret is being changed.
     pub previous_secret: Option<SecretString>,
     /// In bytes, at most 25 MB.
     pub max_body: u64,
@@ -75,7 +75,7 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
     })
 }
 
-/// A file's last line break is dropped by now.
+/// The last line break of a file has been removed already.
 fn padded(secret: &str) -> bool {
     secret.trim() != secret
 }

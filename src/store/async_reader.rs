@@ -1,12 +1,12 @@
-//! A connection for one task that reads often and must not keep its thread waiting for a slow disk: the
-//! reads are done on a thread where nobody else waits. What can be asked: `reader`.
+//! A connection for one task that reads often and must not block its thread while the disk is slow: reads
+//! run on a blocking thread. The queries are in `reader`.
 
 use super::{Reader, StoreError};
 
-/// For one asker; dropping a question that is not answered yet gives up the connection.
+/// For one caller; dropping a read that is not finished yet gives up the connection.
 pub struct AsyncReader {
     reader: Option<Reader>,
-    /// In a simulation: read at once, on the asker's thread.
+    /// In a simulation: read at once, on the caller's thread.
     in_step: bool,
 }
 

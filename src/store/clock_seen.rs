@@ -1,7 +1,7 @@
-//! Since when the machine's clock goes on: what it said when it was looked at last, and since when there
-//! was no gap. Two cursors remember that over restarts.
+//! Since when the machine's clock has run without a gap: its last reading, and the time of the last gap.
+//! Two cursors keep that over restarts.
 //!
-//! What is deleted by age asks here, for a clock can be years off for a moment.
+//! Deleting by age depends on it, because a clock can be years off for a moment.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use rusqlite::Connection;
 use super::rows;
 use crate::ledger::Time;
 
-/// So long it may be that nobody looks: the daemon was off, or the machine slept.
+/// The longest time between two readings that is no gap: the daemon was stopped, or the machine slept.
 const GAP: Duration = Duration::from_secs(24 * 3600);
-/// By which it may be set back all the same.
+/// How far the clock may be set back without a gap.
 const A_LITTLE: Duration = Duration::from_secs(60);
 
 const SINCE: &str = "clock.since";
 const LAST: &str = "clock.last";
 
-/// `now` is what it says at this moment.
+/// `now` is the current reading of the clock.
 pub(super) fn goes_on(connection: &Connection, now: Time) -> rusqlite::Result<Time> {
     let read = |name| rows::cursor(connection, name);
     let time = |cursor: Option<u64>| cursor.map(|at| Time(at.cast_signed()));

@@ -1,12 +1,11 @@
-//! Why the store does not do what was asked, in words of ours: what SQLite said is in them as text, and
-//! its types stay in this folder.
+//! Errors of the store. They contain SQLite's errors as text; its types stay in this folder.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use super::VERSION;
 
-/// It could not be opened, read or written. Of a write that failed nothing is kept.
+/// It could not be opened, read or written. A failed write leaves nothing behind.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error(
@@ -40,7 +39,7 @@ impl StoreError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let (path, why) = (path.to_owned(), error.to_string());
         match error.sqlite_error_code() {
-            // What is in the file is at fault, and not the way to it.
+            // The content of the file is wrong, not the access to it.
             Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path, why },
             _ => Self::Open { path, why },
         }
@@ -55,7 +54,7 @@ impl StoreError {
         Self::Write(error.to_string())
     }
 
-    /// Also for whoever makes something else of what is read, row by row.
+    /// Also for callers that parse what was read, row by row.
     pub fn unread(error: impl Display) -> Self {
         Self::Read(error.to_string())
     }

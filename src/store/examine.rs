@@ -1,4 +1,4 @@
-//! Looks at a database in whatever state it is, for `check`: makes no file and migrates nothing.
+//! Examines a database in whatever state it is, for `check`: creates no file and migrates nothing.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,14 +9,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
 
-/// How long a large database is gone through.
+/// How long a large database is examined.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct Examined {
-    /// Which schema it has; 0 where none of ours.
+    /// The version of its schema; 0 if it has none of ours.
     pub version: i64,
     pub tables: i64,
-    /// What SQLite finds wrong in it, as far as it has come in [`PATIENCE`].
+    /// What SQLite finds wrong in it within [`PATIENCE`].
     pub damage: Option<String>,
 }
 
@@ -36,7 +36,7 @@ fn examined(path: &Path) -> rusqlite::Result<Examined> {
     })
 }
 
-/// Goes through the whole file, or as far as there is time for.
+/// Examines the whole file, or as much as there is time for.
 fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let interrupt = connection.get_interrupt_handle();
     let (done, until_done) = std::sync::mpsc::channel::<()>();
@@ -60,8 +60,8 @@ fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
     }
 }
 
-/// Even a reader makes the files beside a database in WAL mode, unless told that nobody writes.
-/// So that is said, except where a log is there: then whoever writes has made them.
+/// Even a reader creates the files beside a database in WAL mode, unless the database is declared
+/// immutable. So it is, except if a `-wal` exists: then its writer has created the files already.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let mut log = path.as_os_str().to_owned();

@@ -1,7 +1,7 @@
-//! Writes by a task of the caller's runtime in place of a thread, so that a simulation has one thread
-//! and decides when a commit goes through, fails, or is the last thing that happens.
+//! Writes in a task of the caller's runtime instead of a thread, so that a simulation has one thread and
+//! decides when a commit succeeds, fails, or is the last thing before a crash.
 //!
-//! What is written, and how, is `writer`'s.
+//! `writer` does the writing.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub trait Commits: Send + Sync + 'static {
     /// Before a transaction begins. An error fails it; it may also never end.
     fn before(&self) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + '_>>;
 
-    /// It is on disk, and nobody has been told yet.
+    /// It is on disk, and nobody has been answered yet.
     fn after(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
@@ -24,7 +24,7 @@ pub(super) async fn run(connection: Connection, mut queue: Queue, commits: Arc<d
     let mut writer = Writer::new(connection);
     while let Some(first) = queue.recv().await {
         let ready = commits.before().await;
-        // Also what has come meanwhile: no commit leaves out what was folded before it.
+        // Also what arrived meanwhile: no commit leaves out what was folded before it.
         let batch = gathered(first, &mut queue);
         let done = match ready {
             Ok(()) => {

@@ -1,23 +1,23 @@
-//! What the door keeps of a webhook: the few fields that the ledger needs, never the body.
+//! What is stored of a webhook: the few fields that the ledger needs, never the body.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{DeliveryId, JobReport, Repository, Time};
 
-/// A `workflow_job` delivery whose signature holds and which could be read.
+/// A `workflow_job` delivery with a valid signature that could be parsed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     pub id: DeliveryId,
     pub received_at: Time,
     pub repository: Repository,
-    /// `None`: an action or a status that we do not know.
+    /// `None`: an unknown action or status.
     pub report: Option<JobReport>,
-    /// The job in it could not be read: the repository is looked at.
+    /// The job in it could not be parsed: the repository's jobs are requested.
     #[serde(default)]
     pub look: bool,
 }
 
-/// A delivery whose signature holds and which could not be read as its event.
+/// A delivery with a valid signature that could not be parsed as its event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unparsed {
     pub id: Option<DeliveryId>,

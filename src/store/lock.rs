@@ -1,5 +1,5 @@
-//! One daemon a database: a lock beside it, held as long as the store is open. The system lets go of it
-//! when its process ends, however that ends.
+//! One daemon per database: a lock file beside it, locked as long as the store is open. The system
+//! releases the lock when the process ends, for whatever reason.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Store, StoreError, schema};
 
-/// For its owner alone: names of jobs and repositories are in it.
+/// Readable by its owner only: it contains names of jobs and repositories.
 const MODE: u32 = 0o600;
 
-/// The database is ours alone; nothing of it has been read or changed.
+/// No other daemon uses the database; it has not been read or changed yet.
 pub struct Locked {
     path: PathBuf,
     lock: File,
@@ -34,10 +34,10 @@ impl Locked {
         }
     }
 
-    /// Opens or makes the database and brings its tables up to date; of an older one a copy is kept.
+    /// Opens or creates the database and migrates its tables; a copy of an older one is kept.
     pub fn open(self) -> Result<Store, StoreError> {
         let failed = |error| StoreError::no_file(&self.path, &error);
-        // SQLite makes the files beside it with the same mode.
+        // SQLite creates the files beside it with the same mode.
         let file = private(&self.path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.permissions().mode();
         if mode & 0o077 != 0 {

@@ -1,8 +1,8 @@
 //! Durable rows in SQLite: the inbox of deliveries, jobs, runners and what belongs to them.
 //!
-//! One thread writes (`writer`), grouping whatever has gathered into one commit; readers have
-//! connections of their own (`reader`; for people, `readers`; for the loop that folds, `async_reader`).
-//! Nothing here decides; `schema` has the tables. No type of SQLite's leaves this folder.
+//! One thread writes (`writer`) and groups the pending writes into one commit; readers have their own
+//! connections (`reader`; `readers` for API requests, `async_reader` for the loop that folds).
+//! Nothing is decided here; `schema` has the tables. No type of SQLite leaves this folder.
 
 mod async_reader;
 mod clock_seen;
@@ -77,12 +77,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Takes the database for this process alone; what is in it is not looked at yet.
+    /// Locks the database for this process; its content is not read yet.
     pub fn lock(path: &Path) -> Result<Locked, StoreError> {
         Locked::take(path)
     }
 
-    /// The same, and opens it at once.
+    /// Locks and opens it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         Self::lock(path)?.open()
     }
@@ -121,18 +121,17 @@ impl Store {
         Ok(AsyncReader::new(self.reader()?, self.in_step))
     }
 
-    /// Connections for people's questions, which are made when they are needed.
+    /// Connections for API requests, opened when they are needed.
     pub fn readers(&self) -> Readers {
         Readers::new(self.path.clone())
     }
 
-    /// Makes a delivery durable that nobody folds now. It is in the inbox from here on until
-    /// somebody does.
+    /// Stores a delivery that is not folded now. It stays in the inbox until it is folded.
     pub async fn keep(&self, delivery: Delivery) -> Result<Kept, StoreError> {
         self.write(move |to| rows::keep(to, &delivery)).await
     }
 
-    /// Keeps what was signed and could not be read, for `explain --delivery`.
+    /// Stores a signed delivery that could not be parsed, for `explain --delivery`.
     pub async fn keep_unparsed(&self, unparsed: Unparsed) -> Result<(), StoreError> {
         self.write(move |to| rows::keep_unparsed(to, &unparsed)).await
     }
@@ -142,13 +141,13 @@ impl Store {
         self.write(move |to| records.iter().try_for_each(|record| rows::record(to, record))).await
     }
 
-    /// Forgets some of the jobs, runners and deliveries that ended before `before`: no more than the
-    /// one writing thread may spend on it while webhooks wait.
+    /// Deletes some of the jobs, runners and deliveries that ended before `before`: only as many as the
+    /// writing thread has time for while webhooks wait.
     pub async fn prune(&self, before: Time) -> Result<Pruned, StoreError> {
         self.write(move |from| pruning::prune(from, before)).await
     }
 
-    /// Since when the machine's clock has gone on without a gap; `now` is what it says.
+    /// Since when the machine's clock has run without a gap; `now` is its current reading.
     pub async fn clock_goes_on(&self, now: Time) -> Result<Time, StoreError> {
         self.write(move |to| clock_seen::goes_on(to, now)).await
     }

@@ -1,4 +1,4 @@
-//! Deletes what ended long ago, piece by piece: webhooks wait for the same thread meanwhile.
+//! Deletes old records, piece by piece: webhooks wait for the same thread meanwhile.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::Pruned;
 use crate::ledger::Time;
 
-/// One piece ends after this time; a webhook that comes meanwhile waits for no more than that.
+/// One piece ends after this time; a webhook that arrives meanwhile waits no longer than that.
 const PIECE: Duration = Duration::from_millis(2);
-/// Or after this many rows, for a commit of many pages takes its time too.
+/// Or after this many rows, because a commit of many pages takes time too.
 pub(super) const PIECE_ROWS: usize = 64;
 /// Rows that one statement deletes at most: on a slow disk each is several reads.
 const ROWS: usize = 16;

@@ -1,4 +1,4 @@
-//! Reads rows back: what was unfinished at a start, one job for the engine, lists for people.
+//! Reads rows: what was unfinished at a start, one job for the engine, lists for the API.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,7 +110,7 @@ impl Reader {
         self.each_body(sql, &[], &mut each).map(drop)
     }
 
-    /// One that cannot be read holds up nothing, and so is left out.
+    /// One that cannot be read is left out, so that it blocks nothing.
     fn breakers(&self) -> rusqlite::Result<BTreeMap<BreakerKey, Breaker>> {
         let mut statement = self.connection.prepare("SELECT key, body FROM breakers")?;
         let rows = statement.query_map([], |row| {

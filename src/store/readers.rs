@@ -1,8 +1,8 @@
-//! Connections for people's questions, made when they are needed and kept, used on threads where a
-//! slow disk holds up nobody else.
+//! Connections for API requests, opened when they are needed and kept, used on blocking threads, where a
+//! slow disk delays nothing else.
 //!
-//! They are asked one after the other: ten people who look at everything take one processor then, and
-//! the memory of one. What can be asked: `reader`.
+//! Reads run one after the other, so that ten large requests at once use the CPU and memory of one. The
+//! queries are in `reader`.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::{Reader, StoreError};
 
-/// Questions that are answered at the same time.
+/// Reads that run at the same time.
 const AT_ONCE: usize = 1;
 
 /// Clones share the connections.
@@ -27,7 +27,7 @@ impl Readers {
         Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Asks when it is its turn.
+    /// Runs when it is its turn.
     pub async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -36,7 +36,7 @@ impl Readers {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (path, idle) = (self.path.clone(), self.idle.clone());
         let work = move || {
-            // Held until it is answered, also where whoever asked has gone.
+            // Held until the read is finished, also if the caller has gone.
             let _permit = permit;
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let reader = match kept {
@@ -44,7 +44,7 @@ impl Readers {
                 None => Reader::open(&path)?,
             };
             let answer = question(&reader)?;
-            // One that failed is not used again: the file may be another by now.
+            // One that failed is not used again: the file may have been replaced.
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             Ok(answer)
         };

@@ -1,4 +1,4 @@
-//! How rows are written, each by one statement on the writer's connection. The tables: `schema`.
+//! How rows are written, each by one statement on the writer's connection. The tables are in `schema`.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

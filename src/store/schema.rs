@@ -75,12 +75,12 @@ const MIGRATIONS: &[&str] = &[
 /// The schema that this program writes.
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// What each connection remembers of the file at most, in kB (SQLite counts them below zero).
-/// The system's own cache has the rest, and 20 runners' worth of rows is little.
+/// The cache of each connection, in kB (negative for SQLite). The rest is in the system's cache, and the
+/// rows of 20 runners are few.
 const CACHE: i64 = -512;
 
-/// How long a write waits for another process that holds the database. Short, for GitHub
-/// waits 10 s for the door's answer.
+/// How long a write waits for another process that has locked the database. Short, because GitHub waits
+/// only 10 s for an answer.
 const BUSY: Duration = Duration::from_secs(1);
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
@@ -99,7 +99,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Of a database that an older program can still read; one that is there already stays.
+/// A copy that the older version can still read; an existing one is not overwritten.
 fn keep_copy(connection: &Connection, path: &Path, schema: i64) -> rusqlite::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".schema-{schema}"));

@@ -1,8 +1,8 @@
-//! The one thread that writes: takes whatever has gathered, makes it one transaction, and
-//! answers everybody after the commit. An answer of `Ok` means: on disk.
+//! The one thread that writes: runs all pending operations in one transaction, and answers their callers
+//! after the commit. `Ok` means: on disk.
 //!
-//! What an operation does is a closure on the transaction, made in `mod.rs`; the statements are in
-//! `rows` and `pruning`.
+//! An operation is a closure on the transaction, created in `mod.rs`; the statements are in `rows` and
+//! `pruning`.
 
 use std::time::Duration;
 
@@ -13,15 +13,14 @@ use tokio::time::Instant;
 
 use super::StoreError;
 
-/// How much one commit takes at most, so that the first in it does not wait for ever.
+/// The most operations in one commit, so that the first one does not wait too long.
 const BATCH: usize = 512;
 
-/// How often a question whether the store can be written is answered by writing, where nothing
-/// else has been written meanwhile.
+/// After a successful commit, a probe is answered without another one for this long.
 const PROVED_FOR: Duration = Duration::from_secs(60);
 
-/// Part of a transaction, and who waits for the commit. It may be run again, in another
-/// transaction, where this one failed.
+/// Part of a transaction, with the caller that waits for the commit. It may be run again, in another
+/// transaction, if this one failed.
 pub(super) trait Operation: Send {
     fn run(&mut self, transaction: &Connection) -> rusqlite::Result<()>;
 
@@ -71,7 +70,7 @@ where
         let Self { came_to, waiting, .. } = *self;
         // What was committed has been run.
         let answer = committed.and_then(|()| came_to.ok_or(StoreError::Closed));
-        // Whoever asked may have gone meanwhile: then nobody is told, and nothing is lost.
+        // The caller may have gone meanwhile; nothing is lost then.
         let _ = waiting.send(answer);
     }
 }
@@ -85,7 +84,7 @@ pub(super) fn run(connection: Connection, mut queue: Queue) {
     }
 }
 
-/// What is there already, so that one commit serves it all.
+/// All pending operations, for one commit.
 pub(super) fn gathered(first: Box<dyn Operation>, queue: &mut Queue) -> Vec<Box<dyn Operation>> {
     let mut batch = vec![first];
     while batch.len() < BATCH

@@ -1,10 +1,10 @@
-//! Whether Gitea tells us of a repository's jobs: has it, or its organization, a webhook for
-//! `workflow_job` that can reach our door. Pure. Gitea tells nothing of deliveries.
+//! Whether Gitea reports a repository's jobs to us: whether it or its organization has a webhook for
+//! `workflow_job` that can reach us. Pure. Gitea's API shows no deliveries.
 
 use crate::check::finding::Finding;
 use crate::gitea::Hook;
 
-/// `path` is the door's; `organization` is `None` where there is none, or it is not shown.
+/// `path` is the one of `[webhook]`; `organization` is `None` if its hooks are not visible.
 pub fn judge(
     subject: &str,
     page: &str,
@@ -39,7 +39,7 @@ pub fn judge(
     )
 }
 
-/// Why a hook for jobs does not reach us, as far as it can be seen.
+/// Why a hook for jobs does not reach us, as far as its settings show.
 fn trouble(hook: &Hook, path: &str) -> Option<String> {
     let url = &hook.url;
     let leads_to = url::Url::parse(url).ok().map(|url| url.path().to_owned());
@@ -116,7 +116,7 @@ mod tests {
             let found = judged(&hooks, Some(&[]));
             assert_eq!(found.level, Level::Warn);
             assert!(found.message.contains(told), "{found:?}");
-            assert!(found.mend.unwrap().contains("(http://git/o/r/settings/hooks)"));
+            assert!(found.fix.unwrap().contains("(http://git/o/r/settings/hooks)"));
         }
         assert!(judged(&[], None).message.ends_with("that is not visible)"));
     }

@@ -1,5 +1,5 @@
-//! Gitea, credential by credential: is it there, is it new enough, is the token taken and whose is
-//! it; then what the pools name (`place`), and whether a hook of it reaches us (`hooks`).
+//! Gitea, for each credential: whether it is reachable and new enough, whether it accepts the token and
+//! whose token it is; then what the pools name (`place`), and whether a webhook reaches us (`hooks`).
 
 mod hooks;
 mod place;
@@ -14,9 +14,9 @@ use super::plan::{self, Plan};
 use crate::config::{ForgeKind, Settings};
 use crate::gitea::{Client, Error, Repository, Version};
 
-/// The first that lists jobs: without it nothing is found that a webhook did not tell.
+/// The first version that can list jobs: without that, a job whose webhook is missed is never found.
 const LISTS_JOBS: (u32, u32) = (1, 25);
-/// The first that can disable a runner.
+/// The first version that can disable a runner.
 const DISABLES: (u32, u32) = (1, 26);
 const SICK: &str = "check whether Gitea is up, and run check again later";
 
@@ -110,10 +110,10 @@ fn seen(found: Repository) -> Seen {
     }
 }
 
-/// Everything else needs an answer to this one, so nothing else is asked.
+/// Everything else depends on this answer, so nothing else is requested.
 fn no_answer(subject: &str, error: &Error, plan: &Plan) -> Finding {
     let message = format!("{error}{}", plan.unchecked());
-    let mend = match error {
+    let fix = match error {
         Error::Unauthorized { .. } => {
             "create a new token (Gitea → Settings → Applications) and replace this one in [[github.credentials]] or in its file"
         }
@@ -122,7 +122,7 @@ fn no_answer(subject: &str, error: &Error, plan: &Plan) -> Finding {
         }
         _ => "github.api_url must be the address of a Gitea followed by /api/v1",
     };
-    Finding::fail(subject, message, mend)
+    Finding::fail(subject, message, fix)
 }
 
 fn about_version(subject: &str, version: &Version) -> Finding {
@@ -151,7 +151,7 @@ fn about_version(subject: &str, version: &Version) -> Finding {
     }
 }
 
-/// `patterns`: whether a pool has any, for which repositories are listed.
+/// `patterns`: whether a pool has any; only then are repositories listed.
 fn whose(subject: &str, user: &Result<String, Error>, patterns: bool) -> Finding {
     match user {
         Ok(login) => Finding::ok(

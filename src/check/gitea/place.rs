@@ -1,8 +1,8 @@
-//! One repository or organization that a pool names: is it there, does the policy take it, may
-//! the token do there what serving needs.
+//! One repository or organization that a pool names: whether it exists, whether the policy accepts it,
+//! and whether the token has the permissions that serving needs.
 //!
-//! Nothing is changed. Whether the token may write is tried on a runner that cannot be: ids begin
-//! with 1, so that disabling runner 0 is either forbidden or not found.
+//! Nothing is changed. Write access is tested on a runner that cannot exist: ids begin with 1, so
+//! disabling runner 0 is either forbidden or not found.
 
 use super::hooks;
 use crate::check::finding::Finding;
@@ -28,7 +28,7 @@ pub async fn repository(
             let mut finding = refused(&subject, &error, "read:repository", name);
             if matches!(error, Error::NotFound { .. }) {
                 let pools = pool_names(named, settings);
-                finding.mend = Some(format!(
+                finding.fix = Some(format!(
                     "correct the name in repositories of {pools}, or give the token's user access to it and the token read:repository"
                 ));
             }
@@ -55,7 +55,7 @@ pub async fn repository(
     let mut can = Vec::new();
     match client.jobs(of, &["queued"]).await {
         Ok(_) => can.push("reads its jobs"),
-        // The repository was seen, so it is the list that is missing.
+        // The repository is visible, so it is the list of jobs that is missing.
         Err(error @ Error::NotFound { .. }) => findings.push(Finding::fail(
             &subject,
             error.to_string(),
@@ -99,7 +99,7 @@ async fn hook(
     match own {
         Ok(own) => {
             let organization = match organization {
-                // A person has none.
+                // A personal account has none.
                 Err(Error::NotFound { .. }) => Some(Vec::new()),
                 organization => organization.ok(),
             };
@@ -127,8 +127,8 @@ pub async fn organization(client: &Client, name: &str, can_write: bool) -> Findi
         Err(error) => {
             let scope = "write:organization (its user must own the organization)";
             let mut finding = refused(&subject, &error, scope, name);
-            if let (Error::NotFound { .. }, Some(mend)) = (&error, &mut finding.mend) {
-                mend.push_str(
+            if let (Error::NotFound { .. }, Some(fix)) = (&error, &mut finding.fix) {
+                fix.push_str(
                     "; a personal account has no runners of its own: use scope = \"repository\"",
                 );
             }
@@ -155,7 +155,7 @@ async fn runners(
 
 fn refused(subject: &str, error: &Error, scope: &str, on: &str) -> Finding {
     let message = error.to_string();
-    let mend = match error {
+    let fix = match error {
         Error::Unauthorized { .. } | Error::Forbidden { .. } => {
             format!("the token for {on} needs {scope}")
         }
@@ -165,7 +165,7 @@ fn refused(subject: &str, error: &Error, scope: &str, on: &str) -> Finding {
         Error::Unknown { .. } => "upgrade to Gitea 1.25 or newer, preferably 1.26".to_owned(),
         Error::Unavailable { .. } | Error::Protocol { .. } => super::SICK.to_owned(),
     };
-    Finding::fail(subject, message, mend)
+    Finding::fail(subject, message, fix)
 }
 
 #[cfg(test)]

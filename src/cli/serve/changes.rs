@@ -1,12 +1,12 @@
-//! What a new config may change while the daemon runs. What is bound to its start stays as it
-//! was and is named; everything else takes effect.
+//! What a new config may change while the daemon runs. Keys that are only read at the start keep their
+//! value and are listed; everything else takes effect.
 
 use crate::config::{Pool, Settings};
 
-/// A new config as far as it can hold now.
+/// A new config, as far as it can take effect now.
 pub struct Changes {
     pub settings: Settings,
-    /// Keys that have changed and wait for the next start.
+    /// Keys that have changed and take effect after a restart.
     pub wait_for_restart: Vec<&'static str>,
     /// Pools by name.
     pub added: Vec<String>,
@@ -23,7 +23,7 @@ pub fn between(before: &Settings, mut new: Settings) -> Changes {
         changed
     };
     if stays("webhook.enabled", before.webhook.enabled != new.webhook.enabled) {
-        // Without a door nobody asks for its secrets, and the one that is there needs them.
+        // A config without a webhook has no secrets for it, but the running one needs them.
         new.webhook = before.webhook.clone();
     }
     if stays("webhook.listen", before.webhook.listen != new.webhook.listen) {
@@ -38,15 +38,15 @@ pub fn between(before: &Settings, mut new: Settings) -> Changes {
     if stays("log.format", before.log.format != new.log.format) {
         new.log.format = before.log.format;
     }
-    // Tokens in memory, and all that is known of jobs and repositories, belong to one forge.
-    // Both are named, and the credentials stay too: those of one forge are not sent to another.
+    // Tokens in memory, and all known jobs and repositories, belong to one forge. The credentials
+    // stay too: those of one forge are not sent to another.
     let kind = stays("github.kind", before.github.kind != new.github.kind);
     if stays("github.api_url", before.github.api_url != new.github.api_url) || kind {
         new.github = before.github.clone();
     }
     let prefixes = (&before.runners.name_prefix, &new.runners.name_prefix);
     if stays("runners.name_prefix", prefixes.0 != prefixes.1) {
-        // What carries it is ours, and runners that carry the one before are alive.
+        // Runners and jobs with the old prefix are alive, and are recognized by it.
         new.runners.name_prefix.clone_from(&before.runners.name_prefix);
     }
     let named = |pools: &[Pool], name: &str| pools.iter().find(|p| p.name == name).cloned();

@@ -1,6 +1,5 @@
-//! The daemon: reads its config, runs until it is told to end, and reads the config again when it
-//! is told to. The daemon itself is `crate::daemon`; `changes` is what a new config may change while
-//! it runs.
+//! `serve`: reads the config, runs the daemon (`crate::daemon`) until SIGTERM or SIGINT, and reloads the
+//! config at SIGHUP. `changes` decides what a new config may change while it runs.
 
 mod changes;
 
@@ -44,7 +43,7 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
                 }
                 None => format!("{}; the config file is invalid, see the log", pools(&settings)),
             },
-            // What the reload has not done by now need not be done any more.
+            // A reload that is not finished by now is abandoned.
             () = signals.end() => break,
         };
         systemd::ready(&said);
@@ -59,7 +58,7 @@ fn pools(settings: &Settings) -> String {
     format!("serving {}", names.join(", "))
 }
 
-/// Goes on by what the config says now; `None`, with every mistake logged, goes on as before.
+/// Applies the config as it is now. `None`: it is invalid, every error is logged, and nothing changes.
 async fn reload(
     config: Option<PathBuf>,
     before: &Arc<Settings>,
