@@ -193,7 +193,7 @@ fn token(
         findings.push(Finding::warn(
             subject,
             format!("less than 10 % of the rate limit is left until {}", limit.reset),
-            "find out what else uses this user's tokens, or give roustabout its own user",
+            "find out what else uses this user's tokens, or use a separate user for roustabout",
         ));
     }
     findings
@@ -220,7 +220,7 @@ fn lacks(subject: &str, has: &[String], scope: ScopeKind) -> Option<Finding> {
         format!(
             "the token lacks the scope {wanted}, which registering runners with {what} requires"
         ),
-        format!("add it (GitHub → Settings → Developer settings → Tokens (classic))"),
+        "add it (GitHub → Settings → Developer settings → Tokens (classic))",
     ))
 }
 
@@ -266,7 +266,7 @@ mod tests {
         warn  github octo  the token has the scope public_repo but not repo: private repositories are not served; add the scope repo if a pool serves private repositories
         fail  github octo  the token lacks the scope admin:org, which registering runners with organizations requires; add it (GitHub → Settings → Developer settings → Tokens (classic))
         warn  github octo  the token expires on 2027-01-28T08:00:00Z; create a new one now, and replace this one in [[github.credentials]] or in its file
-        warn  github octo  less than 10 % of the rate limit is left until 2027-01-15T08:01:00Z; find out what else uses this user's tokens, or give roustabout its own user
+        warn  github octo  less than 10 % of the rate limit is left until 2027-01-15T08:01:00Z; find out what else uses this user's tokens, or use a separate user for roustabout
         1 ok, 3 warn, 1 fail
         ");
         insta::assert_snapshot!(told(Some(&[]), None, 5000), @r"

@@ -309,7 +309,7 @@ mod tests {
         for key in ["name", "nomad_job", "labels", "repositories", "delivery"] {
             assert!(
                 text.contains(&format!(
-                    "f.toml: pools[#1].{key}: missing; write for example {key} = "
+                    "f.toml: pools[#1].{key}: missing; write, for example, {key} = "
                 )),
                 "{text}"
             );

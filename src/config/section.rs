@@ -285,7 +285,7 @@ impl<'a> Section<'a> {
     /// A fix that shows an example value.
     pub(super) fn example(&self, key: &str) -> String {
         let example = self.key(key).map(Key::example).unwrap_or_default();
-        format!("write for example {key} = {example}")
+        format!("write, for example, {key} = {example}")
     }
 
     pub(super) fn wrong_type(&self, key: &str, wanted: &str, value: &Value) {

@@ -149,7 +149,7 @@ mod tests {
         );
         assert_eq!(
             errors("[webhook]\nsecret = \"\"\n"),
-            "f.toml: webhook.secret: is empty; write for example secret = \"a long random text\""
+            "f.toml: webhook.secret: is empty; write, for example, secret = \"a long random text\""
         );
         assert!(
             errors("[webhook]\nsecret = 123456\n")

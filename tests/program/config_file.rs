@@ -137,11 +137,11 @@ delivery = "payload"
         from_text(text, "roustabout.toml", &Environment::from_iter(env)).expect_err("it is wrong");
     insta::assert_snapshot!(errors, @r#"
     roustabout.toml: webhook.listn: unknown key; did you mean "listen"?
-    roustabout.toml: webhook.max_connections: must be a whole number, not a string; write for example max_connections = 256
+    roustabout.toml: webhook.max_connections: must be a whole number, not a string; write, for example, max_connections = 256
     roustabout.toml: store.retention: 90 has no unit; write retention = "90s" for seconds (units: s, m, h, d)
     roustabout.toml: github.api_url: https://git.example.com/ is not the API address of a Gitea; use the address of your Gitea followed by /api/v1
-    roustabout.toml: pools[x64].repositories: "octocat" is not of the form owner/name (* matches anything, a leading ! excludes); write for example repositories = ["octocat/*", "!octocat/secret"]
-    ROUSTABOUT__ADMIN__LISTEN: admin.listen: "9090" is not an IP address with a port; write for example listen = "127.0.0.1:9090"
+    roustabout.toml: pools[x64].repositories: "octocat" is not of the form owner/name (* matches anything, a leading ! excludes); write, for example, repositories = ["octocat/*", "!octocat/secret"]
+    ROUSTABOUT__ADMIN__LISTEN: admin.listen: "9090" is not an IP address with a port; write, for example, listen = "127.0.0.1:9090"
     "#);
 }
 
