@@ -368,10 +368,10 @@ async fn each_thing_wrong_at_github_is_told() {
     checked.found(
         "fail",
         "github weak/app",
-        "it wants administration=read",
+        "requires administration=read",
         "Administration: write",
     );
-    checked.found("fail", "github weak/app", "it wants actions=read", "Actions: read");
+    checked.found("fail", "github weak/app", "requires actions=read", "Actions: read");
     checked.found(
         "ok",
         "github weak/app",
