@@ -86,6 +86,12 @@ impl World {
         let new: Vec<&Runner> = state.runners.values().filter(is_new).collect();
         for one in new {
             let class = &one.class;
+            // By the machine's clock, whenever that is set.
+            let (hired, now) = (one.hired_at.0, self.ledger_time().0);
+            if hired.abs_diff(now) > SECOND.unsigned_abs() {
+                let name = &one.name;
+                self.watching.broken(|| format!("{name} is launched at {hired}, and it is {now}"));
+            }
             let alive = |of: &dyn Fn(&ClassKey) -> bool| {
                 let alive = state.runners.values().filter(|runner| runner.is_alive());
                 count(alive.filter(|runner| of(&runner.class)))

@@ -323,6 +323,7 @@ impl Witness for Watch {
 
     fn folded(&mut self, state: &State, effects: &Effects) {
         self.0.with(|world| {
+            world.watching.folds(world.now);
             for request in &effects.requests {
                 let runner = match request {
                     Request::FindAtForge { runner, .. }

@@ -22,7 +22,7 @@ struct Most {
 }
 
 const TO_FORGE: Most = Most { about_one: 4, in_a_life: 8, in_a_minute: 1 };
-const TO_NOMAD: Most = Most { about_one: 8, in_a_life: 10, in_a_minute: 8 };
+const TO_NOMAD: Most = Most { about_one: 8, in_a_life: 10, in_a_minute: 20 };
 
 /// In any one minute, to one side, of whatever kind: so many, most of them by the clock,
 const IN_A_MINUTE: usize = 200;

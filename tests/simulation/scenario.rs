@@ -21,7 +21,7 @@ use crate::life::Errand;
 use crate::luck::Away;
 use crate::stage::{FAR, NAMESPACE, ROBOT};
 use crate::troubles::Trouble;
-use crate::world::World;
+use crate::world::{BEGIN, World};
 
 /// What the scenario knows of its world.
 #[derive(Default)]
@@ -364,7 +364,8 @@ impl World {
 
     /// To 1970, two days back, a day ahead, or right.
     fn set_clock(&mut self) {
-        let skews = [-self.now, -48 * HOUR, 24 * HOUR, 0, 0];
+        // Never by less than a minute, which moves no row.
+        let skews = [-BEGIN, -48 * HOUR, 24 * HOUR, 0, 0];
         self.skew = self.pick(&skews).unwrap_or(0);
     }
 

@@ -36,9 +36,13 @@ pub struct Watching {
     pub late: BTreeSet<JobKey>,
     /// The registration tokens that were given out last.
     pub minted: VecDeque<String>,
+    /// How often was folded at this moment.
+    folds: (Millis, u32),
     broken: Option<String>,
 }
 
+/// Many more than there are jobs.
+const FOLDS_AT_ONCE: u32 = 5_000;
 /// How many of the tokens that were given out are looked for.
 const TOKENS: usize = 6;
 
@@ -110,6 +114,14 @@ impl Watching {
 
     pub fn was_dead(&self, child: &JobKey) -> bool {
         self.dead.contains_key(child)
+    }
+
+    /// Time goes on: nothing is asked for and answered at one moment for ever.
+    pub fn folds(&mut self, now: Millis) {
+        self.folds = if self.folds.0 == now { (now, self.folds.1 + 1) } else { (now, 1) };
+        if self.folds.1 > FOLDS_AT_ONCE {
+            self.broken(|| format!("{FOLDS_AT_ONCE} folds, and no time passes"));
+        }
     }
 
     /// A promise is broken; the first counts.
