@@ -22,6 +22,10 @@ pub enum ClientError {
     Away { url: Url, reason: String },
     #[error("cannot set up a connection: {0}")]
     SetUp(reqwest::Error),
+    #[error(
+        "{url} did not accept the admin token; is another daemon listening there? `roustabout admin-token` shows which token is used, --token-file FILE gives another"
+    )]
+    Token { url: Url },
     /// The daemon's own words.
     #[error("{why}")]
     No { status: u16, why: String },
@@ -38,7 +42,7 @@ impl ClientError {
         match self {
             ClientError::Away { .. } => true,
             ClientError::No { status, .. } | ClientError::Refused { status, .. } => *status >= 500,
-            ClientError::SetUp(_) | ClientError::Strange { .. } => false,
+            ClientError::SetUp(_) | ClientError::Token { .. } | ClientError::Strange { .. } => false,
         }
     }
 }
@@ -96,7 +100,7 @@ impl Client {
     async fn ask<T: DeserializeOwned>(
         &self,
         mut request: reqwest::RequestBuilder,
-        url: Url,
+        mut url: Url,
     ) -> Result<T, ClientError> {
         request = request.timeout(PATIENCE);
         if let Some(token) = &self.token {
@@ -109,6 +113,10 @@ impl Client {
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
         let text = answer.text().await.map_err(away)?;
+        if status == reqwest::StatusCode::UNAUTHORIZED {
+            url.set_path("");
+            return Err(ClientError::Token { url });
+        }
         if !status.is_success() {
             return Err(match said(&text) {
                 Some(why) => ClientError::No { status: status.as_u16(), why },

@@ -32,6 +32,7 @@ pub struct Resume {
 #[derive(clap::Args)]
 pub struct Retry {
     /// Id of the job: the last number of its URL.
+    #[arg(value_parser = id)]
     job: u64,
     #[command(flatten)]
     common: Common,
@@ -78,6 +79,10 @@ impl Common {
         let text = if self.json { done.to_string() } else { printable(words) };
         Ok(writeln!(std::io::stdout(), "{text}").context("cannot write")?)
     }
+}
+
+fn id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "give the job's id, the last number of its URL".to_owned())
 }
 
 /// Validated here, so that a typo is exit 2 and causes no request.

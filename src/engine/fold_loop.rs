@@ -23,7 +23,7 @@ use super::witness::Witness;
 use super::workers::Workers;
 use super::{Health, Operation, Query, Setup, rules, views};
 use crate::ledger::{
-    Effects, Event, Happening, JobStatus, PoolName, Record, Request, State, Time, step,
+    Effects, Event, Happening, JobStatus, PoolName, Record, Request, State, Time, Verdict, step,
 };
 use crate::log_lines;
 use crate::store::{AsyncReader, Delivery, Reader, Store};
@@ -262,9 +262,12 @@ impl FoldLoop {
             Operation::Resume(pool) => Event::Resume { pool: known(pool)? },
             Operation::Retry(job) if self.state.jobs.contains_key(&job) => Event::Retry { job },
             Operation::Retry(job) => {
-                return Err(format!(
-                    "job {job} is not open or no pool serves it; see roustabout explain"
-                ));
+                let known = self.state.known_job(job);
+                return Err(match known.map(|job| &job.verdict) {
+                    Some(Verdict::Unserved(why)) => format!("no pool serves job {job}: {why}"),
+                    Some(_) => format!("job {job} is done"),
+                    None => format!("no open job {job} is known; see roustabout explain {job}"),
+                });
             }
         })
     }

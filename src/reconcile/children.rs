@@ -47,7 +47,7 @@ impl Reconciler {
             {
                 told = Some(trouble.clone());
                 let Place { namespace, region } = place;
-                warn!(reason = %trouble, namespace, region, "listing children failed");
+                warn!(reason = %format_args!("Nomad {trouble}"), namespace, region, "listing children failed");
             }
             // Closed: the daemon is shutting down, and so is this task.
             let _ = self.events.send(trouble);

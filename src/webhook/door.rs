@@ -198,7 +198,7 @@ impl Door {
             Outcome::Unreadable(why) => {
                 warn!(
                     delivery = id.as_str(),
-                    why, "webhook not understood; its repository is looked at"
+                    reason = why, "webhook not understood; its repository is looked at"
                 );
                 self.keep(id, job).await
             }
@@ -310,27 +310,28 @@ fn delivery_id(headers: &HeaderMap) -> Option<DeliveryId> {
 /// its lines are told.
 fn log(answer: &Outcome, headers: &HeaderMap, delivery: Option<&DeliveryId>, refusals: &Quota) {
     let delivery = delivery.map(|id| harmless_up_to(id.as_str(), LONGEST_IN_LOG));
-    let event = text(headers, "x-github-event").map(|event| harmless_up_to(event, LONGEST_IN_LOG));
+    let webhook =
+        text(headers, "x-github-event").map(|event| harmless_up_to(event, LONGEST_IN_LOG));
     match answer {
-        Outcome::Accepted => debug!(delivery, event, "webhook kept"),
-        Outcome::Duplicate => info!(delivery, event, "webhook already known"),
+        Outcome::Accepted => debug!(delivery, webhook, "webhook kept"),
+        Outcome::Duplicate => info!(delivery, webhook, "webhook already known"),
         Outcome::Pong => info!(delivery, "webhook ping: GitHub reaches this address"),
-        Outcome::Ignored(reason) => debug!(delivery, event, reason, "webhook ignored"),
-        Outcome::Unavailable(reason) => warn!(delivery, event, reason, "webhook not stored"),
-        Outcome::Unreadable(reason) => warn!(delivery, event, reason, "webhook unreadable"),
+        Outcome::Ignored(reason) => debug!(delivery, webhook, reason, "webhook ignored"),
+        Outcome::Unavailable(reason) => warn!(delivery, webhook, reason, "webhook not stored"),
+        Outcome::Unreadable(reason) => warn!(delivery, webhook, reason, "webhook unreadable"),
         Outcome::Unsigned(why) => {
             let Tell::Yes { kept_back } = refusals.take(Instant::now()) else { return };
             if kept_back > 0 {
                 warn!(kept_back, "more webhooks were refused than are logged");
             }
-            let why = match why {
+            let reason = match why {
                 Unsigned::Missing => "no X-Hub-Signature-256 header; set the webhook's secret",
                 Unsigned::Malformed => "X-Hub-Signature-256 is not sha256= and 64 hex digits",
                 Unsigned::Wrong => {
                     "invalid signature; the webhook's secret differs from [webhook] secret"
                 }
             };
-            warn!(delivery, event, why, "webhook refused");
+            warn!(delivery, webhook, reason, "webhook refused");
         }
         refused => debug!(?refused, "request refused"),
     }

@@ -437,6 +437,6 @@ mod tests {
     fn what_has_no_kind_of_its_own_is_shown_in_its_words() {
         let mut story = Story::default();
         let step = story.tell(said(0, Happened::RunnerStillBusy)).unwrap();
-        assert_eq!((step.step, step.text.as_str()), (Kind::Note, "is busy and stays"));
+        assert_eq!((step.step, step.text.as_str()), (Kind::Note, "is busy and is kept"));
     }
 }

@@ -1,6 +1,8 @@
 //! Jobs that wait although no pool has them: counted for whoever asks, and told once for each
 //! repository and set of labels, for most of them repeat.
 //!
+//! Those that ask for GitHub's own runners alone are told and not counted: they wait for nobody here.
+//!
 //! Strangers choose the labels, so what is remembered of them is bounded. Which pool has a job is
 //! `matching`; the rows have every such job with its reason.
 
@@ -37,6 +39,16 @@ pub struct Waiting {
     pub since: Time,
 }
 
+/// Names of GitHub-hosted runners: `ubuntu-latest`, `windows-2025`, `macos-15-large` (GitHub's docs,
+/// "GitHub-hosted runners reference").
+fn is_for_hosted(labels: &[String]) -> bool {
+    let hosted = |label: &String| {
+        let label = label.to_ascii_lowercase();
+        ["ubuntu-", "windows-", "macos-"].iter().any(|system| label.starts_with(system))
+    };
+    !labels.is_empty() && labels.iter().all(hosted)
+}
+
 impl Unserved {
     /// The newest word on a job. True where its repository with its labels is news.
     pub(super) fn see(&mut self, job: &Job, now: Time) -> bool {
@@ -54,7 +66,9 @@ impl Unserved {
             reason: reason.chars().take(LONGEST_REASON).collect(),
             since: job.received_at,
         };
-        self.jobs.insert(job.id(), waiting);
+        if !is_for_hosted(&job.report.labels) {
+            self.jobs.insert(job.id(), waiting);
+        }
         if self.jobs.len() > MOST_JOBS {
             self.jobs.pop_first();
             self.overflown = true;

@@ -91,22 +91,42 @@ fn failure(error: &reqwest::Error, timeout: Duration) -> Failure {
     Failure { sent, reason }
 }
 
-/// The innermost reason, without the URL (it may hold a password).
+/// The innermost reason. Of the URL, which may hold a password, host and port where nothing answers.
 pub fn cause(error: &reqwest::Error) -> String {
     let mut deepest = error.source();
     while let Some(next) = deepest.and_then(|e| e.source()) {
         deepest = Some(next);
     }
     match deepest {
-        Some(inner) if error.is_connect() => format!("cannot connect: {inner}"),
+        Some(inner) if error.is_connect() => match error.url().and_then(at) {
+            Some(at) => format!("cannot connect to {at}: {inner}"),
+            None => format!("cannot connect: {inner}"),
+        },
         Some(inner) => inner.to_string(),
         None => "the request cannot be built".to_owned(),
     }
 }
 
+/// `host:port`; nothing for a Unix socket, whose requests go to `http://localhost/`.
+fn at(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    let is_socket = host == "localhost" && url.port().is_none() && url.scheme() == "http";
+    (!is_socket).then(|| Some(format!("{host}:{}", url.port_or_known_default()?)))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn where_nothing_answers_is_named_without_what_may_be_secret() {
+        let url = "http://user:secret@127.0.0.1:4/v1/jobs";
+        let error = builder_for(&url.parse().unwrap()).build().unwrap().get(url).send().await;
+        let cause = cause(&error.unwrap_err());
+        assert!(cause.starts_with("cannot connect to 127.0.0.1:4: "), "{cause}");
+        assert_eq!(at(&"http://localhost/v1/jobs".parse().unwrap()), None, "a socket");
+        assert_eq!(at(&"https://[::1]/v1".parse().unwrap()).as_deref(), Some("[::1]:443"));
+    }
 
     #[test]
     fn this_machine_is_told_from_others() {

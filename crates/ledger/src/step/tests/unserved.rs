@@ -29,6 +29,7 @@ fn it_is_told_once_for_a_repository_and_its_labels_with_both_and_the_reason() {
     let hosted = JobReport { labels: vec!["ubuntu-latest".into()], ..report(3, JobStatus::Queued) };
     let hosted = told(&ledger.hears(hosted));
     assert!(matches!(&hosted[..], [(false, _)]), "GitHub's own job is no warning: {hosted:?}");
+    assert_eq!(counted(&ledger), [1, 2], "nor does it wait for a runner of ours");
 }
 
 #[test]
