@@ -233,7 +233,7 @@ async fn the_variables_of_the_nomad_command_are_enough() {
 
     let checked = check_with(&all).await;
     assert_eq!(nomad_findings(&checked, "fail"), [""; 0], "{}", checked.said);
-    checked.found("ok", "pool x64", "namespace \"ci\" is there", "");
+    checked.found("ok", "pool x64", "namespace \"ci\" exists", "");
 
     // Each of them matters: without it, or with another value, it goes wrong.
     for (name, value) in [

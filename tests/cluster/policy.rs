@@ -66,10 +66,10 @@ async fn a_pools_caps_hold_and_are_named() {
     let mut world = Proxied::around(parts, plan).await;
     world.daemon.start().await;
     let app = world.queue_for("capped", world.app, 4);
-    world.until_reason(app[3], "the repository has its 2 runners of pool capped").await;
+    world.until_reason(app[3], "the repository has 2 runners of pool capped").await;
     world.until_children(2, LIMIT).await;
     let lib = world.queue_for("capped", world.lib, 4);
-    world.until_reason(lib[3], "pool capped has its 3 runners").await;
+    world.until_reason(lib[3], "pool capped has 3 runners").await;
     assert_eq!(world.until_children(3, LIMIT).await.len(), 3);
     // Another pool has room of its own.
     let other = world.queue(world.app, 1, 200);

@@ -32,8 +32,8 @@ async fn a_repository_that_was_renamed_is_served_on_and_the_log_says_what_to_wri
     world.github.with(|github, _| github.rename_repository(world.app, "shop"));
     let told_by_webhook = world.queue(world.app, 1, 200);
     ran(&world, told_by_webhook[0]).await;
-    let message = "octo/app is called octo/shop now, and is served on by its id; write octo/shop in \
-                   repositories of pool x64";
+    let message = "octo/app is now called octo/shop and is still served; write octo/shop in repositories \
+                   of pool x64";
     assert!(world.daemon.log().contains(message));
     let status = world.daemon.api("/api/v1/status").await;
     assert_eq!(status["degraded"], serde_json::json!([format!("config: {message}")]));
