@@ -42,7 +42,9 @@ impl ClientError {
         match self {
             ClientError::Away { .. } => true,
             ClientError::No { status, .. } | ClientError::Refused { status, .. } => *status >= 500,
-            ClientError::SetUp(_) | ClientError::Token { .. } | ClientError::Strange { .. } => false,
+            ClientError::SetUp(_) | ClientError::Token { .. } | ClientError::Strange { .. } => {
+                false
+            }
         }
     }
 }

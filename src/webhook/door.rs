@@ -198,7 +198,8 @@ impl Door {
             Outcome::Unreadable(why) => {
                 warn!(
                     delivery = id.as_str(),
-                    reason = why, "webhook not understood; its repository is looked at"
+                    reason = why,
+                    "webhook not understood; its repository is looked at"
                 );
                 self.keep(id, job).await
             }

@@ -137,8 +137,7 @@ async fn from_waiting_for_room_to_done() {
         world.github.until(LIMIT, |github| github.job(first).unwrap().status == Status::InProgress);
     running.await.unwrap();
     let second = world.queue(world.app, 1, 200)[0];
-    until_said(&world, second, "waits: at capacity: pool x64 has 1 runners (max_runners)")
-        .await;
+    until_said(&world, second, "waits: at capacity: pool x64 has 1 runners (max_runners)").await;
     until_said(&world, first, "is running on runner roustabout-x64-").await;
     // Nomad's clients tell its servers of their tasks a little later.
     until("the allocation and what its task did are told", LIMIT, async || {
