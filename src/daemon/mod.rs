@@ -14,6 +14,7 @@ use anyhow::{Context, anyhow};
 use clock::Clock;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -27,6 +28,9 @@ use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
 use crate::webhook::{self, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
 use systemd::Sockets;
+
+/// Linux, on every architecture that this is built for (`signal(7)`).
+const SIGXFSZ: i32 = 25;
 
 /// Connections to the private door.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -55,6 +59,10 @@ impl Running {
 
     /// The same on sockets that another process has opened, where it has.
     pub async fn start_on(settings: Arc<Settings>, sockets: Sockets) -> anyhow::Result<Self> {
+        // A write beyond a limit of the file's size is then an error of that write, not the end.
+        if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
+            warn!(%error, "cannot ignore SIGXFSZ");
+        }
         // First of all, so that a second daemon by mistake changes and binds nothing.
         let locked = Store::lock(&settings.store.path)?;
         let setup = setup(&settings)?;

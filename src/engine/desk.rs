@@ -79,14 +79,22 @@ impl Desk {
     pub async fn jobs(&self, runs: &[RunJobs], names: &[RunnerName]) -> Answer<JobsOfRuns> {
         let JobsOfRuns { mut reports, mut looked_at } = JobsOfRuns::default();
         let mut by_id = BY_ID_A_QUESTION;
-        for asked in runs.iter().take(RUNS_A_QUESTION) {
+        let mut failed = None;
+        'runs: for asked in runs.iter().take(RUNS_A_QUESTION) {
             let forge = self.forges.of_repository(&asked.full_name)?;
             let listing = forge.jobs_of_run(&asked.full_name, asked.run);
             let listed = match self.ask(&asked.full_name, forge, listing).await {
                 Ok(listed) => listed,
-                Err(failure) if reports.is_empty() => return Err(failure),
-                // What is known so far counts; the rest waits, as far as anybody knows.
-                Err(_) => break,
+                // What is known so far counts; of this run nobody knows more than before. One that
+                // cannot be asked about holds up no other.
+                Err(failure) => {
+                    let come_back_later = failure.retry_after.is_some();
+                    failed.get_or_insert(failure);
+                    if come_back_later {
+                        break;
+                    }
+                    continue;
+                }
             };
             let before = reports.len();
             reports.extend(listed);
@@ -97,8 +105,13 @@ impl Desk {
                     continue;
                 }
                 by_id -= 1;
-                if let Some(report) = self.job(&asked.full_name, *id, true).await? {
-                    reports.push(report);
+                match self.job(&asked.full_name, *id, true).await {
+                    Ok(report) => reports.extend(report),
+                    Err(failure) => {
+                        looked_at.pop();
+                        failed.get_or_insert(failure);
+                        continue 'runs;
+                    }
                 }
             }
             let found = |name: &RunnerName| {
@@ -108,7 +121,10 @@ impl Desk {
                 break;
             }
         }
-        Ok(JobsOfRuns { reports, looked_at })
+        match failed {
+            Some(failure) if looked_at.is_empty() => Err(failure),
+            _ => Ok(JobsOfRuns { reports, looked_at }),
+        }
     }
 
     /// The name among the scope's runners, else among the running jobs of `repositories`, else

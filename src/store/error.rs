@@ -25,6 +25,10 @@ pub enum StoreError {
          run that version, or set another store.url"
     )]
     Newer { path: PathBuf, found: i64 },
+    #[error(
+        "the database {path} was moved, deleted or replaced while this daemon uses it; restart roustabout, which then opens the file that is there"
+    )]
+    Replaced { path: PathBuf },
     #[error("the store cannot be written: {0}")]
     Write(String),
     #[error("the store cannot be read: {0}")]

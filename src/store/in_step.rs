@@ -3,6 +3,7 @@
 //!
 //! `writer` does the writing.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -20,8 +21,13 @@ pub trait Commits: Send + Sync + 'static {
     fn after(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
-pub(super) async fn run(connection: Connection, mut queue: Queue, commits: Arc<dyn Commits>) {
-    let mut writer = Writer::new(connection);
+pub(super) async fn run(
+    connection: Connection,
+    path: Arc<PathBuf>,
+    mut queue: Queue,
+    commits: Arc<dyn Commits>,
+) {
+    let mut writer = Writer::new(connection, &path);
     while let Some(first) = queue.recv().await {
         let ready = commits.before().await;
         // Also what arrived meanwhile: no commit leaves out what was folded before it.

@@ -24,6 +24,8 @@ fn private(file: &Path) -> io::Result<File> {
 impl Locked {
     pub(super) fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::no_file(path, &error);
+        // By whatever name it is reached, it is the same database.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".lock");
         let lock = private(&path.with_file_name(name)).map_err(failed)?;

@@ -94,21 +94,24 @@ impl Store {
         let without_sync = connection.pragma_update(None, "synchronous", "OFF");
         without_sync.map_err(|error| StoreError::unopened(path, &error))?;
         let (operations, queue) = mpsc::unbounded_channel();
-        tokio::spawn(in_step::run(connection, queue, commits));
-        Ok(Self { operations, path: Arc::new(path.to_owned()), in_step: true })
+        let path = Arc::new(path.to_owned());
+        tokio::spawn(in_step::run(connection, path.clone(), queue, commits));
+        Ok(Self { operations, path, in_step: true })
     }
 
     fn start(connection: Connection, path: PathBuf, lock: File) -> Self {
         let (operations, queue) = mpsc::unbounded_channel();
+        let path = Arc::new(path);
+        let written = path.clone();
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                writer::run(connection, queue);
+                writer::run(connection, &written, queue);
                 drop(lock);
             })
             // Without this thread there is no program to go on with.
             .unwrap_or_else(|error| panic!("cannot start the store's thread: {error}"));
-        Self { operations, path: Arc::new(path), in_step: false }
+        Self { operations, path, in_step: false }
     }
 
     /// A connection for reading; it sees what is committed.

@@ -124,6 +124,37 @@ async fn only_the_last_hundred_unreadable_deliveries_are_kept() {
     assert_eq!(count, 100);
 }
 
+/// What is written to a file without a name is gone with the process.
+#[tokio::test]
+async fn a_database_that_was_moved_or_replaced_takes_no_more_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Store::open(&path).unwrap();
+    store.commit(Arc::new(vec![job(1, None)])).await.unwrap();
+    std::fs::rename(&path, folder.path().join("b.db")).unwrap();
+    for _ in 0..2 {
+        let written = store.commit(Arc::new(vec![job(2, None)])).await;
+        let error = written.unwrap_err().to_string();
+        assert!(error.contains("moved, deleted or replaced"), "{error}");
+        assert!(store.probe().await.is_err(), "nor is it ready");
+        // The second time another file is in its place.
+        std::fs::write(&path, "").unwrap();
+    }
+    std::fs::rename(folder.path().join("b.db"), &path).unwrap();
+    store.commit(Arc::new(vec![job(3, None)])).await.unwrap();
+}
+
+#[test]
+fn a_database_is_locked_by_whatever_name_it_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("a.db"), folder.path().join("link.db"));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _guard = runtime.enter();
+    let _store = Store::open(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert!(matches!(Store::lock(&link), Err(StoreError::InUse { .. })));
+}
+
 #[tokio::test]
 async fn what_ended_long_ago_is_forgotten_and_what_is_open_stays() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@
 //! An operation is a closure on the transaction, created in `mod.rs`; the statements are in `rows` and
 //! `pruning`.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -75,8 +77,8 @@ where
     }
 }
 
-pub(super) fn run(connection: Connection, mut queue: Queue) {
-    let mut writer = Writer::new(connection);
+pub(super) fn run(connection: Connection, path: &Path, mut queue: Queue) {
+    let mut writer = Writer::new(connection, path);
     while let Some(first) = queue.blocking_recv() {
         for (operation, committed) in writer.write(gathered(first, &mut queue)) {
             operation.answer(committed);
@@ -97,20 +99,48 @@ pub(super) fn gathered(first: Box<dyn Operation>, queue: &mut Queue) -> Vec<Box<
 
 pub(super) struct Writer {
     connection: Connection,
+    file: OpenFile,
     /// When the last commit went through, where none has failed since.
     written: Option<Instant>,
+}
+
+/// The database's file as it was when it was opened.
+struct OpenFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl OpenFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), identity: identity(path) }
+    }
+
+    /// Neither moved nor deleted, and no other file in its place.
+    fn is_in_place(&self) -> bool {
+        self.identity.is_some() && identity(&self.path) == self.identity
+    }
+}
+
+/// Device and inode.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// An operation, and whether it was committed.
 type Done = (Box<dyn Operation>, Result<(), StoreError>);
 
 impl Writer {
-    pub fn new(connection: Connection) -> Self {
-        Self { connection, written: None }
+    pub fn new(connection: Connection, path: &Path) -> Self {
+        Self { connection, file: OpenFile::at(path), written: None }
     }
 
     /// Makes them one transaction, and says what each came to. Nobody is answered yet.
     pub fn write(&mut self, mut batch: Vec<Box<dyn Operation>>) -> Vec<Done> {
+        // What is written to a file that has no name any more is gone with this process.
+        if !self.file.is_in_place() {
+            let error = StoreError::Replaced { path: self.file.path.clone() };
+            return batch.into_iter().map(|operation| (operation, Err(error.clone()))).collect();
+        }
         let error = match self.commit(&mut batch) {
             Ok(()) => return batch.into_iter().map(|operation| (operation, Ok(()))).collect(),
             Err(error) => error,

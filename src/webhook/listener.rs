@@ -27,6 +27,7 @@ use tracing::{debug, warn};
 
 use super::open::Open;
 use super::phase::{Doing, Phase};
+use super::quota::{Quota, Tell};
 
 /// How many connections a door has, and how long each thing may take on one.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +88,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let open = Open::default();
+    let failures = Quota::default();
     let refusals = Arc::new(Semaphore::new(REFUSING));
     let tasks = TaskTracker::new();
     loop {
@@ -115,7 +117,10 @@ pub async fn serve(
                 }
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                // Out of descriptors it fails twenty times a second.
+                if let Tell::Yes { kept_back } = failures.take(std::time::Instant::now()) {
+                    warn!(%error, kept_back, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }

@@ -4,12 +4,13 @@
 //! Shapes: `@octokit/openapi-webhooks`, schemas `webhook-workflow-job-*`; Gitea's, which look the
 //! same and say less, as Gitea 1.26.1 sends them.
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::ledger::job::LONGEST_ADDRESS;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, Step, Time,
-    Visibility,
+    Visibility, is_full_name,
 };
 use strangers_text::{harmless, harmless_up_to};
 
@@ -94,6 +95,7 @@ impl<T> Maybe<T> {
 #[derive(Deserialize)]
 struct WireRepository {
     id: u64,
+    #[serde(deserialize_with = "owner_and_name")]
     full_name: String,
     html_url: Option<String>,
     private: Option<bool>,
@@ -221,6 +223,15 @@ fn steps(steps: Vec<Maybe<WireStep>>) -> Vec<Step> {
         .collect()
 }
 
+/// Names come into addresses of the forge's API: nothing else than one can be.
+fn owner_and_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    match is_full_name(&name) {
+        true => Ok(name),
+        false => Err(D::Error::custom("the repository's full_name is not owner/name")),
+    }
+}
+
 fn repository(wire: WireRepository, in_organization: bool) -> Repository {
     let gitea = wire.internal.is_some();
     let public = match wire.visibility.as_deref() {
@@ -261,6 +272,20 @@ mod tests {
 
     fn read(payload: &serde_json::Value) -> WorkflowJob {
         read_workflow_job(payload.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_repository_is_owner_and_name_or_the_payload_is_unreadable() {
+        for name in ["x", "", "/", "../../user", "octo/app/extra", "octo/..", "octo/a b", "octo/ä"]
+        {
+            let mut payload = payload();
+            payload["repository"]["full_name"] = serde_json::json!(name);
+            let read = read_workflow_job(payload.to_string().as_bytes());
+            assert!(read.is_err(), "{name:?}");
+        }
+        let mut payload = payload();
+        payload["repository"]["full_name"] = serde_json::json!("octo_corp/My.App-2");
+        assert_eq!(read(&payload).repository.full_name, "octo_corp/My.App-2");
     }
 
     #[test]

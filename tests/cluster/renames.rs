@@ -48,5 +48,5 @@ async fn a_repository_that_was_renamed_is_served_on_and_the_log_says_what_to_wri
     });
     let found_by_sweep = world.queue(world.lib, 1, 200);
     ran(&world, found_by_sweep[0]).await;
-    assert!(world.daemon.log().contains("octo/lib is called octo/books now"));
+    assert!(world.daemon.log().contains("octo/lib is now called octo/books"));
 }

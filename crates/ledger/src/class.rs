@@ -66,6 +66,8 @@ pub struct Class {
     pub unaccounted: BTreeSet<RunnerName>,
     /// How often asking has failed in a row.
     pub asks_failed: u32,
+    /// What went wrong the last time, as long as it does.
+    pub ask_failure: Option<String>,
 }
 
 impl ClassKey {

@@ -44,7 +44,7 @@ pub use ids::{DeliveryId, JobId, PoolName, RepositoryId, RunId, RunnerName};
 pub use job::{Job, JobReport, JobStatus, Verdict};
 pub use nomad_place::NomadPlace;
 pub use pool::{Pool, Rules, ScopeKind};
-pub use repository::{Repository, Visibility};
+pub use repository::{Repository, Visibility, is_full_name};
 pub use roster::Roster;
 pub use runner::{Leaving, Runner, RunnerState};
 pub use state::State;

@@ -30,6 +30,16 @@ pub enum Visibility {
     Private,
 }
 
+/// Whether that can be a repository's `owner/name`: one slash, and on either side what GitHub and
+/// Gitea let a name consist of.
+pub fn is_full_name(text: &str) -> bool {
+    let is_name = |part: &str| {
+        let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !matches!(part, "" | "." | "..") && part.len() <= 100 && part.chars().all(good)
+    };
+    text.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name))
+}
+
 /// Former names that are remembered.
 const MOST_FORMER: usize = 4;
 

@@ -122,10 +122,14 @@ fn closed_for_all(state: &State, key: &ClassKey) -> Option<String> {
 
 /// A runner of the class ended, and the forge is asked first.
 fn asked(state: &State, key: &ClassKey, _: &Pool, _: Time) -> Option<String> {
-    match state.classes.get(key)?.hold.as_ref()? {
-        Hold::Asking { .. } => Some(format!(
-            "a runner ended, and no job of it is known yet; asking {} before another is launched",
-            state.rules.forge.name
+    let class = state.classes.get(key)?;
+    let forge = state.rules.forge.name;
+    match (class.hold.as_ref()?, &class.ask_failure) {
+        (Hold::Asking { .. }, None) => Some(format!(
+            "a runner ended, and no job of it is known yet; asking {forge} before another is launched"
+        )),
+        (Hold::Asking { .. }, Some(failure)) => Some(format!(
+            "a runner ended, and {forge} does not say which job it had, retrying: {failure}"
         )),
     }
 }

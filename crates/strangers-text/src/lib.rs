@@ -46,7 +46,10 @@ pub fn harmless_up_to(text: &str, longest: usize) -> String {
 fn moves(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}')
+        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}')
+        || matches!(c, '\u{1bca0}'..='\u{1bca3}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -66,6 +69,7 @@ mod tests {
     fn what_moves_a_terminal_or_forges_a_line_is_a_space() {
         assert_eq!(harmless("a\x1b[2Jb\x07\r\nWARN x\u{9b}c"), "a [2Jb   WARN x c");
         assert_eq!(harmless("\u{202e}gpj.exe\u{2066}"), " gpj.exe ");
+        assert_eq!(harmless("a\u{ad}b\u{115f}c\u{3164}d\u{e0041}e"), "a b c d e", "seen by nobody");
     }
 
     #[test]

@@ -114,8 +114,14 @@ impl Gitea {
     }
 
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
-        let jobs = self.client.jobs_of_run(full_name, run.0).await;
-        let jobs = jobs.map_err(|error| about(&error, "read:repository", full_name))?;
+        let jobs = match self.client.jobs_of_run(full_name, run.0).await {
+            // Deleted, where the repository is in sight: of its jobs none is left.
+            Err(gitea::Error::NotFound { .. }) => {
+                self.repository(full_name).await?;
+                return Ok(Vec::new());
+            }
+            jobs => jobs.map_err(|error| about(&error, "read:repository", full_name))?,
+        };
         Ok(jobs.into_iter().map(|job| self.report(job)).collect())
     }
 

@@ -141,8 +141,14 @@ impl GitHub {
 
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
         let client = self.at_work();
-        let jobs = client.jobs_of_run(full_name, run.0).await;
-        let jobs = jobs.map_err(|error| about(&error, Operation::Runs, full_name))?;
+        let jobs = match client.jobs_of_run(full_name, run.0).await {
+            // Deleted, where the repository is in sight: of its jobs none is left.
+            Err(github::Error::NotFound { .. }) => {
+                self.repository(full_name).await?;
+                return Ok(Vec::new());
+            }
+            jobs => jobs.map_err(|error| about(&error, Operation::Runs, full_name))?,
+        };
         let mut reports: Vec<JobReport> = jobs.into_iter().map(report).collect();
         end_with_their_run(&client, full_name, &mut reports).await?;
         Ok(reports)

@@ -104,6 +104,23 @@ async fn a_job_that_waits_in_an_open_run_or_is_new_still_waits() {
     assert_eq!(report.status, JobStatus::Queued);
 }
 
+/// Else one deleted run would hold up whatever is asked together with it.
+#[tokio::test]
+async fn a_run_that_was_deleted_has_no_jobs_where_the_repository_is_in_sight() {
+    let (github, server) = server().await;
+    let gone = json!({"message": "Not Found"});
+    give(&server, "/repos/o/r/actions/runs/2/jobs", 404, gone.clone()).await;
+    give(&server, "/repos/o/hidden/actions/runs/2/jobs", 404, gone.clone()).await;
+    give(&server, "/repos/o/hidden", 404, gone).await;
+    let repository = json!({
+        "id": 1, "full_name": "o/r", "html_url": "https://github.com/o/r", "private": true,
+        "visibility": "private", "owner": {"login": "o", "type": "User"}
+    });
+    give(&server, "/repos/o/r", 200, repository).await;
+    assert_eq!(github.jobs_of_run("o/r", RunId(2)).await.unwrap(), Vec::new());
+    assert!(github.jobs_of_run("o/hidden", RunId(2)).await.is_err(), "it cannot be told");
+}
+
 /// GitHub's own clock says how old its job is: ours may be a year behind, or ahead.
 #[tokio::test]
 async fn whether_a_job_is_new_is_told_by_githubs_clock() {

@@ -441,7 +441,8 @@ async fn numbers_and_names_at_their_ends_are_no_surprise() {
         let mut payload = queued(1);
         payload["repository"]["full_name"] = json!(name);
         payload["repository"]["html_url"] = json!(name);
-        odd.push(payload);
+        let reply = Request::job(&format!("named {name:?}"), &payload).send(daemon.door).await;
+        assert_eq!(reply.status, 400, "it is no repository: {name:?}");
     }
     let mut far = queued(2);
     far["workflow_job"]["created_at"] = json!("9999-12-31T23:59:59Z");

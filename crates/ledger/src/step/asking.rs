@@ -116,6 +116,7 @@ impl<R: Rng> Fold<'_, R> {
         }
         let Some(class) = self.state.classes.get_mut(&key) else { return };
         class.asks_failed = 0;
+        class.ask_failure = None;
         // Absence moves nothing, and of a run that was not looked at it says nothing: a job that
         // should have been seen and was not is asked for by id, the others still wait.
         missing.retain(|id| class.waiting.contains(id));
@@ -171,6 +172,7 @@ impl<R: Rng> Fold<'_, R> {
         class.hold = Some(Hold::Asking { sent: false });
         let at = when_to_retry(failure, class.asks_failed, self.now, self.rng);
         class.asks_failed += 1;
+        class.ask_failure = Some(failure.reason.clone());
         self.set_timer(at, Timer::Class(key.clone()));
         self.touch(key);
     }

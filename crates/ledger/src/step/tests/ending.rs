@@ -3,6 +3,19 @@
 use super::*;
 
 #[test]
+fn a_question_that_fails_is_the_reason_with_what_went_wrong() {
+    let mut ledger = Ledger::ready(20);
+    let runner = ledger.hires_at_nomad(1);
+    let _ = ledger.child(&runner, ended());
+    let class = ledger.state.classes.keys().next().unwrap().clone();
+    let names = vec![runner];
+    let answer = Err(failure("403: resource not accessible"));
+    let _ = ledger.step(Event::JobsSeen { class, names, answer });
+    let waits = ledger.waits();
+    assert!(waits.contains("retrying: 403: resource not accessible"), "{waits}");
+}
+
+#[test]
 fn a_runner_whose_job_is_done_is_gone_with_its_child() {
     let mut ledger = Ledger::ready(20);
     let runner = ledger.hires_at_nomad(1);
