@@ -269,6 +269,22 @@ impl<R: Rng> Fold<'_, R> {
         self.name_cause(name, cause);
     }
 
+    /// Who is kept is there for a job that waits, and that nobody else was launched for: its own, if that is
+    /// queued again.
+    pub(super) fn find_cause(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        let Some(class) = self.state.classes.get(&runner.class) else { return };
+        let job = runner.cause.and_then(|id| self.state.jobs.get(&id));
+        let job = job.filter(|job| class.waiting.contains(&job.id()));
+        let cause = match job.map(|job| (job.id(), job.cause_of.as_ref())) {
+            Some((_, Some(named))) if named == name => return,
+            Some((id, None)) => Some(id),
+            _ => class.unnamed.first().map(|(_, id)| *id),
+        };
+        self.change(name, |runner| runner.cause = cause);
+        self.name_cause(name, cause);
+    }
+
     fn name_cause(&mut self, name: &RunnerName, cause: Option<JobId>) {
         let Some(job) = cause.and_then(|id| self.state.jobs.get_mut(&id)) else { return };
         let id = job.id();

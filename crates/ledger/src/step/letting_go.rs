@@ -108,6 +108,7 @@ impl<R: Rng> Fold<'_, R> {
                 runner.reason = None;
             }
         });
+        self.find_cause(name);
         self.start_clocks(name);
     }
 

@@ -99,6 +99,11 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     fn begin_again(&mut self, past: Job, report: JobReport) {
+        // Who was launched for it may be there still, for another job.
+        let cause_of = past.cause_of.clone().filter(|name| {
+            let runner = self.state.runners.get(name);
+            runner.is_some_and(|runner| runner.is_supply() && runner.cause == Some(report.id))
+        });
         let job = Job {
             ended_attempt: match past.vanished {
                 true => past.ended_attempt,
@@ -117,7 +122,7 @@ impl<R: Rng> Fold<'_, R> {
             pool: None,
             verdict: Verdict::Serve,
             unconfirmed: false,
-            cause_of: None,
+            cause_of,
             vanished: false,
             ended_at: None,
             ..past

@@ -113,6 +113,35 @@ fn a_new_attempt_that_is_cancelled_in_the_queue_ends_by_the_forges_word() {
 }
 
 #[test]
+fn whoever_is_kept_for_the_rerun_of_its_job_was_launched_for_it() {
+    let mut ledger = Ledger::at_gitea();
+    let kept = ledger.hires_at_nomad(1);
+    assert_eq!(words(&ledger.cancelled(1)), ["look at placement"]);
+    let _ = ledger.hears(attempt(1, QUEUED));
+    assert!(dispatched(&ledger.answers(attempt(1, QUEUED))).is_empty(), "nobody new is launched");
+    assert_eq!(ledger.state.jobs[&JobId(1)].cause_of, Some(kept));
+    let other = ledger.hires(2);
+    assert_eq!(ledger.runner(&other).cause, Some(JobId(2)));
+}
+
+#[test]
+fn whoever_stayed_for_another_job_is_there_for_its_own_when_that_is_rerun() {
+    let mut ledger = Ledger::at_gitea();
+    let first = ledger.hires_at_nomad(1);
+    let other = ledger.hires_at_nomad(2);
+    // The second's runner ends, so that the first's stays for the second job.
+    let _ = ledger.cancelled(2);
+    let _ = ledger.hears(report(3, QUEUED));
+    let _ = ledger.cancelled(1);
+    let _ = ledger.hears(attempt(1, QUEUED));
+    let _ = ledger.answers(attempt(1, QUEUED));
+    for (runner, job) in [(first, 1), (other, 3)] {
+        assert_eq!(ledger.state.jobs[&JobId(job)].cause_of, Some(runner.clone()));
+        assert_eq!(ledger.runner(&runner).cause, Some(JobId(job)));
+    }
+}
+
+#[test]
 fn a_rerun_whose_queued_was_missed_is_heard_of_by_its_start() {
     let mut ledger = Ledger::after_one_attempt();
     assert_eq!(asked(&ledger.hears(attempt(1, RUNS))), [0; 0], "late, and of the first attempt");
