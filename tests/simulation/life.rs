@@ -174,9 +174,7 @@ async fn go_on(shared: &Shared, seed: u64) {
                     tokio::spawn(door::knock(shared.clone(), door, delivery));
                 }
                 Errand::Operate(operation) => {
-                    let asking = engine.asking();
-                    // Whether it could be done is for whoever asked.
-                    tokio::spawn(async move { drop(asking.operate(operation).await) });
+                    tokio::spawn(operate(engine.asking(), operation));
                 }
                 Errand::Reload => {
                     let (asking, door) = (engine.asking(), door.clone());
@@ -260,6 +258,15 @@ impl Entrance {
             clock: setup.clock.clone(),
         };
         webhook::router("/webhook", door)
+    }
+}
+
+/// Whether it could be done is for whoever asked. Who would have a pool go on asks again: the store may have
+/// refused.
+async fn operate(asking: Asking, operation: Operation) {
+    let goes_on = matches!(operation, Operation::Resume(_));
+    while asking.operate(operation.clone()).await.is_err() && goes_on {
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 

@@ -72,7 +72,10 @@ fn is_about_one(side: Side, request: &Request) -> bool {
         Side::GitHub => {
             let (_, last) = path.rsplit_once('/').unwrap_or_default();
             let by_name = request.url.query().is_some_and(|query| query.contains("name="));
-            !asks || by_name || (path.contains("/actions/") && last.parse::<u64>().is_ok())
+            // Of one that is sent on after a rename, only the first half.
+            let again = path.starts_with("/repositories/");
+            let by_id = path.contains("/actions/") && last.parse::<u64>().is_ok();
+            !asks || by_name || (by_id && !again)
         }
         Side::Nomad => {
             (!asks && !path.ends_with("/statuses"))
