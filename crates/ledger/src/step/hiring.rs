@@ -11,7 +11,7 @@ use crate::effect::DispatchOrder;
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::{Gate, NomadState};
 use crate::{
-    ClassKey, Happened, JobId, Pool, Release, Request, RunnerName, ScopeKey, runner_name, work,
+    ClassKey, Happened, Job, JobId, Pool, Release, Request, RunnerName, ScopeKey, runner_name, work,
 };
 
 /// What keeps a hungry class from hiring, and with it its neighbours.
@@ -275,12 +275,12 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let Some(class) = self.state.classes.get(&runner.class) else { return };
         let job = runner.cause.and_then(|id| self.state.jobs.get(&id));
-        let job = job.filter(|job| class.waiting.contains(&job.id()));
-        let cause = match job.map(|job| (job.id(), job.cause_of.as_ref())) {
-            Some((_, Some(named))) if named == name => return,
-            Some((id, None)) => Some(id),
-            _ => class.unnamed.first().map(|(_, id)| *id),
-        };
+        if job.is_some_and(|job| job.cause_of.as_ref() == Some(name)) {
+            return;
+        }
+        let free = |job: &&Job| job.cause_of.is_none() && class.waiting.contains(&job.id());
+        let own = job.filter(free).map(Job::id);
+        let cause = own.or_else(|| class.unnamed.first().map(|(_, id)| *id));
         self.change(name, |runner| runner.cause = cause);
         self.name_cause(name, cause);
     }

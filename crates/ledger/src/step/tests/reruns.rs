@@ -142,6 +142,16 @@ fn whoever_stayed_for_another_job_is_there_for_its_own_when_that_is_rerun() {
 }
 
 #[test]
+fn whoever_is_kept_for_another_job_while_its_own_is_held_up_stays_its_cause() {
+    let mut ledger = Ledger::at_gitea();
+    let kept = ledger.hires_at_nomad(1);
+    let _ = ledger.hears(attempt(0, JobStatus::Waiting));
+    let _ = ledger.hears(report(2, QUEUED));
+    assert_eq!(ledger.state.jobs[&JobId(1)].cause_of, Some(kept.clone()));
+    assert_eq!(ledger.runner(&kept).cause, Some(JobId(1)));
+}
+
+#[test]
 fn a_rerun_whose_queued_was_missed_is_heard_of_by_its_start() {
     let mut ledger = Ledger::after_one_attempt();
     assert_eq!(asked(&ledger.hears(attempt(1, RUNS))), [0; 0], "late, and of the first attempt");
