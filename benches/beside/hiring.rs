@@ -1,14 +1,14 @@
 //! A whole world for what is measured up to Nomad's answer: simulated GitHub, a real agent, a
 //! parameterized job whose children stay blocked, so that no runner uses the machine meanwhile.
 
-use roustabout::nomad::{Address, Client, DispatchRequest};
+use roustabout::nomad::{Address, Client, Connection, DispatchRequest};
 use secrecy::SecretString;
 use serde_json::json;
 
 use crate::load;
 use crate::relay::Relay;
 use crate::support::parents::Parent;
-use crate::support::world::{Parts, Plan, World, connection};
+use crate::support::world::{Parts, Plan, World};
 
 pub const PARENT: &str = "bench-runner";
 
@@ -62,5 +62,5 @@ impl Hiring {
 }
 
 fn client(url: &str) -> Client {
-    Client::new(connection(Address::Http(url.parse().unwrap()))).unwrap()
+    Client::new(Connection::to(Address::Http(url.parse().unwrap()))).unwrap()
 }

@@ -32,7 +32,7 @@ pub(super) struct Shared {
 pub struct Explainer {
     pub forges: crate::forge::Forges,
     pub nomad: crate::nomad::Client,
-    pub settings: std::sync::Arc<crate::config::Settings>,
+    pub settings: Arc<crate::config::Settings>,
     pub rules: crate::ledger::Rules,
 }
 

@@ -146,7 +146,6 @@ impl FoldLoop {
     }
 
     fn fold_told(&mut self, mut event: Event, past: &Past, rng: &mut StdRng, batch: &mut Batch) {
-        self.follow_the_clock(rng, batch);
         let again = self.drop_what_is_over(&mut event, past);
         self.fold(event, rng, batch);
         again.into_iter().for_each(|event| self.fold(event, rng, batch));

@@ -144,10 +144,8 @@ mod tests {
     use super::*;
     use crate::config::META_KEYS;
     use crate::ledger::NomadPlace;
-    use crate::ledger::step::testing::{report, repository};
-    use crate::ledger::{
-        DeliveryId, Job, JobStatus, PoolName, RepositoryId, RunnerName, ScopeKey, Time, Verdict,
-    };
+    use crate::ledger::step::testing::{job, report, repository};
+    use crate::ledger::{DeliveryId, Job, JobStatus, PoolName, RepositoryId, RunnerName, ScopeKey};
     use crate::nomad::PayloadRule;
 
     fn pool(more: &str) -> config::Pool {
@@ -163,21 +161,9 @@ mod tests {
 
     fn order() -> DispatchOrder {
         let cause = Job {
-            report: report(7, JobStatus::Queued),
-            repository: RepositoryId(1),
-            repository_name: "octo/app".into(),
             delivery: Some(DeliveryId::from("d-1")),
-            received_at: Time(0),
             pool: Some(PoolName::from("x64")),
-            verdict: Verdict::Serve,
-            unconfirmed: false,
-            vanished: false,
-            robot: false,
-            fork: None,
-            ended_attempt: None,
-            in_vain: None,
-            cause_of: None,
-            ended_at: None,
+            ..job(report(7, JobStatus::Queued))
         };
         DispatchOrder {
             runner: RunnerName::from("roustabout-x64-0123456789abc"),

@@ -135,9 +135,7 @@ impl Engine {
         reader.each_open_job(|job| state.take_up(job))?;
         state.breakers = unfinished.breakers;
         let clock = steady::Steady::over(setup.clock.clone());
-        let lately = i64::try_from(LATELY.as_millis()).unwrap_or(i64::MAX);
-        let lately = clock.now().moved(-lately);
-        let served_before = reader.lately_served(lately)?;
+        let served_before = reader.lately_served(clock.now() - LATELY)?;
         let pauses = unfinished.pauses.into_iter();
         state.pauses = pauses.map(|(pool, pause)| (pool, pause.until_as_of(clock.now()))).collect();
         let (events, incoming) = mpsc::unbounded_channel::<Event>();
@@ -222,18 +220,21 @@ impl Asking {
 
     /// Done and on disk, or (in words) why not.
     pub async fn operate(&self, operation: Operation) -> Result<(), String> {
-        let ending = || "the daemon is shutting down".to_owned();
-        let (answer, told) = oneshot::channel();
-        self.queries.send(Query::Operate(operation, answer)).await.map_err(|_| ending())?;
-        told.await.map_err(|_| ending())?
+        self.done(|answer| Query::Operate(operation, answer)).await
     }
 
     /// As [`Engine::reload`].
     pub async fn reload(&self, setup: Setup) -> Result<(), String> {
+        self.done(|answer| Query::Reload(Box::new(setup), answer)).await
+    }
+
+    async fn done(
+        &self,
+        query: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Query,
+    ) -> Result<(), String> {
         let ending = || "the daemon is shutting down".to_owned();
         let (answer, told) = oneshot::channel();
-        let query = Query::Reload(Box::new(setup), answer);
-        self.queries.send(query).await.map_err(|_| ending())?;
+        self.queries.send(query(answer)).await.map_err(|_| ending())?;
         told.await.map_err(|_| ending())?
     }
 

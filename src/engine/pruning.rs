@@ -34,8 +34,7 @@ async fn prune(store: &Store, retention: Duration, now: Time) -> Result<(), Stor
     if now.since(since) < DAY {
         return Ok(());
     }
-    let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-    let before = Time(now.0.saturating_sub(retention));
+    let before = now - retention;
     while store.prune(before).await? == Pruned::Piece {
         tokio::time::sleep(BETWEEN_PIECES).await;
     }
@@ -47,8 +46,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ledger::step::testing::report;
-    use crate::ledger::{Job, JobId, JobStatus, Record, RepositoryId, Verdict};
+    use crate::ledger::step::testing;
+    use crate::ledger::{Job, JobId, JobStatus, Record};
 
     const HOUR: i64 = 3_600_000;
     const YEAR: i64 = 365 * 24 * HOUR;
@@ -69,21 +68,9 @@ mod tests {
 
         async fn ended(&self, job: u64, at: i64) {
             let job = Job {
-                report: report(job, JobStatus::Completed),
-                repository: RepositoryId(1),
-                repository_name: "octo/app".into(),
-                delivery: None,
                 received_at: Time(at),
-                pool: None,
-                verdict: Verdict::Serve,
-                unconfirmed: false,
-                vanished: false,
-                robot: false,
-                fork: None,
-                ended_attempt: None,
-                in_vain: None,
-                cause_of: None,
                 ended_at: Some(Time(at)),
+                ..testing::job(testing::report(job, JobStatus::Completed))
             };
             self.store.commit(Arc::new(vec![Record::Job(Box::new(job))])).await.unwrap();
         }

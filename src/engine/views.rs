@@ -233,20 +233,13 @@ mod tests {
 
     use super::*;
     use crate::ledger::event::Webhook;
-    use crate::ledger::step::testing::{pool, report, repository};
-    use crate::ledger::{DeliveryId, Event, JobStatus, NomadPlace, Rules, step};
+    use crate::ledger::step::testing::{pool, report, repository, rules};
+    use crate::ledger::{DeliveryId, Event, JobStatus, step};
 
     /// However short it was: the sweeps look once a minute.
     #[test]
     fn the_repository_of_a_job_that_came_and_went_is_known_for_a_day() {
-        let mut state = State::new(Rules {
-            forge: crate::ledger::pool::Forge::default(),
-            name_prefix: "roustabout".to_owned(),
-            nomad: NomadPlace::default(),
-            max: 20,
-            robots: Vec::new(),
-            pools: vec![pool("x64", &["linux"])],
-        });
+        let mut state = State::new(rules(20, vec![pool("x64", &["linux"])]));
         let mut rng = StdRng::seed_from_u64(1);
         let now = Time(1_000_000);
         for (id, status) in [("one", JobStatus::Queued), ("two", JobStatus::Completed)] {

@@ -140,18 +140,7 @@ mod tests {
     fn client(address: &str) -> Client {
         // Another test may have been first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Client::new(Connection {
-            address: Address::Http(address.parse().unwrap()),
-            namespace: "default".to_owned(),
-            region: None,
-            token: None,
-            token_file: None,
-            ca_cert_pem: None,
-            client_identity_pem: None,
-            tls_server_name: None,
-            tls_skip_verify: false,
-        })
-        .unwrap()
+        Client::new(Connection::to(Address::Http(address.parse().unwrap()))).unwrap()
     }
 
     #[test]

@@ -159,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::explain::Explained;
+    use crate::ledger::step::testing;
     use crate::ledger::{
         About, ClassKey, DeliveryId, Happened, JobId, JobReport, PoolName, RepositoryId, RunId,
         RunnerName, RunnerState, ScopeKey,
@@ -183,21 +184,11 @@ mod tests {
             details: None,
         };
         Job {
-            report,
-            repository: RepositoryId(1),
-            repository_name: "octo/app".to_owned(),
             delivery: Some(DeliveryId::from("one")),
             received_at: Time(1_000),
             pool: Some(PoolName::from("x64")),
-            verdict: Verdict::Serve,
-            unconfirmed: false,
-            vanished: false,
-            robot: false,
-            fork: None,
-            ended_attempt: None,
-            in_vain: None,
             cause_of: Some(RunnerName::from("roustabout-x64-1")),
-            ended_at: None,
+            ..testing::job(report)
         }
     }
 
@@ -260,14 +251,7 @@ mod tests {
     }
 
     fn rules() -> Rules {
-        Rules {
-            forge: crate::ledger::pool::Forge::default(),
-            name_prefix: "roustabout".to_owned(),
-            nomad: crate::ledger::NomadPlace::default(),
-            max: 20,
-            robots: Vec::new(),
-            pools: Vec::new(),
-        }
+        testing::rules(20, Vec::new())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! ByRepository at many repositories, each owner's on a lane of its own: slow answers about one owner's
+//! Looks at many repositories, each owner's on a lane of its own: slow answers about one owner's
 //! delay nobody else's. What a look is, is in `sweep`.
 
 use std::collections::{BTreeMap, BTreeSet};

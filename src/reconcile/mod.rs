@@ -15,7 +15,6 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clock::Clock;
 use tokio::sync::{Mutex, mpsc, watch};
@@ -30,9 +29,6 @@ use crate::forge::{Forges, ListMemory, Listed};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
 use crate::{nomad, webhook};
-
-/// A repository is looked at often for so long after it last had a job.
-const RECENT: Duration = LATELY;
 
 struct Reconciler {
     settings: Arc<Settings>,
@@ -111,7 +107,7 @@ impl Reconciler {
             let Some(known) = self.asking.known().await else { return };
             let now = Instant::now();
             recent.extend(known.repositories.into_iter().map(|name| (name, now)));
-            recent.retain(|_, seen| seen.elapsed() < RECENT);
+            recent.retain(|_, seen| seen.elapsed() < LATELY);
             lanes.start(self, recent.keys().cloned().collect());
         }
     }

@@ -1,4 +1,4 @@
-//! ByRepository at one repository, and says what was seen of it or that it is refused.
+//! Looks at one repository, and says what was seen of it or that it is refused.
 
 use tokio::sync::Mutex;
 

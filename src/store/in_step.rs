@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::StoreError;
-use super::writer::{Queue, Writer, gathered};
+use super::writer::{Queue, Writer, failed, gathered};
 
 /// What stands between the daemon and its disk.
 pub trait Commits: Send + Sync + 'static {
@@ -38,7 +38,7 @@ pub(super) async fn run(
                 commits.after().await;
                 done
             }
-            Err(error) => batch.into_iter().map(|one| (one, Err(error.clone()))).collect(),
+            Err(error) => failed(batch, &error),
         };
         for (operation, committed) in done {
             operation.answer(committed);

@@ -1,6 +1,7 @@
 //! What survives, what is refused, what is forgotten.
 
 use super::*;
+use crate::ledger::step::testing;
 use crate::ledger::{DeliveryId, Job, JobId, ScopeKey};
 
 fn delivery(id: &str) -> Delivery {
@@ -22,23 +23,7 @@ fn folded(id: &str) -> Record {
 fn job(id: u64, ended_at: Option<Time>) -> Record {
     let mut report = delivery("x").report.unwrap();
     report.id = JobId(id);
-    Record::Job(Box::new(Job {
-        report,
-        repository: crate::ledger::RepositoryId(1),
-        repository_name: "octo/app".into(),
-        delivery: None,
-        received_at: Time(0),
-        pool: None,
-        verdict: crate::ledger::Verdict::Serve,
-        unconfirmed: false,
-        robot: false,
-        fork: None,
-        ended_attempt: None,
-        in_vain: None,
-        vanished: false,
-        cause_of: None,
-        ended_at,
-    }))
+    Record::Job(Box::new(Job { ended_at, ..testing::job(report) }))
 }
 
 fn job_ids(reader: &Reader, limit: usize) -> Vec<u64> {

@@ -127,7 +127,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// An operation, and whether it was committed.
-type Done = (Box<dyn Operation>, Result<(), StoreError>);
+pub(super) type Done = (Box<dyn Operation>, Result<(), StoreError>);
 
 impl Writer {
     pub fn new(connection: Connection, path: &Path) -> Self {
@@ -138,8 +138,7 @@ impl Writer {
     pub fn write(&mut self, mut batch: Vec<Box<dyn Operation>>) -> Vec<Done> {
         // What is written to a file that has no name any more is gone with this process.
         if !self.file.is_in_place() {
-            let error = StoreError::Replaced { path: self.file.path.clone() };
-            return batch.into_iter().map(|operation| (operation, Err(error.clone()))).collect();
+            return failed(batch, &StoreError::Replaced { path: self.file.path.clone() });
         }
         let error = match self.commit(&mut batch) {
             Ok(()) => return batch.into_iter().map(|operation| (operation, Ok(()))).collect(),
@@ -153,8 +152,7 @@ impl Writer {
             };
             return batch.into_iter().map(alone).collect();
         }
-        let error = StoreError::unwritten(&error);
-        batch.into_iter().map(|operation| (operation, Err(error.clone()))).collect()
+        failed(batch, &StoreError::unwritten(&error))
     }
 
     fn commit(&mut self, batch: &mut [Box<dyn Operation>]) -> rusqlite::Result<()> {
@@ -172,6 +170,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// None of them was committed, for the same reason.
+pub(super) fn failed(batch: Vec<Box<dyn Operation>>, error: &StoreError) -> Vec<Done> {
+    batch.into_iter().map(|operation| (operation, Err(error.clone()))).collect()
 }
 
 /// Whether every other write would fail in the same way now.

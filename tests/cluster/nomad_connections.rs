@@ -21,12 +21,12 @@ use support::only_nomad::OnlyNomad;
 use support::parents::{self, pool};
 use support::proxied::Proxied;
 use support::until;
-use support::world::{self, Parts, Plan, World, connection};
+use support::world::{self, Parts, Plan, World};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn to(agent: &Agent) -> Connection {
-    connection(Address::Http(agent.address()))
+    Connection::to(Address::Http(agent.address()))
 }
 
 async fn ask(connection: Connection) -> Result<String, Error> {
@@ -365,7 +365,7 @@ async fn a_tasks_socket_and_its_renewed_identity_do_everything() {
     let file = secrets.join("nomad_api.jwt");
     let first = read(&file);
 
-    let socket = || connection(Address::Unix(secrets.join("api.sock")));
+    let socket = || Connection::to(Address::Unix(secrets.join("api.sock")));
     let through = |token_file| Client::new(Connection { token_file, ..socket() }).unwrap();
     let anonymous = through(None);
     let answer = anonymous.leader().await;

@@ -11,7 +11,7 @@ use simulated::github::{RunSpec, Status};
 use crate::support::parents::{Parent, pool};
 use crate::support::proxied::Proxied;
 use crate::support::until;
-use crate::support::world::{LABELS, PARENT, Plan, connection};
+use crate::support::world::{LABELS, PARENT, Plan};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -45,7 +45,7 @@ async fn another_namespace(changed: impl AsyncFnOnce(&mut Proxied)) {
     assert!(request.send().await.unwrap().status().is_success());
     let there = Client::new(Connection {
         namespace: "ci".to_owned(),
-        ..connection(Address::Http(world.agent.address()))
+        ..Connection::to(Address::Http(world.agent.address()))
     });
     let there = there.unwrap();
     let archive = world.github.runner_archive_url().parse().unwrap();

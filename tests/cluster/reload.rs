@@ -16,7 +16,7 @@ use crate::support::daemon::{GITHUB_TOKEN, SECRET};
 use crate::support::parents::{Parent, pool};
 use crate::support::proxied::Proxied;
 use crate::support::until;
-use crate::support::world::{LABELS, PARENT, Parts, Plan, connection};
+use crate::support::world::{LABELS, PARENT, Parts, Plan};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -166,7 +166,7 @@ async fn a_new_pool_in_another_namespace_is_followed_there() {
     assert!(request.send().await.unwrap().status().is_success());
     let there = Client::new(Connection {
         namespace: "ci".to_owned(),
-        ..connection(Address::Http(world.agent.address()))
+        ..Connection::to(Address::Http(world.agent.address()))
     })
     .unwrap();
     let archive = world.github.runner_archive_url().parse().unwrap();

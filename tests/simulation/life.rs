@@ -194,13 +194,18 @@ async fn go_on(shared: &Shared, seed: u64) {
                 }
             }
         }
-        let pause = next.map(|next| next - shared.now().unwrap_or(next)).unwrap_or(Millis::MAX / 4);
-        tokio::select! {
-            biased;
-            () = shared.stirred.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(pause.max(0).unsigned_abs())) => {
-                shared.with(|_| ());
-            }
+        stirs(shared, next).await;
+    }
+}
+
+/// Until something stirs the world, or its next moment has come.
+async fn stirs(shared: &Shared, next: Option<Millis>) {
+    let pause = next.map(|next| next - shared.now().unwrap_or(next)).unwrap_or(Millis::MAX / 4);
+    tokio::select! {
+        biased;
+        () = shared.stirred.notified() => {}
+        () = tokio::time::sleep(Duration::from_millis(pause.max(0).unsigned_abs())) => {
+            shared.with(|_| ());
         }
     }
 }
@@ -219,15 +224,8 @@ fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
     let to = |side| Transport::new(Wire { side, world: shared.clone() });
     let address: url::Url = "http://nomad.test:4646".parse().unwrap();
     let connection = nomad::Connection {
-        address: nomad::Address::Http(address.clone()),
         namespace: settings.nomad.namespace.clone(),
-        region: None,
-        token: None,
-        token_file: None,
-        ca_cert_pem: None,
-        client_identity_pem: None,
-        tls_server_name: None,
-        tls_skip_verify: false,
+        ..nomad::Connection::to(nomad::Address::Http(address.clone()))
     };
     Setup {
         forges: Forges::over(settings.clone(), &to(Side::GitHub), &clock).unwrap(),
@@ -302,14 +300,7 @@ async fn while_it_ends(shared: &Shared) {
         if dying {
             return;
         }
-        let pause = next.map(|next| next - shared.now().unwrap_or(next)).unwrap_or(Millis::MAX / 4);
-        tokio::select! {
-            biased;
-            () = shared.stirred.notified() => {}
-            () = tokio::time::sleep(Duration::from_millis(pause.max(0).unsigned_abs())) => {
-                shared.with(|_| ());
-            }
-        }
+        stirs(shared, next).await;
     }
 }
 

@@ -84,21 +84,6 @@ impl Parts {
     }
 }
 
-/// A connection of which nothing but the address is said.
-pub fn connection(address: Address) -> Connection {
-    Connection {
-        address,
-        namespace: "default".to_owned(),
-        region: None,
-        token: None,
-        token_file: None,
-        ca_cert_pem: None,
-        client_identity_pem: None,
-        tls_server_name: None,
-        tls_skip_verify: false,
-    }
-}
-
 /// A client that may do everything, over whatever the agent speaks.
 pub fn client(agent: &Agent) -> Client {
     let tls = agent.options().tls.as_ref();
@@ -107,7 +92,7 @@ pub fn client(agent: &Agent) -> Client {
         token: agent.token().cloned(),
         ca_cert_pem: tls.map(|tls| read(&tls.ca_cert)),
         client_identity_pem: tls.map(|tls| [read(&tls.cert), read(&tls.key)].concat()),
-        ..connection(Address::Http(agent.address()))
+        ..Connection::to(Address::Http(agent.address()))
     })
     .unwrap()
 }

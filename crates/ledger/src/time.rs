@@ -2,7 +2,7 @@
 //! Nothing here reads a clock.
 
 use std::fmt;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,9 +28,20 @@ impl Add<Duration> for Time {
     type Output = Time;
 
     fn add(self, rhs: Duration) -> Time {
-        let millis = i64::try_from(rhs.as_millis()).unwrap_or(i64::MAX);
-        Time(self.0.saturating_add(millis))
+        self.moved(millis(rhs))
     }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Time;
+
+    fn sub(self, rhs: Duration) -> Time {
+        self.moved(-millis(rhs))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl From<jiff::Timestamp> for Time {

@@ -258,12 +258,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pool::Forge;
     use crate::state::CredentialState;
-    use crate::step::testing::{pool, report, repository};
-    use crate::{
-        DeliveryId, Event, JobStatus, NomadPlace, PoolName, RepositoryId, Rules, RunnerName, step,
-    };
+    use crate::step::testing::{pool, report, repository, rules};
+    use crate::{DeliveryId, Event, JobStatus, PoolName, RepositoryId, RunnerName, step};
     use rand::SeedableRng;
 
     const NOW: Time = Time(1_000_000);
@@ -279,14 +276,7 @@ mod tests {
 
     /// One job waits, and nothing keeps it from a runner.
     fn state() -> State {
-        let mut state = State::new(Rules {
-            forge: Forge::default(),
-            name_prefix: "roustabout".to_owned(),
-            nomad: NomadPlace::default(),
-            max: 20,
-            robots: Vec::new(),
-            pools: vec![pool("x64", &["linux"])],
-        });
+        let mut state = State::new(rules(20, vec![pool("x64", &["linux"])]));
         let webhook = crate::event::Webhook {
             delivery: DeliveryId::from("one"),
             received_at: NOW,

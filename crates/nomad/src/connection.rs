@@ -70,6 +70,23 @@ pub struct Connection {
     pub tls_skip_verify: bool,
 }
 
+impl Connection {
+    /// Nothing but the address is said.
+    pub fn to(address: Address) -> Self {
+        Self {
+            address,
+            namespace: "default".to_owned(),
+            region: None,
+            token: None,
+            token_file: None,
+            ca_cert_pem: None,
+            client_identity_pem: None,
+            tls_server_name: None,
+            tls_skip_verify: false,
+        }
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")

@@ -1,6 +1,5 @@
 //! What the tests of this room share: a client for a mock server, and ports that misbehave.
 
-use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -12,17 +11,7 @@ pub fn install_provider() {
 }
 
 pub fn connection(address: &str) -> Connection {
-    Connection {
-        address: Address::Http(address.parse().unwrap()),
-        namespace: "default".to_owned(),
-        region: None,
-        token: None::<SecretString>,
-        token_file: None,
-        ca_cert_pem: None,
-        client_identity_pem: None,
-        tls_server_name: None,
-        tls_skip_verify: false,
-    }
+    Connection::to(Address::Http(address.parse().unwrap()))
 }
 
 pub fn client(address: &str) -> Client {

@@ -110,8 +110,10 @@ pub fn cause(error: &reqwest::Error) -> String {
 /// `host:port`; nothing for a Unix socket, whose requests go to `http://localhost/`.
 fn at(url: &Url) -> Option<String> {
     let host = url.host_str()?;
-    let is_socket = host == "localhost" && url.port().is_none() && url.scheme() == "http";
-    (!is_socket).then(|| Some(format!("{host}:{}", url.port_or_known_default()?)))?
+    if host == "localhost" && url.port().is_none() && url.scheme() == "http" {
+        return None;
+    }
+    Some(format!("{host}:{}", url.port_or_known_default()?))
 }
 
 #[cfg(test)]

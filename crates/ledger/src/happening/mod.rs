@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use endings::{Gone, Release, Unused};
 
-use crate::{
-    DeliveryId, Job, JobId, JobStatus, PoolName, RunId, Runner, RunnerName, Time, event::Failure,
-};
+use crate::{DeliveryId, Job, JobId, JobStatus, PoolName, RunId, Runner, RunnerName, Time};
 
 /// Something that happened, and the ids that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,12 +241,6 @@ impl Happened {
 
     pub fn about(self, about: About) -> Happening {
         Happening { what: self, about }
-    }
-}
-
-impl From<Failure> for Happened {
-    fn from(failure: Failure) -> Self {
-        Happened::RequestFailed { reason: failure.reason }
     }
 }
 

@@ -130,7 +130,7 @@ impl<R: Rng> Fold<'_, R> {
         let at = when_to_retry(&failure, runner.tries, self.now, self.rng);
         let news = runner.reason.as_deref() != Some(failure.reason.as_str());
         if news {
-            self.happened_to(name, Happened::from(failure.clone()));
+            self.happened_to(name, Happened::RequestFailed { reason: failure.reason.clone() });
         }
         self.change(name, |runner| {
             runner.tries += 1;

@@ -44,11 +44,7 @@ impl<R: Rng> Fold<'_, R> {
         for other in others {
             self.forget_former_name(other, &name);
         }
-        let told = self.state.former_names().into_iter().find(|(it, _)| it.id == id);
-        if let Some((repository, renamed)) = told {
-            let about = About::repository(&repository.full_name);
-            self.happened(Happened::RepositoryRenamed(renamed), about);
-        }
+        self.tell_of_former_names_of(|repository| repository.id == id);
     }
 
     /// Former names that another repository has by now mean that one.
@@ -75,7 +71,11 @@ impl<R: Rng> Fold<'_, R> {
 
     /// After a start and with new rules, for it holds until somebody writes it.
     pub(super) fn tell_of_former_names(&mut self) {
-        let told = self.state.former_names().into_iter();
+        self.tell_of_former_names_of(|_| true);
+    }
+
+    fn tell_of_former_names_of(&mut self, whose: impl Fn(&Repository) -> bool) {
+        let told = self.state.former_names().into_iter().filter(|(it, _)| whose(it));
         let told: Vec<(About, Renamed)> = told
             .map(|(repository, renamed)| (About::repository(&repository.full_name), renamed))
             .collect();

@@ -3,11 +3,22 @@
 use std::time::Duration;
 
 use crate::matching::RepositoryGlobs;
-use crate::pool::Delivery;
+use crate::pool::{Delivery, Forge};
 use crate::{
-    JobId, JobReport, JobStatus, Pool, PoolName, Repository, RepositoryId, RunId, ScopeKind,
-    Visibility,
+    Job, JobId, JobReport, JobStatus, NomadPlace, Pool, PoolName, Repository, RepositoryId, Rules,
+    RunId, ScopeKind, Time, Verdict, Visibility,
 };
+
+pub fn rules(max: u32, pools: Vec<Pool>) -> Rules {
+    Rules {
+        forge: Forge::default(),
+        name_prefix: "roustabout".to_owned(),
+        nomad: NomadPlace::default(),
+        max,
+        robots: Vec::new(),
+        pools,
+    }
+}
 
 pub fn pool(name: &str, labels: &[&str]) -> Pool {
     Pool {
@@ -60,5 +71,26 @@ pub fn report(id: u64, status: JobStatus) -> JobReport {
         created_at: None,
         actor: None,
         details: None,
+    }
+}
+
+/// A job of `octo/app` that was just heard of.
+pub fn job(report: JobReport) -> Job {
+    Job {
+        report,
+        repository: RepositoryId(1),
+        repository_name: "octo/app".to_owned(),
+        delivery: None,
+        received_at: Time(0),
+        pool: None,
+        verdict: Verdict::Serve,
+        unconfirmed: false,
+        robot: false,
+        fork: None,
+        ended_attempt: None,
+        in_vain: None,
+        cause_of: None,
+        vanished: false,
+        ended_at: None,
     }
 }

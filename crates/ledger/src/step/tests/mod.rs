@@ -106,14 +106,7 @@ struct Ledger {
 }
 
 fn rules(max: u32, pools: Vec<Pool>) -> Rules {
-    Rules {
-        forge: Forge::default(),
-        name_prefix: "roustabout".into(),
-        nomad: NomadPlace::default(),
-        max,
-        robots: vec!["dependabot[bot]".into()],
-        pools,
-    }
+    Rules { robots: vec!["dependabot[bot]".into()], ..super::testing::rules(max, pools) }
 }
 
 fn scope() -> ScopeKey {
