@@ -105,7 +105,9 @@ async fn a_retry_is_a_line_of_the_jobs_story() {
     let (code, out, err) = call(&daemon, &["retry", "7"]).await;
     assert_eq!(code, 0, "{err}");
     assert!(out.starts_with("job 7 is retried"), "{out}");
-    assert!(daemon.log().contains("job is looked up again, as requested"));
+    // The answer goes first, for nobody waits for the log.
+    let line = "job is looked up again, as requested";
+    until("it is logged", SOON, async || daemon.log().contains(line)).await;
 }
 
 /// Whatever a path holds, its answer is the door's own: JSON with `error`.
