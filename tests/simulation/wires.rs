@@ -198,6 +198,11 @@ impl crate::world::World {
             origin: "http://github.test".to_owned(),
             token: header(AUTHORIZATION).map(|it| it.trim_start_matches("Bearer ").to_owned()),
             if_none_match: header(IF_NONE_MATCH),
+            body: request
+                .body
+                .as_deref()
+                .and_then(|it| serde_json::from_slice(it).ok())
+                .unwrap_or_default(),
         };
         let lags = request.method == Method::GET && self.strikes(Trouble::GitHubLags, 0.5);
         let (now, old) = (self.now, self.lagging.as_mut().filter(|_| lags));

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clock::Clock;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK,
+};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -68,6 +70,7 @@ pub(super) struct Call<'a> {
     pub target: Target<'a>,
     pub query: Vec<(&'static str, String)>,
     pub etag: Option<&'a str>,
+    pub body: Option<serde_json::Value>,
 }
 
 /// What is asked: segments below the API's address, or a URL that GitHub gave (a next page).
@@ -78,7 +81,7 @@ pub(super) enum Target<'a> {
 
 impl<'a> Call<'a> {
     pub fn new(method: Method, path: Vec<&'a str>) -> Call<'a> {
-        Call { method, target: Target::Path(path), query: Vec::new(), etag: None }
+        Call { method, target: Target::Path(path), query: Vec::new(), etag: None, body: None }
     }
 
     pub fn get(path: Vec<&'a str>) -> Call<'a> {
@@ -87,6 +90,11 @@ impl<'a> Call<'a> {
 
     pub fn query(mut self, key: &'static str, value: impl Into<String>) -> Call<'a> {
         self.query.push((key, value.into()));
+        self
+    }
+
+    pub fn body(mut self, body: serde_json::Value) -> Call<'a> {
+        self.body = Some(body);
         self
     }
 
@@ -226,13 +234,17 @@ impl Client {
         if let Some(etag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             headers.insert(IF_NONE_MATCH, etag);
         }
+        if call.body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = call.body.as_ref().map(|body| body.to_string().into());
         let unavailable = |failure: Failure| Error::Unavailable {
             request: request.to_owned(),
             reason: failure.reason,
         };
         let method = call.method.clone();
         let (target, timeout) = (url.clone(), transport::FORGE_TIMEOUT);
-        let asked = Request { method, url: target, headers, body: None, timeout };
+        let asked = Request { method, url: target, headers, body, timeout };
         let mut response = self.inner.wire.send(asked).await.map_err(unavailable)?;
         let body = response.rest(BODY_LIMIT).await.map_err(|unread| match unread {
             Unread::Failed(failure) => unavailable(failure),

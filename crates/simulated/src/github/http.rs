@@ -227,9 +227,10 @@ impl Server {
         if request.uri().path().starts_with(listening::PREFIX) {
             return Ok(listening::handle(&self, request).await);
         }
-        let call = self.call(&request);
-        // Bodies carry nothing that these endpoints need, but the connection must be read on.
-        let _ = http_body_util::BodyExt::collect(request.into_body()).await;
+        let mut call = self.call(&request);
+        if let Ok(body) = http_body_util::BodyExt::collect(request.into_body()).await {
+            call.body = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+        }
         let answer = self.with(|github, now| github.rest(&call, now));
         if let Ok(delay) = u64::try_from(answer.delay) {
             tokio::time::sleep(Duration::from_millis(delay)).await;
@@ -256,6 +257,7 @@ impl Server {
                 None => value,
             }),
             if_none_match: header(IF_NONE_MATCH),
+            body: serde_json::Value::Null,
         }
     }
 }

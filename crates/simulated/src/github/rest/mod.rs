@@ -36,6 +36,8 @@ pub struct Call {
     /// What `Authorization` carries after `Bearer` or `token`.
     pub token: Option<String>,
     pub if_none_match: Option<String>,
+    /// JSON; null where there is none, or where it is something else.
+    pub body: Value,
 }
 
 impl Call {
@@ -50,7 +52,14 @@ impl Call {
             origin: "http://github.test".to_owned(),
             token: Some(token.to_owned()),
             if_none_match: None,
+            body: Value::Null,
         }
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn with(self, body: Value) -> Self {
+        Self { body, ..self }
     }
 
     /// A query's parameters; values of one name are joined by commas, as far as somebody repeats them.
