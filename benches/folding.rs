@@ -93,6 +93,7 @@ impl Bench {
                 visibility: Visibility::Private,
                 forkable: false,
                 owned_by_organization: true,
+                topics: None,
             },
             report: Some(report),
             past: None,

@@ -15,6 +15,7 @@ use super::refused::refused;
 use super::{clock, repository};
 use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
 use crate::github::{Client, Error, Operation, RateLimit, Repository, User};
+use crate::ledger::Topics;
 
 /// A token that expires sooner is reported: time enough to create another in working hours.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -104,6 +105,7 @@ async fn repositories(client: &Client) -> Result<Vec<Seen>, Error> {
         full_name: found.full_name,
         private: found.private,
         archived: found.archived,
+        topics: found.topics.map(Topics::from_outside),
     };
     Ok(found.into_iter().map(seen).collect())
 }

@@ -98,6 +98,7 @@ mod tests {
             permissions: None,
             archived: false,
             owned_by_organization: false,
+            topics: None,
         };
         judge("github octo/app", &repository, "/webhook", hooks, true)
     }

@@ -6,6 +6,7 @@ use super::finding::Finding;
 use super::plan::{Named, Plan, note};
 use crate::config::{ForgeKind, Pool, ScopeKind, Settings};
 use crate::forge::owner_of;
+use crate::ledger::Topics;
 use crate::ledger::matching::RepositoryGlobs;
 
 /// Each takes four or five calls; what is wrong with a token shows in any of them.
@@ -17,6 +18,7 @@ pub struct Seen {
     /// Also true for internal ones.
     pub private: bool,
     pub archived: bool,
+    pub topics: Option<Topics>,
 }
 
 /// Resolves the patterns in the plan of the credential at index `place`; `seen` is every repository
@@ -40,8 +42,12 @@ pub fn add(
         for index in &pattern.pools {
             let pool = &settings.pools[*index];
             let served = served(pool, &pattern.name);
-            let named: Vec<_> =
-                seen.iter().filter(|found| served.matches(&found.full_name)).collect();
+            let picked = |found: &&Seen| {
+                let topics = found.topics.as_ref();
+                let carries = topics.is_some_and(|topics| topics.has_one_of(&pool.topics));
+                served.matches(&found.full_name) && (pool.topics.is_empty() || carries)
+            };
+            let named: Vec<_> = seen.iter().filter(picked).collect();
             findings.push(counted(settings.github.kind, pool, &pattern.name, &named));
             for found in named {
                 if found.private || pool.public_repositories {
@@ -83,10 +89,14 @@ fn counted(forge: ForgeKind, pool: &Pool, pattern: &str, named: &[&Seen]) -> Fin
         _ if pool.public_repositories => String::new(),
         _ => format!(", {public} of them public, which the pool refuses"),
     };
+    let with = match pool.topics.len() {
+        0 => String::new(),
+        _ => format!(" with one of the topics {}", pool.topics.join(", ")),
+    };
     match named.len() {
         0 => Finding::warn(
             subject,
-            format!("{pattern} matches no repository that the token can see"),
+            format!("{pattern} matches no repository{with} that the token can see"),
             match forge {
                 ForgeKind::GitHub => {
                     "correct the pattern, or give the token access to them (fine-grained: under \"Repository access\")"
@@ -96,8 +106,12 @@ fn counted(forge: ForgeKind, pool: &Pool, pattern: &str, named: &[&Seen]) -> Fin
                 }
             },
         ),
-        1 => Finding::ok(subject, format!("{pattern} matches {}{refused}", named[0].full_name)),
-        many => Finding::ok(subject, format!("{pattern} matches {many} repositories{refused}")),
+        1 => {
+            Finding::ok(subject, format!("{pattern}{with} matches {}{refused}", named[0].full_name))
+        }
+        many => {
+            Finding::ok(subject, format!("{pattern} matches {many} repositories{with}{refused}"))
+        }
     }
 }
 
@@ -112,6 +126,7 @@ mod tests {
             full_name: name.split(' ').next().unwrap().to_owned(),
             private: !name.ends_with(" public"),
             archived: name.ends_with(" archived"),
+            topics: Some(Topics::from_outside(name.ends_with(" ci").then(|| "ci".to_owned()))),
         };
         names.iter().map(repository).collect()
     }
@@ -156,6 +171,16 @@ mod tests {
         assert_eq!(names(&plan.repositories), ["octo/app", "octo/lib", "octo/open", "you/x"]);
         assert_eq!(plan.repositories[2].pools, [1]);
         assert_eq!(names(&plan.organizations), ["octo", "you"]);
+    }
+
+    #[test]
+    fn a_pool_with_topics_takes_what_carries_one() {
+        let (text, plan) =
+            taken(seen(&["octo/app", "octo/lib ci"]), &["name = \"a\"\ntopics = [\"ci\"]"]);
+        assert!(text.contains("octo/* with one of the topics ci matches octo/lib"), "{text}");
+        assert_eq!(names(&plan.repositories), ["octo/lib"]);
+        let (text, _) = taken(seen(&["octo/app"]), &["name = \"a\"\ntopics = [\"ci\"]"]);
+        assert!(text.contains("octo/* matches no repository with one of the topics ci"), "{text}");
     }
 
     #[test]

@@ -44,6 +44,13 @@ fn alone(pool: &Pool) -> Option<Finding> {
             "remove or narrow the exclusion",
         ));
     }
+    if pool.scope == ScopeKind::Organization && !pool.topics.is_empty() {
+        return Some(Finding::warn(
+            subject,
+            "picks repositories by topic, but GitHub may give its organization's runners jobs of repositories without the topic",
+            "let a runner group serve only these repositories, or use scope = \"repository\"",
+        ));
+    }
     (pool.public_repositories && pool.forks).then(|| {
         Finding::warn(
             subject,
@@ -122,6 +129,7 @@ fn policies(a: &Pool, b: &Pool) -> Vec<&'static str> {
         (a.public_repositories != b.public_repositories, "public_repositories"),
         (a.forks != b.forks, "forks"),
         (repositories, "repositories"),
+        (a.scope == ScopeKind::Organization && lower(&a.topics) != lower(&b.topics), "topics"),
     ];
     differing.into_iter().filter_map(|(differs, key)| differs.then_some(key)).collect()
 }
@@ -157,7 +165,11 @@ fn excludes(pool: &Pool) -> impl Iterator<Item = &str> {
 fn shadows(earlier: &Pool, later: &Pool) -> bool {
     let taken: Vec<&str> = serves(earlier).collect();
     let taken = RepositoryGlobs::new(&taken);
-    lower(&earlier.labels).is_superset(&lower(&later.labels))
+    let topics = lower(&earlier.topics);
+    let takes_topics = topics.is_empty()
+        || (!later.topics.is_empty() && topics.is_superset(&lower(&later.topics)));
+    takes_topics
+        && lower(&earlier.labels).is_superset(&lower(&later.labels))
         && serves(later).all(|pattern| taken.matches(pattern))
         && excludes(earlier).all(|exclusion| {
             excludes(later).any(|other| RepositoryGlobs::new(&[other]).matches(exclusion))
@@ -241,6 +253,10 @@ mod tests {
         assert!(!shadowed(but, ""));
         assert!(shadowed(but, but));
         assert!(shadowed(but, "repositories = [\"octo/*\", \"!octo/s*\"]"));
+        // Without the topics of the first, the second has more.
+        let topics = "topics = [\"ci\", \"x\"]";
+        assert!(!shadowed(topics, "") && !shadowed(topics, "topics = [\"ci\", \"y\"]"));
+        assert!(shadowed(topics, "topics = [\"CI\"]") && shadowed("", topics));
     }
 
     #[test]

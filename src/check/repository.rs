@@ -9,6 +9,7 @@ use super::refused::refused;
 use crate::config::{ScopeKind, Settings};
 use crate::forge::owner_of;
 use crate::github::{Client, Error, Operation, RunnersOf, permission_for};
+use crate::ledger::Topics;
 use crate::ledger::matching::RepositoryGlobs;
 
 /// Requested by name, so that the answer is one page however many runners there are.
@@ -38,6 +39,7 @@ pub async fn repository(
     };
     let mut findings =
         name_and_policies(&subject, &found.full_name, found.private, named, settings);
+    findings.extend(topics(&subject, found.topics.clone(), named, settings));
     if found.archived {
         findings.push(Finding::warn(
             &subject,
@@ -146,6 +148,30 @@ pub(super) fn name_and_policies(
     findings
 }
 
+/// Whether it carries a topic of each pool that picks by topic.
+pub(super) fn topics(
+    subject: &str,
+    topics: Option<Vec<String>>,
+    named: &Named,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let topics = Topics::from_outside(topics.unwrap_or_default());
+    let pools = named.pools.iter().map(|index| &settings.pools[*index]);
+    let missing = pools.filter(|pool| !pool.topics.is_empty() && !topics.has_one_of(&pool.topics));
+    let told = missing.map(|pool| {
+        Finding::warn(
+            subject,
+            format!(
+                "has none of the topics {}, so pool {} does not serve it",
+                pool.topics.join(", "),
+                pool.name
+            ),
+            "add one of them to the repository, or remove topics from the pool",
+        )
+    });
+    told.collect()
+}
+
 pub(super) fn pool_names(named: &Named, settings: &Settings) -> String {
     let names: Vec<&str> =
         named.pools.iter().map(|index| settings.pools[*index].name.as_str()).collect();
@@ -192,6 +218,16 @@ mod tests {
     #[test]
     fn a_private_repository_has_nothing_to_fix() {
         assert_eq!(judged("Octo/App", true), "0 ok, 0 warn, 0 fail\n");
+    }
+
+    #[test]
+    fn a_pool_that_picks_by_topic_is_told_of_what_carries_none() {
+        let mut settings = loaded("").settings;
+        settings.pools = pools(&["name = \"a\"\ntopics = [\"ci\", \"x\"]", "name = \"b\""]);
+        let named = Named { name: "octo/app".into(), pools: vec![0, 1] };
+        let told = |topic: &str| topics("octo/app", Some(vec![topic.into()]), &named, &settings);
+        assert!(told("CI").is_empty());
+        assert!(told("y")[0].message.starts_with("has none of the topics ci, x, so pool a"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod store;
 mod suggest;
 #[cfg(test)]
 mod testing;
+mod topics;
 mod values;
 mod webhook;
 

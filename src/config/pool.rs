@@ -13,6 +13,7 @@ use super::pool_rules as rules;
 use super::repositories;
 use super::runners::Runners;
 use super::section::Section;
+use super::topics;
 
 /// `[[pools]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Pool {
     pub labels: Vec<String>,
     /// Patterns `owner/name` with `*`, at least one of them without a leading `!` (which excludes).
     pub repositories: Vec<String>,
+    /// Of `repositories` only those that carry one of these; all, where there are none.
+    pub topics: Vec<String>,
     pub delivery: Delivery,
     pub scope: ScopeKind,
     /// Organization scope only.
@@ -134,6 +137,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let kind = github.map(|github| github.kind);
     let labels = labels::read(section, kind);
     let repositories = repositories::read(section, github);
+    let topics = topics::read(section);
     let deliveries =
         [("payload", Delivery::Payload), ("meta", Delivery::Meta), ("none", Delivery::None)];
     let delivery = section.required("delivery", |section, key| section.choice(key, &deliveries));
@@ -182,6 +186,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         region,
         labels: labels?,
         repositories: repositories?,
+        topics: topics?,
         delivery: delivery?,
         scope: scope?,
         runner_group,
@@ -242,6 +247,13 @@ fn allows_all(section: &Section, repositories: Option<&[String]>) {
             "repositories",
             "cannot narrow an organization at a Gitea, which may give its runners any job of the organization",
             "use repositories = [\"OWNER/*\"], or scope = \"repository\"",
+        );
+    }
+    if section.given("topics").is_some() {
+        section.report(
+            "topics",
+            "cannot narrow an organization at a Gitea, which may give its runners any job of the organization",
+            "remove it, or use scope = \"repository\"",
         );
     }
     for key in ["public_repositories", "forks"] {

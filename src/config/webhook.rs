@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::secrets::{self, Found};
 use super::section::Section;
@@ -22,6 +23,8 @@ pub struct Webhook {
     pub listen: SocketAddr,
     /// Begins with `/`.
     pub path: String,
+    /// The door's address as the forge reaches it.
+    pub public_url: Option<Url>,
     /// For verifying signatures; always set if the door is enabled.
     pub secret: Option<SecretString>,
     /// Also accepted, while the secret is being changed.
@@ -36,6 +39,7 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
     let enabled = section.flag("enabled");
     let listen = section.parsed("listen", address);
     let path = section.parsed("path", path);
+    let public_url = section.parsed("public_url", public_url);
     let secret = match secrets::find(section, "secret", Some("webhook-secret")) {
         Found::Absent if enabled == Some(true) => {
             section.report(
@@ -68,6 +72,7 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
         enabled: enabled?,
         listen: listen?,
         path: path?,
+        public_url,
         secret,
         previous_secret: previous.secret(),
         max_body: max_body?,
@@ -83,6 +88,13 @@ fn padded(secret: &str) -> bool {
 /// An address to listen on.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an IP address with a port"))
+}
+
+/// An address that webhooks are sent to.
+pub fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.filter(|url| url.host().is_some() && url.fragment().is_none());
+    url.ok_or_else(|| format!("{text:?} is not a URL that webhooks can be sent to"))
 }
 
 fn path(text: &str) -> Result<String, String> {

@@ -38,6 +38,7 @@ fn pool(pool: &config::Pool) -> Pool {
         region: pool.region.clone(),
         labels: pool.labels.clone(),
         repositories: RepositoryGlobs::new(&pool.repositories),
+        topics: pool.topics.clone(),
         delivery: match pool.delivery {
             config::Delivery::Payload => Delivery::Payload,
             config::Delivery::Meta => Delivery::Meta,

@@ -98,13 +98,7 @@ fn story(job: &Told, repository: &Repository, rules: &Rules, hooks: &str, kind: 
 
 /// The pool that would have it, and in words whether it would.
 fn served(job: &Told, repository: &Repository, rules: &Rules) -> (Option<String>, String) {
-    let found = matching::pool_for_renamed(
-        &rules.pools,
-        &repository.full_name,
-        &repository.former,
-        &job.labels,
-        job.run,
-    );
+    let found = matching::pool_for(&rules.pools, repository.candidate(), &job.labels, job.run);
     match found {
         Err(why) => (None, why.to_string()),
         Ok(pool) => match judge(pool, repository, None) {

@@ -71,7 +71,8 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
     let name = sentence::name(report.id.0, &report.name, &repository.full_name);
     let runner = report.runner_name.as_deref();
     let ours = runner.is_some_and(|it| runner_name::pool_of(&rules.name_prefix, it).is_some());
-    let found = matching::pool_for(&rules.pools, &repository.full_name, &report.labels, report.run);
+    let found =
+        matching::pool_for(&rules.pools, repository.candidate(), &report.labels, report.run);
     let refused = match &found {
         Err(why) => Some(why.to_string()),
         Ok(pool) => {

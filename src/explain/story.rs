@@ -2,8 +2,8 @@
 
 use super::at_nomad::{Look, events};
 use super::{JobStory, Line, sentence};
-use crate::ledger::matching::{labels_in_words, pool_for};
-use crate::ledger::{Job, JobStatus, Rules, Runner, Time, Verdict};
+use crate::ledger::matching::{covers, labels_in_words};
+use crate::ledger::{Job, JobStatus, Pool, Rules, Runner, Time, Verdict};
 use crate::store::{Entry, TimelineRow};
 
 /// Everything that is known of a job.
@@ -93,8 +93,14 @@ fn matched(job: &Job, rules: &Rules) -> String {
 
 fn matches_today(job: &Job, rules: &Rules) -> bool {
     let report = &job.report;
-    let found = pool_for(&rules.pools, &job.repository_name, &report.labels, report.run);
-    found.is_ok_and(|pool| Some(&pool.name) == job.pool.as_ref())
+    let its = |pool: &Pool| Some(&pool.name) == job.pool.as_ref();
+    // Its topics have picked its pool and no other.
+    let first = rules.pools.iter().find(|pool| {
+        (pool.topics.is_empty() || its(pool))
+            && pool.repositories.matches(&job.repository_name)
+            && covers(pool, &report.labels, report.run)
+    });
+    first.is_some_and(its)
 }
 
 fn now(known: &Known) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use strangers_text::{harmless, harmless_up_to};
 
 use crate::ledger::job::LONGEST_ADDRESS;
-use crate::ledger::{JobId, JobReport, Repository, RunId, Time};
+use crate::ledger::{JobId, JobReport, Repository, RunId, Time, Topics};
 
 /// A repository with the jobs of its unfinished runs.
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub struct Look {
 pub struct Listed {
     pub full_name: String,
     pub owned_by_organization: bool,
+    pub public: bool,
+    pub archived: bool,
+    /// `None` where the forge does not say.
+    pub topics: Option<Topics>,
 }
 
 /// A hook's log of deliveries.

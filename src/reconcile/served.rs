@@ -1,11 +1,11 @@
-//! Which repositories the pools serve: those named outright, and for patterns those that the
-//! credentials can see.
+//! Which repositories the pools serve: those named outright, and for patterns and topics those that
+//! the credentials can see.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::warn_once;
-use crate::config::{ScopeKind, Settings};
+use crate::config::{Pool, ScopeKind, Settings};
 use crate::forge::{Forges, ListMemory, Listed, owner_of};
 use crate::ledger::effect::Target;
 use crate::ledger::matching::RepositoryGlobs;
@@ -18,6 +18,16 @@ pub struct Served {
     told: Option<String>,
 }
 
+/// A repository, with all pools that serve it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedRepository {
+    pub full_name: String,
+    /// As a credential's listing has it; nothing where none was made, or it is not in it.
+    pub listed: Option<Listed>,
+    /// Their indexes in the file.
+    pub pools: Vec<usize>,
+}
+
 impl Served {
     pub fn new(settings: Arc<Settings>, forges: Forges) -> Self {
         Self { settings, forges, listings: BTreeMap::new(), told: None }
@@ -26,7 +36,8 @@ impl Served {
     /// Asks for the listings again; whether all were answered, be it by a refusal. `memories` are
     /// by credential.
     pub async fn refresh(&mut self, memories: &mut BTreeMap<usize, ListMemory<Listed>>) -> bool {
-        let asks = self.patterns().any(|pattern| pattern.contains('*'));
+        let by_topic = self.settings.pools.iter().any(|pool| !pool.topics.is_empty());
+        let asks = by_topic || self.patterns().any(|pattern| pattern.contains('*'));
         !asks || self.list(memories).await
     }
 
@@ -58,41 +69,57 @@ impl Served {
             .filter(|p| !p.starts_with('!'))
     }
 
-    /// Every served repository by name.
+    /// Every served repository, by name.
     pub fn names(&self) -> BTreeSet<String> {
-        let literal = self.patterns().filter(|p| !p.contains('*')).map(str::to_owned);
-        let listed = self.listings.iter().flat_map(|(index, listed)| {
+        self.repositories().into_iter().map(|served| served.full_name).collect()
+    }
+
+    /// The same with what is known of them.
+    pub fn repositories(&self) -> Vec<ServedRepository> {
+        let mut known: BTreeMap<String, (String, Option<&Listed>)> = BTreeMap::new();
+        for name in self.patterns().filter(|pattern| !pattern.contains('*')) {
+            known.insert(name.to_lowercase(), (name.to_owned(), None));
+        }
+        for (index, listed) in &self.listings {
             // A listing counts for the owners whose credential made it.
-            listed
-                .iter()
-                .map(|l| &l.full_name)
-                .filter(move |name| self.credential_of(name) == Some(*index))
+            for one in
+                listed.iter().filter(|one| self.credential_of(&one.full_name) == Some(*index))
+            {
+                known.insert(one.full_name.to_lowercase(), (one.full_name.clone(), Some(one)));
+            }
+        }
+        let pools: Vec<(&Pool, RepositoryGlobs)> = self
+            .settings
+            .pools
+            .iter()
+            .map(|pool| (pool, RepositoryGlobs::new(&pool.repositories)))
+            .collect();
+        let served = known.into_values().filter_map(|(full_name, listed)| {
+            let serving = pools.iter().enumerate().filter(|(_, (pool, globs))| {
+                globs.matches(&full_name) && may_carry_topic(pool, listed)
+            });
+            let pools: Vec<usize> = serving.map(|(index, _)| index).collect();
+            let listed = listed.cloned();
+            (!pools.is_empty()).then_some(ServedRepository { full_name, listed, pools })
         });
-        let all = literal.chain(listed.cloned());
-        all.filter(|name| self.globs().any(|globs| globs.matches(name))).collect()
+        served.collect()
     }
 
     fn credential_of(&self, full_name: &str) -> Option<usize> {
         self.settings.github.credential_for(owner_of(full_name)).map(|(index, _)| index)
     }
 
-    fn globs(&self) -> impl Iterator<Item = RepositoryGlobs> {
-        self.settings.pools.iter().map(|pool| RepositoryGlobs::new(&pool.repositories))
-    }
-
     /// Where runners of ours may be registered.
     pub fn targets(&self) -> Vec<Target> {
         let mut targets: BTreeSet<(bool, String)> = BTreeSet::new();
-        for name in self.names() {
-            for pool in &self.settings.pools {
-                if RepositoryGlobs::new(&pool.repositories).matches(&name) {
-                    match pool.scope {
-                        ScopeKind::Repository => targets.insert((false, name.clone())),
-                        ScopeKind::Organization => {
-                            targets.insert((true, owner_of(&name).to_lowercase()))
-                        }
-                    };
-                }
+        for served in self.repositories() {
+            for pool in served.pools {
+                match self.settings.pools[pool].scope {
+                    ScopeKind::Repository => targets.insert((false, served.full_name.clone())),
+                    ScopeKind::Organization => {
+                        targets.insert((true, owner_of(&served.full_name).to_lowercase()))
+                    }
+                };
             }
         }
         let target = |(organization, name)| match organization {
@@ -115,4 +142,10 @@ impl Served {
             .filter(|owner| !owner.contains('*'))
             .collect()
     }
+}
+
+/// Of what no listing shows the topics are not known: a look tells of them.
+fn may_carry_topic(pool: &Pool, listed: Option<&Listed>) -> bool {
+    let topics = listed.and_then(|listed| listed.topics.as_ref());
+    pool.topics.is_empty() || topics.is_none_or(|topics| topics.has_one_of(&pool.topics))
 }

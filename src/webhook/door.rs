@@ -21,7 +21,7 @@ use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
 use super::signature::{Given, Secrets};
 use super::tally::Tally;
-use crate::ledger::matching::NoPool;
+use crate::ledger::matching::Candidate;
 use crate::ledger::policy::Judgement;
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
 use crate::store::{Delivery, Kept, Unparsed};
@@ -209,14 +209,13 @@ impl Door {
 
     /// What the ledger makes of it, as far as can be said without asking GitHub.
     fn foresee(&self, job: &WorkflowJob, former: &[String]) -> Outcome {
+        let candidate = Candidate { former, ..job.repository.candidate() };
         let Some(report) = &job.report else {
-            let name = &job.repository.full_name;
             if job.unreadable.is_some() {
-                let served =
-                    self.rules.pools.iter().any(|pool| pool.repositories.serves(name, former));
-                return match served {
+                let pools = &self.rules.pools;
+                return match pools.iter().any(|pool| pool.serves(candidate)) {
                     true => Outcome::Accepted,
-                    false => Outcome::Ignored(NoPool::Repository(name.clone()).to_string()),
+                    false => Outcome::Ignored(matching::unpicked(pools, candidate).to_string()),
                 };
             }
             return Outcome::Ignored(format!(
@@ -232,13 +231,7 @@ impl Door {
             return Outcome::Accepted;
         }
         let repository = &job.repository;
-        match matching::pool_for_renamed(
-            &self.rules.pools,
-            &repository.full_name,
-            former,
-            &report.labels,
-            report.run,
-        ) {
+        match matching::pool_for(&self.rules.pools, candidate, &report.labels, report.run) {
             Err(why) => Outcome::Ignored(why.to_string()),
             Ok(pool) => match policy::judge(pool, repository, None) {
                 Judgement::Refused(why) => Outcome::Ignored(why),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use crate::ledger::job::LONGEST_ADDRESS;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, Step, Time,
-    Visibility, is_full_name,
+    Topics, Visibility, is_full_name,
 };
 use strangers_text::{harmless, harmless_up_to};
 
@@ -105,6 +105,8 @@ struct WireRepository {
     internal: Option<bool>,
     forks_count: Option<u64>,
     owner: Option<WireAccount>,
+    #[serde(default)]
+    topics: Maybe<Vec<Maybe<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -250,6 +252,10 @@ fn repository(wire: WireRepository, in_organization: bool) -> Repository {
         forkable: gitea || (wire.forks_count != Some(0) && wire.allow_forking != Some(false)),
         owned_by_organization: in_organization
             || wire.owner.and_then(|owner| owner.kind).as_deref() == Some("Organization"),
+        topics: wire
+            .topics
+            .known()
+            .map(|topics| Topics::from_outside(topics.into_iter().filter_map(Maybe::known))),
     }
 }
 

@@ -34,3 +34,4 @@ mod renames;
 mod restart;
 mod sweeps;
 mod systemd_live;
+mod topics;

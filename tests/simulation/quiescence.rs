@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ledger::matching::Candidate;
 use ledger::{JobId, RunId, State, matching, runner_name};
 use rand::Rng as _;
 use roustabout::store::Reader;
@@ -154,7 +155,12 @@ impl World {
         for job in self.github.jobs() {
             let Some(runner) = &job.runner else { continue };
             let pools = &self.rules.pools;
-            let pool = matching::pool_for(pools, "octo/app", &job.spec.labels, RunId(job.run));
+            let pool = matching::pool_for(
+                pools,
+                Candidate::named("octo/app"),
+                &job.spec.labels,
+                RunId(job.run),
+            );
             let meant = pool.ok().map(|pool| pool.name.as_str());
             ran += 1;
             taken += usize::from(runner_name::pool_of("roustabout", &runner.name) != meant);

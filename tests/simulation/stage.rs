@@ -114,6 +114,7 @@ impl World {
             region: None,
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             repositories: RepositoryGlobs::new(&["octo/*"]),
+            topics: Vec::new(),
             delivery: if own { Delivery::None } else { Delivery::Payload },
             scope: if shared { ScopeKind::Organization } else { ScopeKind::Repository },
             max_runners: u32::try_from(self.draw(1, 12)).unwrap_or(1),

@@ -26,6 +26,8 @@ pub struct Repository {
     pub has_actions: Option<bool>,
     pub owner: Option<RepositoryOwner>,
     pub permissions: Option<Permissions>,
+    /// None where Gitea does not say.
+    pub topics: Option<Vec<String>>,
 }
 
 /// An account, or an organization. Gitea does not say which here.

@@ -40,6 +40,8 @@ pub struct Repository {
     pub archived: bool,
     /// Its owner is an organization, not a personal account.
     pub owned_by_organization: bool,
+    /// None where GitHub does not say.
+    pub topics: Option<Vec<String>>,
 }
 
 /// The user's role, not the token's permissions: a fine-grained token may have less.
@@ -68,6 +70,7 @@ struct WireRepository {
     #[serde(default)]
     archived: bool,
     owner: Option<WireOwner>,
+    topics: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +93,7 @@ impl From<WireRepository> for Repository {
             permissions: wire.permissions,
             archived: wire.archived,
             owned_by_organization: wire.owner.is_some_and(|owner| owner.kind == "Organization"),
+            topics: wire.topics,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Which pool has a job: the first whose repositories and labels match. Pure text matching;
 //! what the pool's policy then says is in `policy`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Pool, RunId};
+use super::{Pool, RunId, Topics};
 
 /// `owner/name` patterns with `*` and `?`, in order of no importance: a `!` always excludes.
 /// Case does not matter.
@@ -87,6 +88,13 @@ pub enum NoPool {
     /// `runs-on: {group: …}` without labels: nothing to match.
     NoLabels,
     Repository(String),
+    /// Pools name it, and pick by topic.
+    Topics {
+        repository: String,
+        wanted: Vec<String>,
+        /// What topics the repository has.
+        known: bool,
+    },
     Labels(Vec<String>),
 }
 
@@ -98,6 +106,16 @@ impl fmt::Display for NoPool {
                  served",
             ),
             NoPool::Repository(name) => write!(f, "no pool serves the repository {name}"),
+            NoPool::Topics { repository, wanted, known: true } => write!(
+                f,
+                "no pool serves the repository {repository}: it has none of the topics {}",
+                labels_in_words(wanted)
+            ),
+            NoPool::Topics { repository, wanted, known: false } => write!(
+                f,
+                "no pool serves the repository {repository}: whether it has one of the topics {} is not known yet",
+                labels_in_words(wanted)
+            ),
             NoPool::Labels(labels) => {
                 write!(
                     f,
@@ -121,36 +139,59 @@ pub fn labels_in_words(labels: &[String]) -> String {
     }
 }
 
+/// What decides whether a repository is among a pool's.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// `owner/name`.
+    pub full_name: &'a str,
+    /// Names that it had before.
+    pub former: &'a [String],
+    /// `None`: not known. Then no pool has it that picks by topic.
+    pub topics: Option<&'a Topics>,
+}
+
+impl<'a> Candidate<'a> {
+    /// Of which nothing is known but its name.
+    pub fn named(full_name: &'a str) -> Self {
+        Self { full_name, former: &[], topics: None }
+    }
+}
+
+/// Why no pool has the repository, whatever the job's labels.
+pub fn unpicked(pools: &[Pool], candidate: Candidate<'_>) -> NoPool {
+    let Candidate { full_name, former, topics } = candidate;
+    let named = pools.iter().filter(|pool| pool.repositories.serves(full_name, former));
+    let wanted: BTreeSet<&str> =
+        named.flat_map(|pool| pool.topics.iter()).map(String::as_str).collect();
+    match wanted.is_empty() {
+        true => NoPool::Repository(full_name.to_owned()),
+        false => NoPool::Topics {
+            repository: full_name.to_owned(),
+            wanted: wanted.into_iter().map(str::to_owned).collect(),
+            known: topics.is_some(),
+        },
+    }
+}
+
 /// The first pool that serves the repository and whose labels cover the job's.
 pub fn pool_for<'a>(
     pools: &'a [Pool],
-    repository: &str,
-    labels: &[String],
-    run: RunId,
-) -> Result<&'a Pool, NoPool> {
-    pool_for_renamed(pools, repository, &[], labels, run)
-}
-
-/// The same for a repository that may have been called otherwise before.
-pub fn pool_for_renamed<'a>(
-    pools: &'a [Pool],
-    repository: &str,
-    former: &[String],
+    candidate: Candidate<'_>,
     labels: &[String],
     run: RunId,
 ) -> Result<&'a Pool, NoPool> {
     if labels.is_empty() {
         return Err(NoPool::NoLabels);
     }
-    let mut serving =
-        pools.iter().filter(|pool| pool.repositories.serves(repository, former)).peekable();
+    let mut serving = pools.iter().filter(|pool| pool.serves(candidate)).peekable();
     if serving.peek().is_none() {
-        return Err(NoPool::Repository(repository.to_owned()));
+        return Err(unpicked(pools, candidate));
     }
     serving.find(|pool| covers(pool, labels, run)).ok_or_else(|| NoPool::Labels(labels.to_vec()))
 }
 
-fn covers(pool: &Pool, labels: &[String], run: RunId) -> bool {
+/// Whether all of the job's labels are among the pool's.
+pub fn covers(pool: &Pool, labels: &[String], run: RunId) -> bool {
     let run_id = run.to_string();
     labels.iter().all(|wanted| {
         pool.labels.iter().any(|label| {
@@ -198,23 +239,51 @@ mod tests {
             pool("big", &["self-hosted", "linux", "gpu"]),
         ];
         let pick = |text: &str| {
-            pool_for(&pools, "octo/app", &labels(text), RunId(1)).map(|p| p.name.0.clone())
+            pool_for(&pools, Candidate::named("octo/app"), &labels(text), RunId(1))
+                .map(|p| p.name.0.clone())
         };
         assert_eq!(pick("Self-Hosted,LINUX"), Ok("small".into()));
         assert_eq!(pick("gpu"), Ok("big".into()));
         assert_eq!(pick("windows"), Err(NoPool::Labels(labels("windows"))));
-        assert_eq!(pool_for(&pools, "octo/app", &[], RunId(1)).err(), Some(NoPool::NoLabels));
         assert_eq!(
-            pool_for(&pools, "else/app", &labels("linux"), RunId(1)).err(),
+            pool_for(&pools, Candidate::named("octo/app"), &[], RunId(1)).err(),
+            Some(NoPool::NoLabels)
+        );
+        assert_eq!(
+            pool_for(&pools, Candidate::named("else/app"), &labels("linux"), RunId(1)).err(),
             Some(NoPool::Repository("else/app".into()))
         );
     }
 
     #[test]
+    fn a_pool_with_topics_has_only_repositories_that_carry_one() {
+        let mut pools = [pool("picky", &["linux"]), pool("rest", &["linux"])];
+        pools[0].topics = vec!["CI".to_owned(), "nomad".to_owned()];
+        let picked = |pools: &[Pool], topics: Option<&[&str]>| {
+            let topics =
+                topics.map(|all| Topics::from_outside(all.iter().map(|one| (*one).into())));
+            let candidate = Candidate { topics: topics.as_ref(), ..Candidate::named("octo/app") };
+            pool_for(pools, candidate, &labels("linux"), RunId(1))
+                .map(|pool| pool.name.0.clone())
+                .map_err(|why| why.to_string())
+        };
+        assert_eq!(picked(&pools, Some(&["ci"])), Ok("picky".into()));
+        assert_eq!(picked(&pools, Some(&["other"])), Ok("rest".into()));
+        assert_eq!(picked(&pools, None), Ok("rest".into()));
+        let why = picked(&pools[..1], Some(&[])).unwrap_err();
+        assert!(why.ends_with("it has none of the topics CI, nomad"), "{why}");
+        assert!(picked(&pools[..1], None).unwrap_err().ends_with("is not known yet"));
+    }
+
+    #[test]
     fn a_label_with_run_id_matches_only_its_run() {
         let pools = [pool("per-run", &["run-{run_id}"])];
-        assert!(pool_for(&pools, "octo/app", &labels("run-42"), RunId(42)).is_ok());
-        assert!(pool_for(&pools, "octo/app", &labels("run-41"), RunId(42)).is_err());
+        assert!(
+            pool_for(&pools, Candidate::named("octo/app"), &labels("run-42"), RunId(42)).is_ok()
+        );
+        assert!(
+            pool_for(&pools, Candidate::named("octo/app"), &labels("run-41"), RunId(42)).is_err()
+        );
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::matching::RepositoryGlobs;
+use super::matching::{Candidate, RepositoryGlobs};
 use super::{NomadPlace, PoolName, RunId, Runner};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Pool {
     pub region: Option<String>,
     pub labels: Vec<String>,
     pub repositories: RepositoryGlobs,
+    /// Of these repositories only those that carry one of them; all, where there are none.
+    pub topics: Vec<String>,
     pub delivery: Delivery,
     pub scope: ScopeKind,
     pub max_runners: u32,
@@ -52,6 +54,14 @@ pub const GONE_BOOT_TIMEOUT: Duration = Duration::from_secs(600);
 pub const GONE_RELEASE_GRACE: Duration = Duration::from_secs(300);
 
 impl Pool {
+    /// Whether it is among the pool's repositories.
+    pub fn serves(&self, candidate: Candidate<'_>) -> bool {
+        let Candidate { full_name, former, topics } = candidate;
+        let picked =
+            self.topics.is_empty() || topics.is_some_and(|topics| topics.has_one_of(&self.topics));
+        picked && self.repositories.serves(full_name, former)
+    }
+
     /// Whether each run is a class of its own.
     pub fn is_per_run(&self) -> bool {
         self.labels.iter().any(|label| label.contains("{run_id}"))

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RepositoryId;
+use super::matching::Candidate;
+use super::{RepositoryId, Topics};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
@@ -20,6 +21,9 @@ pub struct Repository {
     /// Names that it had before, the newest last. A pool may still name one of them outright.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<String>,
+    /// `None` where nobody has said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Topics>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +48,8 @@ pub fn is_full_name(text: &str) -> bool {
 const MOST_FORMER: usize = 4;
 
 impl Repository {
-    /// The newest word on it, with the names that `known` and this word say it had before.
+    /// The newest word on it, with what it leaves out and `known` says: the names that it had before, and
+    /// its topics.
     pub(super) fn renamed_from(mut self, known: Option<&Repository>) -> Repository {
         let now = self.full_name.to_lowercase();
         let known_names =
@@ -58,7 +63,13 @@ impl Repository {
         }
         let surplus = former.len().saturating_sub(MOST_FORMER);
         self.former = former.split_off(surplus);
+        self.topics = self.topics.or_else(|| known.and_then(|known| known.topics.clone()));
         self
+    }
+
+    /// As pools see it.
+    pub fn candidate(&self) -> Candidate<'_> {
+        Candidate { full_name: &self.full_name, former: &self.former, topics: self.topics.as_ref() }
     }
 
     /// The owner's login: what stands before the slash.

@@ -13,6 +13,7 @@ use super::listed::{self, Seen};
 use super::plan::{self, Plan};
 use crate::config::{ForgeKind, Settings};
 use crate::gitea::{Client, Error, Repository, Version};
+use crate::ledger::Topics;
 
 /// The first version that can list jobs: without that, a job whose webhook is missed is never found.
 const LISTS_JOBS: (u32, u32) = (1, 25);
@@ -107,6 +108,7 @@ fn seen(found: Repository) -> Seen {
         private: found.private || found.internal,
         full_name: found.full_name,
         archived: found.archived,
+        topics: found.topics.map(Topics::from_outside),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::hooks;
 use crate::check::finding::Finding;
 use crate::check::plan::Named;
-use crate::check::repository::{name_and_policies, pool_names};
+use crate::check::repository::{name_and_policies, pool_names, topics};
 use crate::config::{ScopeKind, Settings};
 use crate::forge::owner_of;
 use crate::gitea::{Client, Error, Owner};
@@ -37,6 +37,7 @@ pub async fn repository(
     };
     let private = found.private || found.internal;
     let mut findings = name_and_policies(&subject, &found.full_name, private, named, settings);
+    findings.extend(topics(&subject, found.topics.clone(), named, settings));
     if found.archived {
         findings.push(Finding::warn(
             &subject,

@@ -28,7 +28,7 @@ use crate::ledger::event::Head;
 use crate::ledger::observation::Registered;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
-    Step, Time, Visibility,
+    Step, Time, Topics, Visibility,
 };
 use strangers_text::harmless_up_to;
 
@@ -188,7 +188,13 @@ impl Gitea {
         for repository in found {
             let owner = owner_of(&repository.full_name);
             let owned_by_organization = self.may_be_organization(owner).await?;
-            listed.push(Listed { full_name: repository.full_name, owned_by_organization });
+            listed.push(Listed {
+                owned_by_organization,
+                public: is_public(&repository),
+                archived: repository.archived,
+                full_name: repository.full_name,
+                topics: repository.topics.map(Topics::from_outside),
+            });
         }
         Ok(listed)
     }
@@ -272,8 +278,12 @@ fn owner(target: &Target) -> Owner<'_> {
     }
 }
 
+fn is_public(wire: &gitea::Repository) -> bool {
+    !wire.private && !wire.internal
+}
+
 fn repository(wire: gitea::Repository, owned_by_organization: bool) -> Repository {
-    let public = !wire.private && !wire.internal;
+    let public = is_public(&wire);
     Repository {
         former: Vec::new(),
         id: RepositoryId(wire.id),
@@ -284,6 +294,7 @@ fn repository(wire: gitea::Repository, owned_by_organization: bool) -> Repositor
         // that was deleted is not counted. It costs one call a run, and no rate limit.
         forkable: true,
         owned_by_organization,
+        topics: wire.topics.map(Topics::from_outside),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::ledger::event::{Deletion, Head};
 use crate::ledger::observation::Registered;
 use crate::ledger::{
     Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
-    Step, Time, Visibility,
+    Step, Time, Topics, Visibility,
 };
 use strangers_text::{harmless, harmless_up_to};
 
@@ -218,8 +218,11 @@ impl GitHub {
         memory: &mut ListMemory<Listed>,
     ) -> Result<Vec<Listed>, Error> {
         let listed = |repository: github::Repository| Listed {
-            full_name: repository.full_name,
             owned_by_organization: repository.owned_by_organization,
+            public: is_public(&repository),
+            archived: repository.archived,
+            full_name: repository.full_name,
+            topics: repository.topics.map(Topics::from_outside),
         };
         let answer = self.at_work().my_repositories_again(&mut memory.0, listed).await;
         answer.map_err(|error| bare(&error))?;
@@ -287,10 +290,13 @@ fn runners_of(target: &Target) -> RunnersOf<'_> {
     }
 }
 
+/// What is not said may be: then the stricter holds, as it does for webhooks.
+fn is_public(wire: &github::Repository) -> bool {
+    wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public")
+}
+
 fn repository(wire: github::Repository) -> Repository {
-    // What is not said may be: then the stricter holds, as it does for webhooks.
-    let public =
-        wire.visibility.as_deref().map_or(!wire.private, |visibility| visibility == "public");
+    let public = is_public(&wire);
     Repository {
         former: Vec::new(),
         id: RepositoryId(wire.id),
@@ -299,6 +305,7 @@ fn repository(wire: github::Repository) -> Repository {
         visibility: if public { Visibility::Public } else { Visibility::Private },
         forkable: wire.forks_count != 0 && wire.allow_forking != Some(false),
         owned_by_organization: wire.owned_by_organization,
+        topics: wire.topics.map(Topics::from_outside),
     }
 }
 

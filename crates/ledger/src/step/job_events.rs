@@ -10,11 +10,12 @@ use rand::Rng;
 use super::{ASK_AFTER_END, Fold};
 use crate::event::Webhook;
 use crate::job::{Job, JobReport, JobStatus, Verdict};
+use crate::matching::{self, Candidate};
 use crate::policy::{self, Judgement};
 use crate::state::Timer;
 use crate::{
     About, DeliveryId, Details, Happened, JobId, Record, Repository, RepositoryId, RunnerName,
-    Time, matching, work,
+    Time, work,
 };
 
 /// GitHub's own state lags by up to about 20 s after an approval (runs-on#429).
@@ -51,6 +52,7 @@ impl<R: Rng> Fold<'_, R> {
             return;
         }
         let renamed = known.is_none_or(|known| known.full_name != repository.full_name);
+        let picked_otherwise = known.is_some_and(|known| known.topics != repository.topics);
         self.effects.records.push(Record::Repository(Box::new(repository.clone())));
         self.state.repositories.insert(id, repository);
         if renamed {
@@ -59,6 +61,9 @@ impl<R: Rng> Fold<'_, R> {
         let jobs = self.state.by_repository.get(&id).cloned().unwrap_or_default();
         for job in jobs {
             self.judge_again(job);
+        }
+        if picked_otherwise {
+            self.judge_unserved_of(id);
         }
     }
 
@@ -243,11 +248,11 @@ impl<R: Rng> Fold<'_, R> {
 
     fn match_only(&mut self, job: &mut Job) {
         let repository = self.state.repositories.get(&job.repository);
-        let former = repository.map(|known| known.former.as_slice()).unwrap_or_default();
-        let found = matching::pool_for_renamed(
+        let candidate =
+            repository.map_or(Candidate::named(&job.repository_name), |known| known.candidate());
+        let found = matching::pool_for(
             &self.state.rules.pools,
-            &job.repository_name,
-            former,
+            candidate,
             &job.report.labels,
             job.report.run,
         );

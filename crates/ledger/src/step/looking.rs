@@ -30,6 +30,7 @@ impl<R: Rng> Fold<'_, R> {
         let known = self.state.repositories.get(&id);
         let former = known.map(|known| known.former.as_slice()).unwrap_or_default();
         let pools = &self.state.rules.pools;
+        // Whatever its topics: the look tells of them too.
         if !pools.iter().any(|pool| pool.repositories.serves(full_name, former)) {
             return;
         }

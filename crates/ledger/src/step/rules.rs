@@ -12,7 +12,7 @@ use super::Fold;
 use super::looking::OLD_NEWS;
 use crate::class::Hold;
 use crate::state::NomadState;
-use crate::{Job, JobId, NomadPlace, Pool, PoolName, Release, Rules, RunnerName};
+use crate::{Job, JobId, NomadPlace, Pool, PoolName, Release, RepositoryId, Rules, RunnerName};
 
 impl<R: Rng> Fold<'_, R> {
     pub(super) fn new_rules(&mut self, rules: Rules) {
@@ -61,6 +61,14 @@ impl<R: Rng> Fold<'_, R> {
         for mut job in self.state.left_unserved(rows).into_values() {
             // It may be over by now, for nobody looked.
             job.unconfirmed |= self.now.since(job.received_at) > OLD_NEWS;
+            self.judge_and_place(job);
+        }
+    }
+
+    /// The same for one repository, whose topics have changed.
+    pub(super) fn judge_unserved_of(&mut self, repository: RepositoryId) {
+        let left = self.state.left_unserved(Vec::new()).into_values();
+        for job in left.filter(|job| job.repository == repository) {
             self.judge_and_place(job);
         }
     }

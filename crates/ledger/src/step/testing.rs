@@ -28,6 +28,7 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         region: None,
         labels: labels.iter().map(|l| (*l).to_owned()).collect(),
         repositories: RepositoryGlobs::new(&["octo/*"]),
+        topics: Vec::new(),
         delivery: Delivery::Payload,
         scope: ScopeKind::Repository,
         max_runners: 20,
@@ -52,6 +53,7 @@ pub fn repository(id: u64, full_name: &str) -> Repository {
         visibility: Visibility::Private,
         forkable: false,
         owned_by_organization: true,
+        topics: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Repository {
     pub archived: bool,
     /// `owner/name` of before: GitHub redirects them (docs, "Renaming a repository").
     pub former_names: Vec<String>,
+    pub topics: Vec<String>,
     pub created_at: Millis,
 }
 
@@ -64,6 +65,7 @@ impl GitHub {
                 forks_count: 0,
                 archived: false,
                 former_names: Vec::new(),
+                topics: Vec::new(),
                 created_at: now,
             },
         );

@@ -22,6 +22,7 @@ mod reruns;
 mod restart;
 mod robots;
 mod rules;
+mod topics;
 mod unserved;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -99,7 +99,7 @@ pub(in crate::github) fn repository(
             "has_pages": false, "has_discussions": false,
             "archived": repository.archived, "disabled": false, "is_template": false,
             "allow_forking": repository.allow_forking, "web_commit_signoff_required": false,
-            "topics": [], "default_branch": "main",
+            "topics": repository.topics, "default_branch": "main",
         }),
     );
     if owner.is_organization() {

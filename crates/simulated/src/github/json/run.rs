@@ -102,6 +102,7 @@ fn head_repository(gh: &GitHub, run: &Run, base: &Repository, owner: &Account) -
                 forks_count: 0,
                 archived: false,
                 former_names: Vec::new(),
+                topics: Vec::new(),
                 created_at: run.created_at,
             };
             repository(gh, &fork, &owner)
