@@ -89,9 +89,10 @@ job "github-runner" {
   parameterized {
     # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
     payload = "required"
-    # The last three are the pool's policy, for the job-started hook.
+    # The last five are the pool's policy, for the job-started hook.
     meta_required = [
       "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
+      "allow_events", "allow_actors",
     ]
     # The group is used below; the rest is informational, to identify a child job.
     meta_optional = [
@@ -202,25 +203,37 @@ job "github-runner" {
           allow_repositories='{{ env "NOMAD_META_allow_repositories" | replaceAll "'" "" }}'
           allow_public='{{ env "NOMAD_META_allow_public" | replaceAll "'" "" }}'
           allow_forks='{{ env "NOMAD_META_allow_forks" | replaceAll "'" "" }}'
+          allow_events='{{ env "NOMAD_META_allow_events" | replaceAll "'" "" }}'
+          allow_actors='{{ env "NOMAD_META_allow_actors" | replaceAll "'" "" }}'
 
           lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
 
-          repository=$(lower "$GITHUB_REPOSITORY")
-          serves=no
-          IFS=,
-          for pattern in $(lower "$allow_repositories"); do
-            case $pattern in
-              !*)
-                pattern=$(printf '%s' "$pattern" | cut -c 2-)
-                case $repository in $pattern) serves=no; break ;; esac
-                ;;
-              *)
-                case $repository in $pattern) serves=yes ;; esac
-                ;;
-            esac
-          done
-          unset IFS
-          [ $serves = yes ] || refuse "$GITHUB_REPOSITORY is not among the repositories of its pool"
+          # Whether a list of patterns allows a text. A pattern with ! always excludes; a bracket, as in
+          # dependabot[bot], is a character.
+          allows() {
+            text=$(lower "$2")
+            allowed=no
+            IFS=,
+            for pattern in $(lower "$1" | sed 's/\[/[[]/g'); do
+              case $pattern in
+                !*)
+                  pattern=$(printf '%s' "$pattern" | cut -c 2-)
+                  case $text in $pattern) allowed=no; break ;; esac
+                  ;;
+                *)
+                  case $text in $pattern) allowed=yes ;; esac
+                  ;;
+              esac
+            done
+            unset IFS
+            [ $allowed = yes ]
+          }
+
+          allows "$allow_repositories" "$GITHUB_REPOSITORY" ||
+            refuse "$GITHUB_REPOSITORY is not among the repositories of its pool"
+          allows "$allow_events" "$GITHUB_EVENT_NAME" ||
+            refuse "its pool does not serve the event $GITHUB_EVENT_NAME"
+          allows "$allow_actors" "$GITHUB_ACTOR" || refuse "its pool does not serve the actor $GITHUB_ACTOR"
 
           # Reads "private" and "head" from the event, token by token, because a title can contain anything.
           # JSON strings contain no line breaks, so no token spans lines.

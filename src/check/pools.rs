@@ -128,6 +128,8 @@ fn policies(a: &Pool, b: &Pool) -> Vec<&'static str> {
     let differing = [
         (a.public_repositories != b.public_repositories, "public_repositories"),
         (a.forks != b.forks, "forks"),
+        (lower(&a.events) != lower(&b.events), "events"),
+        (lower(&a.actors) != lower(&b.actors), "actors"),
         (repositories, "repositories"),
         (a.scope == ScopeKind::Organization && lower(&a.topics) != lower(&b.topics), "topics"),
     ];

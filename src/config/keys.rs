@@ -140,6 +140,8 @@ const KEYS: &[Key] = &[
     open("pools.payload", r#""{repository} {runner_name}""#),
     default("pools.public_repositories", Flag(false)),
     default("pools.forks", Flag(false)),
+    default("pools.events", List(&["*"])),
+    default("pools.actors", List(&["*"])),
     default("pools.placement_timeout", Text("20m")),
     default("pools.boot_timeout", Text("10m")),
     default("pools.idle_timeout", Text("10m")),

@@ -5,6 +5,7 @@
 //! `keys.rs` (all keys) and `section.rs` (how they are read); each section of the file has a file here.
 
 mod admin;
+mod causes;
 mod environment;
 mod error;
 mod find;

@@ -23,6 +23,8 @@ pub const META_KEYS: &[&str] = &[
     "allow_repositories",
     "allow_public",
     "allow_forks",
+    "allow_events",
+    "allow_actors",
 ];
 
 /// Meta keys that carry a credential, or the way to one: filled by `delivery` and by nothing else.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::config::ValueKind;
 
+use super::causes;
 use super::github::{ForgeKind, GitHub};
 use super::labels;
 use super::placeholders;
@@ -14,6 +15,7 @@ use super::repositories;
 use super::runners::Runners;
 use super::section::Section;
 use super::topics;
+use crate::ledger::Patterns;
 
 /// `[[pools]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +48,10 @@ pub struct Pool {
     pub payload: Option<String>,
     pub public_repositories: bool,
     pub forks: bool,
+    /// Patterns of the events that cause runs, at least one of them without a leading `!`.
+    pub events: Vec<String>,
+    /// The same of the logins that cause runs.
+    pub actors: Vec<String>,
     /// Dispatched and not placed. With `boot_timeout` at most 55 minutes, except with
     /// [`Delivery::None`] or at a Gitea, whose tokens do not expire.
     pub placement_timeout: Duration,
@@ -177,6 +183,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let release_grace = section.duration("release_grace");
     let max_lifetime = section.interval("max_lifetime");
     let (public_repositories, forks) = (section.flag("public_repositories"), section.flag("forks"));
+    let (events, actors) = causes::read(section);
     let meta = rules::meta(section);
     credential?;
     Some(Pool {
@@ -196,6 +203,8 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         payload,
         public_repositories: public_repositories?,
         forks: forks?,
+        events: events?,
+        actors: actors?,
         placement_timeout: placement_timeout?,
         boot_timeout: boot_timeout?,
         idle_timeout: idle_timeout?,
@@ -262,6 +271,16 @@ fn allows_all(section: &Section, repositories: Option<&[String]>) {
                 key,
                 "is false, but a Gitea may give runners of an organization such jobs anyway",
                 format!("set {key} = true to accept that, or use scope = \"repository\""),
+            );
+        }
+    }
+    for key in ["events", "actors"] {
+        let listed = section.list(key);
+        if listed.is_some_and(|patterns| !Patterns::new(&patterns).is_any()) {
+            section.report(
+                key,
+                "are restricted, but a Gitea may give runners of an organization such jobs anyway",
+                format!("remove {key}, or use scope = \"repository\""),
             );
         }
     }

@@ -10,7 +10,7 @@ use super::health::Health;
 use crate::credential::Token;
 use crate::forge::{Error, Forge, Forges, Look, LookMemory, Round, owner_of};
 use crate::ledger::effect::{RunJobs, Target};
-use crate::ledger::event::{Answer, AtForge, Deletion, Head, JobsOfRuns};
+use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns, RunFacts};
 use crate::ledger::observation::{Observation, Registered};
 use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
 
@@ -41,14 +41,14 @@ impl Desk {
         self.ask(target.owner(), forge, forge.mint(target, life)).await
     }
 
-    pub async fn head(
+    pub async fn run_facts(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
-    ) -> Answer<Head> {
+    ) -> Answer<RunFacts> {
         let forge = self.forges.of_repository(full_name)?;
-        self.ask(full_name, forge, forge.head(repository, full_name, run)).await
+        self.ask(full_name, forge, forge.run_facts(repository, full_name, run)).await
     }
 
     pub async fn job(

@@ -43,6 +43,8 @@ pub fn facts(order: &DispatchOrder, pool: &config::Pool) -> BTreeMap<&'static st
         ("allow_repositories", allowed(pool, repository)),
         ("allow_public", pool.public_repositories.to_string()),
         ("allow_forks", pool.forks.to_string()),
+        ("allow_events", pool.events.join(",")),
+        ("allow_actors", pool.actors.join(",")),
     ])
 }
 

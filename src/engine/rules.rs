@@ -3,7 +3,7 @@
 use crate::config::{self, ForgeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
 use crate::ledger::pool::{Delivery, Forge};
-use crate::ledger::{NomadPlace, Pool, PoolName, Rules, ScopeKind};
+use crate::ledger::{NomadPlace, Patterns, Pool, PoolName, Rules, ScopeKind};
 
 pub fn rules(settings: &Settings) -> Rules {
     Rules {
@@ -52,6 +52,8 @@ fn pool(pool: &config::Pool) -> Pool {
         max_runners_per_repository: pool.max_runners_per_repository,
         public_repositories: pool.public_repositories,
         forks: pool.forks,
+        events: Patterns::new(&pool.events),
+        actors: Patterns::new(&pool.actors),
         placement_timeout: pool.placement_timeout,
         boot_timeout: pool.boot_timeout,
         idle_timeout: pool.idle_timeout,

@@ -120,9 +120,10 @@ impl Crew {
             Request::DeleteRegistration { runner, target, id } => {
                 Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
             }
-            Request::AskFork { repository, full_name, run } => {
-                Event::ForkKnown { run, answer: self.desk.head(repository, &full_name, run).await }
-            }
+            Request::AskRun { repository, full_name, run } => Event::RunKnown {
+                run,
+                answer: self.desk.run_facts(repository, &full_name, run).await,
+            },
             Request::AskJobs { class, runs, names } => {
                 let answer = self.desk.jobs(&runs, &names).await;
                 Event::JobsSeen { class, names, answer }

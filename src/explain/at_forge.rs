@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Asked, JobStory, sentence};
 use crate::config::Settings;
 use crate::forge::{Forges, Kind, Told, Which, owner_of};
-use crate::ledger::policy::{Judgement, judge};
+use crate::ledger::policy::{Judgement, Known, judge, restricts};
 use crate::ledger::{Repository, Rules, matching};
 
 /// How long all questions together may take.
@@ -101,14 +101,18 @@ fn served(job: &Told, repository: &Repository, rules: &Rules) -> (Option<String>
     let found = matching::pool_for(&rules.pools, repository.candidate(), &job.labels, job.run);
     match found {
         Err(why) => (None, why.to_string()),
-        Ok(pool) => match judge(pool, repository, None) {
+        Ok(pool) => match judge(pool, repository, Known::default()) {
             Judgement::Refused(why) => (None, why),
             Judgement::Allowed => {
                 (Some(pool.name.0.clone()), format!("pool {} would serve it", pool.name))
             }
-            Judgement::AskFork => (
+            Judgement::AskRun => (
                 Some(pool.name.0.clone()),
-                format!("pool {} would serve it, unless the run comes from a fork", pool.name),
+                format!(
+                    "pool {} would serve it, if its policy allows the run (it restricts {})",
+                    pool.name,
+                    restricts(pool)
+                ),
             ),
         },
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::sentence;
 use crate::config::GitHub;
-use crate::ledger::policy::{Judgement, judge};
+use crate::ledger::policy::{Judgement, Known, judge, restricts};
 use crate::ledger::{JobReport, JobStatus, Pool, Rules, matching, runner_name};
 use crate::webhook::read_workflow_job;
 
@@ -77,12 +77,14 @@ pub fn foresee(json: &[u8], rules: &Rules, github: &GitHub) -> Foreseen {
         Err(why) => Some(why.to_string()),
         Ok(pool) => {
             foreseen.pool = Some(pool.name.0.clone());
-            match judge(pool, repository, None) {
+            match judge(pool, repository, Known::default()) {
                 Judgement::Refused(why) => Some(why),
-                Judgement::AskFork => {
+                Judgement::AskRun => {
                     foreseen.notes.push(format!(
-                        "{} is asked whether the run comes from a fork; pool {} does not allow forks",
-                        rules.forge.name, pool.name
+                        "{} is asked for the run, because pool {} restricts {}",
+                        rules.forge.name,
+                        pool.name,
+                        restricts(pool)
                     ));
                     None
                 }
@@ -122,7 +124,7 @@ fn follows(report: &JobReport, pool: &Pool, name: &str, forge: &str, at_once: bo
             pool.name, pool.nomad_job
         ),
         JobStatus::Queued => format!(
-            "pool {} would launch a runner for {name} (Nomad job {}) once {forge} says that the run does not come from a fork",
+            "pool {} would launch a runner for {name} (Nomad job {}) if {forge} shows that its policy allows the run",
             pool.name, pool.nomad_job
         ),
         JobStatus::Waiting => format!(

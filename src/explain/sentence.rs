@@ -66,7 +66,7 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
         Verdict::Unserved(why) => {
             return format!("{subject} gets no runner from roustabout: {why}");
         }
-        Verdict::AskingFork(_) | Verdict::AskingWhetherQueued => {
+        Verdict::AskingRun(_) | Verdict::AskingWhetherQueued => {
             let why = known.waits.clone().or(known.job.verdict.reason()).unwrap_or_default();
             return format!("{subject} waits: {why}");
         }

@@ -22,7 +22,7 @@ pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::Token;
 use crate::ledger::effect::Target;
-use crate::ledger::event::{Deletion, Head};
+use crate::ledger::event::{Deletion, RunFacts};
 use crate::ledger::observation::Registered;
 use crate::ledger::{JobId, JobReport, Repository, RepositoryId, RunId, RunnerName};
 
@@ -186,16 +186,16 @@ impl Forge {
         }
     }
 
-    /// Whether the run's head is a fork; a head that is gone is one.
-    pub async fn head(
+    /// What policies ask of a run. A head that is gone is a fork.
+    pub async fn run_facts(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
-    ) -> Result<Head, Error> {
+    ) -> Result<RunFacts, Error> {
         match self {
-            Forge::GitHub(forge) => forge.head(repository, full_name, run).await,
-            Forge::Gitea(forge) => forge.head(repository, full_name, run).await,
+            Forge::GitHub(forge) => forge.run_facts(repository, full_name, run).await,
+            Forge::Gitea(forge) => forge.run_facts(repository, full_name, run).await,
         }
     }
 

@@ -22,7 +22,7 @@ use super::quota::{Quota, Tell};
 use super::signature::{Given, Secrets};
 use super::tally::Tally;
 use crate::ledger::matching::Candidate;
-use crate::ledger::policy::Judgement;
+use crate::ledger::policy::{Judgement, Known};
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
 use crate::store::{Delivery, Kept, Unparsed};
 use strangers_text::harmless_up_to;
@@ -233,9 +233,9 @@ impl Door {
         let repository = &job.repository;
         match matching::pool_for(&self.rules.pools, candidate, &report.labels, report.run) {
             Err(why) => Outcome::Ignored(why.to_string()),
-            Ok(pool) => match policy::judge(pool, repository, None) {
+            Ok(pool) => match policy::judge(pool, repository, Known::default()) {
                 Judgement::Refused(why) => Outcome::Ignored(why),
-                Judgement::Allowed | Judgement::AskFork => Outcome::Accepted,
+                Judgement::Allowed | Judgement::AskRun => Outcome::Accepted,
             },
         }
     }

@@ -18,7 +18,7 @@ use support::world::{Parts, Plan};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Every key that a job of `delivery = "meta"` can have.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "runner_labels",
     "runner_scope",
     "runner_group",
@@ -35,6 +35,8 @@ const KEYS: [&str; 20] = [
     "allow_repositories",
     "allow_public",
     "allow_forks",
+    "allow_events",
+    "allow_actors",
     "REPO_FULL_NAME",
     "runner_jit_config",
     "claim_url",
@@ -132,7 +134,8 @@ async fn each_delivery_carries_what_it_should_and_no_more() {
         "workflow_job_id": by_meta.to_string(), "run_id": told["run_id"].to_string(),
         "run_attempt": "1", "workflow_job_name": "job 0", "workflow_name": "CI",
         "head_branch": "main", "delivery_id": told["delivery"], "allow_repositories": "*/*",
-        "allow_public": "false", "allow_forks": "false", "REPO_FULL_NAME": "octo:app",
+        "allow_public": "false", "allow_forks": "false", "allow_events": "*",
+        "allow_actors": "*", "REPO_FULL_NAME": "octo:app",
     });
     assert_eq!(json!(carried), expected);
 

@@ -33,7 +33,8 @@ async fn world(parts: Parts, driver: &str, variables: &str) -> World {
     let pool = format!(
         "delivery = \"payload\"\n\n[[pools]]\nname = {driver:?}\nnomad_job = {id:?}\n\
          labels = [\"self-hosted\", {driver:?}]\nrepositories = [\"octo/app\"]\n\
-         scope = \"organization\"\ndelivery = \"payload\"\n"
+         scope = \"organization\"\ndelivery = \"payload\"\n\
+         events = [\"push\", \"pull_request\"]\nactors = [\"*\", \"!mallory\"]\n"
     );
     let mut world = World::around(parts, Plan { pool, ..Plan::default() }).await;
     world.daemon.start().await;
@@ -111,11 +112,18 @@ async fn raw_exec_refuses_other_repositories_and_forks_and_serves_our_own() {
         first(&world, fork);
         is_refused(&world, fork).await;
     }
-    our_own_is_served(&world, ours, 4).await;
+    for (event, actor) in [("issue_comment", "octocat"), ("push", "mallory")] {
+        let (event, actor) = (event.to_owned(), actor.to_owned());
+        let refused =
+            queue(&world, world.app, "raw-exec", RunSpec { event, actor, ..RunSpec::default() });
+        first(&world, refused);
+        is_refused(&world, refused).await;
+    }
+    our_own_is_served(&world, ours, 6).await;
     // One of its own, by a pull request from a branch.
     let spec = RunSpec { event: "pull_request".to_owned(), ..RunSpec::default() };
     let branch = queue(&world, world.app, "raw-exec", spec);
-    our_own_is_served(&world, branch, 5).await;
+    our_own_is_served(&world, branch, 7).await;
     world.agent.stop().await;
 }
 

@@ -104,6 +104,8 @@ impl Bench {
                 "allow_repositories": "octo/*",
                 "allow_public": "false",
                 "allow_forks": "false",
+                "allow_events": "*",
+                "allow_actors": "*",
                 "workflow_name": "$(touch /tmp/roustabout-was-here) \"'`",
             },
         });

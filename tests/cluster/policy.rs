@@ -126,6 +126,33 @@ async fn a_job_cancelled_while_its_runner_starts_leaves_no_registration() {
     assert_eq!(world.nomad_proxy.count("DELETE", "/v1/job/"), 0);
 }
 
+/// What the webhook does not say is asked of the run, once, and only for a pool that wants to know.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_and_actors_that_a_pool_does_not_allow_are_refused() {
+    let choosy = "delivery = \"payload\"\nevents = [\"*\", \"!pull_request_target\"]\n\
+                  actors = [\"*\", \"!dependabot[bot]\"]";
+    let mut world = Proxied::prepared(Plan { pool: choosy.to_owned(), ..Plan::default() }).await;
+    world.daemon.start().await;
+    for (asked, event, actor, why) in [
+        (1, "pull_request_target", "octocat", "the run's event is pull_request_target"),
+        (2, "push", "dependabot[bot]", "the run's actor is dependabot[bot]"),
+    ] {
+        let (event, actor) = (event.to_owned(), actor.to_owned());
+        let spec = RunSpec { event, actor, ..RunSpec::default() };
+        let jobs = world.queue_run(world.app, spec, &LABELS, 3, 200);
+        for job in &jobs {
+            world.until_reason(*job, why).await;
+        }
+        // Else GitHub would give them to the runners that are hired below.
+        world.cancel(&jobs);
+        assert_eq!(asked_about(&world), asked);
+    }
+    assert!(world.children().await.is_empty());
+    let own = world.queue(world.app, 2, 200);
+    world.each_ran_once(&own, LIMIT).await;
+    assert_eq!(asked_about(&world), 3);
+}
+
 /// How often a run itself was asked for; a sweep asks for the jobs of runs.
 fn asked_about(world: &Proxied) -> usize {
     let seen = world.github_proxy.seen("GET", "/actions/runs/");

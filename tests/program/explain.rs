@@ -301,10 +301,7 @@ async fn a_payload_is_foreseen_without_a_daemon() {
     let mut forkable = queued(7);
     forkable["repository"]["forks_count"] = json!(3);
     let (text, _) = foreseen(&daemon, &forkable.to_string()).await;
-    assert!(
-        sentence(&text).ends_with("once GitHub says that the run does not come from a fork"),
-        "{text}"
-    );
+    assert!(sentence(&text).ends_with("if GitHub shows that its policy allows the run"), "{text}");
     let mut public = queued(7);
     public["repository"]["private"] = json!(false);
     let (text, shown) = foreseen(&daemon, &public.to_string()).await;

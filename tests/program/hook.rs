@@ -26,6 +26,9 @@ struct Hook {
     repositories: &'static str,
     public: &'static str,
     forks: &'static str,
+    events: &'static str,
+    actors: &'static str,
+    actor: &'static str,
 }
 
 impl Hook {
@@ -36,6 +39,9 @@ impl Hook {
             repositories: "octo/*,!octo/secret,Friends/lib-*",
             public: "false",
             forks: "false",
+            events: "*",
+            actors: "*",
+            actor: "octocat",
         }
     }
 
@@ -61,6 +67,8 @@ impl Hook {
             .env("NOMAD_META_allow_repositories", self.repositories)
             .env("NOMAD_META_allow_public", self.public)
             .env("NOMAD_META_allow_forks", self.forks)
+            .env("NOMAD_META_allow_events", self.events)
+            .env("NOMAD_META_allow_actors", self.actors)
             .status();
         assert!(written.unwrap().success());
         let below = if rustix::process::geteuid().is_root() { "run/a" } else { "run/hook" };
@@ -89,6 +97,7 @@ impl Hook {
             .arg(at("hook.sh"))
             .env("GITHUB_REPOSITORY", repository)
             .env("GITHUB_EVENT_NAME", name)
+            .env("GITHUB_ACTOR", self.actor)
             .env("GITHUB_EVENT_PATH", at("event.json"));
         let output = command.output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -173,6 +182,35 @@ fn public_repositories_and_forks_pass_only_where_the_pool_allows_them() {
         };
         assert_eq!(strict.passes("octo/app", name, &event), needs.is_empty(), "{event}");
         assert!(lax.passes("octo/app", name, &event), "{event}");
+    }
+}
+
+#[test]
+fn events_and_actors_pass_only_where_the_pool_allows_them() {
+    let event = push(true);
+    let events = |events| Hook { events, ..Hook::new() };
+    for (hook, name, passes) in [
+        (events("push,schedule"), "push", true),
+        (events("push,schedule"), "workflow_run", false),
+        (events("!workflow_run,*"), "workflow_run", false),
+        (events("*,!Workflow_*"), "workflow_dispatch", false),
+        (events(""), "push", false),
+        (events("push"), "", false),
+    ] {
+        assert_eq!(hook.passes("octo/app", name, &event), passes, "{} {name}", hook.events);
+    }
+    for (actors, actor, passes) in [
+        ("*,!dependabot[bot]", "octocat", true),
+        ("*,!dependabot[bot]", "dependabot[bot]", false),
+        ("*,!dependabot[bot]", "Dependabot[Bot]", false),
+        ("*,!dependabot[bot]", "dependabotb", true),
+        ("octo*,*[bot]", "renovate[bot]", true),
+        ("octocat", "mallory", false),
+        ("octocat", "", false),
+        ("", "octocat", false),
+    ] {
+        let hook = Hook { actors, actor, ..Hook::new() };
+        assert_eq!(hook.passes("octo/app", "push", &event), passes, "{actors} {actor}");
     }
 }
 

@@ -39,7 +39,7 @@ async fn a_job_that_waits_for_the_answer_about_forks_is_counted_and_can_be_the_o
     let mut forkable = queued(7);
     forkable["repository"]["forks_count"] = json!(3);
     Request::job("one", &forkable).send(daemon.door).await;
-    let asked = "whether the run comes from a fork is checked when a runner can be launched; ";
+    let asked = "the run is checked against the pool's policy when a runner can be launched; ";
     until("it says what the question waits for", SOON, async || {
         let reason = shown(&daemon).await["oldest_waiting"]["reason"].clone();
         reason.as_str().is_some_and(|why| why.starts_with(asked) && why.contains("Nomad"))

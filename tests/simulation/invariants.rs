@@ -434,5 +434,12 @@ fn stranger(
         return Some(format!("job {cause}, which GitHub does not have"));
     };
     let run = github.run(job.run)?;
-    (run.spec.head != Head::Same).then(|| format!("job {cause} of a fork"))
+    if run.spec.head != Head::Same {
+        return Some(format!("job {cause} of a fork"));
+    }
+    // Where it was dispatched in the same step as its pool was removed, nothing is known of the pool.
+    let pool = state.rules.pool(&order.pool)?;
+    let (event, actor) = (&run.spec.event, &run.spec.actor);
+    let refused = !pool.events.matches(event) || !pool.actors.matches(actor);
+    refused.then(|| format!("job {cause}, by event {event} of {actor}"))
 }

@@ -58,7 +58,7 @@ impl World {
                 ("enlisted", state.enlisted.len()),
                 ("by_repository", state.by_repository.len()),
                 ("by_run", state.by_run.len()),
-                ("forks", state.forks.len()),
+                ("forks", state.run_questions.len()),
                 ("outdated", state.outdated.len()),
             ],
             unrest,

@@ -19,7 +19,7 @@ use simulated::protocol::Registration;
 use crate::agenda::Act;
 use crate::life::Errand;
 use crate::luck::Away;
-use crate::stage::{FAR, NAMESPACE, ROBOT};
+use crate::stage::{FAR, NAMESPACE, REFUSED_ACTOR, REFUSED_EVENT, ROBOT};
 use crate::troubles::Trouble;
 use crate::world::{BEGIN, World};
 
@@ -245,7 +245,10 @@ impl World {
             .github
             .repository_mut(repository)
             .is_some_and(|one| one.visibility == Visibility::Public);
-        let refused = is_public || head != Head::Same;
+        let choosy = self.weather.has(Trouble::ChoosyPools);
+        let event_refused = choosy && head == Head::Same && self.draw(0, 4) == 0;
+        let actor_refused = choosy && self.draw(0, 4) == 0;
+        let refused = is_public || head != Head::Same || event_refused || actor_refused;
         let specs: Vec<JobSpec> = (0..jobs).map(|number| self.job_spec(number)).collect();
         let unserved: Vec<bool> = specs
             .iter()
@@ -255,8 +258,14 @@ impl World {
         if self.is_gitea() {
             event.clone_into(&mut run.event);
         }
+        if event_refused {
+            REFUSED_EVENT.clone_into(&mut run.event);
+        }
         if self.weather.has(Trouble::Robots) && self.draw(0, 1) == 0 {
             ROBOT.clone_into(&mut run.actor);
+        }
+        if actor_refused {
+            REFUSED_ACTOR.clone_into(&mut run.actor);
         }
         let run = self.github.add_run(repository, run, specs, self.now);
         let ids = self.github.run(run).map(|run| run.jobs.clone()).unwrap_or_default();

@@ -9,6 +9,7 @@ use ledger::{Pool, Rules, ScopeKind};
 use roustabout::config::{self, Settings};
 
 use crate::door::SECRET;
+use crate::stage::{REFUSED_ACTOR, REFUSED_EVENT};
 
 /// The daemon's access token.
 pub const TOKEN: &str = "ghp_simulated";
@@ -48,6 +49,13 @@ fn add(text: &mut String, pool: &Pool) {
     ] {
         if let Some(value) = value {
             let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    for (key, refused, patterns) in
+        [("events", REFUSED_EVENT, &pool.events), ("actors", REFUSED_ACTOR, &pool.actors)]
+    {
+        if !patterns.is_any() {
+            let _ = writeln!(text, "{key} = [\"*\", \"!{refused}\"]");
         }
     }
     let delivery = if pool.delivery == Delivery::None { "none" } else { "payload" };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ledger::matching::RepositoryGlobs;
 use ledger::pool::Delivery;
-use ledger::{NomadPlace, Pool, PoolName, Rules, ScopeKind};
+use ledger::{NomadPlace, Patterns, Pool, PoolName, Rules, ScopeKind};
 use simulated::github::hooks::HookSpec;
 use simulated::github::model::{MINUTE, SECOND};
 use simulated::github::{DeliveryFaults, Scope, Visibility};
@@ -19,6 +19,10 @@ use crate::world::World;
 
 /// Whose jobs count as a robot's.
 pub const ROBOT: &str = "renovate-bot";
+
+/// Which event and whose runs choosy pools refuse.
+pub const REFUSED_EVENT: &str = "workflow_run";
+pub const REFUSED_ACTOR: &str = "mallory";
 
 /// Where all children are,
 pub const NAMESPACE: &str = "ci";
@@ -46,7 +50,7 @@ impl World {
             let id = self.github.add_repository(name, Visibility::Private, now);
             self.setting.repositories.push(id);
         }
-        // Forks of the second may send pull requests.
+        // RunQuestions of the second may send pull requests.
         let lib = self.setting.repositories[1];
         if let Some(lib) = self.github.repository_mut(lib) {
             (lib.allow_forking, lib.forks_count) = (true, 2);
@@ -121,12 +125,22 @@ impl World {
             max_runners_per_repository: (cap == 0 && !shared).then_some(2),
             public_repositories: false,
             forks: false,
+            events: self.choosy(REFUSED_EVENT),
+            actors: self.choosy(REFUSED_ACTOR),
             placement_timeout: Duration::from_secs(1200),
             boot_timeout: Duration::from_secs(600),
             idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
             robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
+        }
+    }
+
+    /// Everything, or all but that.
+    fn choosy(&self, refused: &str) -> Patterns {
+        match self.weather.has(Trouble::ChoosyPools) {
+            true => Patterns::new(&["*".to_owned(), format!("!{refused}")]),
+            false => Patterns::any(),
         }
     }
 

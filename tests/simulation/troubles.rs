@@ -18,6 +18,8 @@ pub enum Trouble {
     ForeignRunners,
     /// Robots push too, and get less while people wait.
     Robots,
+    /// Pools refuse an event and an actor.
+    ChoosyPools,
     /// Pools are paused and resumed, jobs retried by hand.
     Operators,
     /// Parameterized jobs that take no `runner_name`, or fetch what they need themselves.
@@ -82,6 +84,7 @@ impl Trouble {
         Trouble::Environments,
         Trouble::ForeignRunners,
         Trouble::Robots,
+        Trouble::ChoosyPools,
         Trouble::Operators,
         Trouble::OwnJobs,
         Trouble::RepositoryRenamed,

@@ -120,7 +120,7 @@ pub enum Request {
         target: Target,
         id: u64,
     },
-    AskFork {
+    AskRun {
         repository: RepositoryId,
         full_name: String,
         run: RunId,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 pub use super::child::{ChildPhase, Children};
 use super::{
-    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunDetails,
-    RunId, RunnerName, ScopeKey, Time,
+    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunCause,
+    RunDetails, RunId, RunnerName, ScopeKey, Time,
 };
 
 /// A question that got no answer.
@@ -40,27 +40,29 @@ pub struct JobsOfRuns {
     pub looked_at: Vec<RunId>,
 }
 
-/// What a forge says of a run when it is asked about its head.
+/// What a forge says of a run when it is asked for the sake of a policy. Webhooks of jobs have
+/// none of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub struct RunFacts {
+    /// Whether its head is a fork.
     pub is_fork: bool,
-    /// Webhooks of jobs do not have it.
+    pub cause: RunCause,
     pub run: RunDetails,
 }
 
-impl From<bool> for Head {
+impl From<bool> for RunFacts {
     fn from(is_fork: bool) -> Self {
-        Self { is_fork, run: RunDetails::default() }
+        Self { is_fork, cause: RunCause::default(), run: RunDetails::default() }
     }
 }
 
 #[derive(Debug, Clone)]
 pub enum Event {
     Webhook(Box<Webhook>),
-    /// Whether the run's head is a fork.
-    ForkKnown {
+    /// What policies ask of a run.
+    RunKnown {
         run: RunId,
-        answer: Answer<Head>,
+        answer: Answer<RunFacts>,
     },
     /// What GitHub says of the jobs of a class, after the runners `names` ended unseen.
     JobsSeen {

@@ -126,9 +126,10 @@ pub(super) fn cleaned(said: Option<String>, clean: Clean) -> Option<String> {
 pub enum Verdict {
     /// A runner is wanted for it.
     Serve,
-    /// GitHub is being asked whether the run's head is a fork; in words what went wrong the
-    /// last time, if something did.
-    AskingFork(Option<String>),
+    /// The forge is being asked for the run, which the pool's policy depends on; in words what
+    /// went wrong the last time, if something did.
+    #[serde(rename = "asking_fork")]
+    AskingRun(Option<String>),
     /// It was queued long ago, and the forge is asked whether it still is.
     AskingWhetherQueued,
     /// Its pool's policy says no, in words.
@@ -142,17 +143,34 @@ impl Verdict {
     pub fn reason(&self) -> Option<String> {
         match self {
             Verdict::Serve => None,
-            Verdict::AskingFork(None) => {
-                Some("checking whether the run comes from a fork".to_owned())
+            Verdict::AskingRun(None) => {
+                Some("checking the run against the pool's policy".to_owned())
             }
-            Verdict::AskingFork(Some(failure)) => {
-                Some(format!("cannot check whether the run comes from a fork, retrying: {failure}"))
+            Verdict::AskingRun(Some(failure)) => {
+                Some(format!("cannot check the run against the pool's policy, retrying: {failure}"))
             }
             Verdict::AskingWhetherQueued => {
                 Some("queued long ago; checking whether it still is".to_owned())
             }
             Verdict::Refused(why) | Verdict::Unserved(why) => Some(why.clone()),
         }
+    }
+}
+
+/// What caused a run, as the forge says. All attempts of a run have the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCause {
+    /// `push`, `pull_request_target`, …
+    pub event: Option<String>,
+    /// The login of the first attempt's.
+    pub actor: Option<String>,
+}
+
+impl RunCause {
+    /// As [`JobReport::from_outside`].
+    #[must_use]
+    pub fn cleaned(self, clean: Clean) -> Self {
+        Self { event: cleaned(self.event, clean), actor: cleaned(self.actor, clean) }
     }
 }
 
@@ -173,8 +191,11 @@ pub struct Job {
     /// Caused by one of `[runners] robots`.
     #[serde(default)]
     pub robot: bool,
-    /// Whether its run's head is a fork, once GitHub has said so.
+    /// Whether its run's head is a fork, once the forge has said so.
     pub fork: Option<bool>,
+    /// What caused its run, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<RunCause>,
     /// The attempt that ended before a rerun queued the job again under its id, as some forges
     /// do. News of that attempt, or of an earlier one, is late.
     #[serde(default)]
@@ -203,7 +224,7 @@ impl Job {
     /// Could run, and waits for an answer that says whether its pool may serve it.
     pub fn awaits_verdict(&self) -> bool {
         let asks = match self.verdict {
-            Verdict::AskingFork(_) | Verdict::AskingWhetherQueued => true,
+            Verdict::AskingRun(_) | Verdict::AskingWhetherQueued => true,
             Verdict::Serve | Verdict::Refused(_) | Verdict::Unserved(_) => false,
         };
         self.report.status == JobStatus::Queued && asks

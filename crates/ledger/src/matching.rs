@@ -4,82 +4,34 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{Pool, RunId, Topics};
+use super::{Patterns, Pool, RunId, Topics};
 
-/// `owner/name` patterns with `*` and `?`, in order of no importance: a `!` always excludes.
-/// Case does not matter.
+/// `owner/name` patterns.
 #[derive(Debug, Clone)]
-pub struct RepositoryGlobs {
-    allowed: Vec<String>,
-    excluded: Vec<String>,
-}
+pub struct RepositoryGlobs(Patterns);
 
 impl RepositoryGlobs {
     pub fn new<S: AsRef<str>>(patterns: &[S]) -> Self {
-        let (mut allowed, mut excluded) = (Vec::new(), Vec::new());
-        for pattern in patterns {
-            match pattern.as_ref().strip_prefix('!') {
-                Some(rest) => excluded.push(rest.to_lowercase()),
-                None => allowed.push(pattern.as_ref().to_lowercase()),
-            }
-        }
-        Self { allowed, excluded }
+        Self(Patterns::new(patterns))
     }
 
     pub fn matches(&self, full_name: &str) -> bool {
-        let name = full_name.to_lowercase();
-        let hit =
-            |patterns: &[String]| patterns.iter().any(|p| glob(p.as_bytes(), name.as_bytes()));
-        hit(&self.allowed) && !hit(&self.excluded)
+        self.0.matches(full_name)
     }
-}
 
-impl RepositoryGlobs {
     /// As it is called now, or by a former name that is written out: a repository that was renamed
     /// or transferred is the same one. What a pattern matched by its owner, or by how it was called,
     /// it matches no more.
     pub fn serves(&self, full_name: &str, former: &[String]) -> bool {
-        if self.matches(full_name) {
-            return true;
-        }
-        let name = full_name.to_lowercase();
-        let excluded = self.excluded.iter().any(|p| glob(p.as_bytes(), name.as_bytes()));
-        !excluded && self.named_before(former).is_some()
+        self.matches(full_name)
+            || (!self.0.excludes(full_name) && self.named_before(former).is_some())
     }
 
     /// The former name that is written out.
     pub fn named_before<'a>(&self, former: &'a [String]) -> Option<&'a str> {
-        let outright = |name: &&String| {
-            let lower = name.to_lowercase();
-            self.matches(name) && self.allowed.contains(&lower) && !lower.contains(['*', '?'])
-        };
+        let outright = |name: &&String| self.matches(name) && self.0.names(name);
         former.iter().rev().find(outright).map(String::as_str)
     }
-}
-
-/// `*` is any text within one side of the slash, `?` one character of it.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    // The usual two-pointer walk: on a mismatch let the last star swallow one more byte.
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(b'?') if text[t] != b'/' => (p, t) = (p + 1, t + 1),
-            Some(&byte) if byte == text[t] => (p, t) = (p + 1, t + 1),
-            _ => match star {
-                Some((at, swallowed)) if text[swallowed] != b'/' => {
-                    star = Some((at, swallowed + 1));
-                    (p, t) = (at + 1, swallowed + 1);
-                }
-                _ => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 /// Why no pool has a job.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::matching::{Candidate, RepositoryGlobs};
-use super::{NomadPlace, PoolName, RunId, Runner};
+use super::{NomadPlace, Patterns, PoolName, RunId, Runner};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeKind {
@@ -38,6 +38,9 @@ pub struct Pool {
     pub max_runners_per_repository: Option<u32>,
     pub public_repositories: bool,
     pub forks: bool,
+    /// Of runs.
+    pub events: Patterns,
+    pub actors: Patterns,
     pub placement_timeout: Duration,
     pub boot_timeout: Duration,
     /// Registered and given no job although jobs wait.

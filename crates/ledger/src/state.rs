@@ -12,9 +12,9 @@ use super::class::Hold;
 use super::runner::{Leaving, RunnerState, Sending};
 use super::unserved::Unserved;
 use super::{
-    Breaker, BreakerKey, Class, ClassKey, Forks, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
-    Repository, RepositoryId, Roster, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time,
-    Verdict,
+    Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
+    Repository, RepositoryId, Roster, Rules, RunId, RunQuestions, Runner, RunnerName, ScopeKey,
+    ScopeKind, Time, Verdict,
 };
 
 /// How many jobs that left memory, and whose rows can be read back from the store, are kept all the
@@ -48,7 +48,7 @@ pub struct State {
     pub swept: Swept,
     /// Whoever is missing has not shown its children since the start.
     pub nomad: BTreeMap<NomadPlace, NomadState>,
-    pub forks: Forks,
+    pub run_questions: RunQuestions,
     /// Jobs that have ended and were then told of as if they were open, with what was told: the
     /// forge is being asked whether it was late news, or a rerun under the same id.
     pub reruns: BTreeMap<JobId, (Job, JobReport)>,
@@ -141,7 +141,7 @@ pub enum Timer {
     Refusal(PoolName),
     Nomad(NomadPlace),
     /// Of which a question about a fork failed.
-    Forks(RepositoryId),
+    RunQuestions(RepositoryId),
     Job(JobId),
     /// With its name when it was asked for.
     Look(RepositoryId, String),
@@ -174,7 +174,7 @@ impl State {
             pauses: BTreeMap::new(),
             swept: Swept::default(),
             nomad: BTreeMap::new(),
-            forks: Forks::default(),
+            run_questions: RunQuestions::default(),
             reruns: BTreeMap::new(),
             enlisted: BTreeMap::new(),
             by_repository: BTreeMap::new(),
@@ -269,12 +269,13 @@ impl State {
     }
 
     /// Whether no answer about a fork can bring back demand for a runner that no job needs.
-    pub fn forks_are_known(&self) -> bool {
+    pub fn runs_are_known(&self) -> bool {
         let surplus = |key: &ClassKey| {
             let demand = self.classes.get(key).map_or(0, Class::demand);
             self.runners.counts(key).supply > demand
         };
-        self.forks.asking_over_all() == 0 && !self.forks.open().any(|(key, _)| surplus(key))
+        self.run_questions.asking_over_all() == 0
+            && !self.run_questions.open().any(|(key, _)| surplus(key))
     }
 
     pub fn is_in_progress(&self, id: JobId) -> bool {
@@ -318,7 +319,7 @@ impl State {
             ids.remove(&id);
             if ids.is_empty() {
                 self.by_run.remove(&job.report.run);
-                self.forks.forget(job.report.run);
+                self.run_questions.forget(job.report.run);
             }
         }
         self.remember_ended(job);

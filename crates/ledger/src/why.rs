@@ -37,10 +37,12 @@ pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<
     }
 }
 
-/// Why a job waits that no class has yet: whether it is a fork's is not known.
+/// Why a job waits that no class has yet: its run is not known.
 pub fn verdict_waits(state: &State, job: &Job, now: Time) -> Option<String> {
     let told = job.verdict.reason();
-    if !matches!(job.verdict, Verdict::AskingFork(_)) || state.forks.is_asking(job.report.run) {
+    if !matches!(job.verdict, Verdict::AskingRun(_))
+        || state.run_questions.is_asking(job.report.run)
+    {
         return told;
     }
     let (Some(key), Some(pool)) =
@@ -48,14 +50,16 @@ pub fn verdict_waits(state: &State, job: &Job, now: Time) -> Option<String> {
     else {
         return told;
     };
-    if let Some(gate) = state.forks.held.get(&job.repository).filter(|gate| gate.until > now) {
+    if let Some(gate) =
+        state.run_questions.held.get(&job.repository).filter(|gate| gate.until > now)
+    {
         return Some(format!(
-            "cannot check whether the run comes from a fork, next try at {}: {}",
+            "cannot check the run against the pool's policy, next try at {}: {}",
             gate.until, gate.reason
         ));
     }
     Some(format!(
-        "whether the run comes from a fork is checked when a runner can be launched; {}",
+        "the run is checked against the pool's policy when a runner can be launched; {}",
         what_keeps(state, &key, pool, now)
     ))
 }

@@ -59,6 +59,8 @@ pub struct JobMessage {
     pub steps: Vec<Step>,
     /// `GITHUB_EVENT_NAME`.
     pub event_name: String,
+    /// `GITHUB_ACTOR`.
+    pub actor: String,
     /// The content of `GITHUB_EVENT_PATH`.
     pub event: serde_json::Value,
 }

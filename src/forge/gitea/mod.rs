@@ -24,11 +24,11 @@ use super::{Error, Kind, Listed, owner_of};
 use crate::credential::Token;
 use crate::gitea::{self, BuildError, Client, Owner};
 use crate::ledger::effect::Target;
-use crate::ledger::event::Head;
+use crate::ledger::event::RunFacts;
 use crate::ledger::observation::Registered;
 use crate::ledger::{
-    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
-    Step, Time, Topics, Visibility,
+    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunCause, RunDetails, RunId,
+    RunnerName, Step, Time, Topics, Visibility,
 };
 use strangers_text::harmless_up_to;
 
@@ -70,16 +70,18 @@ impl Gitea {
 
     /// Only a pull request's head can be a fork. Where it cannot be told which pull request it is
     /// (`pull_request_target` runs on the base's ref), the stricter holds.
-    pub async fn head(
+    pub async fn run_facts(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
-    ) -> Result<Head, Error> {
+    ) -> Result<RunFacts, Error> {
         let asked = self.client.run(full_name, run.0).await;
         let run = asked.map_err(|error| about(&error, "read:repository", full_name))?;
         let is_fork = self.is_fork(repository, full_name, &run).await?;
-        Ok(Head { is_fork, run: run_details(&run) })
+        let cause = RunCause { event: Some(run.event.clone()), actor: run.actor.clone() };
+        let cause = cause.cleaned(harmless_up_to);
+        Ok(RunFacts { is_fork, cause, run: run_details(&run) })
     }
 
     async fn is_fork(

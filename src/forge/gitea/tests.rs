@@ -132,7 +132,7 @@ async fn whose_code_a_pull_request_brings_decides_and_doubt_counts_as_a_fork() {
         let run = json!({"id": 5, "event": event, "path": at});
         give(&server, "GET", "/repos/o/r/actions/runs/5", 200, run).await;
         give(&server, "GET", "/repos/o/r/pulls/3", 200, json!({"head": head})).await;
-        let answer = gitea.head(RepositoryId(1), "o/r", RunId(5)).await.unwrap();
+        let answer = gitea.run_facts(RepositoryId(1), "o/r", RunId(5)).await.unwrap();
         assert_eq!(answer.is_fork, fork, "{event} {head}");
     }
 }

@@ -23,11 +23,11 @@ use crate::github::{
     self, BuildError, Client, DeleteOutcome, Operation, Pages, Purpose, RunnersOf,
 };
 use crate::ledger::effect::Target;
-use crate::ledger::event::{Deletion, Head};
+use crate::ledger::event::{Deletion, RunFacts};
 use crate::ledger::observation::Registered;
 use crate::ledger::{
-    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunDetails, RunId, RunnerName,
-    Step, Time, Topics, Visibility,
+    Details, JobId, JobReport, JobStatus, Repository, RepositoryId, RunCause, RunDetails, RunId,
+    RunnerName, Step, Time, Topics, Visibility,
 };
 use strangers_text::{harmless, harmless_up_to};
 
@@ -102,16 +102,18 @@ impl GitHub {
         Ok(Token { secret: token.token, ends })
     }
 
-    pub async fn head(
+    pub async fn run_facts(
         &self,
         repository: RepositoryId,
         full_name: &str,
         run: RunId,
-    ) -> Result<Head, Error> {
+    ) -> Result<RunFacts, Error> {
         let run = self.share_of(full_name).run(full_name, run.0).await;
         let run = run.map_err(|error| about(&error, Operation::Runs, full_name))?;
-        Ok(Head {
+        let cause = RunCause { event: Some(run.event.clone()), actor: run.actor.clone() };
+        Ok(RunFacts {
             is_fork: run.head_repository.as_ref().is_none_or(|head| head.id != repository.0),
+            cause: cause.cleaned(harmless_up_to),
             run: run_details(&run),
         })
     }

@@ -223,8 +223,8 @@ pub async fn a_forks_head_is_told_from_ones_own(stage: &mut impl Stage) {
     let (pushed, pulled) = stage.push_and_pull().await;
     let own = stage.forge().repository(OWN).await.unwrap();
     assert!(own.forkable, "there is a fork, so that it must be asked about");
-    let pushed = stage.forge().head(own.id, OWN, pushed).await.unwrap();
-    let pulled = stage.forge().head(own.id, OWN, pulled).await.unwrap();
+    let pushed = stage.forge().run_facts(own.id, OWN, pushed).await.unwrap();
+    let pulled = stage.forge().run_facts(own.id, OWN, pulled).await.unwrap();
     assert_eq!((pushed.is_fork, pulled.is_fork), (false, true));
     assert_eq!(pushed.run.event.as_deref(), Some("push"));
     assert!(pushed.run.number.is_some() && pushed.run.workflow_path.is_some(), "{pushed:?}");

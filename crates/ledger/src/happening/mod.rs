@@ -55,7 +55,7 @@ pub enum Happened {
     #[serde(rename = "job.refused")]
     JobRefused { why: String },
     #[serde(rename = "job.fork_unknown")]
-    ForkUnknown { reason: String },
+    RunUnknown { reason: String },
     /// Runners that were launched for it ended without a job.
     #[serde(rename = "job.held_back")]
     JobHeldBack { ends: u32, last: String, until: Time },
@@ -157,7 +157,7 @@ impl Happened {
             Happened::JobFoundAgain { .. } => "job.found_again",
             Happened::JobUnserved { .. } => "job.unserved",
             Happened::JobRefused { .. } => "job.refused",
-            Happened::ForkUnknown { .. } => "job.fork_unknown",
+            Happened::RunUnknown { .. } => "job.fork_unknown",
             Happened::JobHeldBack { .. } => "job.held_back",
             Happened::JobRetried => "job.retried",
             Happened::RunnerLaunched { .. } => "runner.launched",
@@ -198,7 +198,7 @@ impl Happened {
     pub fn is_warning(&self) -> bool {
         match self {
             Happened::JobUnserved { self_hosted, .. } => *self_hosted,
-            Happened::ForkUnknown { .. }
+            Happened::RunUnknown { .. }
             | Happened::DispatchRefused { .. }
             | Happened::DispatchUnknown { .. }
             | Happened::RunnerNotStarting { .. }

@@ -52,7 +52,7 @@ fn all() -> Vec<Happened> {
             self_hosted: true,
         },
         Happened::JobRefused { why: text("octo/app is public") },
-        Happened::ForkUnknown { reason: why.clone() },
+        Happened::RunUnknown { reason: why.clone() },
         Happened::JobHeldBack { ends: 2, last: text("its task failed"), until: at },
         Happened::JobRetried,
         Happened::RunnerLaunched { waiting: 3, supply: 2 },

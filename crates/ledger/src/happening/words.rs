@@ -29,8 +29,8 @@ impl fmt::Display for Happening {
                 labels_in_words(labels)
             ),
             Happened::JobRefused { why } => write!(f, "job refused by policy: {why}"),
-            Happened::ForkUnknown { reason } => {
-                write!(f, "cannot tell whether the job comes from a fork: {reason}")
+            Happened::RunUnknown { reason } => {
+                write!(f, "cannot check the run against the pool's policy: {reason}")
             }
             Happened::JobHeldBack { ends, last, until } => write!(
                 f,

@@ -86,7 +86,7 @@ fn shift(state: &mut State, by: i64) {
         pauses,
         swept,
         nomad,
-        forks,
+        run_questions,
         reruns,
         enlisted: _,
         by_repository: _,
@@ -108,7 +108,7 @@ fn shift(state: &mut State, by: i64) {
         ends.iter_mut().for_each(&mut *move_on);
         failed.iter_mut().for_each(|gate| times_of_gate(gate, move_on));
     }
-    forks.held.values_mut().for_each(|gate| times_of_gate(gate, move_on));
+    run_questions.held.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     refusals.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     for Breaker { ends: _, counted_at, from: _, gate } in breakers.values_mut() {
         counted_at.iter_mut().for_each(&mut *move_on);

@@ -11,7 +11,7 @@ use super::{ASK_AFTER_END, Fold};
 use crate::event::Webhook;
 use crate::job::{Job, JobReport, JobStatus, Verdict};
 use crate::matching::{self, Candidate};
-use crate::policy::{self, Judgement};
+use crate::policy::{self, Judgement, Known};
 use crate::state::Timer;
 use crate::{
     About, DeliveryId, Details, Happened, JobId, Record, Repository, RepositoryId, RunnerName,
@@ -186,6 +186,7 @@ impl<R: Rng> Fold<'_, R> {
             unconfirmed: false,
             robot: false,
             fork: None,
+            cause: None,
             ended_attempt: None,
             in_vain: None,
             cause_of: None,
@@ -224,17 +225,20 @@ impl<R: Rng> Fold<'_, R> {
             return;
         };
         let Some(repository) = self.state.repositories.get(&job.repository) else { return };
-        job.fork = self.state.forks.known(run).or(job.fork);
-        job.verdict = match policy::judge(pool, repository, job.fork) {
+        if let Some(facts) = self.state.run_questions.known(run) {
+            job.fork = Some(facts.is_fork);
+            job.cause = Some(facts.cause.clone());
+        }
+        job.verdict = match policy::judge(pool, repository, Known::of(job)) {
             Judgement::Allowed => Verdict::Serve,
             Judgement::Refused(why) => Verdict::Refused(why),
-            Judgement::AskFork => {
+            Judgement::AskRun => {
                 let key = self.state.class_key(pool, repository, run);
-                self.state.forks.want(run, (key.clone(), job.repository));
+                self.state.run_questions.want(run, (key.clone(), job.repository));
                 self.touch(&key);
                 match &job.verdict {
-                    asking @ Verdict::AskingFork(_) => asking.clone(),
-                    _ => Verdict::AskingFork(None),
+                    asking @ Verdict::AskingRun(_) => asking.clone(),
+                    _ => Verdict::AskingRun(None),
                 }
             }
         };
@@ -256,7 +260,7 @@ impl<R: Rng> Fold<'_, R> {
             &job.report.labels,
             job.report.run,
         );
-        let asking = matches!(job.verdict, Verdict::AskingFork(_));
+        let asking = matches!(job.verdict, Verdict::AskingRun(_));
         match found {
             Ok(pool) => {
                 job.pool = Some(pool.name.clone());
@@ -271,7 +275,7 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    /// Judges an open job again: rules, repository or the answer about its fork have changed.
+    /// Judges an open job again: rules, repository or what is known of its run have changed.
     pub(super) fn judge_again(&mut self, id: JobId) {
         if let Some(job) = self.state.jobs.get(&id).cloned() {
             self.judge_and_place(job);

@@ -1,6 +1,6 @@
 //! The one function through which everything goes: `step(state, event, now, rng) → effects`.
 //!
-//! One file a theme: `job_events` folds what GitHub says (`forks` whose head a run has, `busy`
+//! One file a theme: `job_events` folds what GitHub says (`run_questions` what a run is, `busy`
 //! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
 //! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
@@ -16,7 +16,6 @@ mod clock;
 mod credentials;
 mod deadlines;
 mod dispatching;
-mod forks;
 mod gates;
 mod hiring;
 mod job_events;
@@ -27,6 +26,7 @@ mod operator;
 mod renames;
 mod reruns;
 mod rules;
+mod run_questions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -72,7 +72,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
     let mut fold = Fold::new(state, now, rng);
     match event {
         Event::Webhook(webhook) => fold.webhook(*webhook),
-        Event::ForkKnown { run, answer } => fold.fork_known(run, answer),
+        Event::RunKnown { run, answer } => fold.run_known(run, answer),
         Event::JobsSeen { class, names, answer } => fold.jobs_seen(class, names, answer),
         Event::JobSeen { job, answer } => fold.job_seen(job, answer),
         Event::SeenAgain { past, report } => fold.seen_again(*past, *report),
@@ -283,7 +283,7 @@ impl<'a, R: Rng> Fold<'a, R> {
         for key in std::mem::take(&mut self.asks) {
             self.ask_class(&key);
         }
-        self.ask_about_forks_for_surplus();
+        self.ask_about_runs_for_surplus();
         self.settle_after_start();
         // Letting go touches classes again, but never one that was not touched already.
         for key in self.classes.clone() {
@@ -292,7 +292,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.refresh(&key);
         }
         self.fill_room();
-        self.ask_about_forks();
+        self.ask_about_runs();
         for key in std::mem::take(&mut self.classes) {
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
                 self.state.classes.remove(&key);

@@ -138,7 +138,7 @@ impl<R: Rng> Fold<'_, R> {
     /// Notices when everything was seen once since the start, with what it raised.
     pub(super) fn settle_after_start(&mut self) {
         let swept = &mut self.state.swept;
-        if swept.all && !swept.settled && self.state.forks_are_known() {
+        if swept.all && !swept.settled && self.state.runs_are_known() {
             self.state.swept.settled = true;
             self.touch_all();
         }

@@ -54,8 +54,8 @@ impl<R: Rng> Fold<'_, R> {
         let (key, repository) = (self.state.class_of(job), job.repository);
         self.happened(Happened::JobRetried, About { pool: None, ..About::job(job) });
         self.ask_job(id);
-        self.state.forks.held.remove(&repository);
-        self.touch_forks_of(repository);
+        self.state.run_questions.held.remove(&repository);
+        self.touch_questions_of(repository);
         let Some(key) = key else { return };
         let now = self.now;
         let try_now = |gate: &mut Gate| gate.until = gate.until.min(now);

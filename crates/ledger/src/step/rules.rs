@@ -100,7 +100,7 @@ impl<R: Rng> Fold<'_, R> {
         for gate in refusals.chain(credentials).chain(away) {
             gate.until = gate.until.min(now);
         }
-        self.state.forks.held.clear();
+        self.state.run_questions.held.clear();
         let unanswered = self.state.classes.iter();
         let unanswered = unanswered
             .filter(|(_, class)| class.hold == Some(Hold::Asking { sent: false }))

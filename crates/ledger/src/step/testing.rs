@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::matching::RepositoryGlobs;
 use crate::pool::{Delivery, Forge};
 use crate::{
-    Job, JobId, JobReport, JobStatus, NomadPlace, Pool, PoolName, Repository, RepositoryId, Rules,
-    RunId, ScopeKind, Time, Verdict, Visibility,
+    Job, JobId, JobReport, JobStatus, NomadPlace, Patterns, Pool, PoolName, Repository,
+    RepositoryId, Rules, RunId, ScopeKind, Time, Verdict, Visibility,
 };
 
 pub fn rules(max: u32, pools: Vec<Pool>) -> Rules {
@@ -35,6 +35,8 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         max_runners_per_repository: None,
         public_repositories: false,
         forks: false,
+        events: Patterns::any(),
+        actors: Patterns::any(),
         placement_timeout: Duration::from_secs(1200),
         boot_timeout: Duration::from_secs(600),
         idle_timeout: Duration::from_secs(600),
@@ -89,6 +91,7 @@ pub fn job(report: JobReport) -> Job {
         unconfirmed: false,
         robot: false,
         fork: None,
+        cause: None,
         ended_attempt: None,
         in_vain: None,
         cause_of: None,

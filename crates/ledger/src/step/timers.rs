@@ -23,7 +23,7 @@ impl<R: Rng> Fold<'_, R> {
                 Timer::Credential(scope) => self.touch_scope(&scope),
                 Timer::Refusal(pool) => self.touch_pool(&pool),
                 Timer::Nomad(place) => self.touch_place(&place),
-                Timer::Forks(repository) => self.touch_forks_of(repository),
+                Timer::RunQuestions(repository) => self.touch_questions_of(repository),
                 Timer::Job(job) => self.ask_job(job),
                 Timer::Look(id, full_name) => self.look_timer(id, &full_name),
             }

@@ -343,6 +343,7 @@ impl GitHub {
                 )
                 .collect(),
             event_name: run.spec.event.clone(),
+            actor: run.spec.actor.clone(),
             event: json::event::of_run(self, run),
         })
     }

@@ -46,6 +46,7 @@ fn spawn(root: &Path, script: &Path, job: &JobMessage) -> Result<Child, String> 
         .env("GITHUB_REPOSITORY", &job.repository)
         .env("GITHUB_RUN_ID", job.run_id.to_string())
         .env("GITHUB_EVENT_NAME", &job.event_name)
+        .env("GITHUB_ACTOR", &job.actor)
         .env("GITHUB_EVENT_PATH", absolute(&event))
         .stdin(Stdio::null())
         .kill_on_drop(true);

@@ -136,7 +136,7 @@ async fn one_repository_that_asks_for_everything_leaves_the_others_theirs() {
         github.add_repository("octocat/quiet", Visibility::Private, now);
     });
     let run = stage.run(1);
-    let asks = async |name: &str| stage.github.head(RepositoryId(1), name, RunId(run)).await;
+    let asks = async |name: &str| stage.github.run_facts(RepositoryId(1), name, RunId(run)).await;
     let mut refused = None;
     for _ in 0..500 {
         refused = refused.or(asks("octocat/app").await.err());

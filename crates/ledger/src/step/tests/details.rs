@@ -1,7 +1,7 @@
 //! What is kept of a job for reports: nothing moves by it, and no source's word is lost.
 
 use super::*;
-use crate::event::Head;
+use crate::event::RunFacts;
 use crate::{Details, RunDetails, RunId};
 
 fn told(details: Details, report: JobReport) -> JobReport {
@@ -56,8 +56,8 @@ fn what_is_said_of_a_run_with_the_answer_about_its_head_is_kept() {
     let sha = Details { head_sha: Some("abc".into()), ..Details::default() };
     let _ = ledger.hears_of(forkable, told(sha, report(1, JobStatus::Queued)));
     let run = RunDetails { number: Some(7), event: Some("push".into()), workflow_path: None };
-    let answer = Ok(Head { is_fork: false, run: run.clone() });
-    let _ = ledger.step(Event::ForkKnown { run: RunId(1), answer });
+    let answer = Ok(RunFacts { run: run.clone(), ..false.into() });
+    let _ = ledger.step(Event::RunKnown { run: RunId(1), answer });
     assert_eq!((row(&ledger).run, row(&ledger).head_sha.as_deref()), (run, Some("abc")));
 }
 

@@ -173,10 +173,10 @@ fn forkable() -> Repository {
 fn github_is_asked_once_a_run_whether_its_head_is_a_fork() {
     let mut ledger = Ledger::ready(20);
     let effects = ledger.hears_of(forkable(), report(1, JobStatus::Queued));
-    assert_eq!(words(&effects), ["ask fork of run 1"]);
+    assert_eq!(words(&effects), ["ask about run 1"]);
     assert!(words(&ledger.hears_of(forkable(), report(2, JobStatus::Queued))).is_empty());
     let run = crate::RunId(1);
-    let effects = ledger.step(Event::ForkKnown { run, answer: Ok(false.into()) });
+    let effects = ledger.step(Event::RunKnown { run, answer: Ok(false.into()) });
     assert_eq!(dispatched(&effects).len(), 2);
     assert_eq!(dispatched(&ledger.hears_of(forkable(), report(3, JobStatus::Queued))).len(), 1);
 }
@@ -186,7 +186,7 @@ fn a_fork_is_refused_with_a_reason() {
     let mut ledger = Ledger::ready(20);
     let _ = ledger.hears_of(forkable(), report(1, JobStatus::Queued));
     let run = crate::RunId(1);
-    let _ = ledger.step(Event::ForkKnown { run, answer: Ok(true.into()) });
+    let _ = ledger.step(Event::RunKnown { run, answer: Ok(true.into()) });
     assert!(
         matches!(&ledger.rows.jobs[&JobId(1)].verdict, Verdict::Refused(why) if why.contains("fork"))
     );
@@ -199,15 +199,15 @@ fn a_fork_question_that_fails_is_asked_again_one_at_a_time() {
     let run = crate::RunId(1);
     let _ = ledger.hears_of(forkable(), report(1, JobStatus::Queued));
     for _ in 0..2 {
-        let _ = ledger.step(Event::ForkKnown { run, answer: Err(failure("502")) });
+        let _ = ledger.step(Event::RunKnown { run, answer: Err(failure("502")) });
     }
     let why = ledger.rows.jobs[&JobId(1)].verdict.reason().unwrap();
     assert!(why.contains("502"), "{why}");
-    assert_eq!(ledger.words_within(MINUTE), ["ask fork of run 1"]);
-    let _ = ledger.step(Event::ForkKnown { run, answer: Err(failure("502")) });
-    assert_eq!(ledger.words_within(MINUTE), ["ask fork of run 1"]);
+    assert_eq!(ledger.words_within(MINUTE), ["ask about run 1"]);
+    let _ = ledger.step(Event::RunKnown { run, answer: Err(failure("502")) });
+    assert_eq!(ledger.words_within(MINUTE), ["ask about run 1"]);
     assert_eq!(
-        dispatched(&ledger.step(Event::ForkKnown { run, answer: Ok(false.into()) })).len(),
+        dispatched(&ledger.step(Event::RunKnown { run, answer: Ok(false.into()) })).len(),
         1
     );
 }

@@ -9,7 +9,6 @@ mod deadlines;
 mod details;
 mod dispatching;
 mod ending;
-mod forks;
 mod hiring;
 mod jobs;
 mod letting_go;
@@ -22,6 +21,7 @@ mod reruns;
 mod restart;
 mod robots;
 mod rules;
+mod run_questions;
 mod topics;
 mod unserved;
 
@@ -374,7 +374,7 @@ fn launches_only_what_is_let_in(state: &State, effects: &Effects) {
         else {
             continue;
         };
-        let judged = policy::judge(pool, repository, job.fork);
+        let judged = policy::judge(pool, repository, policy::Known::of(job));
         assert_eq!(judged, policy::Judgement::Allowed, "{} of {}", job.id(), pool.name);
     }
 }
@@ -404,7 +404,7 @@ fn word(request: &Request) -> String {
         Request::StopChild { .. } => "stop child".into(),
         Request::DeleteRegistration { id, .. } => format!("delete registration {id}"),
         Request::DeleteStray { id, .. } => format!("delete stray {id}"),
-        Request::AskFork { run, .. } => format!("ask fork of run {run}"),
+        Request::AskRun { run, .. } => format!("ask about run {run}"),
         Request::AskJobs { names, .. } => format!("ask jobs after {} ended", names.len()),
         Request::AskJob { job, .. } => format!("ask job {job}"),
         Request::Look { full_name, .. } => format!("look at {full_name}"),

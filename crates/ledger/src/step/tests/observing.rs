@@ -176,7 +176,7 @@ fn nobody_is_let_go_before_the_questions_about_forks_are_answered() {
         cut: false,
     });
     assert!(words(&ledger.observes(Observation::SweptAll)).is_empty());
-    let answer = ledger.step(Event::ForkKnown { run: RunId(1), answer: Ok(true.into()) });
+    let answer = ledger.step(Event::RunKnown { run: RunId(1), answer: Ok(true.into()) });
     assert_eq!(words(&answer), [LOOK]);
 }
 

@@ -155,8 +155,8 @@ fn retry_asks_again_about_a_fork() {
     let _ = ledger.hears_of(forkable, report(1, JobStatus::Queued));
     assert_eq!(retry(&mut ledger, 1), ["ask job 1"], "it is under way");
     let answer = Err(failure("502"));
-    let _ = ledger.step(Event::ForkKnown { run: RunId(1), answer });
-    assert_eq!(retry(&mut ledger, 1), ["ask job 1", "ask fork of run 1"]);
+    let _ = ledger.step(Event::RunKnown { run: RunId(1), answer });
+    assert_eq!(retry(&mut ledger, 1), ["ask job 1", "ask about run 1"]);
 }
 
 #[test]

@@ -148,9 +148,9 @@ fn whether_a_head_is_a_fork_is_remembered_with_the_job() {
     let forkable = Repository { forkable: true, ..repository(1, "octo/app") };
     let _ = ledger.hears_of(forkable, report(1, JobStatus::Queued));
     assert!(words(&ledger.restart()).is_empty(), "nobody could be launched yet");
-    assert_eq!(words(&ledger.step(children_seen(Vec::new()))), ["ask fork of run 1"]);
+    assert_eq!(words(&ledger.step(children_seen(Vec::new()))), ["ask about run 1"]);
     let run = crate::RunId(1);
-    let _ = ledger.step(Event::ForkKnown { run, answer: Ok(false.into()) });
+    let _ = ledger.step(Event::RunKnown { run, answer: Ok(false.into()) });
     assert_eq!(words(&ledger.restart()), ["mint for octo/app"]);
 }
 

@@ -1,10 +1,11 @@
-//! Questions about runs: is their head a fork? Which are answered, which are under way, and which
-//! are asked as soon as a runner could be launched for them. What is asked when is in
-//! `step::forks`.
+//! Questions about runs, whose answers policies depend on: is their head a fork, which event and who
+//! caused them? Which are answered, which are under way, and which are asked as soon as a runner could
+//! be launched for them. What is asked when is in `step::run_questions`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use super::event::RunFacts;
 use super::state::Gate;
 use super::{ClassKey, PoolName, RepositoryId, RunId};
 
@@ -12,8 +13,8 @@ use super::{ClassKey, PoolName, RepositoryId, RunId};
 pub type Turn = (ClassKey, RepositoryId);
 
 #[derive(Debug, Default)]
-pub struct Forks {
-    known: BTreeMap<RunId, bool>,
+pub struct RunQuestions {
+    known: BTreeMap<RunId, RunFacts>,
     /// Under way.
     asking: BTreeMap<RunId, Turn>,
     /// Not asked yet.
@@ -24,9 +25,9 @@ pub struct Forks {
     last: Option<Turn>,
 }
 
-impl Forks {
-    pub fn known(&self, run: RunId) -> Option<bool> {
-        self.known.get(&run).copied()
+impl RunQuestions {
+    pub fn known(&self, run: RunId) -> Option<&RunFacts> {
+        self.known.get(&run)
     }
 
     pub fn is_asking(&self, run: RunId) -> bool {
@@ -73,9 +74,9 @@ impl Forks {
         self.asking.remove(&run);
     }
 
-    pub(super) fn learn(&mut self, run: RunId, fork: bool) {
+    pub(super) fn learn(&mut self, run: RunId, facts: RunFacts) {
         self.forget(run);
-        self.known.insert(run, fork);
+        self.known.insert(run, facts);
     }
 
     /// Nobody waits for the answer any more. One that is under way comes all the same.

@@ -24,18 +24,18 @@ impl Ledger {
     }
 
     fn no_fork(&mut self, run: u64) -> Effects {
-        self.step(Event::ForkKnown { run: RunId(run), answer: Ok(false.into()) })
+        self.step(Event::RunKnown { run: RunId(run), answer: Ok(false.into()) })
     }
 
     fn not_told(&mut self, run: u64, wait: Duration) -> Effects {
         let failure = Failure { reason: "over its share".into(), retry_after: Some(wait) };
-        self.step(Event::ForkKnown { run: RunId(run), answer: Err(failure) })
+        self.step(Event::RunKnown { run: RunId(run), answer: Err(failure) })
     }
 }
 
 fn asked(effects: &Effects) -> Vec<u64> {
     let runs = effects.requests.iter().filter_map(|request| match request {
-        Request::AskFork { run, .. } => Some(run.0),
+        Request::AskRun { run, .. } => Some(run.0),
         _ => None,
     });
     runs.collect()
@@ -62,8 +62,8 @@ fn who_could_not_be_given_a_runner_is_not_asked_about() {
     let after = ledger.words_within(MINUTE);
     let again = words(&effects).into_iter().chain(after);
     assert_eq!(
-        again.filter(|word| word.starts_with("ask fork")).collect::<Vec<_>>(),
-        ["ask fork of run 3"]
+        again.filter(|word| word.starts_with("ask about run")).collect::<Vec<_>>(),
+        ["ask about run 3"]
     );
 }
 
@@ -73,9 +73,42 @@ fn a_question_that_fails_is_warned_of_for_it_holds_a_job_back() {
     assert_eq!(asked(&ledger.run_of(1, 1)), [1]);
     let effects = ledger.not_told(1, MINUTE);
     let reason = "over its share".to_owned();
-    let unknown = crate::Happened::ForkUnknown { reason };
+    let unknown = crate::Happened::RunUnknown { reason };
     let told: Vec<_> = effects.happenings.iter().map(|it| &it.what).collect();
     assert!(unknown.is_warning() && told == [&unknown], "{told:?}");
+}
+
+#[test]
+fn a_pool_that_restricts_events_asks_once_a_run_and_keeps_the_answer() {
+    let mut ledger = Ledger::ready(20);
+    ledger.state.rules.pools[0].events = crate::Patterns::new(&["push"]);
+    let cause = |event: &str| crate::RunCause { event: Some(event.into()), actor: None };
+    let queued = ledger.queued(1);
+    assert_eq!(asked(&queued), [1], "although the repository has no forks");
+    let facts = crate::event::RunFacts { cause: cause("workflow_run"), ..false.into() };
+    let effects = ledger.step(Event::RunKnown { run: RunId(1), answer: Ok(facts) });
+    let refused = |job: &Job| matches!(&job.verdict, crate::Verdict::Refused(why) if why.contains("workflow_run"));
+    assert!(refused(&ledger.state.jobs[&JobId(1)]) && dispatched(&effects).is_empty());
+    // Another job of the run, and the row after a restart.
+    let more = ledger.queued(2);
+    assert!(refused(&ledger.state.jobs[&JobId(2)]) && asked(&more).is_empty());
+    let row = serde_json::to_string(&ledger.state.jobs[&JobId(1)]).unwrap();
+    let row: Job = serde_json::from_str(&row).unwrap();
+    assert_eq!(row.cause, Some(cause("workflow_run")));
+}
+
+/// A row of a version that asked only about forks.
+#[test]
+fn a_row_without_a_cause_is_read_and_its_run_asked_about() {
+    let mut row =
+        serde_json::to_value(crate::step::testing::job(report(1, JobStatus::Queued))).unwrap();
+    row["fork"] = true.into();
+    row["verdict"] = serde_json::json!({"verdict": "asking_fork", "why": null});
+    let job: Job = serde_json::from_value(row).unwrap();
+    assert_eq!(
+        (job.fork, job.cause, job.verdict),
+        (Some(true), None, crate::Verdict::AskingRun(None))
+    );
 }
 
 #[test]
@@ -95,12 +128,16 @@ fn whose_answer_must_wait_holds_up_nobody_else() {
     let minted = ledger.minted(ScopeKey::Repository(RepositoryId(2)));
     assert_eq!(dispatched(&minted).len(), 1);
     assert_eq!(
-        ledger.words_within(HOUR - MINUTE).iter().filter(|it| it.starts_with("ask fork")).count(),
+        ledger
+            .words_within(HOUR - MINUTE)
+            .iter()
+            .filter(|it| it.starts_with("ask about run"))
+            .count(),
         0
     );
     let again = ledger.words_within(2 * MINUTE);
     assert_eq!(
-        again.iter().filter(|it| it.starts_with("ask fork")).count(),
+        again.iter().filter(|it| it.starts_with("ask about run")).count(),
         19,
         "as many as there is room for"
     );
@@ -113,7 +150,7 @@ fn with_three_thousand_runs_of_one_repository_anothers_is_asked_about_next() {
     assert_eq!(told.len(), 10);
     assert!(asked(&ledger.run_of(2, 9_000)).is_empty(), "all the room is asked for");
     let _ = crate::work::done();
-    let forks = ledger.step(Event::ForkKnown { run: RunId(told[0]), answer: Ok(true.into()) });
+    let forks = ledger.step(Event::RunKnown { run: RunId(told[0]), answer: Ok(true.into()) });
     assert_eq!(asked(&forks), [9_000]);
     assert!(crate::work::done() < 100, "whoever waits costs nothing");
 }
