@@ -198,6 +198,7 @@ impl crate::world::World {
             origin: "http://github.test".to_owned(),
             token: header(AUTHORIZATION).map(|it| it.trim_start_matches("Bearer ").to_owned()),
             if_none_match: header(IF_NONE_MATCH),
+            api_version: header(HeaderName::from_static("x-github-api-version")),
             body: request
                 .body
                 .as_deref()

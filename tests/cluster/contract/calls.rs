@@ -67,6 +67,9 @@ pub const CALLS: [Call; 24] = [
     Call("delete_runner", false),
 ];
 
+/// Whatever the descriptions of Enterprise Servers lack.
+const ONLY_AT_GITHUB_COM: [&str; 0] = [];
+
 impl Call {
     /// Makes it, conditionally where it can be with an ETag.
     pub async fn make(self, client: &Client, on: &Asked, etag: Option<&str>) -> Result<(), Error> {
@@ -125,6 +128,11 @@ impl Call {
             "delete_runner" => client.delete_runner(of, runner).await.map(drop),
             unknown => panic!("{unknown} is no call"),
         }
+    }
+
+    /// No Enterprise Server has it.
+    pub fn is_of_github_com_only(self) -> bool {
+        ONLY_AT_GITHUB_COM.contains(&self.0)
     }
 
     /// Answers whoever has a token: nobody is refused and nothing is missing.

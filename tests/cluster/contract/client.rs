@@ -10,7 +10,7 @@ use serde_json::json;
 use simulated::github::{FaultKind, FaultRule, Head, JobSpec, RunSpec};
 
 use crate::contract::calls::{Asked, CALLS, Call, of_the_source};
-use crate::contract::description::Description;
+use crate::contract::description::{Api, Description};
 use crate::contract::judge::{Exchange, Judge, undescribed_but_never_met};
 use crate::contract::stage::{self, POWERLESS, Stage, TOKEN};
 use crate::support::parts::{self, Part};
@@ -24,7 +24,21 @@ const NEVER: [(&str, u16, &str); 2] = [
 
 #[tokio::test]
 async fn every_call_and_every_answer_keep_to_githubs_description() {
-    if parts::is_missing(Part::Descriptions, "our calls by GitHub's description") {
+    try_everything(Api::GitHubCom).await;
+}
+
+#[tokio::test]
+async fn every_call_and_every_answer_keep_to_the_description_of_enterprise_server_3_17() {
+    try_everything(Api::EnterpriseServer317).await;
+}
+
+#[tokio::test]
+async fn every_call_and_every_answer_keep_to_the_description_of_enterprise_server_3_19() {
+    try_everything(Api::EnterpriseServer319).await;
+}
+
+async fn try_everything(api: Api) {
+    if parts::is_missing(Part::Descriptions, &format!("our calls by the description of {api:?}")) {
         return;
     }
     let called: BTreeSet<&str> = CALLS.iter().map(|call| call.0).collect();
@@ -33,10 +47,11 @@ async fn every_call_and_every_answer_keep_to_githubs_description() {
     assert_eq!(called, known, "the calls tried here (left) and those in crates/github/src (right)");
 
     let stage = Stage::set("http://127.0.0.1:1/").await;
+    stage.server.with(|github, _| github.knobs.kind = api.kind());
     let asked = fill(&stage).await;
-    let judge = Judge::before(&stage.server.url()).await;
+    let judge = Judge::before(&stage.server.url(), api).await;
     judge.name_repository(stage.app, "octo/app");
-    let it = Trial { stage, judge, asked };
+    let it = Trial { api, stage, judge, asked };
 
     it.answers_what_is_asked().await;
     it.answers_whatever_there_is().await;
@@ -49,13 +64,14 @@ async fn every_call_and_every_answer_keep_to_githubs_description() {
 
     let breaches = it.judge.breaches();
     assert!(breaches.is_empty(), "{breaches:#?}");
-    assert_eq!(missing(&by_the_client), BTreeSet::new(), "described, and not tried");
+    assert_eq!(missing(api, &by_the_client), BTreeSet::new(), "described, and not tried");
     assert_eq!(undescribed_but_never_met(&by_the_client), [0; 0]);
     it.nothing_went_past();
     it.catches_what_is_not_described().await;
 }
 
 struct Trial {
+    api: Api,
     stage: Stage,
     judge: Judge,
     asked: Asked,
@@ -97,8 +113,8 @@ async fn fill(stage: &Stage) -> Asked {
 }
 
 /// The statuses that the description has and that were not met, by operation.
-fn missing(seen: &[Exchange]) -> BTreeSet<String> {
-    let description = Description::read();
+fn missing(api: Api, seen: &[Exchange]) -> BTreeSet<String> {
+    let description = Description::read(api);
     let mut met: BTreeMap<String, BTreeSet<u16>> = BTreeMap::new();
     for one in seen {
         let operation = description.operation(&one.method, &one.path);
@@ -123,6 +139,12 @@ impl Trial {
         Client::new(self.judge.url().parse().unwrap(), SecretString::from(token)).unwrap()
     }
 
+    /// Those that this API has.
+    fn calls(&self) -> impl Iterator<Item = &'static Call> + use<> {
+        let github_com = self.api == Api::GitHubCom;
+        CALLS.iter().filter(move |call| github_com || !call.is_of_github_com_only())
+    }
+
     fn last(&self) -> Exchange {
         self.judge.seen().last().unwrap().clone()
     }
@@ -144,7 +166,7 @@ impl Trial {
     }
 
     async fn answers_what_is_asked(&self) {
-        for call in CALLS.iter().filter(|call| call.0 != "delete_runner") {
+        for call in self.calls().filter(|call| call.0 != "delete_runner") {
             let answer = call.make(&self.client(TOKEN), &self.asked, None).await;
             answer.unwrap_or_else(|error| panic!("{call:?}: {error}"));
         }
@@ -180,7 +202,7 @@ impl Trial {
     }
 
     async fn says_that_nothing_changed(&self) {
-        for call in CALLS.iter().filter(|call| call.is_conditional()) {
+        for call in self.calls().filter(|call| call.is_conditional()) {
             let client = self.client(TOKEN);
             let before = self.judge.seen().len();
             call.make(&client, &self.asked, None).await.unwrap();
@@ -198,8 +220,8 @@ impl Trial {
     }
 
     async fn refuses(&self) {
-        let delete = [Call("delete_runner", true)];
-        for call in CALLS.iter().chain(&delete) {
+        let delete = Call("delete_runner", true);
+        for call in self.calls().copied().chain([delete]) {
             let told = call.make(&self.client("ghp_unknown"), &self.asked, None).await;
             assert!(matches!(told, Err(Error::Unauthorized { .. })), "{call:?}: {told:?}");
 

@@ -1,21 +1,56 @@
-//! GitHub's description of its API, as far as the tests look into it themselves: which operation a
+//! GitHub's descriptions of its API, as far as the tests look into them themselves: which operation a
 //! request is, and which statuses it may answer. Bodies are Prism's business.
 
 use std::path::PathBuf;
 
 use serde_json::Value;
+use simulated::github::Kind;
+
+/// Whose API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    GitHubCom,
+    /// The oldest and the newest Enterprise Server that is described.
+    EnterpriseServer317,
+    EnterpriseServer319,
+}
+
+impl Api {
+    fn file(self) -> &'static str {
+        match self {
+            Self::GitHubCom => "api.github.com.json",
+            Self::EnterpriseServer317 => "ghes-3.17.json",
+            Self::EnterpriseServer319 => "ghes-3.19.json",
+        }
+    }
+
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::GitHubCom => Kind::GitHub,
+            Self::EnterpriseServer317 | Self::EnterpriseServer319 => Kind::EnterpriseServer,
+        }
+    }
+
+    /// What its paths begin with; the descriptions leave it out.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::GitHubCom => "",
+            Self::EnterpriseServer317 | Self::EnterpriseServer319 => "/api/v3",
+        }
+    }
+}
 
 pub struct Description {
     paths: Value,
 }
 
 impl Description {
-    pub fn file() -> PathBuf {
-        crate::contract::modules().join("@octokit/openapi/generated/api.github.com.json")
+    pub fn file(of: Api) -> PathBuf {
+        crate::contract::modules().join("@octokit/openapi/generated").join(of.file())
     }
 
-    pub fn read() -> Self {
-        let text = std::fs::read(Self::file()).unwrap();
+    pub fn read(of: Api) -> Self {
+        let text = std::fs::read(Self::file(of)).unwrap();
         let mut whole: Value = serde_json::from_slice(&text).unwrap();
         Self { paths: whole["paths"].take() }
     }

@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_TYPE, ETAG, HOST, HeaderMap, LOCATION, TRANSFER_EN
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::contract::description::Description;
+use crate::contract::description::{Api, Description};
 use crate::support::free_port;
 
 /// Statuses that the description mentions for hardly any operation, and that GitHub gives on all.
@@ -61,6 +61,7 @@ struct Recorder {
     address: String,
     prism: String,
     github: String,
+    api: Api,
     http: reqwest::Client,
     /// What a renamed repository's redirect leads to is not in the description: such a path is
     /// asked for by its name instead, "the same resource".
@@ -69,17 +70,18 @@ struct Recorder {
 }
 
 impl Judge {
-    /// In front of the simulated GitHub at `github` (`http://HOST:PORT`).
-    pub async fn before(github: &str) -> Self {
+    /// In front of the simulated GitHub at `github` (`http://HOST:PORT`), by that description.
+    pub async fn before(github: &str, api: Api) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (front, back) = (listen().await, listen().await);
         let port = free_port();
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
-        let prism = start_prism(port, &url(&back)).await;
+        let prism = start_prism(port, &url(&back), api).await;
         let recorder = Arc::new(Recorder {
             address: front.local_addr().unwrap().to_string(),
             prism: format!("http://127.0.0.1:{port}"),
             github: github.trim_end_matches('/').to_owned(),
+            api,
             http: reqwest::Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
@@ -95,8 +97,9 @@ impl Judge {
         Self { prism, recorder }
     }
 
+    /// The API's address.
     pub fn url(&self) -> String {
-        format!("http://{}", self.recorder.address)
+        format!("http://{}{}", self.recorder.address, self.recorder.api.prefix())
     }
 
     /// From now on `/repositories/ID` is judged as `/repos/NAME`.
@@ -131,11 +134,11 @@ async fn listen() -> TcpListener {
 }
 
 /// Reading the whole description takes it about ten seconds.
-async fn start_prism(port: u16, github: &str) -> Child {
+async fn start_prism(port: u16, github: &str, api: Api) -> Child {
     let mut prism = Command::new("node")
         .arg(crate::contract::modules().join("@stoplight/prism-cli/dist/index.js"))
         .args(["proxy", "--errors", "--host", "127.0.0.1", "--port", &port.to_string()])
-        .arg(Description::file())
+        .arg(Description::file(api))
         .arg(github)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -163,7 +166,8 @@ async fn before_prism(State(recorder): State<Arc<Recorder>>, request: Request) -
 async fn behind_prism(State(recorder): State<Arc<Recorder>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     parts.headers.insert(HOST, recorder.address.parse().unwrap());
-    let (status, mut headers, body) = recorder.ask(&recorder.github, parts, body).await;
+    let github = format!("{}{}", recorder.github, recorder.api.prefix());
+    let (status, mut headers, body) = recorder.ask(&github, parts, body).await;
     if let Some(location) = headers.remove(LOCATION) {
         headers.insert(HIDDEN_LOCATION, location);
     }
@@ -182,7 +186,10 @@ impl Recorder {
     /// Passes it on; keeps what was asked, and what is told.
     async fn judge(self: Arc<Self>, request: Request) -> Response {
         let (mut parts, body) = request.into_parts();
-        parts.uri = self.by_name(&parts.uri);
+        let below = parts.uri.to_string();
+        // What is asked beside the API is in no description.
+        let below = below.strip_prefix(self.api.prefix()).unwrap_or("/beside/the/api");
+        parts.uri = self.by_name(below);
         let (method, path) = (parts.method.to_string(), parts.uri.path().to_owned());
         let (status, mut headers, body) = self.ask(&self.prism, parts, body).await;
         let text = |name: &str| {
@@ -215,13 +222,12 @@ impl Recorder {
         (status, headers, answer.bytes().await.unwrap())
     }
 
-    fn by_name(&self, uri: &Uri) -> Uri {
-        for (by_id, by_name) in self.by_id.lock().unwrap().iter() {
-            if let Some(rest) = uri.to_string().strip_prefix(by_id.as_str()) {
-                return format!("{by_name}{rest}").parse().unwrap();
-            }
-        }
-        uri.clone()
+    fn by_name(&self, path: &str) -> Uri {
+        let by_id = self.by_id.lock().unwrap();
+        let named = by_id.iter().find_map(|(by_id, by_name)| {
+            Some(format!("{by_name}{}", path.strip_prefix(by_id.as_str())?))
+        });
+        named.as_deref().unwrap_or(path).parse().unwrap()
     }
 }
 

@@ -1,6 +1,6 @@
 //! GitHub's own descriptions judge both sides: every request that the client and the daemon make and
-//! every answer of the simulated GitHub by its description of the API (`client`, `work`; the judging
-//! is `judge`'s), every webhook that the simulated GitHub sends by that of the webhooks (`webhooks`).
+//! every answer of the simulated GitHub by its descriptions of the API, that of github.com and those of
+//! the Enterprise Server (`client`, `work`; the judging is `judge`'s), every webhook that the simulated GitHub sends by that of the webhooks (`webhooks`).
 
 mod calls;
 mod client;

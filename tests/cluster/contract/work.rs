@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use simulated::github::{HookSpec, Scope};
 
-use crate::contract::description::Description;
+use crate::contract::description::{Api, Description};
 use crate::contract::judge::Judge;
 use crate::support::daemon::{SECRET, roustabout};
 use crate::support::parts::{self, Part};
@@ -18,7 +18,7 @@ async fn a_daemon_at_work_keeps_to_githubs_description() {
         return;
     }
     let parts = Parts::start().await;
-    let judge = Judge::before(&parts.github.url()).await;
+    let judge = Judge::before(&parts.github.url(), Api::GitHubCom).await;
     let plan = Plan {
         github: Some(judge.url()),
         github_keys: "sweep_interval = \"2s\"\nfull_sweep_interval = \"4s\"".to_owned(),
@@ -46,7 +46,7 @@ async fn a_daemon_at_work_keeps_to_githubs_description() {
     world.queue(world.app, 2, 500);
     world.queue_for("shared", world.app, 1);
     world.until_nothing_is_left(Duration::from_secs(120)).await;
-    let description = Description::read();
+    let description = Description::read(Api::GitHubCom);
     let operations = || -> BTreeSet<String> {
         let seen = judge.seen();
         seen.iter().filter_map(|one| description.operation(&one.method, &one.path)).collect()

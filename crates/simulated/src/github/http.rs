@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_NONE_MATCH};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rand::SeedableRng;
@@ -257,6 +257,7 @@ impl Server {
                 None => value,
             }),
             if_none_match: header(IF_NONE_MATCH),
+            api_version: header(HeaderName::from_static("x-github-api-version")),
             body: serde_json::Value::Null,
         }
     }

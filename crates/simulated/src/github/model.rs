@@ -138,6 +138,11 @@ impl GitHub {
         base.trim_end_matches('/').clone_into(&mut self.base);
     }
 
+    /// Where resources are, for their `url`; pages are at the base itself.
+    pub(super) fn api(&self) -> String {
+        format!("{}{}", self.base, self.knobs.kind.api_root())
+    }
+
     /// What time alone does: jobs that were not picked up are queued again, lost ones fail, old
     /// queued ones are cancelled, dead registrations end, old log entries go; then idle runners get
     /// the jobs that wait.

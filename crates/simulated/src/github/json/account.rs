@@ -12,7 +12,7 @@ use crate::github::repositories::Visibility;
 /// Schema `simple-user`; organizations are shown so too where they own something.
 pub(super) fn simple_user(gh: &GitHub, account: &Account) -> Value {
     let login = &account.login;
-    let url = format!("{}/users/{login}", gh.base);
+    let url = format!("{}/users/{login}", gh.api());
     json!({
         "login": login,
         "id": account.id,
@@ -48,7 +48,7 @@ pub(super) fn user(gh: &GitHub, login: &str) -> Value {
 
 /// Schema `organization-simple-webhooks`.
 pub(super) fn simple_organization(gh: &GitHub, account: &Account) -> Value {
-    let url = format!("{}/orgs/{}", gh.base, account.login);
+    let url = format!("{}/orgs/{}", gh.api(), account.login);
     json!({
         "login": account.login,
         "id": account.id,

@@ -15,11 +15,11 @@ use crate::github::tokens::Scope;
 pub(in crate::github) fn hook(gh: &GitHub, hook: &Hook) -> Value {
     let (kind, url) = match hook.target {
         Scope::Repository(id) => {
-            ("Repository", format!("{}/repos/{}/hooks/{}", gh.base, gh.full_name(id), hook.id))
+            ("Repository", format!("{}/repos/{}/hooks/{}", gh.api(), gh.full_name(id), hook.id))
         }
         Scope::Organization(_) => (
             "Organization",
-            format!("{}/orgs/{}/hooks/{}", gh.base, gh.scope_name(hook.target), hook.id),
+            format!("{}/orgs/{}/hooks/{}", gh.api(), gh.scope_name(hook.target), hook.id),
         ),
     };
     let mut config = json!({

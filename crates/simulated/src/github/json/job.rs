@@ -17,7 +17,7 @@ pub(in crate::github) fn job(gh: &GitHub, job: &Job) -> Value {
         return super::gitea::job(gh, job, run);
     }
     let full_name = gh.full_name(run.repository);
-    let api = format!("{}/repos/{full_name}", gh.base);
+    let api = format!("{}/repos/{full_name}", gh.api());
     let run_url = format!("{api}/actions/runs/{}", run.id);
     json!({
         "id": job.id,

@@ -59,7 +59,7 @@ pub(in crate::github) fn repository(
     owner: &Account,
 ) -> Value {
     let full_name = format!("{}/{}", owner.login, repository.name);
-    let url = format!("{}/repos/{full_name}", gh.base);
+    let url = format!("{}/repos/{full_name}", gh.api());
     let html_url = format!("{}/{full_name}", gh.base);
     let addresses: Map<String, Value> = ADDRESSES
         .iter()

@@ -17,7 +17,7 @@ use crate::github::runs::{Head, Run};
 pub(in crate::github) fn run(gh: &GitHub, run: &Run) -> Value {
     let Some((base, owner)) = gh.with_owner(run.repository) else { return Value::Null };
     let full_name = gh.full_name(run.repository);
-    let url = format!("{}/repos/{full_name}/actions/runs/{}", gh.base, run.id);
+    let url = format!("{}/repos/{full_name}/actions/runs/{}", gh.api(), run.id);
     let (status, conclusion) = gh.run_status(run);
     let actor = user(gh, &run.spec.actor);
     let head = head_repository(gh, run, base, owner);
@@ -56,12 +56,12 @@ pub(in crate::github) fn run(gh: &GitHub, run: &Run) -> Value {
         "triggering_actor": actor,
         "jobs_url": format!("{url}/jobs"),
         "logs_url": format!("{url}/logs"),
-        "check_suite_url": format!("{}/repos/{full_name}/check-suites/{suite}", gh.base),
+        "check_suite_url": format!("{}/repos/{full_name}/check-suites/{suite}", gh.api()),
         "artifacts_url": format!("{url}/artifacts"),
         "cancel_url": format!("{url}/cancel"),
         "rerun_url": format!("{url}/rerun"),
         "previous_attempt_url": previous,
-        "workflow_url": format!("{}/repos/{full_name}/actions/workflows/{workflow}", gh.base),
+        "workflow_url": format!("{}/repos/{full_name}/actions/workflows/{workflow}", gh.api()),
         "head_commit": {
             "id": run.head_sha,
             "tree_id": run.head_sha,

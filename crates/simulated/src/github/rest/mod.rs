@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::faults::{FaultKind, RequestRecord};
+use super::kind::Kind;
 use super::limits::Standing;
 use super::model::{GitHub, Millis};
 use super::tokens::Token;
@@ -36,6 +37,8 @@ pub struct Call {
     /// What `Authorization` carries after `Bearer` or `token`.
     pub token: Option<String>,
     pub if_none_match: Option<String>,
+    /// `X-GitHub-Api-Version`.
+    pub api_version: Option<String>,
     /// JSON; null where there is none, or where it is something else.
     pub body: Value,
 }
@@ -52,6 +55,7 @@ impl Call {
             origin: "http://github.test".to_owned(),
             token: Some(token.to_owned()),
             if_none_match: None,
+            api_version: None,
             body: Value::Null,
         }
     }
@@ -133,7 +137,11 @@ impl Answer {
 impl GitHub {
     /// Answers one request.
     pub fn rest(&mut self, call: &Call, now: Millis) -> Answer {
-        let path = call.path.strip_prefix("/api/v3").unwrap_or(&call.path).to_owned();
+        let below = call.path.strip_prefix("/api/v3");
+        if below.is_none() && self.knobs.kind == Kind::EnterpriseServer {
+            return Answer::not_found();
+        }
+        let path = below.unwrap_or(&call.path).to_owned();
         let call = &self.as_this_forge_pages(call);
         let fault = self.take_fault(&call.method, &path);
         let mut answer = match &fault {
@@ -174,6 +182,10 @@ impl GitHub {
 
     /// Token, rate limit, route, ETag.
     fn judged(&mut self, call: &Call, path: &str, now: Millis) -> Answer {
+        let version = call.api_version.as_deref();
+        if version.is_some_and(|version| !self.knobs.kind.api_versions().contains(&version)) {
+            return Answer::error(400, "The API version that was asked for is not supported.");
+        }
         if path == "/meta" && !self.is_gitea() {
             return Answer::ok(repositories::meta());
         }

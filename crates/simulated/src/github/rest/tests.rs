@@ -227,3 +227,21 @@ fn a_gitea_says_its_version_and_lists_the_runs_of_an_organization_in_its_own_pag
     assert_eq!(body(&page)["workflow_runs"].as_array().unwrap().len(), 1);
     assert!(header(&page, "link").unwrap().contains("page=2"));
 }
+
+#[test]
+fn an_enterprise_server_has_its_api_below_api_v3_and_knows_no_later_version() {
+    let mut world = World::new();
+    world.gh.knobs.kind = Kind::EnterpriseServer;
+    assert_eq!(get(&mut world, REPOSITORY).status, 404);
+    let path = format!("/api/v3{REPOSITORY}");
+    let mut call = Call::new("GET", &path, "secret");
+    let answer = world.gh.rest(&call, 0);
+    assert_eq!(answer.status, 200);
+    let told = body(&answer);
+    assert_eq!(told["url"], "http://github.test/api/v3/repos/octocat/app");
+    assert_eq!(told["html_url"], "http://github.test/octocat/app");
+    call.api_version = Some("2026-03-10".to_owned());
+    assert_eq!(world.gh.rest(&call, 0).status, 400);
+    world.gh.knobs.kind = Kind::GitHub;
+    assert_eq!(world.gh.rest(&call, 0).status, 200);
+}
