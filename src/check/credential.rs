@@ -27,7 +27,9 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     let mut clients = Vec::new();
     for credential in &settings.github.credentials {
         let subject = format!("github {}", credential.owners.join(","));
-        match Client::new(settings.github.api_url.clone(), credential.token.clone()) {
+        // An App is checked by `app`.
+        let token = credential.token().cloned().unwrap_or_default();
+        match Client::new(settings.github.api_url.clone(), token) {
             Ok(client) => clients.push((subject, client)),
             Err(error) => {
                 findings.push(Finding::fail(subject, error.to_string(), "correct github.api_url"));

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use ::config::ValueKind;
 use secrecy::SecretString;
 use url::Url;
 
 use super::Origin;
+use super::app::{self, App};
 use super::environment::SecretLookup;
 use super::secrets::{self, Found, OfSystemd};
 use super::section::Section;
@@ -46,7 +48,14 @@ pub struct GitHub {
 pub struct Credential {
     /// Logins of users and organizations; `*` matches all. At least one.
     pub owners: Vec<String>,
-    pub token: SecretString,
+    pub by: By,
+}
+
+/// What the requests for these owners are made by.
+#[derive(Debug, Clone)]
+pub enum By {
+    Token(SecretString),
+    App(Box<App>),
 }
 
 /// The path of a Gitea's API below its root URL.
@@ -74,7 +83,22 @@ impl GitHub {
 }
 
 impl Credential {
-    fn matches(&self, owner: &str) -> bool {
+    pub fn token(&self) -> Option<&SecretString> {
+        match &self.by {
+            By::Token(token) => Some(token),
+            By::App(_) => None,
+        }
+    }
+
+    pub fn app(&self) -> Option<&App> {
+        match &self.by {
+            By::Token(_) => None,
+            By::App(app) => Some(app),
+        }
+    }
+
+    /// Whether it is for what `owner` owns, if no earlier one is.
+    pub fn matches(&self, owner: &str) -> bool {
         self.owners.iter().any(|mine| mine == "*" || mine.eq_ignore_ascii_case(owner))
     }
 }
@@ -93,6 +117,22 @@ pub(super) fn read(section: &Section) -> Option<GitHub> {
         full_sweep_interval: full_sweep_interval?,
         credentials: credentials?,
     })
+}
+
+/// Whether each credential is an App whose webhook has a secret of its own; or one is an App, where
+/// they are wrong.
+pub(super) fn apps_sign(section: &Section, github: Option<&GitHub>) -> bool {
+    let has_own = |one: &Credential| one.app().is_some_and(|app| app.webhook.is_some());
+    match github {
+        Some(github) => github.credentials.iter().all(has_own),
+        None => section.given("credentials").is_some_and(|listed| match &listed.kind {
+            ValueKind::Array(all) => all.iter().any(|one| match &one.kind {
+                ValueKind::Table(one) => one.contains_key("app"),
+                _ => false,
+            }),
+            _ => false,
+        }),
+    }
 }
 
 fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
@@ -175,15 +215,42 @@ fn credential(section: &Section, kind: Option<ForgeKind>) -> Option<Credential> 
             format!("{owner:?} is neither the login of a user or organization nor \"*\""),
         );
     }
-    let token = match secrets::find_token(section, "token", None) {
-        // An app replaces the token, and is reported as not yet supported already.
-        Found::Absent if section.given("app").is_none() => {
-            section.report("token", "missing", "set token or token_file here");
+    let has_app = section.given("app").is_some();
+    let by = match secrets::find_token(section, "token", None) {
+        Found::Absent if has_app => by_app(section),
+        Found::Absent => {
+            section.report("token", "missing", "set token, token_file or app here");
             None
         }
-        found => found.secret(),
+        Found::Secret(..) if has_app => {
+            section.report("app", "token and app are both set", "keep one of them");
+            None
+        }
+        found => found.secret().map(By::Token),
     };
-    Some(Credential { owners: owners?, token: token? })
+    if let (Some(By::App(_)), Some(owners)) = (&by, &owners) {
+        warn_of_strangers(section, owners);
+    }
+    Some(Credential { owners: owners?, by: by? })
+}
+
+fn by_app(section: &Section) -> Option<By> {
+    match app::read(&section.section("app"))? {
+        Some(app) => Some(By::App(Box::new(app))),
+        // Nothing is asked with it.
+        None => Some(By::Token(secrets::taken_as_given())),
+    }
+}
+
+/// Who installs a public App is served, if nobody says whose webhooks count.
+fn warn_of_strangers(section: &Section, owners: &[String]) {
+    if owners.iter().any(|owner| owner == "*") {
+        section.warn(
+            "owners",
+            "is \"*\", so webhooks of everyone who installs this App are accepted",
+            "list the users and organizations that may use it",
+        );
+    }
 }
 
 /// `ROUSTABOUT_GITHUB_TOKEN`, else the systemd credential `github-token`, for all owners. The
@@ -227,7 +294,7 @@ fn implied(section: &Section) -> Option<Option<Credential>> {
             .map_err(|what| (what.to_owned(), "write only the token, on one line".to_owned()))
     });
     match token {
-        Ok(token) => Some(Some(Credential { owners: vec!["*".to_owned()], token })),
+        Ok(token) => Some(Some(Credential { owners: vec!["*".to_owned()], by: By::Token(token) })),
         Err((what, fix)) => {
             section.report("credentials", format!("{origin}: {what}"), fix);
             Some(None)
@@ -282,7 +349,7 @@ mod tests {
         let github = loaded_with(TWO, &[("ROUSTABOUT_GITHUB_TOKEN", "0123456")]).settings.github;
         assert_eq!(github.credentials.len(), 3);
         assert_eq!(github.credentials[2].owners, ["*"]);
-        assert_eq!(github.credentials[2].token.expose_secret(), "0123456");
+        assert_eq!(github.credentials[2].token().unwrap().expose_secret(), "0123456");
     }
 
     #[test]
@@ -301,10 +368,8 @@ mod tests {
         );
         assert!(one("token = \"t\"").contains("github.credentials[#1].owners: missing"));
         assert!(one("owners = [\"a/b\"]\ntoken = \"t\"").contains("\"a/b\" is neither the login"));
-        assert!(one("owners = [\"a\"]").contains("token: missing; set token or token_file here"));
-        assert_eq!(
-            one("owners = [\"a\"]\napp = { id = 1, private_key_file = \"x\" }"),
-            "f.toml: github.credentials[#1].app: not yet supported in this version; remove it or comment it out"
+        assert!(
+            one("owners = [\"a\"]").contains("token: missing; set token, token_file or app here")
         );
         assert!(errors("[github]\ncredentials = 5\n").contains("must be sections, not a number"));
     }

@@ -102,9 +102,16 @@ const KEYS: &[Key] = &[
     open("github.credentials.owners", r#"["octocat"]"#),
     open("github.credentials.token", r#""github_pat_...""#),
     open("github.credentials.token_file", r#""/etc/roustabout/github-token""#),
+    open("github.credentials.app.client_id", r#""Iv23liSimulatedId001""#),
+    open("github.credentials.app.id", "1234"),
+    open("github.credentials.app.private_key", r#""-----BEGIN RSA PRIVATE KEY-----...""#),
+    open("github.credentials.app.private_key_file", r#""/etc/roustabout/app.pem""#),
+    open("github.credentials.app.webhook_secret", r#""a long random text""#),
+    open("github.credentials.app.webhook_secret_file", r#""/etc/roustabout/app-webhook-secret""#),
+    open("github.credentials.app.previous_webhook_secret", r#""the secret before""#),
     open(
-        "github.credentials.app",
-        r#"{ id = 1234, private_key_file = "/etc/roustabout/app.pem" }"#,
+        "github.credentials.app.previous_webhook_secret_file",
+        r#""/etc/roustabout/previous-app-webhook-secret""#,
     ),
     default("nomad.address", Text("http://127.0.0.1:4646"))
         .filled_by(&["NOMAD_ADDR", "NOMAD_UNIX_ADDR"]),

@@ -5,6 +5,7 @@
 //! `keys.rs` (all keys) and `section.rs` (how they are read); each section of the file has a file here.
 
 mod admin;
+mod app;
 mod causes;
 mod environment;
 mod error;
@@ -36,10 +37,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use admin::Admin;
+pub use app::{App, Secret};
 pub use environment::{Environment, SystemdCredential};
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
-pub use github::{Credential, ForgeKind, GitHub};
+pub use github::{By, Credential, ForgeKind, GitHub};
 pub use keys::{Given, Key, known_keys};
 pub use log::{Log, LogFormat};
 pub use nomad::{Nomad, NomadAddress};
@@ -193,10 +195,16 @@ pub fn from_text(text: &str, name: &str, env: &Environment) -> Result<Loaded, Co
 fn settings(root: &Section) -> Option<Settings> {
     let shutdown_grace = root.duration("shutdown_grace");
     let log = log::read(&root.section("log"));
-    let webhook = webhook::read(&root.section("webhook"));
+    let of_webhook = root.section("webhook");
+    let webhook = webhook::read(&of_webhook);
     let admin = admin::read(&root.section("admin"));
     let store = store::read(&root.section("store"));
-    let github = github::read(&root.section("github"));
+    let of_github = root.section("github");
+    let github = github::read(&of_github);
+    let apps_sign = github::apps_sign(&of_github, github.as_ref());
+    if let Some(webhook) = &webhook {
+        webhook::needs_secret(&of_webhook, webhook, apps_sign);
+    }
     let nomad = nomad::read(&root.section("nomad"));
     let runners = runners::read(&root.section("runners"));
     let pools = pool::read(root, runners.as_ref(), github.as_ref());

@@ -2,7 +2,7 @@
 //! To implement one, delete its line here and read the key in the file of its section.
 
 /// Keys and whole sections.
-const KEYS: &[&str] = &["claims", "vault", "github.credentials.app", "pools.runner_group"];
+const KEYS: &[&str] = &["claims", "vault", "pools.runner_group"];
 
 /// Single values of keys that are otherwise supported, and what to use instead.
 const VALUES: &[(&str, &str, &str)] = &[

@@ -144,6 +144,16 @@ pub(super) enum OfSystemd {
 /// Valid as any secret.
 const TAKEN_AS_GIVEN: &str = "a-systemd-credential-taken-as-given";
 
+/// In place of one that is not read.
+pub(super) fn taken_as_given() -> SecretString {
+    TAKEN_AS_GIVEN.into()
+}
+
+/// Whether it stands for one that was not read.
+pub(super) fn is_taken_as_given(secret: &SecretString) -> bool {
+    secret.expose_secret() == TAKEN_AS_GIVEN
+}
+
 /// The systemd credential of that name, if there is one.
 pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
     match &env.lookup {

@@ -25,8 +25,11 @@ pub struct Webhook {
     pub path: String,
     /// The door's address as the forge reaches it.
     pub public_url: Option<Url>,
-    /// For verifying signatures; always set if the door is enabled.
+    /// For verifying signatures; always set if the door is enabled, unless every credential is an App
+    /// that has its own.
     pub secret: Option<SecretString>,
+    /// It should be set and is not, unless Apps have secrets of their own.
+    missing: bool,
     /// Also accepted, while the secret is being changed.
     pub previous_secret: Option<SecretString>,
     /// In bytes, at most 25 MB.
@@ -40,17 +43,9 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
     let listen = section.parsed("listen", address);
     let path = section.parsed("path", path);
     let public_url = section.parsed("public_url", public_url);
-    let secret = match secrets::find(section, "secret", Some("webhook-secret")) {
-        Found::Absent if enabled == Some(true) => {
-            section.report(
-                "secret",
-                "missing",
-                "set secret or secret_file here, set the variable ROUSTABOUT_WEBHOOK_SECRET, or pass the systemd credential webhook-secret",
-            );
-            None
-        }
-        found => found.secret(),
-    };
+    let found = secrets::find(section, "secret", Some("webhook-secret"));
+    let missing = enabled == Some(true) && matches!(found, Found::Absent);
+    let secret = found.secret();
     if secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < SHORT_SECRET) {
         section.warn(
             "secret",
@@ -74,10 +69,22 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
         path: path?,
         public_url,
         secret,
+        missing,
         previous_secret: previous.secret(),
         max_body: max_body?,
         max_connections: usize::try_from(max_connections?).ok()?,
     })
+}
+
+/// Reports a secret that is missing; `apps_sign`: there is one for every delivery without it.
+pub(super) fn needs_secret(section: &Section, webhook: &Webhook, apps_sign: bool) {
+    if webhook.missing && !apps_sign {
+        section.report(
+            "secret",
+            "missing",
+            "set secret or secret_file here, set the variable ROUSTABOUT_WEBHOOK_SECRET, or pass the systemd credential webhook-secret",
+        );
+    }
 }
 
 /// The last line break of a file has been removed already.

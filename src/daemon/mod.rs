@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::engine::{self, Engine, Setup, Told};
 use crate::forge::Forges;
 use crate::reconcile;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
-use crate::webhook::{self, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
+use crate::webhook::{self, Apps, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
 use systemd::Sockets;
 
 /// Linux, on every architecture that this is built for (`signal(7)`).
@@ -236,8 +236,13 @@ fn served_public(
 ) -> Option<Served> {
     let settings = &setup.settings;
     let webhook = &settings.webhook;
+    let secrets = secrets(settings);
+    if secrets.is_empty() {
+        return None;
+    }
     let door = Door {
-        secrets: Secrets::new(webhook.secret.clone()?, webhook.previous_secret.clone()),
+        secrets,
+        apps: Apps::of(settings),
         rules: Arc::new(engine::rules(settings)),
         hand: engine.hand.clone(),
         bodies: Bodies::up_to(webhook.max_body),
@@ -253,6 +258,17 @@ fn served_public(
         ..usual
     };
     Some(Served { router: webhook::router(&webhook.path, door), limits })
+}
+
+/// Of the webhooks of repositories and organizations, and of each App's.
+fn secrets(settings: &Settings) -> Secrets {
+    let webhook = &settings.webhook;
+    let all = Secrets::default().and(None, webhook.secret.clone(), webhook.previous_secret.clone());
+    settings.github.credentials.iter().enumerate().fold(all, |all, (index, credential)| {
+        let Some(app) = credential.app() else { return all };
+        let secret = |of: &Option<config::Secret>| of.as_ref().map(|one| one.secret.clone());
+        all.and(Some(index), secret(&app.webhook), secret(&app.previous_webhook))
+    })
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

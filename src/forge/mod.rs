@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
+use secrecy::SecretString;
 use transport::Transport;
 
 pub use self::error::{Error, Kind};
@@ -57,14 +58,13 @@ impl Forges {
         let kind = settings.github.kind;
         Self::made(settings, |credential| {
             let (wire, api_url, clock) = (wire.clone(), api_url.clone(), clock.clone());
-            let token = &credential.token;
             Ok(match kind {
                 ForgeKind::GitHub => {
-                    let client = crate::github::Client::over(wire, api_url, token.clone(), clock);
-                    Forge::GitHub(github::GitHub::by(client))
+                    Forge::GitHub(github::GitHub::over(wire, api_url, credential, clock))
                 }
                 ForgeKind::Gitea => {
-                    let client = crate::gitea::Client::over(wire, api_url, token, clock)?;
+                    let token = of_gitea(credential);
+                    let client = crate::gitea::Client::over(wire, api_url, &token, clock)?;
                     Forge::Gitea(gitea::Gitea::by(client))
                 }
             })
@@ -118,6 +118,11 @@ pub fn owner_of(name: &str) -> &str {
     name.split_once('/').map_or(name, |(owner, _)| owner)
 }
 
+/// The config has refused an App for a Gitea.
+fn of_gitea(credential: &Credential) -> SecretString {
+    credential.token().cloned().unwrap_or_default()
+}
+
 /// One credential at one forge.
 #[derive(Clone)]
 pub enum Forge {
@@ -155,10 +160,9 @@ pub struct LogMemory(github::LogMemory);
 impl Forge {
     fn new(settings: &Settings, credential: &Credential) -> Result<Self, BuildError> {
         let api_url = settings.github.api_url.clone();
-        let token = &credential.token;
         Ok(match settings.github.kind {
-            ForgeKind::GitHub => Forge::GitHub(github::GitHub::new(api_url, token.clone())?),
-            ForgeKind::Gitea => Forge::Gitea(gitea::Gitea::new(api_url, token)?),
+            ForgeKind::GitHub => Forge::GitHub(github::GitHub::new(api_url, credential)?),
+            ForgeKind::Gitea => Forge::Gitea(gitea::Gitea::new(api_url, &of_gitea(credential))?),
         })
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::{deliveries, runners, sweep};
-use crate::config::{Credential, Settings};
+use crate::config::{By, Credential, Settings};
 use crate::forge::{ListMemory, Listed};
 
 /// By the repository's name. Shared, so that a look that is cut short loses nothing, and both kinds
@@ -57,7 +57,12 @@ impl Cache {
 /// Whether the same is asked of the same by the same.
 fn ask_alike(one: &Settings, other: &Settings) -> bool {
     let same = |(a, b): (&Credential, &Credential)| {
-        a.owners == b.owners && a.token.expose_secret() == b.token.expose_secret()
+        let by = match (&a.by, &b.by) {
+            (By::Token(one), By::Token(other)) => one.expose_secret() == other.expose_secret(),
+            (By::App(one), By::App(other)) => one.issuer == other.issuer && one.key == other.key,
+            _ => false,
+        };
+        a.owners == b.owners && by
     };
     let (ours, theirs) = (&one.github, &other.github);
     ours.kind == theirs.kind

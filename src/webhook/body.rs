@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::in_flight::{InFlight, Share};
 use super::outcome::{Outcome, Unsigned};
-use super::signature::Checking;
+use super::signature::{Checking, Signer};
 
 /// Of each body this much is in memory at most. GitHub's have 10 to 40 kB.
 const IN_MEMORY: usize = 64 * 1024;
@@ -58,6 +58,8 @@ pub(super) enum Use {
 /// A body whose signature holds, as much of it as is of use.
 pub(super) struct Signed {
     pub bytes: Bytes,
+    /// With whose secrets.
+    pub signers: Vec<Signer>,
     _share: Share,
     /// Large ones are in memory one at a time.
     _turn: Option<OwnedSemaphorePermit>,
@@ -79,7 +81,8 @@ pub(super) async fn read(
         Use::Nothing => 0,
         _ => usize::try_from(announced.unwrap_or(0).min(ALLOCATED_AHEAD)).unwrap_or(0),
     };
-    let coming = Coming { start: BytesMut::with_capacity(capacity), rest: None, share };
+    let coming =
+        Coming { start: BytesMut::with_capacity(capacity), rest: None, signers: Vec::new(), share };
     let all = coming.read(body, wanted, limits, checking);
     let all = tokio::time::timeout(limits.time, gives_way.run_until_cancelled(all)).await;
     let coming = all
@@ -93,6 +96,7 @@ struct Coming {
     start: BytesMut,
     /// What follows the start.
     rest: Option<File>,
+    signers: Vec<Signer>,
     share: Share,
 }
 
@@ -123,7 +127,8 @@ impl Coming {
                 self.keep(data.slice(..used), limits).await?;
             }
         }
-        if !checking.holds() {
+        self.signers = checking.signers();
+        if self.signers.is_empty() {
             return Err(Outcome::Unsigned(Unsigned::Wrong));
         }
         Ok(self)
@@ -152,9 +157,11 @@ impl Coming {
     async fn whole(mut self, in_flight: &InFlight) -> Result<Signed, Outcome> {
         self.share.is_signed();
         let Some(mut rest) = self.rest.take() else {
-            return Ok(Signed { bytes: self.start.freeze(), _share: self.share, _turn: None });
+            let (bytes, signers) = (self.start.freeze(), self.signers);
+            return Ok(Signed { bytes, signers, _share: self.share, _turn: None });
         };
         let turn = in_flight.turn().await;
+        let signers = self.signers;
         let read = move || -> io::Result<_> {
             let length = rest.stream_position()?;
             rest.rewind()?;
@@ -170,7 +177,7 @@ impl Coming {
                 "cannot read a large webhook from its temporary file: {error}"
             ))
         })?;
-        Ok(Signed { bytes, _share: share, _turn: turn })
+        Ok(Signed { bytes, signers, _share: share, _turn: turn })
     }
 }
 

@@ -12,6 +12,7 @@ use axum::{Extension, Router};
 use clock::Clock;
 use tracing::{debug, info, warn};
 
+use super::apps::{self, Apps};
 use super::body::{self, Bodies, Use};
 use super::hand::{Hand, Receipt};
 use super::in_flight::InFlight;
@@ -38,6 +39,8 @@ const LONGEST_IN_LOG: usize = 64;
 
 pub struct Door {
     pub secrets: Secrets,
+    /// Whose webhooks an App's secret signs.
+    pub apps: Apps,
     pub rules: Arc<Rules>,
     pub hand: Hand,
     pub bodies: Bodies,
@@ -128,12 +131,20 @@ async fn judge(
         Ok(Understood::Other(event)) => {
             Outcome::Ignored(format!("event {event} is not used; only workflow_job is"))
         }
+        Ok(Understood::Job(_, job)) if !door.apps.are_for(&signed.signers, owner_of(&job)) => {
+            Outcome::Ignored(apps::stranger(owner_of(&job)))
+        }
         Ok(Understood::Job(id, job)) => match job.unreadable.clone() {
             None => door.keep(id, *job).await,
             Some(why) => door.keep_and_look(headers, id, *job, clipped(&why), raw).await,
         },
         Err(why) => door.keep_unreadable(headers, id, clipped(&why), raw).await,
     }
+}
+
+fn owner_of(job: &WorkflowJob) -> &str {
+    let name = &job.repository.full_name;
+    name.split_once('/').map_or(name, |(owner, _)| owner)
 }
 
 /// A parser's error may quote the body, and a body may hold anything and be long.

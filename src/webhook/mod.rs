@@ -4,6 +4,7 @@
 //! and nothing of GitHub's REST API or of Nomad. `door` judges a request step by step,
 //! `listener` keeps slow and too many connections off.
 
+mod apps;
 mod body;
 mod door;
 mod hand;
@@ -17,6 +18,7 @@ mod quota;
 pub mod signature;
 mod tally;
 
+pub use apps::Apps;
 pub use body::Bodies;
 pub use door::{Door, router};
 pub use hand::{Hand, Handed, Receipt};

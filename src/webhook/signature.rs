@@ -5,37 +5,68 @@ use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-/// The secrets that may have signed: today's, and the previous one while it is being changed.
-#[derive(Clone)]
+/// The secrets that may have signed: of the webhooks of repositories and organizations, and of each
+/// App's; today's, and the previous ones while they are being changed.
+#[derive(Clone, Default)]
 pub struct Secrets {
-    keys: Vec<SecretString>,
+    keys: Vec<(SecretString, Signer)>,
+}
+
+/// Whose webhook it is, and whether that is signed with today's secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The credential that is the App, by its index; `None`: nobody in particular.
+    pub app: Option<usize>,
+    pub previous: bool,
 }
 
 impl Secrets {
     pub fn new(current: SecretString, previous: Option<SecretString>) -> Self {
-        Self { keys: std::iter::once(current).chain(previous).collect() }
+        Self::default().and(None, Some(current), previous)
+    }
+
+    /// With those too.
+    pub fn and(
+        mut self,
+        app: Option<usize>,
+        current: Option<SecretString>,
+        previous: Option<SecretString>,
+    ) -> Self {
+        let current = current.map(|key| (key, Signer { app, previous: false }));
+        let previous = previous.map(|key| (key, Signer { app, previous: true }));
+        self.keys.extend(current.into_iter().chain(previous));
+        self
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Begins to judge whether it is the signature of what will come.
     pub fn check(&self, given: Given) -> Checking {
-        Checking { given, macs: self.keys.iter().map(mac).collect() }
+        let macs = self.keys.iter().map(|(key, signer)| (mac(key), signer.clone()));
+        Checking { given, macs: macs.collect() }
     }
 }
 
 /// Judges a signature of a body that comes in pieces.
 pub struct Checking {
     given: Given,
-    macs: Vec<Hmac<Sha256>>,
+    macs: Vec<(Hmac<Sha256>, Signer)>,
 }
 
 impl Checking {
     pub fn update(&mut self, piece: &[u8]) {
-        self.macs.iter_mut().for_each(|mac| mac.update(piece));
+        self.macs.iter_mut().for_each(|(mac, _)| mac.update(piece));
     }
 
-    /// Whether one of the secrets made it; compares in constant time.
-    pub fn holds(self) -> bool {
-        self.macs.into_iter().any(|mac| mac.verify_slice(&self.given.0).is_ok())
+    /// Whose secrets made it; nobody's: it is wrong. Compares in constant time.
+    pub fn signers(self) -> Vec<Signer> {
+        let made_it = self.macs.into_iter().filter(|(mac, _)| {
+            // Verifying consumes it.
+            mac.clone().verify_slice(&self.given.0).is_ok()
+        });
+        made_it.map(|(_, signer)| signer).collect()
     }
 }
 
@@ -82,7 +113,7 @@ mod tests {
         let mut checking = secrets.check(given);
         checking.update(first);
         checking.update(second);
-        checking.holds()
+        !checking.signers().is_empty()
     }
 
     #[test]
@@ -99,6 +130,24 @@ mod tests {
             assert!(signed(&both, &sign(&secret(key), b"x"), b"x"));
         }
         assert!(!signed(&both, &sign(&secret("other"), b"x"), b"x"));
+    }
+
+    #[test]
+    fn it_is_told_whose_secret_has_signed() {
+        let set = Secrets::new(secret("all"), None)
+            .and(Some(0), Some(secret("app")), Some(secret("before")))
+            .and(Some(1), Some(secret("all")), None);
+        let signers = |key: &str| {
+            let given = Given::read(sign(&secret(key), b"x").as_bytes()).unwrap();
+            let mut checking = set.check(given);
+            checking.update(b"x");
+            let all = checking.signers().into_iter();
+            all.map(|signer| (signer.app, signer.previous)).collect::<Vec<_>>()
+        };
+        assert_eq!(signers("app"), [(Some(0), false)]);
+        assert_eq!(signers("before"), [(Some(0), true)]);
+        assert_eq!(signers("all"), [(None, false), (Some(1), false)]);
+        assert_eq!(signers("other"), []);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod support;
 
 mod agent;
+mod app;
 mod away;
 mod check;
 mod client;

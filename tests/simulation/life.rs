@@ -247,6 +247,7 @@ impl Entrance {
     fn door(&self, setup: &Setup) -> Router {
         let door = Door {
             secrets: Secrets::new(SecretString::from(SECRET), None),
+            apps: webhook::Apps::default(),
             rules: Arc::new(engine::rules(&setup.settings)),
             hand: self.hand.clone(),
             bodies: Bodies::up_to(setup.settings.webhook.max_body),

@@ -32,6 +32,20 @@ pub enum Error {
     /// 401: the credential is unknown, expired or revoked.
     #[error("{request}: 401 {message} (the token is wrong, expired or revoked)")]
     Unauthorized { request: String, message: String },
+    /// 401 to an App's own JWT.
+    #[error("{request}: 401 {message} (the private key is not of this GitHub App, or was revoked)")]
+    AppRefused { request: String, message: String },
+    /// 404 to an App's own JWT: there is no such App.
+    #[error("{request}: 404, this GitHub has no such App (client_id or id)")]
+    AppUnknown { request: String },
+    /// No request was made, or it was refused, for the App is not, or no longer, installed there.
+    #[error("the GitHub App is not installed on {owner}")]
+    NotInstalled { owner: String },
+    #[error("the installation of the GitHub App on {owner} is suspended")]
+    Suspended { owner: String },
+    /// The installation may not do what is wanted, or not in that repository.
+    #[error("the installation of the GitHub App on {owner} does not grant {wanted}: {message}")]
+    NotGranted { owner: String, wanted: String, message: String },
     /// 403 for want of permission. `accepted_permissions` is GitHub's own
     /// `X-Accepted-GitHub-Permissions`, such as `administration=write`.
     #[error("{request}: 403 {message}{}", wanted(accepted_permissions.as_deref()))]

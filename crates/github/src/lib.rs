@@ -8,12 +8,16 @@
 //! Source of all facts unless said otherwise: docs.github.com/en/rest, API version 2022-11-28,
 //! and GitHub's OpenAPI description.
 
+mod app;
+mod auth;
 mod budget;
 mod conditional;
 mod deliveries;
 mod error;
 mod hooks;
+mod installation;
 mod jobs;
+mod jwt;
 mod paging;
 mod permission;
 mod rate_limit;
@@ -26,12 +30,15 @@ mod transport;
 mod user;
 mod wire;
 
+pub use app::{App, HookConfig, Registered};
 pub use budget::Purpose;
 pub use conditional::Conditional;
 pub use deliveries::Delivery;
 pub use error::Error;
 pub use hooks::{Hook, LastResponse};
+pub use installation::{Account, Grant, Installation};
 pub use jobs::{JobStatus, Step, WorkflowJob};
+pub use jwt::{AppKey, NotAKey};
 pub use paging::Pages;
 pub use permission::{Operation, permission_for};
 pub use refusal::Refusal;

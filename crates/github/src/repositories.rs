@@ -55,7 +55,7 @@ pub struct RepositoryPermissions {
 }
 
 #[derive(Deserialize)]
-struct WireRepository {
+pub(super) struct WireRepository {
     id: u64,
     full_name: String,
     private: bool,

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use transport::{Failure, Request, Response, Transport, Unread};
 use url::Url;
 
+use super::auth::Auth;
 use super::budget::{Budget, OverShare, Purpose};
 use super::error::Error;
 use super::rate_limit::{self, RateLimit, Waiting};
@@ -40,18 +41,25 @@ pub enum BuildError {
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    auth: Auth,
     purpose: Purpose,
 }
 
 struct Inner {
-    wire: Transport,
-    clock: Clock,
-    base: Url,
+    road: Road,
     state: Mutex<State>,
 }
 
+/// The way to one GitHub.
+#[derive(Clone)]
+pub(super) struct Road {
+    pub wire: Transport,
+    pub clock: Clock,
+    pub base: Url,
+}
+
+#[derive(Default)]
 struct State {
-    token: SecretString,
     limit: RateLimit,
     budget: Budget,
     /// GitHub's clock and ours, at the last answer.
@@ -60,7 +68,7 @@ struct State {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let origin = self.inner.base.origin().ascii_serialization();
+        let origin = self.inner.road.base.origin().ascii_serialization();
         f.debug_struct("github::Client").field("api", &origin).finish_non_exhaustive()
     }
 }
@@ -136,39 +144,37 @@ impl Client {
     /// `api_url` is `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server.
     /// Opens nothing yet. A rustls crypto provider must be installed in the process.
     pub fn new(api_url: Url, token: SecretString) -> Result<Client, BuildError> {
-        if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
-            return Err(BuildError::Address);
-        }
-        let wire = transport::forge(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
-        Ok(Client::over(wire, api_url, token, Clock::system()))
+        Ok(Client::by(Road::to(api_url)?, Auth::Token(token)))
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.
     pub fn over(wire: Transport, api_url: Url, token: SecretString, clock: Clock) -> Client {
-        let (limit, budget) = (RateLimit::default(), Budget::default());
-        let state = Mutex::new(State { token, limit, budget, clock: None });
-        let inner = Arc::new(Inner { wire, clock, base: api_url, state });
-        Client { inner, purpose: Purpose::default() }
+        Client::by(Road { wire, clock, base: api_url }, Auth::Token(token))
+    }
+
+    /// With a limit, a budget and a clock of its own.
+    pub(super) fn by(road: Road, auth: Auth) -> Client {
+        let inner = Inner { road, state: Mutex::default() };
+        Client { inner: Arc::new(inner), auth, purpose: Purpose::default() }
+    }
+
+    /// A clone that says another way who it is, and shares limit and budget.
+    pub(super) fn with_auth(&self, auth: Auth) -> Client {
+        Client { auth, ..self.clone() }
     }
 
     /// A clone whose requests are for that.
     pub fn with_purpose(&self, purpose: Purpose) -> Client {
-        Client { inner: self.inner.clone(), purpose }
+        Client { purpose, ..self.clone() }
+    }
+
+    pub(super) fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// By which it counts.
     pub fn clock(&self) -> &Clock {
-        &self.inner.clock
-    }
-
-    /// The token of all later calls, of all clones. A different one has a limit of its own.
-    pub fn set_token(&self, token: SecretString) {
-        let mut state = self.state();
-        if state.token.expose_secret() != token.expose_secret() {
-            state.limit = RateLimit::default();
-            state.budget = Budget::default();
-        }
-        state.token = token;
+        &self.inner.road.clock
     }
 
     /// GitHub's clock (whole seconds, from the last answer's `Date`) and ours at that moment.
@@ -191,10 +197,19 @@ impl Client {
     /// A renamed repository answers 301 (307 for other methods than GET) to
     /// `/repositories/ID/…`, which is the same resource.
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Answer, Error> {
+        self.auth.call(self, &call).await
+    }
+
+    /// As [`call`](Self::call), by this token.
+    pub(super) async fn call_by(
+        &self,
+        call: &Call<'_>,
+        token: Option<&SecretString>,
+    ) -> Result<Answer, Error> {
         let request = call.name();
-        let mut url = self.url(&call, &request)?;
+        let mut url = self.url(call, &request)?;
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.once(&call, url, &request).await?;
+            let answer = self.once(call, token, url, &request).await?;
             if answer.status.is_success() || answer.status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
             }
@@ -226,9 +241,18 @@ impl Client {
         Ok((parse(request, &answer)?, answer))
     }
 
-    async fn once(&self, call: &Call<'_>, url: Url, request: &str) -> Result<Answer, Error> {
+    async fn once(
+        &self,
+        call: &Call<'_>,
+        token: Option<&SecretString>,
+        url: Url,
+        request: &str,
+    ) -> Result<Answer, Error> {
         let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, self.authorization(request)?);
+        self.admits(request)?;
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, authorization(token, request)?);
+        }
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
         if let Some(etag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
@@ -245,7 +269,7 @@ impl Client {
         let method = call.method.clone();
         let (target, timeout) = (url.clone(), transport::FORGE_TIMEOUT);
         let asked = Request { method, url: target, headers, body, timeout };
-        let mut response = self.inner.wire.send(asked).await.map_err(unavailable)?;
+        let mut response = self.inner.road.wire.send(asked).await.map_err(unavailable)?;
         let body = response.rest(BODY_LIMIT).await.map_err(|unread| match unread {
             Unread::Failed(failure) => unavailable(failure),
             Unread::Longer(limit) => Error::Protocol {
@@ -259,7 +283,7 @@ impl Client {
 
     /// Notes clock, rate limit and budget.
     fn judge(&self, request: &str, answer: Answer) -> Result<Answer, Error> {
-        let (now, wall) = (Instant::now(), self.inner.clock.now());
+        let (now, wall) = (Instant::now(), self.inner.road.clock.now());
         let text = if answer.status.is_client_error() {
             transport::forge_message(&answer.body)
         } else {
@@ -289,31 +313,27 @@ impl Client {
         }
     }
 
-    /// The header, if GitHub may be asked and the budget has something left for this.
-    fn authorization(&self, request: &str) -> Result<HeaderValue, Error> {
+    /// Whether GitHub may be asked and the budget has something left for this.
+    fn admits(&self, request: &str) -> Result<(), Error> {
         let (state, now) = (self.state(), Instant::now());
         if let Some(wait) = state.limit.wait(now) {
-            let (request, until) = (request.to_owned(), after(self.inner.clock.now(), wait));
+            let (request, until) = (request.to_owned(), after(self.inner.road.clock.now(), wait));
             return Err(Error::HeldBack { request, wait, until });
         }
         if let Err(OverShare { wait, spent, limit }) = state.budget.admits(&self.purpose, now) {
-            let (request, until) = (request.to_owned(), after(self.inner.clock.now(), wait));
+            let (request, until) = (request.to_owned(), after(self.inner.road.clock.now(), wait));
             let purpose = self.purpose.clone();
             return Err(Error::OverShare { request, wait, until, purpose, spent, limit });
         }
-        let text = format!("Bearer {}", state.token.expose_secret());
-        let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized {
-            request: request.to_owned(),
-            message: "not sent: the token holds characters that no header can carry".to_owned(),
-        })?;
-        value.set_sensitive(true);
-        Ok(value)
+        Ok(())
     }
 
     fn url(&self, call: &Call<'_>, request: &str) -> Result<Url, Error> {
         let path = match &call.target {
             // The token goes nowhere else.
-            Target::Url(url) if url.origin() == self.inner.base.origin() => return Ok(url.clone()),
+            Target::Url(url) if url.origin() == self.inner.road.base.origin() => {
+                return Ok(url.clone());
+            }
             Target::Url(_) => {
                 let reason = "it leads to another origin".to_owned();
                 return Err(Error::Protocol { request: request.to_owned(), reason });
@@ -325,13 +345,34 @@ impl Client {
             // A URL would swallow them and name another thing; nothing at GitHub is called so.
             return Err(not_found());
         }
-        let mut url = self.inner.base.clone();
+        let mut url = self.inner.road.base.clone();
         url.path_segments_mut().map_err(|()| not_found())?.pop_if_empty().extend(path);
         if !call.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&call.query);
         }
         Ok(url)
     }
+}
+
+impl Road {
+    /// By HTTP and this machine's clock.
+    pub fn to(base: Url) -> Result<Road, BuildError> {
+        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+            return Err(BuildError::Address);
+        }
+        let wire = transport::forge(&base).map_err(|e| BuildError::Http(e.to_string()))?;
+        Ok(Road { wire, clock: Clock::system(), base })
+    }
+}
+
+fn authorization(token: &SecretString, request: &str) -> Result<HeaderValue, Error> {
+    let text = format!("Bearer {}", token.expose_secret());
+    let mut value = HeaderValue::from_str(&text).map_err(|_| Error::Unauthorized {
+        request: request.to_owned(),
+        message: "not sent: the token holds characters that no header can carry".to_owned(),
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The time when so long has passed, for people: in whole seconds.

@@ -5,7 +5,9 @@
 //! Read next: `github/mod.rs`, `crates/simulated-nomad`.
 
 pub mod github;
+mod keys;
 pub mod protocol;
 pub mod runner;
 
+pub use keys::{AppKeys, app_key};
 pub use simulated_nomad as nomad;

@@ -28,7 +28,10 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     let credentials = settings.github.credentials.iter();
     for (index, (credential, plan)) in credentials.zip(plan::plans(&settings)).enumerate() {
         let subject = format!("gitea {}", credential.owners.join(","));
-        let client = match Client::new(settings.github.api_url.clone(), &credential.token) {
+        let client = match Client::new(
+            settings.github.api_url.clone(),
+            &credential.token().cloned().unwrap_or_default(),
+        ) {
             Ok(client) => client,
             Err(error) => {
                 findings.push(Finding::fail(subject, error.to_string(), "correct github.api_url"));

@@ -41,6 +41,24 @@ pub fn mend(error: &Error, operation: Operation<'_>, on: &str) -> Option<String>
             }
             Refusal::Permission => format!("the token for {on} lacks {needs}"),
         },
+        Error::AppRefused { .. } => {
+            "check private_key_file and client_id of the App, and that github.api_url is the GitHub at which it is registered; its settings page lists the keys that are valid".to_owned()
+        }
+        Error::AppUnknown { .. } => {
+            "check client_id (or id) of the App, and that github.api_url is the GitHub at which it is registered".to_owned()
+        }
+        Error::NotInstalled { owner } => format!(
+            "install the App on {owner} (the App's settings → Install App), or remove {owner} from its owners"
+        ),
+        Error::Suspended { owner } => format!(
+            "unsuspend it (settings of {owner} → GitHub Apps → the App → Unsuspend)"
+        ),
+        Error::NotGranted { owner, message, .. } if message.contains("repositor") => format!(
+            "give the installation on {owner} access to {on} (settings of {owner} → GitHub Apps → the App → Repository access)"
+        ),
+        Error::NotGranted { owner, .. } => format!(
+            "give the App that permission (the App's settings → Permissions & events), then accept it for {owner} (settings of {owner} → GitHub Apps → the App → Review request)"
+        ),
         Error::NotFound { .. } => format!("does {on} exist, and does its token have {needs}?"),
         _ => return None,
     })

@@ -4,23 +4,29 @@
 //! `look` is the sweep's question, `logs` what a hook failed to deliver, `people` what is told
 //! to people.
 
+mod asks;
 mod logs;
 mod look;
 mod mend;
 mod people;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use clock::Clock;
+use transport::Transport;
 use url::Url;
 
+use self::asks::Asks;
 pub use self::logs::LogMemory;
 pub use self::look::LookMemory;
 pub use self::mend::mend;
 use super::{Error, Kind, Listed};
+use crate::config::{By, Credential};
 use crate::credential::Token;
 use crate::github::{
-    self, BuildError, Client, DeleteOutcome, Operation, Pages, Purpose, RunnersOf,
+    self, App, BuildError, Client, DeleteOutcome, Grant, Operation, Pages, Purpose, RunnersOf,
 };
 use crate::ledger::effect::Target;
 use crate::ledger::event::{Deletion, RunFacts};
@@ -36,58 +42,86 @@ const SETTLED: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
 pub struct GitHub {
-    client: Client,
+    asks: Asks,
+    /// Whose repositories they are: as the config lists them, so `*` may be among them.
+    owners: Arc<[String]>,
 }
 
-/// The last listing: of a page that has not changed since, asking again costs no rate limit.
-pub struct ListMemory<T>(Pages<T>);
+/// The last listing, by whose it is: of a page that has not changed since, asking again costs no
+/// rate limit.
+pub struct ListMemory<T>(BTreeMap<String, Pages<T>>);
 
 impl<T> Default for ListMemory<T> {
     fn default() -> Self {
-        Self(Pages::default())
+        Self(BTreeMap::new())
     }
 }
 
 impl GitHub {
-    pub fn new(api_url: Url, token: SecretString) -> Result<Self, BuildError> {
-        Ok(Self::by(Client::new(api_url, token)?))
+    pub fn new(api_url: Url, credential: &Credential) -> Result<Self, BuildError> {
+        let asks = match &credential.by {
+            By::Token(token) => Asks::By(Client::new(api_url, token.clone())?),
+            By::App(app) => Asks::As(App::new(api_url, &app.issuer, app.key.clone())?),
+        };
+        Ok(Self { asks, owners: credential.owners.clone().into() })
     }
 
-    pub fn by(client: Client) -> Self {
-        Self { client }
+    /// As [`new`](Self::new), by another way than HTTP and another clock.
+    pub fn over(wire: Transport, api_url: Url, credential: &Credential, clock: Clock) -> Self {
+        let asks = match &credential.by {
+            By::Token(token) => Asks::By(Client::over(wire, api_url, token.clone(), clock)),
+            By::App(app) => {
+                let key = app.key.clone();
+                Asks::As(App::over(wire, api_url, &app.issuer, key, clock))
+            }
+        };
+        Self { asks, owners: credential.owners.clone().into() }
     }
 
-    /// As the client, for requests of which one repository may make only so many.
+    /// For requests of which one repository may make only so many.
     fn share_of(&self, repository: &str) -> Client {
-        self.client.with_purpose(Purpose::For(repository.to_ascii_lowercase().into()))
+        let purpose = Purpose::For(repository.to_ascii_lowercase().into());
+        self.asks.reading(repository).with_purpose(purpose)
     }
 
     /// Likewise, for what can wait.
     fn in_background(&self, whose: &str) -> Client {
-        self.client.with_purpose(Purpose::Background(whose.to_ascii_lowercase().into()))
+        let purpose = Purpose::Background(whose.to_ascii_lowercase().into());
+        self.asks.reading(whose).with_purpose(purpose)
     }
 
-    /// As the client, for what is at work and therefore takes up room.
-    fn at_work(&self) -> Client {
-        self.client.with_purpose(Purpose::Important)
+    /// For what is at work and therefore takes up room.
+    fn at_work(&self, repository: &str) -> Client {
+        self.asks.reading(repository).with_purpose(Purpose::Important)
     }
 
     /// `GET /rate_limit` does not count (GitHub docs, "Rate limit").
     pub async fn probe(&self) -> Result<(), Error> {
-        match self.client.rate_limit().await {
-            // Enterprise Server may have rate limits switched off: it answered, all the same.
-            Ok(_) | Err(github::Error::NotFound { .. } | github::Error::Forbidden { .. }) => Ok(()),
-            Err(error) => Err(bare(&error)),
+        let clients: Vec<Client> = match &self.asks {
+            Asks::By(client) => vec![client.clone()],
+            Asks::As(app) => {
+                let named = self.owners.iter().filter(|owner| *owner != "*");
+                named.map(|owner| app.client(owner, Grant::Read)).collect()
+            }
+        };
+        for client in clients {
+            match client.rate_limit().await {
+                // Enterprise Server may have rate limits switched off: it answered, all the same.
+                Ok(_) | Err(github::Error::NotFound { .. } | github::Error::Forbidden { .. }) => {}
+                Err(error) => return Err(bare(&error)),
+            }
         }
+        Ok(())
     }
 
     pub async fn mint(&self, target: &Target, life: Duration) -> Result<Token, Error> {
         let of = runners_of(target);
-        let token = self.client.registration_token(of).await;
+        let client = self.asks.runners(target);
+        let token = client.registration_token(of).await;
         let token = token.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
         // GitHub's clock counts for its tokens, ours for how long we wait.
-        let ends = Time(token.expires_at.as_millisecond() - ahead(&self.client));
-        let now = Time::from(self.client.clock().now());
+        let ends = Time(token.expires_at.as_millisecond() - ahead(&client));
+        let now = Time::from(client.clock().now());
         if ends < now + life {
             return Err(Error {
                 kind: Kind::Other,
@@ -124,7 +158,7 @@ impl GitHub {
         job: JobId,
         at_work: bool,
     ) -> Result<Option<JobReport>, Error> {
-        let client = if at_work { self.at_work() } else { self.share_of(full_name) };
+        let client = if at_work { self.at_work(full_name) } else { self.share_of(full_name) };
         match client.job(full_name, job.0).await {
             // GitHub says the same of what the token may not see. Only where the repository is in
             // sight is the job gone.
@@ -142,7 +176,7 @@ impl GitHub {
     }
 
     pub async fn jobs_of_run(&self, full_name: &str, run: RunId) -> Result<Vec<JobReport>, Error> {
-        let client = self.at_work();
+        let client = self.at_work(full_name);
         let jobs = match client.jobs_of_run(full_name, run.0).await {
             // Deleted, where the repository is in sight: of its jobs none is left.
             Err(github::Error::NotFound { .. }) => {
@@ -161,7 +195,7 @@ impl GitHub {
         full_name: &str,
         name: &RunnerName,
     ) -> Result<Option<JobReport>, Error> {
-        let runs = self.at_work().runs(full_name, "in_progress").await;
+        let runs = self.at_work(full_name).runs(full_name, "in_progress").await;
         let runs = runs.map_err(|error| about(&error, Operation::Runs, full_name))?;
         for run in runs {
             let jobs = self.jobs_of_run(full_name, RunId(run.id)).await?;
@@ -180,7 +214,7 @@ impl GitHub {
         name: &RunnerName,
     ) -> Result<Option<Registered>, Error> {
         let of = runners_of(target);
-        let listed = self.client.runners(of, Some(name.as_str())).await;
+        let listed = self.asks.runners(target).runners(of, Some(name.as_str())).await;
         let listed =
             listed.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
         Ok(listed.into_iter().find(|runner| runner.name == name.as_str()).map(registered))
@@ -192,15 +226,17 @@ impl GitHub {
         memory: &mut ListMemory<Registered>,
     ) -> Result<Vec<Registered>, Error> {
         let of = runners_of(target);
-        let client = self.in_background(target.name());
-        let answer = client.runners_again(of, &mut memory.0, registered).await;
+        let purpose = Purpose::Background(target.name().to_ascii_lowercase().into());
+        let client = self.asks.runners(target).with_purpose(purpose);
+        let known = memory.0.entry(String::new()).or_default();
+        let answer = client.runners_again(of, known, registered).await;
         answer.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
-        Ok(memory.0.items().cloned().collect())
+        Ok(known.items().cloned().collect())
     }
 
     pub async fn delete_runner(&self, target: &Target, id: u64) -> Result<Deletion, Error> {
         let of = runners_of(target);
-        let outcome = self.client.delete_runner(of, id).await;
+        let outcome = self.asks.runners(target).delete_runner(of, id).await;
         let outcome =
             outcome.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
         Ok(match outcome {
@@ -226,9 +262,35 @@ impl GitHub {
             full_name: repository.full_name,
             topics: repository.topics.map(Topics::from_outside),
         };
-        let answer = self.at_work().my_repositories_again(&mut memory.0, listed).await;
-        answer.map_err(|error| bare(&error))?;
-        Ok(memory.0.items().cloned().collect())
+        match &self.asks {
+            Asks::By(client) => {
+                let client = client.with_purpose(Purpose::Important);
+                let known = memory.0.entry(String::new()).or_default();
+                let answer = client.my_repositories_again(known, listed).await;
+                answer.map_err(|error| bare(&error))?;
+            }
+            Asks::As(app) => {
+                let owners = self.installed_owners(app).await?;
+                memory.0.retain(|owner, _| owners.contains(owner));
+                for owner in owners {
+                    let client = app.client(&owner, Grant::Read).with_purpose(Purpose::Important);
+                    let known = memory.0.entry(owner.clone()).or_default();
+                    let answer = client.installation_repositories_again(known, listed).await;
+                    answer.map_err(|error| about(&error, Operation::Repository, &owner))?;
+                }
+            }
+        }
+        Ok(memory.0.values().flat_map(Pages::items).cloned().collect())
+    }
+
+    /// The credential's, where they are named; else all that have installed the App.
+    async fn installed_owners(&self, app: &App) -> Result<BTreeSet<String>, Error> {
+        if self.owners.iter().all(|owner| owner != "*") {
+            return Ok(self.owners.iter().map(|owner| owner.to_ascii_lowercase()).collect());
+        }
+        let all = app.installations().await.map_err(|error| bare(&error))?;
+        let active = all.into_iter().filter(|one| one.suspended_at.is_none());
+        Ok(active.map(|one| one.account.login.to_ascii_lowercase()).collect())
     }
 }
 
@@ -373,7 +435,13 @@ fn bare(error: &github::Error) -> Error {
             (Kind::Wait, Some(*wait))
         }
         github::Error::OverShare { wait, .. } => (Kind::Share, Some(*wait)),
-        github::Error::Unauthorized { .. } => (Kind::Unauthorized, None),
+        // All requests for that owner fail until somebody does something about it.
+        github::Error::Unauthorized { .. }
+        | github::Error::AppRefused { .. }
+        | github::Error::AppUnknown { .. }
+        | github::Error::NotInstalled { .. }
+        | github::Error::Suspended { .. } => (Kind::Unauthorized, None),
+        github::Error::NotGranted { .. } => (Kind::Forbidden, None),
         github::Error::Forbidden { .. } => (Kind::Forbidden, None),
         github::Error::NotFound { .. } => (Kind::NotFound, None),
         github::Error::Unavailable { .. } => (Kind::Away, None),

@@ -1,6 +1,11 @@
 //! What an answer of GitHub's means: only a made-up GitHub shows it at will.
 
+mod app;
 mod lists;
+
+fn credential() -> Credential {
+    Credential { owners: vec!["*".to_owned()], by: By::Token("token".into()) }
+}
 
 use std::collections::BTreeSet;
 
@@ -13,7 +18,7 @@ use super::*;
 async fn server() -> (GitHub, MockServer) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let server = MockServer::start().await;
-    (GitHub::new(server.uri().parse().unwrap(), "token".into()).unwrap(), server)
+    (GitHub::new(server.uri().parse().unwrap(), &credential()).unwrap(), server)
 }
 
 async fn give(server: &MockServer, at: &str, status: u16, body: Value) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roustabout::webhook::listener::{self, Limits, Served};
-use roustabout::webhook::{Bodies, Door, Handed, InFlight, Quota, signature::Secrets};
+use roustabout::webhook::{Apps, Bodies, Door, Handed, InFlight, Quota, signature::Secrets};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,7 @@ async fn silent_door(limits: Limits, bodies: Bodies) -> Here {
     let store = roustabout::store::Store::open(&folder.path().join("door.db")).unwrap();
     let door = Door {
         secrets: Secrets::new(SECRET.into(), None),
+        apps: Apps::default(),
         rules: Arc::new(roustabout::engine::rules(&settings)),
         hand: roustabout::webhook::Hand { engine: sender, store },
         bodies,

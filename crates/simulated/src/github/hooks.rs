@@ -57,7 +57,10 @@ impl HookSpec {
 #[derive(Clone, Debug)]
 pub struct Hook {
     pub id: u64,
+    /// Of an App's it means nothing.
     pub target: Scope,
+    /// The App whose webhook it is.
+    pub app: Option<u64>,
     pub spec: HookSpec,
     pub created_at: Millis,
     /// Status code and text of the last delivery.
@@ -87,6 +90,8 @@ pub struct Delivery {
     pub event: String,
     pub action: Option<String>,
     pub repository: Option<u64>,
+    /// Of an App's.
+    pub installation: Option<u64>,
     pub redelivery: bool,
     pub url: String,
     pub headers: Vec<(String, String)>,
@@ -139,14 +144,15 @@ impl GitHub {
     }
 
     pub(super) fn hooks_of(&self, target: Scope) -> impl Iterator<Item = &Hook> {
-        self.hooks.values().filter(move |hook| hook.target == target)
+        self.hooks.values().filter(move |hook| hook.target == target && hook.app.is_none())
     }
 
     pub(super) fn subscribers(&self, repository: u64, event: &str) -> Vec<Hook> {
         let owner = self.repositories.get(&repository).map_or(0, |found| found.owner);
         let concerns = |hook: &&Hook| {
-            hook.target == Scope::Repository(repository)
-                || hook.target == Scope::Organization(owner)
+            hook.app.is_none()
+                && (hook.target == Scope::Repository(repository)
+                    || hook.target == Scope::Organization(owner))
         };
         let wants = |hook: &&Hook| {
             hook.spec.active && hook.spec.events.iter().any(|name| name == "*" || name == event)

@@ -6,6 +6,7 @@
 //! Each rule cites where it is known from. Read next: `model.rs`, then `http.rs`.
 
 pub mod accounts;
+pub mod apps;
 mod courier;
 pub mod faults;
 mod gitea;
@@ -23,6 +24,7 @@ pub mod runners;
 pub mod runs;
 pub mod tokens;
 
+pub use apps::{App, AppSpec, Conversion, Installation};
 pub use faults::{FaultKind, FaultRule};
 pub use happenings::{Happening, What};
 pub use hooks::{ContentType, Delivery, DeliveryFaults, HookSpec};

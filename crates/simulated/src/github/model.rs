@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::{Rng, rngs::StdRng};
 
 use super::accounts::Account;
+use super::apps::{App, Installation, Pending};
 use super::faults::{FaultRule, RequestRecord};
 use super::happenings::{Happening, What};
 use super::hooks::{Delivery, DeliveryFaults, Hook, Logged};
@@ -53,6 +54,11 @@ pub struct Knobs {
     pub core_limit: u64,
     /// Gitea's `[api] MAX_RESPONSE_ITEMS`.
     pub page_at_most: usize,
+    /// A new installation token is refused for so long: it is not known everywhere at once
+    /// (octokit/auth-app.js#65).
+    pub token_lag: Millis,
+    /// How far GitHub's clock is ahead of this machine's, where it judges an App's JWT.
+    pub clock_ahead: Millis,
 }
 
 impl Default for Knobs {
@@ -69,6 +75,8 @@ impl Default for Knobs {
             first_job: None,
             core_limit: 5_000,
             page_at_most: 50,
+            token_lag: 0,
+            clock_ahead: 0,
         }
     }
 }
@@ -85,6 +93,10 @@ pub struct GitHub {
     pub(super) accounts: BTreeMap<u64, Account>,
     pub(super) repositories: BTreeMap<u64, Repository>,
     pub(super) tokens: BTreeMap<String, Token>,
+    pub(super) apps: BTreeMap<u64, App>,
+    pub(super) installations: BTreeMap<u64, Installation>,
+    /// Manifest codes that have not been exchanged.
+    pub(super) manifests: BTreeMap<String, Pending>,
     pub(super) runner_tokens: BTreeMap<String, RunnerToken>,
     pub(super) windows: BTreeMap<u64, Window>,
     pub(super) runs: BTreeMap<u64, Run>,
@@ -116,6 +128,9 @@ impl GitHub {
             accounts: BTreeMap::new(),
             repositories: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            installations: BTreeMap::new(),
+            manifests: BTreeMap::new(),
             runner_tokens: BTreeMap::new(),
             windows: BTreeMap::new(),
             runs: BTreeMap::new(),

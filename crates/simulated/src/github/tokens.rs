@@ -2,7 +2,7 @@
 //!
 //! Read next: `rest/access.rs`, where a request's token is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::happenings::What;
 use super::model::{GitHub, Millis};
@@ -32,14 +32,35 @@ impl Level {
     }
 }
 
-/// A personal access token.
+/// A personal access token, or one of an App's installation.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// The user whose token it is; rate limits are per user (docs, "Rate limits for the REST API").
+    /// The user whose token it is, or the account that has installed the App.
     pub owner: u64,
     /// By the names of the docs' page "Permissions required for fine-grained personal access
     /// tokens", as they stand in `X-Accepted-GitHub-Permissions`.
     pub permissions: BTreeMap<String, Level>,
+    /// Of an installation's.
+    pub seen: Option<Seen>,
+}
+
+/// What only an installation's token has.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub installation: u64,
+    /// What it is narrowed to.
+    pub repositories: Option<BTreeSet<u64>>,
+    /// Refused before.
+    pub works_from: Millis,
+    pub expires_at: Millis,
+}
+
+impl Token {
+    /// By which it is limited: the user, or the installation (docs, "Rate limits for the REST API").
+    #[must_use]
+    pub fn counts_for(&self) -> u64 {
+        self.seen.as_ref().map_or(self.owner, |seen| seen.installation)
+    }
 }
 
 /// All that the daemon needs at most.
@@ -73,7 +94,7 @@ impl GitHub {
     pub fn add_token(&mut self, secret: &str, user: u64, permissions: &[(&str, Level)]) {
         let permissions =
             permissions.iter().map(|(name, level)| ((*name).to_owned(), *level)).collect();
-        self.tokens.insert(secret.to_owned(), Token { owner: user, permissions });
+        self.tokens.insert(secret.to_owned(), Token { owner: user, permissions, seen: None });
     }
 
     /// An access token that may do everything the daemon ever does.
@@ -91,8 +112,16 @@ impl GitHub {
     pub(super) fn sees(&self, token: &Token, repository: u64) -> bool {
         self.repositories.get(&repository).is_some_and(|repository| {
             repository.visibility == Visibility::Public
-                || self.belongs(token.owner, repository.owner)
+                || (self.belongs(token.owner, repository.owner)
+                    && self.reaches(token, repository.id))
         })
+    }
+
+    /// Whether a token of an installation is for that repository; any other is.
+    pub(super) fn reaches(&self, token: &Token, repository: u64) -> bool {
+        let Some(seen) = &token.seen else { return true };
+        self.installations.get(&seen.installation).is_some_and(|it| self.includes(it, repository))
+            && seen.repositories.as_ref().is_none_or(|only| only.contains(&repository))
     }
 
     /// Mints a token for runners of the scope.

@@ -24,7 +24,7 @@ impl Stage {
             github.add_full_token("token", user);
             (user, github.add_repository("octocat/app", Visibility::Private, now))
         });
-        let github = GitHub::new(server.url().parse().unwrap(), "token".into()).unwrap();
+        let github = GitHub::new(server.url().parse().unwrap(), &super::credential()).unwrap();
         Self { server, github, user, repository }
     }
 

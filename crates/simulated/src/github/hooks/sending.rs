@@ -21,7 +21,7 @@ impl GitHub {
     /// Adds a hook to a repository or an organization; a `ping` goes out at once (docs, "ping").
     pub fn add_hook(&mut self, target: Scope, spec: HookSpec, now: Millis) -> u64 {
         let id = self.new_id(109_948_000);
-        let hook = Hook { id, target, spec, created_at: now, last_response: None };
+        let hook = Hook { id, target, app: None, spec, created_at: now, last_response: None };
         let payload = json::ping(self, &hook);
         self.hooks.insert(id, hook.clone());
         let guid = self.draw_guid();
@@ -53,6 +53,10 @@ impl GitHub {
             return;
         };
         let hooks = self.subscribers(repository, "workflow_job");
+        let hooks = hooks.into_iter().map(|hook| (hook, None));
+        let of_apps = self.app_subscribers(repository, "workflow_job").into_iter();
+        let hooks: Vec<_> =
+            hooks.chain(of_apps.map(|(hook, installation)| (hook, Some(installation)))).collect();
         if hooks.is_empty() {
             return;
         }
@@ -62,15 +66,19 @@ impl GitHub {
 
     fn emit(
         &mut self,
-        hooks: &[Hook],
+        hooks: &[(Hook, Option<u64>)],
         event: (&str, Option<&str>),
         repository: u64,
         payload: &Value,
         now: Millis,
     ) {
         let guid = self.draw_guid();
-        let payload: Arc<str> = payload.to_string().into();
-        for hook in hooks {
+        for (hook, installation) in hooks {
+            let mut payload = payload.clone();
+            if let Some(installation) = installation {
+                json::add_installation(&mut payload, *installation);
+            }
+            let payload: Arc<str> = payload.to_string().into();
             let faults = self.delivery_faults.clone();
             if self.rng.random_bool(faults.drop.clamp(0.0, 1.0)) {
                 continue;
@@ -80,7 +88,26 @@ impl GitHub {
                 let (least, most) = faults.delay;
                 let due = now + self.rng.random_range(least..=most.max(least));
                 self.queue_delivery(hook, &guid, event, Some(repository), &payload, due);
+                if let Some(queued) = self.outbox.last_mut() {
+                    queued.installation = *installation;
+                }
             }
+        }
+    }
+
+    /// One of an App's, for an installation.
+    pub(in crate::github) fn queue_app_delivery(
+        &mut self,
+        hook: &Hook,
+        guid: &str,
+        event: (&str, Option<&str>),
+        (repository, installation): (Option<u64>, u64),
+        payload: &Arc<str>,
+        due: Millis,
+    ) {
+        self.queue_delivery(hook, guid, event, repository, payload, due);
+        if let Some(queued) = self.outbox.last_mut() {
+            queued.installation = Some(installation);
         }
     }
 
@@ -108,6 +135,7 @@ impl GitHub {
             event: event.to_owned(),
             action: action.map(str::to_owned),
             repository,
+            installation: None,
             redelivery: false,
             url: hook.spec.url.clone(),
             headers: headers(hook, guid, event, &body),
@@ -168,6 +196,7 @@ impl GitHub {
         self.queue_delivery(&hook, &old.guid, event, old.repository, &old.payload, now);
         if let Some(queued) = self.outbox.last_mut() {
             queued.redelivery = true;
+            queued.installation = old.installation;
         }
         true
     }
@@ -190,9 +219,10 @@ fn headers(hook: &Hook, guid: &str, event: &str, body: &str) -> Vec<(String, Str
         ContentType::Json => "application/json",
         ContentType::Form => "application/x-www-form-urlencoded",
     };
-    let (target_type, target_id) = match hook.target {
-        Scope::Repository(id) => ("repository", id),
-        Scope::Organization(id) => ("organization", id),
+    let (target_type, target_id) = match (hook.app, hook.target) {
+        (Some(app), _) => ("integration", app),
+        (None, Scope::Repository(id)) => ("repository", id),
+        (None, Scope::Organization(id)) => ("organization", id),
     };
     let mut headers = vec![
         ("Accept", "*/*".to_owned()),

@@ -93,7 +93,7 @@ pub(in crate::github) fn delivery_item(logged: &Logged) -> Value {
         "status_code": logged.outcome.status_code.unwrap_or(0),
         "event": logged.delivery.event,
         "action": logged.delivery.action,
-        "installation_id": null,
+        "installation_id": logged.delivery.installation,
         "repository_id": logged.delivery.repository,
         "throttled_at": null,
     })

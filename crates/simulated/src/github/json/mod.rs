@@ -4,6 +4,7 @@
 //! decided here. Read next: `repository.rs`, `job.rs`.
 
 mod account;
+mod app;
 pub(super) mod event;
 mod gitea;
 mod hook;
@@ -17,6 +18,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 pub(super) use account::{authenticated_user, full_organization};
+pub(super) use app::{
+    account, add_installation, add_repository, app, conversion, hook_config, http_date,
+    installation, installation_token, minimal_repositories,
+};
 pub(super) use gitea::pull_request;
 pub(super) use hook::{delivery, delivery_item, hook, ping};
 pub(super) use job::{job, job_event};

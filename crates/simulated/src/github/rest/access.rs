@@ -45,10 +45,12 @@ impl GitHub {
             return Err(Answer::not_found());
         }
         let owns = match scope {
-            Scope::Repository(id) => self
-                .repositories
-                .get(&id)
-                .is_some_and(|found| self.belongs(token.owner, found.owner)),
+            Scope::Repository(id) => {
+                self.repositories
+                    .get(&id)
+                    .is_some_and(|found| self.belongs(token.owner, found.owner))
+                    && self.reaches(token, id)
+            }
             Scope::Organization(_) => true,
         };
         // Anybody may look at the runs of a public repository; the rest is its owner's.
@@ -57,7 +59,11 @@ impl GitHub {
         if open || (has && owns) {
             return Ok(());
         }
-        Err(Answer::error(403, "Resource not accessible by personal access token")
+        let message = match token.seen {
+            None => "Resource not accessible by personal access token",
+            Some(_) => "Resource not accessible by integration",
+        };
+        Err(Answer::error(403, message)
             .header("x-accepted-github-permissions", format!("{}={}", needs.0, needs.1.as_str())))
     }
 }

@@ -39,6 +39,19 @@ impl GitHub {
         let id = hook.id;
         match (call.method.as_str(), rest) {
             ("GET", []) => Answer::ok(json::hook(self, hook)),
+            _ => self.route_deliveries(call, id, rest, now),
+        }
+    }
+
+    /// The log of a hook, of whatever kind.
+    pub(super) fn route_deliveries(
+        &mut self,
+        call: &Call,
+        id: u64,
+        rest: &[&str],
+        now: Millis,
+    ) -> Answer {
+        match (call.method.as_str(), rest) {
             ("GET", ["deliveries"]) => self.list_deliveries(call, id),
             ("GET", ["deliveries", delivery]) => {
                 let found = self.deliveries(id);

@@ -5,6 +5,7 @@
 //! endpoints.
 
 mod access;
+mod apps;
 mod gitea;
 mod hooks;
 mod paging;
@@ -192,6 +193,9 @@ impl GitHub {
         if path.ends_with("/version") && self.is_gitea() {
             return Answer::ok(gitea::version(self.knobs.kind));
         }
+        if let Some(answer) = self.ask_as_app(call, path, now) {
+            return answer;
+        }
         let token = match &call.token {
             None => return Answer::error(401, "Requires authentication"),
             Some(secret) => match self.tokens.get(secret) {
@@ -199,11 +203,19 @@ impl GitHub {
                 Some(token) => token.clone(),
             },
         };
+        if let Some(seen) = &token.seen {
+            if seen.works_from > now || seen.expires_at <= now {
+                return Answer::error(401, "Bad credentials");
+            }
+            if self.installation_of(&token).is_some_and(|it| it.suspended_at.is_some()) {
+                return Answer::error(403, "This installation has been suspended");
+            }
+        }
         if self.is_gitea() {
             // Neither limits nor tags.
             return self.route(call, path, &token, now);
         }
-        let user = token.owner;
+        let user = token.counts_for();
         let standing = self.standing(user, now);
         if path == "/rate_limit" {
             return with_limits(Answer::ok(rate_limit(standing)), standing);
@@ -226,6 +238,12 @@ impl GitHub {
     fn route(&mut self, call: &Call, path: &str, token: &Token, now: Millis) -> Answer {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments.as_slice() {
+            ["user", ..] if token.seen.is_some() => {
+                Answer::error(403, "Resource not accessible by integration")
+            }
+            ["installation", "repositories"] if call.method == "GET" => {
+                self.list_installation_repositories(call, token)
+            }
             ["user"] if call.method == "GET" => self.get_user(token),
             ["user", "repos"] if call.method == "GET" => self.list_user_repositories(call, token),
             ["orgs", organization, rest @ ..] => {

@@ -121,9 +121,13 @@ impl GitHub {
         if !self.sees(token, found.id) {
             return Answer::not_found();
         }
-        let prefix = if call.path.starts_with("/api/v3/") { "/api/v3" } else { "" };
         let rest = rest.iter().map(|segment| format!("/{segment}")).collect::<String>();
-        let mut url = format!("{}{prefix}/repositories/{}{rest}", call.origin, found.id);
+        Self::moved(call, found.id, &rest)
+    }
+
+    pub(super) fn moved(call: &Call, repository: u64, rest: &str) -> Answer {
+        let prefix = if call.path.starts_with("/api/v3/") { "/api/v3" } else { "" };
+        let mut url = format!("{}{prefix}/repositories/{repository}{rest}", call.origin);
         if !call.query.is_empty() {
             let query =
                 form_urlencoded::Serializer::new(String::new()).extend_pairs(&call.query).finish();
