@@ -100,6 +100,7 @@ pub struct Engine {
     pub health: Health,
     pub happenings: Happenings,
     queries: mpsc::Sender<Query>,
+    events: mpsc::UnboundedSender<Event>,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -150,7 +151,7 @@ impl Engine {
         let mut helpers = helpers::Helpers {
             store: store.clone(),
             hand: hand.clone(),
-            events,
+            events: events.clone(),
             living,
             listed: watch::Sender::new(BTreeSet::new()),
             asking: Asking { queries: queries.clone(), health: health.clone() },
@@ -182,13 +183,18 @@ impl Engine {
             witness,
         };
         let running = tokio::spawn(fold_loop.run());
-        Ok(Self { hand, health, happenings, queries, stop, running })
+        Ok(Self { hand, health, happenings, queries, events, stop, running })
     }
 
     /// Goes on by another setup: when this returns, its rules hold and what follows from them is
     /// on disk. Or (in words) why not, and all is as before.
     pub async fn reload(&self, setup: Setup) -> Result<(), String> {
         self.asking().reload(setup).await
+    }
+
+    /// Takes what happens beside its own questions.
+    pub fn events(&self) -> mpsc::UnboundedSender<Event> {
+        self.events.clone()
     }
 
     pub fn asking(&self) -> Asking {

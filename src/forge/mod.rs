@@ -107,6 +107,22 @@ impl Forges {
         Ok((forge, owners))
     }
 
+    /// What an App may do for that owner has changed: it is installed there by that id now, if any.
+    pub async fn access_changed(&self, owner: &str, installation: Option<u64>) {
+        if let Ok(Forge::GitHub(forge)) = self.of(owner) {
+            forge.access_changed(owner, installation).await;
+        }
+    }
+
+    /// What sweeps believe of the repository is not so any more.
+    pub fn repository_changed(&self, id: RepositoryId) {
+        for (forge, _) in self.forges.iter() {
+            if let Forge::GitHub(forge) = forge {
+                forge.repository_changed(id);
+            }
+        }
+    }
+
     /// The one for a repository.
     pub fn of_repository(&self, full_name: &str) -> Result<&Forge, Error> {
         self.of(owner_of(full_name))

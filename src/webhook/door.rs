@@ -16,6 +16,7 @@ use super::apps::{self, Apps};
 use super::body::{self, Bodies, Use};
 use super::hand::{Hand, Receipt};
 use super::in_flight::InFlight;
+use super::news::{self, News};
 use super::outcome::{Outcome, Unsigned};
 use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::phase::{Doing, Phase};
@@ -112,7 +113,7 @@ async fn judge(
         },
     };
     let wanted = match text(headers, "x-github-event") {
-        Some("workflow_job" | "ping") if id.is_some() => Use::All,
+        Some(event) if id.is_some() && is_read(event) => Use::All,
         Some(_) if id.is_some() => Use::Nothing,
         _ => Use::Start,
     };
@@ -131,15 +132,33 @@ async fn judge(
         Ok(Understood::Other(event)) => {
             Outcome::Ignored(format!("event {event} is not used; only workflow_job is"))
         }
+        Ok(Understood::News(Some(news))) if !door.apps.are_for(&signed.signers, news.owner()) => {
+            Outcome::Ignored(apps::stranger(news.owner()))
+        }
+        Ok(Understood::News(news)) => {
+            news.into_iter().for_each(|news| door.apps.tell(news));
+            Outcome::Accepted
+        }
         Ok(Understood::Job(_, job)) if !door.apps.are_for(&signed.signers, owner_of(&job)) => {
             Outcome::Ignored(apps::stranger(owner_of(&job)))
         }
         Ok(Understood::Job(id, job)) => match job.unreadable.clone() {
-            None => door.keep(id, *job).await,
+            None => {
+                if let Some(installation) = job.installation
+                    && signed.signers.iter().any(|signer| signer.app.is_some())
+                {
+                    door.apps.sent_for(owner_of(&job), installation);
+                }
+                door.keep(id, *job).await
+            }
             Some(why) => door.keep_and_look(headers, id, *job, clipped(&why), raw).await,
         },
         Err(why) => door.keep_unreadable(headers, id, clipped(&why), raw).await,
     }
+}
+
+fn is_read(event: &str) -> bool {
+    matches!(event, "workflow_job" | "ping") || news::is_news(event)
 }
 
 fn owner_of(job: &WorkflowJob) -> &str {
@@ -155,6 +174,8 @@ fn clipped(why: &str) -> String {
 enum Understood {
     Ping,
     Other(String),
+    /// `None`: of nothing that matters here.
+    News(Option<News>),
     Job(DeliveryId, Box<WorkflowJob>),
 }
 
@@ -166,7 +187,7 @@ fn understand(
 ) -> Result<Understood, String> {
     let event = text(headers, "x-github-event").ok_or("there is no X-GitHub-Event header")?;
     let id = id.ok_or("there is no X-GitHub-Delivery header, or it is not an id")?;
-    if !matches!(event, "ping" | "workflow_job") {
+    if !is_read(event) {
         return Ok(Understood::Other(harmless_up_to(event, LONGEST_IN_LOG)));
     }
     let json = encoding.json(raw).map_err(|e| e.to_string())?;
@@ -175,6 +196,9 @@ fn understand(
         return object
             .map(|_| Understood::Ping)
             .map_err(|e| format!("the body is not a ping event: {e}"));
+    }
+    if news::is_news(event) {
+        return news::read(event, &json).map(Understood::News).map_err(|e| e.to_string());
     }
     let job = payload::read_workflow_job(&json).map_err(|e| e.to_string())?;
     Ok(Understood::Job(id.clone(), Box::new(job)))

@@ -19,8 +19,16 @@ use strangers_text::{harmless, harmless_up_to};
 pub enum NotAnEvent {
     #[error("the body is not a workflow_job event: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("the body is not a {0} event: {1}")]
+    Other(String, serde_json::Error),
     #[error("the form has no field \"payload\"")]
     NoPayload,
+}
+
+impl NotAnEvent {
+    pub(super) fn other(event: &str, why: serde_json::Error) -> Self {
+        Self::Other(event.to_owned(), why)
+    }
 }
 
 #[derive(Deserialize)]
@@ -31,6 +39,14 @@ struct WorkflowJobEvent {
     sender: Option<WireAccount>,
     /// There where the repository is an organization's.
     organization: Option<serde::de::IgnoredAny>,
+    /// There where an App's webhook sends it.
+    #[serde(default)]
+    installation: Maybe<WireInstallation>,
+}
+
+#[derive(Deserialize)]
+struct WireInstallation {
+    id: u64,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +137,8 @@ struct WireAccount {
 pub struct WorkflowJob {
     pub action: String,
     pub repository: Repository,
+    /// Of the App that sent it.
+    pub installation: Option<u64>,
     /// `None`: an action or status that we do not know.
     pub report: Option<JobReport>,
     /// Why nothing is known of the job, where only the repository could be read.
@@ -146,7 +164,17 @@ pub fn read_workflow_job(json: &[u8]) -> Result<WorkflowJob, NotAnEvent> {
     let report = status(&event.action, event.workflow_job.status.as_deref())
         .map(|status| report(event.workflow_job, status, actor));
     let repository = repository(event.repository, event.organization.is_some());
-    Ok(WorkflowJob { action: harmless(&event.action), repository, report, unreadable: None })
+    let installation = event.installation.known().map(|installation| installation.id);
+    let action = harmless(&event.action);
+    Ok(WorkflowJob { action, repository, installation, report, unreadable: None })
+}
+
+/// Action and repository of a `repository` event.
+pub(super) fn read_repository(json: &[u8]) -> Result<(String, Repository), NotAnEvent> {
+    let event: OfRepository =
+        serde_json::from_slice(json).map_err(|why| NotAnEvent::other("repository", why))?;
+    let action = event.action.known().unwrap_or_default();
+    Ok((action, repository(event.repository, event.organization.is_some())))
 }
 
 /// Signed, so something happened there: that can be looked at, whatever became of the job's fields.
@@ -155,6 +183,7 @@ fn only_repository(json: &[u8], error: serde_json::Error) -> Result<WorkflowJob,
     Ok(WorkflowJob {
         action: harmless(&event.action.known().unwrap_or_default()),
         repository: repository(event.repository, event.organization.is_some()),
+        installation: None,
         report: None,
         unreadable: Some(harmless(&NotAnEvent::from(error).to_string())),
     })

@@ -90,14 +90,11 @@ impl App {
         installed.standing.with_auth(Auth::Installation(installed.narrowed(grant)))
     }
 
-    /// What is known of the owner's installation is asked for anew: it has changed.
-    pub async fn forget(&self, owner: &str) {
-        self.installed(owner).forget().await;
-    }
-
-    /// The owner's installation has that id, as a webhook says.
-    pub async fn has_installation(&self, owner: &str, id: u64) {
-        self.installed(owner).has_id(id).await;
+    /// What is known of the owner's installation is asked for anew: it has changed, and has that id
+    /// now, if GitHub said so.
+    pub fn renew(&self, owner: &str, id: Option<u64>) -> impl Future<Output = ()> + Send + use<> {
+        let installed = self.installed(owner);
+        async move { installed.renew(id).await }
     }
 
     fn installed(&self, on: &str) -> Arc<Installed> {

@@ -191,23 +191,15 @@ impl Installed {
         grants.entry(grant.clone()).or_insert_with(made).clone()
     }
 
-    /// It has another id by now, or other permissions or repositories: all is asked for anew.
-    pub async fn forget(&self) {
-        self.id.forget().await;
+    /// It has that id by now, or none that is known, or other permissions or repositories: the rest
+    /// is asked for anew.
+    pub(super) async fn renew(&self, id: Option<u64>) {
+        self.id.set(id).await;
         lock(&self.repositories).clear();
         let grants = std::mem::take(&mut *lock(&self.grants));
         // Clients that are in use hold theirs still.
         for narrowed in grants.into_values() {
             narrowed.token.forget().await;
-        }
-    }
-
-    /// Its id, as GitHub told it otherwise. Another than was known means that the App was
-    /// installed anew.
-    pub async fn has_id(&self, id: u64) {
-        if self.id.known().await != Some(id) {
-            self.forget().await;
-            self.id.put(id).await;
         }
     }
 
@@ -452,12 +444,8 @@ impl<T: Clone> Once<T> {
         }
     }
 
-    async fn known(&self) -> Option<T> {
-        self.slot.lock().await.value.clone()
-    }
-
-    async fn put(&self, value: T) {
-        self.slot.lock().await.value = Some(value);
+    async fn set(&self, value: Option<T>) {
+        self.slot.lock().await.value = value;
     }
 
     async fn forget(&self) {

@@ -119,6 +119,12 @@ pub enum Event {
     /// or their tasks do not start. Reads after "a runner is dispatched, but"; `None`: nothing that
     /// Nomad tells of.
     ChildrenHeldUp(Vec<(RunnerName, Option<String>)>),
+    /// What the forge allows for that owner may be another by now.
+    AccessChanged {
+        owner: String,
+    },
+    /// Name, owner or visibility of a repository have changed, or it is gone.
+    RepositoryChanged(Box<Repository>),
     /// Nomad's API did not answer about children.
     NomadAway {
         place: NomadPlace,

@@ -29,6 +29,8 @@ pub struct LookMemory {
     runs: BTreeMap<&'static str, Pages<Caused>>,
     /// By run.
     jobs: BTreeMap<u64, JobsOfRun>,
+    /// How many changes of it had been told of.
+    changes: u64,
     /// How often it was looked at; now and then visibility and name are asked for anew.
     looks: u32,
 }
@@ -45,6 +47,11 @@ const BELIEVED: u32 = 30;
 
 impl GitHub {
     pub async fn look(&self, name: &str, memory: &mut LookMemory) -> Result<Look, Error> {
+        let known = memory.repository.as_ref();
+        let changes = known.map_or(0, |known| self.changes.of(known.id));
+        if std::mem::replace(&mut memory.changes, changes) != changes {
+            memory.looks = memory.looks.next_multiple_of(BELIEVED);
+        }
         memory.look(&self.in_background(name), name).await.map_err(|error| bare(&error))
     }
 }

@@ -5,6 +5,7 @@
 //! to people.
 
 mod asks;
+mod changes;
 mod logs;
 mod look;
 mod mend;
@@ -19,6 +20,7 @@ use transport::Transport;
 use url::Url;
 
 use self::asks::Asks;
+use self::changes::Changes;
 pub use self::logs::LogMemory;
 pub use self::look::LookMemory;
 pub use self::mend::mend;
@@ -45,6 +47,7 @@ pub struct GitHub {
     asks: Asks,
     /// Whose repositories they are: as the config lists them, so `*` may be among them.
     owners: Arc<[String]>,
+    changes: Changes,
 }
 
 /// The last listing, by whose it is: of a page that has not changed since, asking again costs no
@@ -63,7 +66,7 @@ impl GitHub {
             By::Token(token) => Asks::By(Client::new(api_url, token.clone())?),
             By::App(app) => Asks::As(App::new(api_url, &app.issuer, app.key.clone())?),
         };
-        Ok(Self { asks, owners: credential.owners.clone().into() })
+        Ok(Self::asking(asks, credential))
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.
@@ -75,7 +78,21 @@ impl GitHub {
                 Asks::As(App::over(wire, api_url, &app.issuer, key, clock))
             }
         };
-        Self { asks, owners: credential.owners.clone().into() }
+        Self::asking(asks, credential)
+    }
+
+    fn asking(asks: Asks, credential: &Credential) -> Self {
+        Self { asks, owners: credential.owners.clone().into(), changes: Changes::default() }
+    }
+
+    pub async fn access_changed(&self, owner: &str, installation: Option<u64>) {
+        if let Asks::As(app) = &self.asks {
+            app.renew(owner, installation).await;
+        }
+    }
+
+    pub fn repository_changed(&self, id: RepositoryId) {
+        self.changes.happened(id);
     }
 
     /// For requests of which one repository may make only so many.

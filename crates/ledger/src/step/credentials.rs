@@ -99,6 +99,23 @@ impl<R: Rng> Fold<'_, R> {
         self.touch_scope(scope);
     }
 
+    /// What was refused there is asked for again at once.
+    pub(super) fn access_changed(&mut self, owner: &str) {
+        let is_owner = |target: &Target| target.owner().eq_ignore_ascii_case(owner);
+        let scopes: Vec<ScopeKey> = self.state.credentials.keys().cloned().collect();
+        for scope in scopes {
+            if !self.scope_target(&scope).as_ref().is_some_and(is_owner) {
+                continue;
+            }
+            let now = self.now;
+            let gate = self.state.credentials.get_mut(&scope).and_then(|it| it.failed.as_mut());
+            if let Some(gate) = gate {
+                gate.until = gate.until.min(now);
+                self.touch_scope(&scope);
+            }
+        }
+    }
+
     pub(super) fn touch_scope(&mut self, scope: &ScopeKey) {
         let keys: Vec<ClassKey> =
             self.state.classes.keys().filter(|key| key.scope == *scope).cloned().collect();

@@ -12,7 +12,7 @@ use super::{Fold, when_to_retry};
 use crate::event::Answer;
 use crate::observation::Observation;
 use crate::state::Timer;
-use crate::{Job, JobId, JobStatus, RepositoryId, Request, Time, Verdict};
+use crate::{Job, JobId, JobStatus, Repository, RepositoryId, Request, Time, Verdict};
 
 /// News of a job that was queued longer ago may be a replay: it is asked about before a runner is
 /// hired. The forge's clock counts for one, ours for the other, so an hour is no promise.
@@ -42,6 +42,16 @@ impl<R: Rng> Fold<'_, R> {
         looking.under_way = true;
         looking.again = false;
         self.request(Request::Look { repository: id, full_name: full_name.to_owned() });
+    }
+
+    /// The forge has told of it: what is known is changed at once, and looked at, for it may be
+    /// gone, or out of sight.
+    pub(super) fn repository_changed(&mut self, repository: Repository) {
+        let (id, name) = (repository.id, repository.full_name.clone());
+        if self.state.repositories.contains_key(&id) {
+            self.meet_repository(repository);
+        }
+        self.look_at(id, &name);
     }
 
     pub(super) fn look_timer(&mut self, id: RepositoryId, full_name: &str) {

@@ -86,6 +86,8 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::ChildrenSeen(children) => fold.children_seen(children),
         Event::ChildrenHeldUp(told) => fold.children_held_up(told),
         Event::NomadAway { place, trouble } => fold.nomad_away(place, None, &trouble),
+        Event::AccessChanged { owner } => fold.access_changed(&owner),
+        Event::RepositoryChanged(repository) => fold.repository_changed(*repository),
         Event::ParentChanged { pool } => fold.parent_changed(&pool),
         Event::Pause { pool, until } => fold.pause(&pool, until),
         Event::Resume { pool } => fold.resume_pool(&pool),
