@@ -21,7 +21,7 @@ pub(super) enum Auth {
 }
 
 impl Auth {
-    pub async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(super) async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
         match self {
             Auth::Token(token) => client.call_by(call, Some(token)).await,
             Auth::Nobody => client.call_by(call, None).await,
@@ -45,7 +45,7 @@ impl Signer {
         Signer { issuer, key, skew: AtomicI64::new(0) }
     }
 
-    pub async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(super) async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
         let answer = match client.call_by(call, Some(&self.jwt(client))).await {
             Err(Error::Unauthorized { message, .. })
                 if is_about_time(&message) && self.goes_by_githubs_clock(client) =>

@@ -249,7 +249,7 @@ struct Token {
 }
 
 impl Narrowed {
-    pub async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(super) async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
         let mut renewed = false;
         let mut tries = 0;
         loop {
@@ -364,7 +364,11 @@ impl Inner {
 
     /// `GET /users/…/installation`, `GET /orgs/…/installation`, and for an account that is called
     /// otherwise by now `GET /repos/…/installation`, which redirects.
-    pub async fn find(&self, owner: &str, repository: Option<&str>) -> Result<Installation, Error> {
+    pub(super) async fn find(
+        &self,
+        owner: &str,
+        repository: Option<&str>,
+    ) -> Result<Installation, Error> {
         let mut paths =
             vec![vec!["users", owner, "installation"], vec!["orgs", owner, "installation"]];
         if let Some((owner, name)) = repository.and_then(|name| name.split_once('/')) {
