@@ -135,11 +135,11 @@ fn fill(database: &Path) {
             .unwrap();
             let body = runner_body.replace("4242424242", &id.to_string()).replace("NAME", &name);
             rows.prepare_cached(
-                "INSERT INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body)
-                 VALUES (?1, 'x64', 'gone', NULL, NULL, ?2, ?2, ?3)",
+                "INSERT INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body, cause)
+                 VALUES (?1, 'x64', 'gone', NULL, NULL, ?2, ?2, ?3, ?4)",
             )
             .unwrap()
-            .execute(params![name, ended, body])
+            .execute(params![name, ended, body, id])
             .unwrap();
             for line in 0..LINES {
                 rows.prepare_cached(

@@ -73,7 +73,6 @@ pub struct Unfinished {
 pub struct Store {
     operations: mpsc::UnboundedSender<Box<dyn Operation>>,
     path: Arc<PathBuf>,
-    in_step: bool,
 }
 
 impl Store {
@@ -96,7 +95,7 @@ impl Store {
         let (operations, queue) = mpsc::unbounded_channel();
         let path = Arc::new(path.to_owned());
         tokio::spawn(in_step::run(connection, path.clone(), queue, commits));
-        Ok(Self { operations, path, in_step: true })
+        Ok(Self { operations, path })
     }
 
     fn start(connection: Connection, path: PathBuf, lock: File) -> Self {
@@ -111,7 +110,7 @@ impl Store {
             })
             // Without this thread there is no program to go on with.
             .unwrap_or_else(|error| panic!("cannot start the store's thread: {error}"));
-        Self { operations, path, in_step: false }
+        Self { operations, path }
     }
 
     /// A connection for reading; it sees what is committed.
@@ -121,7 +120,7 @@ impl Store {
 
     /// The same for a task that reads often.
     pub fn async_reader(&self) -> Result<AsyncReader, StoreError> {
-        Ok(AsyncReader::new(self.reader()?, self.in_step))
+        Ok(AsyncReader::new(self.reader()?))
     }
 
     /// Connections for API requests, opened when they are needed.

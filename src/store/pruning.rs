@@ -16,11 +16,14 @@ pub(super) const PIECE_ROWS: usize = 64;
 /// Rows that one statement deletes at most: on a slow disk each is several reads.
 const ROWS: usize = 16;
 
-/// What is deleted, each found by an index; `?2` is how many rows at most.
+/// What is deleted, each found without reading the whole table; `?2` is how many rows at most.
 pub(super) const PRUNING: [&str; 4] = [
     "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_at < ?1 LIMIT ?2)",
     "DELETE FROM runners WHERE name IN (SELECT name FROM runners WHERE ended_at < ?1 LIMIT ?2)",
-    "DELETE FROM timeline WHERE sequence IN (SELECT sequence FROM timeline WHERE at < ?1 LIMIT ?2)",
+    // Rows lie in the order in which they were written. One from a day that has not come yet was written
+    // while the clock was wrong, and the others wait behind it.
+    "DELETE FROM timeline WHERE sequence < (SELECT MIN(sequence) FROM timeline) + ?2
+     AND (at < ?1 OR at > (SELECT value FROM cursors WHERE name = 'clock.last') + 86400000)",
     "DELETE FROM deliveries WHERE id IN
      (SELECT id FROM deliveries WHERE received_at < ?1 AND inbox IS NULL LIMIT ?2)",
 ];

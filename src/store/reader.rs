@@ -27,7 +27,7 @@ const ENDED_JOBS: &str = "SELECT body FROM jobs WHERE ended_at IS NOT NULL
      ORDER BY ended_at DESC, id DESC LIMIT ?1";
 const JOBS_OF_A_RUN: &str = "SELECT body FROM jobs WHERE run = ?1 ORDER BY id LIMIT ?2";
 const JOBS_OF_A_NUMBER: &str = "SELECT body FROM jobs
-     WHERE json_extract(body, '$.report.details.run_number') = ?1
+     WHERE run_number = ?1
      AND repository = ?2 COLLATE NOCASE ORDER BY id LIMIT ?3";
 const LAST_DELIVERY: &str = "SELECT MAX(received_at) FROM deliveries";
 const ANY_REPOSITORY: &str = "SELECT body FROM repositories ORDER BY id DESC LIMIT 1";
@@ -36,8 +36,8 @@ const OPEN_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NULL
      ORDER BY hired_at DESC LIMIT ?1";
 const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
      ORDER BY ended_at DESC LIMIT ?1";
-const RUNNERS_OF_A_JOB: &str = "SELECT body FROM runners WHERE json_extract(body, '$.cause') = ?1
-     OR json_extract(body, '$.took.job') = ?1 ORDER BY hired_at DESC LIMIT ?2";
+const RUNNERS_OF_A_JOB: &str = "SELECT body FROM runners WHERE cause = ?1
+     OR took = ?1 ORDER BY hired_at DESC LIMIT ?2";
 const TIMELINE: &str = "SELECT sequence, at, warn, what, runner, event FROM timeline WHERE job = ?1
      UNION SELECT sequence, at, warn, what, runner, event FROM timeline
      WHERE runner IN (SELECT value FROM json_each(?2)) ORDER BY sequence DESC LIMIT ?3";

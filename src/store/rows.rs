@@ -95,12 +95,13 @@ pub(super) fn record(connection: &Connection, record: &Record) -> rusqlite::Resu
 }
 
 fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
+    let run_number = job.report.details.as_ref().and_then(|details| details.run.number);
     connection
         .prepare_cached(
-            "INSERT INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            "INSERT INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body,
+             run_number) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT DO UPDATE SET repository = ?2, run = ?3, status = ?4, pool = ?5, reason = ?6,
-             received_at = ?7, ended_at = ?8, body = ?9",
+             received_at = ?7, ended_at = ?8, body = ?9, run_number = ?10",
         )?
         .execute(params![
             job.id().0.cast_signed(),
@@ -111,7 +112,8 @@ fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
             job.verdict.reason(),
             job.received_at.0,
             job.ended_at.map(|at| at.0),
-            json(job)?
+            json(job)?,
+            run_number.map(u64::cast_signed)
         ])?;
     Ok(())
 }
@@ -119,10 +121,10 @@ fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
 fn save_runner(connection: &Connection, runner: &Runner) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO runners (name, pool, phase, child, reason, hired_at, ended_at, body, cause,
+             took) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT DO UPDATE SET pool = ?2, phase = ?3, child = ?4, reason = ?5, hired_at = ?6,
-             ended_at = ?7, body = ?8",
+             ended_at = ?7, body = ?8, cause = ?9, took = ?10",
         )?
         .execute(params![
             runner.name.as_str(),
@@ -132,7 +134,9 @@ fn save_runner(connection: &Connection, runner: &Runner) -> rusqlite::Result<()>
             runner.reason,
             runner.hired_at.0,
             runner.ended_at.map(|at| at.0),
-            json(runner)?
+            json(runner)?,
+            runner.cause.map(|job| job.0.cast_signed()),
+            runner.took.as_ref().and_then(|took| took.job).map(|job| job.0.cast_signed())
         ])?;
     Ok(())
 }

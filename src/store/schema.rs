@@ -70,6 +70,21 @@ const MIGRATIONS: &[&str] = &[
      CREATE TABLE breakers (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;",
     // 4: what happened is kept as data, and put into words when it is read. Older rows keep theirs.
     "ALTER TABLE timeline ADD COLUMN event TEXT;",
+    // 5: an index on what is inside a body has the body parsed at each write, and the timeline is in the
+    // order of time already.
+    "ALTER TABLE jobs ADD COLUMN run_number INTEGER;
+     UPDATE jobs SET run_number = json_extract(body, '$.report.details.run_number')
+         WHERE json_extract(body, '$.report.details.run_number') IS NOT NULL;
+     DROP INDEX jobs_run_number;
+     CREATE INDEX jobs_run_number ON jobs (run_number) WHERE run_number IS NOT NULL;
+     ALTER TABLE runners ADD COLUMN cause INTEGER;
+     ALTER TABLE runners ADD COLUMN took INTEGER;
+     UPDATE runners SET cause = json_extract(body, '$.cause'), took = json_extract(body, '$.took.job');
+     DROP INDEX runners_cause;
+     DROP INDEX runners_took;
+     CREATE INDEX runners_cause ON runners (cause) WHERE cause IS NOT NULL;
+     CREATE INDEX runners_took ON runners (took) WHERE took IS NOT NULL;
+     DROP INDEX timeline_at;",
 ];
 
 /// The schema that this program writes.
@@ -177,8 +192,14 @@ mod tests {
             let old = Connection::open(&path).unwrap();
             MIGRATIONS[..earlier].iter().for_each(|sql| old.execute_batch(sql).unwrap());
             old.pragma_update(None, "user_version", earlier as i64).unwrap();
-            old.execute_batch("INSERT INTO deliveries (id, received_at) VALUES ('one', 1)")
-                .unwrap();
+            let rows = r#"INSERT INTO deliveries (id, received_at) VALUES ('one', 1);
+                INSERT INTO jobs (id, repository, run, status, received_at, body)
+                VALUES (1, 'octo/app', 7, 'queued', 1, '{"report": {"details": {"run_number": 30}}}'),
+                    (2, 'octo/app', 8, 'queued', 1, '{"report": {}}');
+                INSERT INTO runners (name, pool, phase, hired_at, body)
+                VALUES ('one', 'x64', 'gone', 1, '{"cause": 1, "took": {"job": 2}}'),
+                    ('two', 'x64', 'gone', 1, '{"cause": null, "took": null}')"#;
+            old.execute_batch(rows).unwrap();
             drop(old);
             let now = open(&path).unwrap();
             let version = now.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
@@ -186,6 +207,10 @@ mod tests {
             let kept =
                 now.query_row("SELECT id FROM deliveries", [], |row| row.get::<_, String>(0));
             assert_eq!(kept.unwrap(), "one");
+            let found = "SELECT (SELECT id FROM jobs WHERE run_number = 30),
+                (SELECT name FROM runners WHERE cause = 1 AND took = 2)";
+            let found = now.query_row(found, [], |row| Ok((row.get(0)?, row.get(1)?)));
+            assert_eq!(found.unwrap(), (1, "one".to_owned()));
         }
     }
 }

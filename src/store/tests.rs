@@ -233,6 +233,24 @@ async fn pruning_goes_by_pieces_so_that_a_webhook_waits_for_one_at_most() {
     assert!(job_ids(&store.reader().unwrap(), count).is_empty());
 }
 
+#[tokio::test]
+async fn what_happened_while_the_clock_was_ahead_is_forgotten_with_what_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Store::open(&path).unwrap();
+    const DAY: i64 = 86_400_000;
+    store.clock_goes_on(Time(100 * DAY)).await.unwrap();
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for day in [1, 400, 2, 100, 3] {
+        let row = "INSERT INTO timeline (at, warn, what) VALUES (?1, 0, '')";
+        connection.execute(row, [day * DAY]).unwrap();
+    }
+    while store.prune(Time(50 * DAY)).await.unwrap() == Pruned::Piece {}
+    let mut left = connection.prepare("SELECT at FROM timeline").unwrap();
+    let left: Vec<i64> = left.query_map([], |row| row.get(0)).unwrap().flatten().collect();
+    assert_eq!(left, [100 * DAY]);
+}
+
 #[test]
 fn no_question_and_no_pruning_walks_through_what_has_ended() {
     let folder = tempfile::tempdir().unwrap();
@@ -270,25 +288,6 @@ async fn a_question_that_takes_long_holds_up_nobody_on_the_same_thread() {
     };
     let (answer, ()) = tokio::join!(question, others);
     assert!(answer.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn the_loops_reader_holds_up_nobody_on_the_same_thread() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("a.db")).unwrap();
-    let mut reader = store.async_reader().unwrap();
-    let (go_on, wait) = std::sync::mpsc::channel();
-    let question = reader.read(move |reader| {
-        wait.recv_timeout(std::time::Duration::from_secs(20)).expect("the others go on meanwhile");
-        reader.is_kept(&DeliveryId::from("one"))
-    });
-    let others = async {
-        tokio::task::yield_now().await;
-        go_on.send(()).unwrap();
-    };
-    let (answer, ()) = tokio::join!(question, others);
-    assert!(!answer.flatten().unwrap());
-    assert!(!reader.read(|it| it.is_kept(&DeliveryId::from("two"))).await.flatten().unwrap());
 }
 
 #[tokio::test]
