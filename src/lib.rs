@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod engine;
 pub mod explain;
 pub mod forge;
+pub mod hooks;
 mod log_lines;
 mod quantity;
 pub mod reconcile;

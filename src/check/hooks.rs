@@ -77,6 +77,7 @@ mod tests {
             events: events.iter().map(|event| (*event).to_owned()).collect(),
             active,
             content_type: None,
+            insecure_ssl: None,
             last_response: Some(LastResponse {
                 code: last.map(|(code, _)| code),
                 status: Some(last.map_or("unused", |_| "active").to_owned()),

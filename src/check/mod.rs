@@ -25,7 +25,7 @@ mod service;
 mod settings;
 mod store;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unit;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@ mod check;
 mod daemon;
 mod demo;
 mod explain;
+mod hooks;
 mod logging;
 mod operate;
 mod send;
@@ -55,8 +56,8 @@ enum Command {
     Retry(operate::Retry),
     /// Print where the admin token is, or with --show the token itself.
     AdminToken(admin_token::Options),
-    /// Manage webhooks of repositories (not yet supported).
-    Hooks(NotYet),
+    /// Show, create, correct or remove the webhooks of the repositories that the pools serve.
+    Hooks(hooks::Options),
     /// Show minutes by repository and month (not yet supported).
     Report(NotYet),
 }
@@ -138,7 +139,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Resume(options) => operate::resume(config, options).await,
         Command::Retry(options) => operate::retry(config, options).await,
         Command::AdminToken(options) => admin_token::run(config, options),
-        Command::Hooks(_) => not_yet("hooks"),
+        Command::Hooks(options) => hooks::run(config, options).await,
         Command::Report(_) => not_yet("report"),
     };
     match outcome {

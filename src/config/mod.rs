@@ -52,7 +52,7 @@ pub use repositories::overlap;
 pub use runners::Runners;
 pub(crate) use secrets::token_in;
 pub use store::Store;
-pub use webhook::Webhook;
+pub use webhook::{Webhook, public_url as webhook_url};
 
 use section::{Context, Section};
 

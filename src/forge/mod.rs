@@ -8,6 +8,7 @@
 mod error;
 mod gitea;
 mod github;
+pub mod hooks;
 mod words;
 
 use std::sync::Arc;

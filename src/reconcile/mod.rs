@@ -13,6 +13,8 @@ mod runners;
 mod served;
 mod sweep;
 
+pub use served::{Served, ServedRepository};
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -15,6 +15,8 @@ pub struct Served {
     forges: Forges,
     /// By credential: the last listing.
     listings: BTreeMap<usize, Vec<Listed>>,
+    /// By credential: why the last listing failed.
+    failed: BTreeMap<usize, (String, String)>,
     told: Option<String>,
 }
 
@@ -30,7 +32,7 @@ pub struct ServedRepository {
 
 impl Served {
     pub fn new(settings: Arc<Settings>, forges: Forges) -> Self {
-        Self { settings, forges, listings: BTreeMap::new(), told: None }
+        Self { settings, forges, listings: BTreeMap::new(), failed: BTreeMap::new(), told: None }
     }
 
     /// Asks for the listings again; whether all were answered, be it by a refusal. `memories` are
@@ -46,10 +48,12 @@ impl Served {
         for (index, (forge, owners)) in self.forges.clone().all().enumerate() {
             match forge.repositories(memories.entry(index).or_default()).await {
                 Ok(listed) => {
+                    self.failed.remove(&index);
                     self.listings.insert(index, listed);
                 }
                 Err(error) => {
                     whole &= error.refuses();
+                    self.failed.insert(index, (owners.to_owned(), error.to_string()));
                     warn_once(
                         &mut self.told,
                         &format!("cannot list the repositories of the credential for {owners}"),
@@ -59,6 +63,11 @@ impl Served {
             }
         }
         whole
+    }
+
+    /// Credentials whose listing failed: their owners, and why.
+    pub fn trouble(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.failed.values().map(|(owners, error)| (owners.as_str(), error.as_str()))
     }
 
     fn patterns(&self) -> impl Iterator<Item = &str> {

@@ -26,3 +26,4 @@ mod static_arm64;
 mod status;
 mod strangers;
 mod systemd;
+mod webhooks;

@@ -1,6 +1,7 @@
 //! Webhooks of repositories and organizations, to see whether one reaches us. Gitea's API tells
-//! nothing of what they have delivered.
+//! nothing of what they have delivered. Changing them is in `hook_changes`.
 
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::error::Error;
@@ -10,7 +11,7 @@ use super::transport::{Call, Client};
 use super::wire;
 
 /// A webhook. Gitea never tells its secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Hook {
     pub id: u64,
     /// `gitea`, `gogs`, `slack`, …: what its bodies look like.
@@ -21,6 +22,9 @@ pub struct Hook {
     pub active: bool,
     /// `json` or `form`.
     pub content_type: Option<String>,
+    pub branch_filter: String,
+    /// Sent with each delivery.
+    pub authorization_header: SecretString,
 }
 
 impl Hook {
@@ -31,7 +35,7 @@ impl Hook {
 }
 
 #[derive(Deserialize)]
-struct WireHook {
+pub(super) struct WireHook {
     id: u64,
     #[serde(rename = "type", default)]
     kind: String,
@@ -40,6 +44,10 @@ struct WireHook {
     #[serde(default, deserialize_with = "wire::or_default")]
     events: Vec<String>,
     config: WireConfig,
+    #[serde(default)]
+    branch_filter: String,
+    #[serde(default)]
+    authorization_header: String,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +68,7 @@ impl Client {
     }
 }
 
-fn read(wire: WireHook) -> Hook {
+pub(super) fn read(wire: WireHook) -> Hook {
     Hook {
         id: wire.id,
         kind: wire.kind,
@@ -68,6 +76,8 @@ fn read(wire: WireHook) -> Hook {
         events: wire.events,
         active: wire.active,
         content_type: wire.config.content_type,
+        branch_filter: wire.branch_filter,
+        authorization_header: wire.authorization_header.into(),
     }
 }
 

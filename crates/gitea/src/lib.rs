@@ -6,6 +6,7 @@
 //! Source of all facts unless said otherwise: Gitea 1.26.1, as it answers and in its code.
 
 mod error;
+mod hook_changes;
 mod hooks;
 mod jobs;
 mod owner;

@@ -1,7 +1,8 @@
 //! Webhooks of repositories and organizations, to see whether one reaches us. What they have
-//! delivered is in `deliveries`.
+//! delivered is in `deliveries`, changing them in `hook_changes`.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::error::Error;
 use super::paging::Pages;
@@ -19,6 +20,8 @@ pub struct Hook {
     pub active: bool,
     /// `json` or `form`.
     pub content_type: Option<String>,
+    /// `1` where GitHub does not verify the receiver's certificate.
+    pub insecure_ssl: Option<String>,
     pub last_response: Option<LastResponse>,
 }
 
@@ -38,7 +41,7 @@ pub struct LastResponse {
 }
 
 #[derive(Deserialize)]
-struct WireHook {
+pub(super) struct WireHook {
     id: u64,
     #[serde(default)]
     active: bool,
@@ -53,6 +56,9 @@ struct WireConfig {
     #[serde(default, deserialize_with = "wire::or_default")]
     url: String,
     content_type: Option<String>,
+    /// A text or a number.
+    #[serde(default)]
+    insecure_ssl: Value,
 }
 
 impl Client {
@@ -79,15 +85,24 @@ impl Client {
 }
 
 fn read(page: Vec<WireHook>) -> Vec<Hook> {
-    let hook = |wire: WireHook| Hook {
+    page.into_iter().map(read_one).collect()
+}
+
+pub(super) fn read_one(wire: WireHook) -> Hook {
+    let insecure_ssl = match wire.config.insecure_ssl {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    Hook {
         id: wire.id,
         url: wire.config.url,
         events: wire.events,
         active: wire.active,
         content_type: wire.config.content_type,
+        insecure_ssl,
         last_response: wire.last_response,
-    };
-    page.into_iter().map(hook).collect()
+    }
 }
 
 #[cfg(test)]

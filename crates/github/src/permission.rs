@@ -17,6 +17,8 @@ pub enum Operation<'a> {
     Repository,
     /// A repository's webhooks, read.
     Hooks,
+    /// Webhooks, changed; of an organization also read.
+    ChangeHooks(RunnersOf<'a>),
 }
 
 /// What a token must have: the fine-grained permission, then the classic scope.
@@ -32,6 +34,12 @@ pub fn permission_for(operation: Operation<'_>) -> &'static str {
         Operation::Repository => "\"Metadata: read\" on the repository (classic token: scope repo)",
         Operation::Hooks => {
             "\"Webhooks: read\" on the repository (classic token: scope read:repo_hook)"
+        }
+        Operation::ChangeHooks(RunnersOf::Repository(_)) => {
+            "\"Webhooks: write\" on the repository (classic token: scope admin:repo_hook)"
+        }
+        Operation::ChangeHooks(RunnersOf::Organization(_)) => {
+            "\"Webhooks: write\" on the organization (classic token: scope admin:org_hook)"
         }
     }
 }

@@ -71,6 +71,8 @@ mod tests {
             events: vec!["workflow_job".into()],
             active: true,
             content_type: Some("json".into()),
+            branch_filter: String::new(),
+            authorization_header: "".into(),
         }
     }
 

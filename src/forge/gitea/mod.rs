@@ -5,6 +5,7 @@
 //! `known` what need not be asked again.
 
 mod away;
+mod hooks;
 mod known;
 mod look;
 mod people;

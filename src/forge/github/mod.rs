@@ -6,6 +6,7 @@
 
 mod asks;
 mod changes;
+mod hooks;
 mod logs;
 mod look;
 mod mend;

@@ -1,6 +1,7 @@
 //! Every call that the client has, by name, so that the tests can put each through the same.
 
-use roustabout::github::{Client, Error, Hook, Pages, RunnersOf};
+use roustabout::github::{Client, Error, Hook, HookSettings, Pages, RunnersOf};
+use secrecy::SecretString;
 
 use crate::support::daemon::here;
 
@@ -16,6 +17,8 @@ pub struct Asked {
     pub organization_runner: u64,
     pub hook: u64,
     pub delivery: u64,
+    /// Hooks of the organization and of the repository, to be changed.
+    pub spare_hooks: [u64; 2],
 }
 
 impl Asked {
@@ -30,6 +33,7 @@ impl Asked {
             organization_runner: 1,
             hook: 1,
             delivery: 1,
+            spare_hooks: [1, 1],
         }
     }
 }
@@ -39,7 +43,7 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub &'static str, pub bool);
 
-pub const CALLS: [Call; 24] = [
+pub const CALLS: [Call; 30] = [
     Call("registration_token", false),
     Call("registration_token", true),
     Call("runners", false),
@@ -63,7 +67,13 @@ pub const CALLS: [Call; 24] = [
     Call("delivered_payload", true),
     Call("user", false),
     Call("rate_limit", false),
-    // The last, for it ends what others ask about.
+    Call("create_hook", false),
+    Call("create_hook", true),
+    Call("update_hook", false),
+    Call("update_hook", true),
+    // The last, for they end what others ask about.
+    Call("delete_hook", false),
+    Call("delete_hook", true),
     Call("delete_runner", false),
 ];
 
@@ -79,6 +89,8 @@ impl Call {
         } else {
             (RunnersOf::Repository(repository), on.runner)
         };
+        let spare = on.spare_hooks[usize::from(!self.1)];
+        let secret = SecretString::from("secret");
         match self.0 {
             "registration_token" => client.registration_token(of).await.map(drop),
             "runners" => client.runners(of, Some("busy")).await.map(drop),
@@ -125,6 +137,9 @@ impl Call {
             }
             "user" => client.user().await.map(drop),
             "rate_limit" => client.rate_limit().await.map(drop),
+            "create_hook" => client.create_hook(of, &settings(&secret)).await.map(drop),
+            "update_hook" => client.update_hook(of, spare, &settings(&secret)).await.map(drop),
+            "delete_hook" => client.delete_hook(of, spare).await,
             "delete_runner" => client.delete_runner(of, runner).await.map(drop),
             unknown => panic!("{unknown} is no call"),
         }
@@ -133,6 +148,11 @@ impl Call {
     /// No Enterprise Server has it.
     pub fn is_of_github_com_only(self) -> bool {
         ONLY_AT_GITHUB_COM.contains(&self.0)
+    }
+
+    /// Ends what it asks about, and is content where there is nothing.
+    pub fn deletes(self) -> bool {
+        self.0.starts_with("delete_")
     }
 
     /// Answers whoever has a token: nobody is refused and nothing is missing.
@@ -146,6 +166,11 @@ impl Call {
             || self.0.ends_with("_again")
             || self.0 == "deliveries_after"
     }
+}
+
+fn settings(secret: &SecretString) -> HookSettings<'_> {
+    let url = "http://127.0.0.1:1/new";
+    HookSettings { url, secret, events: &["workflow_job"], insecure_ssl: "0" }
 }
 
 /// Asks for a list, and where something is known already once more, for what was seen.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use roustabout::github::{Client, Conditional, DeleteOutcome, Error, RunnersOf};
 use secrecy::SecretString;
 use serde_json::json;
-use simulated::github::{FaultKind, FaultRule, Head, JobSpec, RunSpec};
+use simulated::github::{FaultKind, FaultRule, Head, HookSpec, JobSpec, RunSpec, Scope};
 
 use crate::contract::calls::{Asked, CALLS, Call, of_the_source};
 use crate::contract::description::{Api, Description};
@@ -97,8 +97,12 @@ async fn fill(stage: &Stage) -> Asked {
         before > 100 && logged() == before
     })
     .await;
-    let (job, delivery) = stage.server.with(|github, _| {
-        (github.run(run).unwrap().jobs[0], github.deliveries(hook)[0].delivery.id)
+    let (job, delivery, spare_hooks) = stage.server.with(|github, now| {
+        let organization = github.account("octo").unwrap().id;
+        let scopes = [Scope::Organization(organization), Scope::Repository(stage.app)];
+        let spec = || HookSpec { active: false, ..HookSpec::new("http://127.0.0.1:1/spare", "x") };
+        let spare = scopes.map(|scope| github.add_hook(scope, spec(), now));
+        (github.run(run).unwrap().jobs[0], github.deliveries(hook)[0].delivery.id, spare)
     });
     Asked {
         repository: "octo/app".to_owned(),
@@ -109,6 +113,7 @@ async fn fill(stage: &Stage) -> Asked {
         organization_runner,
         hook,
         delivery,
+        spare_hooks,
     }
 }
 
@@ -166,7 +171,7 @@ impl Trial {
     }
 
     async fn answers_what_is_asked(&self) {
-        for call in self.calls().filter(|call| call.0 != "delete_runner") {
+        for call in self.calls().filter(|call| !call.deletes()) {
             let answer = call.make(&self.client(TOKEN), &self.asked, None).await;
             answer.unwrap_or_else(|error| panic!("{call:?}: {error}"));
         }
@@ -237,7 +242,7 @@ impl Trial {
                 _ => {}
             }
             let told = call.make(&self.client(TOKEN), &Asked::nowhere(), None).await;
-            let deleted = call.0 == "delete_runner" && told == Ok(());
+            let deleted = call.deletes() && told == Ok(());
             assert!(deleted || matches!(told, Err(Error::NotFound { .. })), "{call:?}: {told:?}");
 
             self.next_error(502, "Server Error");
@@ -262,6 +267,8 @@ impl Trial {
             ("deliveries_after", 422),
             ("delivered_payload", 400),
             ("delivered_payload", 422),
+            ("create_hook", 422),
+            ("update_hook", 422),
         ] {
             self.next_error(status, "Validation Failed");
             let told = Call(call, false).make(&self.client(TOKEN), &self.asked, None).await;
@@ -271,10 +278,19 @@ impl Trial {
             };
             assert!(expected, "{call}: {told:?}");
         }
+        for call in ["create_hook", "update_hook"] {
+            self.next_error(422, "Validation Failed");
+            let told = Call(call, true).make(&self.client(TOKEN), &self.asked, None).await;
+            assert!(matches!(told, Err(Error::Unprocessable { .. })), "{call}: {told:?}");
+        }
     }
 
     async fn deletes_runners(&self) {
         let client = self.client(TOKEN);
+        for call in [Call("delete_hook", false), Call("delete_hook", true)] {
+            call.make(&client, &self.asked, None).await.unwrap();
+            assert_eq!(self.last().status, 204);
+        }
         for (of, idle) in [
             (RunnersOf::Repository("octo/app"), self.asked.runner),
             (RunnersOf::Organization("octo"), self.asked.organization_runner),

@@ -143,6 +143,12 @@ impl GitHub {
         self.delivery_log.values().rev().filter(|entry| entry.delivery.hook == hook).collect()
     }
 
+    /// The hooks of a repository or an organization, oldest first.
+    #[must_use]
+    pub fn hooks_at(&self, target: Scope) -> Vec<HookSpec> {
+        self.hooks_of(target).map(|hook| hook.spec.clone()).collect()
+    }
+
     pub(super) fn hooks_of(&self, target: Scope) -> impl Iterator<Item = &Hook> {
         self.hooks.values().filter(move |hook| hook.target == target && hook.app.is_none())
     }

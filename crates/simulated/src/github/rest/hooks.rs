@@ -1,4 +1,4 @@
-//! `…/hooks`: listing, the log of deliveries, and redelivery.
+//! `…/hooks`: listing, the log of deliveries, and redelivery; changes are in `hook_changes.rs`.
 //!
 //! Read next: `../hooks.rs` for the rules.
 
@@ -30,6 +30,9 @@ impl GitHub {
             let answer = Answer::ok(Value::Array(shown));
             return page.link_on(answer);
         }
+        if let ("POST", []) = (call.method.as_str(), rest) {
+            return self.create_hook(call, scope, now);
+        }
         let Some((hook, rest)) = rest.split_first() else { return Answer::not_found() };
         let Some(hook) =
             self.hooks_of(scope).find(|one| hook.parse().is_ok_and(|id: u64| id == one.id))
@@ -39,6 +42,8 @@ impl GitHub {
         let id = hook.id;
         match (call.method.as_str(), rest) {
             ("GET", []) => Answer::ok(json::hook(self, hook)),
+            ("PATCH", []) => self.update_hook(call, scope, id),
+            ("DELETE", []) => self.remove_hook(scope, id),
             _ => self.route_deliveries(call, id, rest, now),
         }
     }

@@ -7,6 +7,7 @@
 mod access;
 mod apps;
 mod gitea;
+mod hook_changes;
 mod hooks;
 mod paging;
 mod repositories;
