@@ -92,10 +92,11 @@ job "github-runner" {
       "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
       "allow_events", "allow_actors",
     ]
-    # The group is used below; the rest is informational, to identify a child job.
+    # credential (registration-token or jit: what the payload is) and the group are used below; the rest
+    # is informational, to identify a child job.
     meta_optional = [
-      "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
-      "workflow_job_name",
+      "credential", "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id",
+      "workflow_name", "workflow_job_name",
     ]
   }
 
@@ -306,7 +307,7 @@ job "github-runner" {
           token=$(cat "$NOMAD_TASK_DIR/token")
           rm -f "$NOMAD_TASK_DIR/token"
           if [ -z "$token" ]; then
-            echo "the payload of this dispatch is empty: no registration token" >&2
+            echo "the payload of this dispatch is empty: no credential" >&2
             exit 1
           fi
 
@@ -321,7 +322,13 @@ job "github-runner" {
           if [ -n "$NOMAD_META_runner_group" ]; then
             set -- "$@" --runnergroup "$NOMAD_META_runner_group"
           fi
-          ACTIONS_RUNNER_INPUT_TOKEN="$token" ./config.sh "$@"
+          # With a JIT configuration GitHub has registered this runner already. run.sh takes it from
+          # its environment, and removes it from there.
+          if [ "$NOMAD_META_credential" = jit ]; then
+            export ACTIONS_RUNNER_INPUT_JITCONFIG="$token"
+          else
+            ACTIONS_RUNNER_INPUT_TOKEN="$token" ./config.sh "$@"
+          fi
           unset token
 
           # The job gets the image's environment, without the variables that Nomad set for this task.

@@ -87,10 +87,11 @@ job "github-runner" {
       "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
       "allow_events", "allow_actors",
     ]
-    # The group is used below; the rest is informational, to identify a child job.
+    # credential (registration-token or jit: what the payload is) and the group are used below; the rest
+    # is informational, to identify a child job.
     meta_optional = [
-      "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
-      "workflow_job_name",
+      "credential", "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id",
+      "workflow_name", "workflow_job_name",
     ]
   }
 
@@ -131,7 +132,7 @@ job "github-runner" {
       size = var.disk
     }
 
-    # Downloads the runner into the shared allocation directory and registers it.
+    # Downloads the runner into the shared allocation directory and registers it, unless GitHub has.
     task "configure" {
       driver = "raw_exec"
       user   = var.user
@@ -169,7 +170,7 @@ job "github-runner" {
           token=$(cat "$NOMAD_TASK_DIR/token")
           rm -f "$NOMAD_TASK_DIR/token"
           if [ -z "$token" ]; then
-            echo "the payload of this dispatch is empty: no registration token" >&2
+            echo "the payload of this dispatch is empty: no credential" >&2
             exit 1
           fi
 
@@ -177,6 +178,14 @@ job "github-runner" {
           cd "$NOMAD_ALLOC_DIR/runner"
           tar -xzf "$NOMAD_TASK_DIR/runner.tar.gz"
           rm -f "$NOMAD_TASK_DIR/runner.tar.gz"
+
+          # GitHub has registered this runner already: its configuration is all that it needs. The task
+          # below hands it over and deletes the file.
+          if [ "$NOMAD_META_credential" = jit ]; then
+            umask 077
+            printf %s "$token" >.jitconfig
+            exit 0
+          fi
 
           # Only the pool's labels: a default label would let jobs of other pools take this runner.
           # No --replace: a second allocation of this child must fail, not replace the first.
@@ -400,7 +409,13 @@ job "github-runner" {
             RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1 \
             ACTIONS_RUNNER_HOOK_JOB_STARTED="$hook" \
             NOMAD_ALLOC_ID="$NOMAD_ALLOC_ID" NOMAD_JOB_ID="$NOMAD_JOB_ID" \
-            ./run.sh
+            /bin/sh -c '
+              if [ -f .jitconfig ]; then
+                ACTIONS_RUNNER_INPUT_JITCONFIG=$(cat .jitconfig)
+                rm -f .jitconfig
+                export ACTIONS_RUNNER_INPUT_JITCONFIG
+              fi
+              exec ./run.sh'
         EOT
         ]
       }
@@ -418,7 +433,7 @@ job "github-runner" {
     }
 
     # Frees the disk, which Nomad does only when it collects the allocation. It cannot deregister
-    # the runner, because it no longer has a token. GitHub removes an ephemeral runner after its job,
+    # the runner, because it no longer has a token, or never had one. GitHub removes an ephemeral runner after its job,
     # and roustabout deletes those that had none.
     task "cleanup" {
       driver = "raw_exec"

@@ -47,7 +47,7 @@ pub use log::{Log, LogFormat};
 pub use nomad::{Nomad, NomadAddress};
 pub use not_yet::is_not_yet;
 pub use placeholders::{CREDENTIAL_KEYS, META_KEYS, placeholders};
-pub use pool::{Delivery, Pool, ScopeKind};
+pub use pool::{CredentialKind, Delivery, Pool, ScopeKind};
 pub use repositories::overlap;
 pub use runners::Runners;
 pub(crate) use secrets::token_in;

@@ -2,7 +2,7 @@
 //! To implement one, delete its line here and read the key in the file of its section.
 
 /// Keys and whole sections.
-const KEYS: &[&str] = &["claims", "vault", "pools.runner_group"];
+const KEYS: &[&str] = &["claims", "vault"];
 
 /// Single values of keys that are otherwise supported, and what to use instead.
 const VALUES: &[(&str, &str, &str)] = &[
@@ -10,7 +10,6 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("pools.delivery", "claim", r#"use "payload", "meta" or "none""#),
     ("pools.delivery", "variable", r#"use "payload", "meta" or "none""#),
     ("pools.delivery", "vault", r#"use "payload", "meta" or "none""#),
-    ("pools.credential", "jit", r#"use "registration-token""#),
 ];
 
 /// Whether a key, or the section it is in, is not yet supported.
@@ -40,8 +39,8 @@ mod tests {
 
     #[test]
     fn values() {
-        assert_eq!(instead("pools.credential", "registration-token"), None);
-        assert!(instead("pools.credential", "jit").is_some());
+        assert_eq!(instead("pools.delivery", "payload"), None);
+        assert!(instead("pools.delivery", "claim").is_some());
         assert_eq!(instead("log.level", "gitea"), None);
     }
 }

@@ -10,6 +10,7 @@ pub const META_KEYS: &[&str] = &[
     "runner_url",
     "runner_scope",
     "runner_group",
+    "credential",
     "repository",
     "owner",
     "repository_name",

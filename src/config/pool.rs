@@ -35,6 +35,7 @@ pub struct Pool {
     /// Of `repositories` only those that carry one of these; all, where there are none.
     pub topics: Vec<String>,
     pub delivery: Delivery,
+    pub credential: CredentialKind,
     pub scope: ScopeKind,
     /// Organization scope only.
     pub runner_group: Option<String>,
@@ -64,6 +65,15 @@ pub struct Pool {
     pub max_lifetime: Duration,
     /// Dispatch meta besides ours; values may hold placeholders, as `payload` may.
     pub meta: BTreeMap<String, String>,
+}
+
+/// What a runner registers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// One for all runners of a scope, for an hour.
+    RegistrationToken,
+    /// GitHub's configuration for one runner, which needs no registration step.
+    Jit,
 }
 
 /// How the credential reaches the task.
@@ -156,7 +166,17 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
             allows_all(section, repositories.as_deref());
         }
     }
-    let credential = section.choice("credential", &[("registration-token", ())]);
+    let credentials =
+        [("registration-token", CredentialKind::RegistrationToken), ("jit", CredentialKind::Jit)];
+    let credential = section.choice("credential", &credentials);
+    let jit = credential == Some(CredentialKind::Jit);
+    if jit && delivery == Some(Delivery::None) {
+        section.report(
+            "credential",
+            "\"jit\" is not possible with delivery = \"none\": the configuration of a runner is made for its dispatch",
+            "choose another delivery, or remove credential",
+        );
+    }
     let max_runners = match section.given("max_runners") {
         Some(_) => section.number("max_runners", 1),
         None => runners.map(|runners| runners.max),
@@ -170,6 +190,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     if let (Some(placement), Some(boot), Some(delivery)) =
         (placement_timeout, boot_timeout, delivery)
         && delivery != Delivery::None
+        && !jit
         && kind != Some(ForgeKind::Gitea)
         && placement + boot > CREDENTIAL_LIFE
     {
@@ -185,7 +206,6 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let (public_repositories, forks) = (section.flag("public_repositories"), section.flag("forks"));
     let (events, actors) = causes::read(section);
     let meta = rules::meta(section);
-    credential?;
     Some(Pool {
         name: name?,
         nomad_job: nomad_job?,
@@ -195,6 +215,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         repositories: repositories?,
         topics: topics?,
         delivery: delivery?,
+        credential: credential?,
         scope: scope?,
         runner_group,
         max_runners: max_runners?,
@@ -405,13 +426,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_not_yet() {
-        for line in [
-            "scope = \"organization\"\nrunner_group = \"ci\"",
-            "delivery = \"claim\"",
-            "delivery = \"variable\"",
-            "delivery = \"vault\"",
-            "credential = \"jit\"",
-        ] {
+        for line in ["delivery = \"claim\"", "delivery = \"variable\"", "delivery = \"vault\""] {
             let text = wrong(line);
             assert!(text.contains("not yet") && text.lines().count() == 1, "{text}");
         }
@@ -424,7 +439,17 @@ mod tests {
                 .contains("\"post\" is not a valid value; use \"payload\" or \"meta\" or \"none\"")
         );
         assert!(wrong("scope = \"enterprise\"").contains("use \"repository\" or \"organization\""));
-        assert!(wrong("credential = \"x\"").contains("use \"registration-token\""));
+        assert!(wrong("credential = \"x\"").contains("use \"registration-token\" or \"jit\""));
+    }
+
+    #[test]
+    fn a_runner_can_have_a_credential_of_its_own() {
+        let pool = right("credential = \"jit\"\nplacement_timeout = \"2h\"");
+        assert_eq!(pool.credential, CredentialKind::Jit);
+        let text = wrong("credential = \"jit\"\ndelivery = \"none\"");
+        assert!(text.contains("is not possible with delivery = \"none\""), "{text}");
+        let pool = right("scope = \"organization\"\nrunner_group = \"big boxes\"");
+        assert_eq!(pool.runner_group.as_deref(), Some("big boxes"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Registration tokens, in memory only: minted when the ledger asks, handed out while they
+//! What runners register with, in memory only. Registration tokens: minted when the ledger asks, handed out while they
 //! live long enough. When to mint and whom to hire is the ledger's; that one request a scope
 //! is in flight is too.
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::ledger::{ScopeKey, Time};
+use crate::ledger::{RunnerName, ScopeKey, Time};
 
 /// A token that registers runners until `ends`, by this machine's clock.
 #[derive(Debug, Clone)]
@@ -21,6 +21,7 @@ pub struct Token {
 #[derive(Debug, Default)]
 pub struct Tokens {
     by_scope: Mutex<BTreeMap<ScopeKey, Token>>,
+    pub jit: JitConfigs,
 }
 
 impl Tokens {
@@ -36,6 +37,39 @@ impl Tokens {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ScopeKey, Token>> {
         // A map of tokens is whole after every single operation, whatever panicked beside it.
         self.by_scope.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A runner's own configuration, and what its registration is.
+#[derive(Debug, Clone)]
+pub struct Jit {
+    pub id: u64,
+    pub config: SecretString,
+}
+
+/// The configurations of runners that are not dispatched yet. Debug shows no secret.
+#[derive(Debug, Default)]
+pub struct JitConfigs {
+    by_runner: Mutex<BTreeMap<RunnerName, SecretString>>,
+}
+
+impl JitConfigs {
+    pub fn put(&self, runner: RunnerName, config: SecretString) {
+        self.lock().insert(runner, config);
+    }
+
+    pub fn get(&self, runner: &RunnerName) -> Option<SecretString> {
+        self.lock().get(runner).cloned()
+    }
+
+    /// Nomad has it, or its registration is to be deleted.
+    pub fn forget(&self, runner: &RunnerName) {
+        self.lock().remove(runner);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<RunnerName, SecretString>> {
+        // As above.
+        self.by_runner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::health::Health;
-use crate::credential::Token;
+use crate::credential::{Jit, Token};
 use crate::forge::{Error, Forge, Forges, Look, LookMemory, Round, owner_of};
-use crate::ledger::effect::{RunJobs, Target};
-use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns, RunFacts};
+use crate::ledger::effect::{Registration, RunJobs, Target};
+use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns, MintOutcome, RunFacts};
 use crate::ledger::observation::{Observation, Registered};
 use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
 
@@ -39,6 +39,25 @@ impl Desk {
     pub async fn mint(&self, target: &Target, life: Duration) -> Answer<Token> {
         let forge = self.forges.of(target.owner())?;
         self.ask(target.owner(), forge, forge.mint(target, life)).await
+    }
+
+    /// A runner's own credential.
+    pub async fn mint_for(
+        &self,
+        runner: &RunnerName,
+        target: &Target,
+        labels: &[String],
+        group: Option<&str>,
+    ) -> Result<Jit, MintOutcome> {
+        let refused = |error: Error| MintOutcome::Refused(error.into());
+        let forge = self.forges.of(target.owner()).map_err(refused)?;
+        let asked = forge.mint_for(target, runner, labels, group);
+        match self.asked(target.owner(), forge, asked).await {
+            Ok(Some(jit)) => Ok(jit),
+            Ok(None) => Err(MintOutcome::NameTaken),
+            Err(error) if error.is_certain() => Err(refused(error)),
+            Err(error) => Err(MintOutcome::Unknown(error.into())),
+        }
     }
 
     pub async fn run_facts(
@@ -77,7 +96,7 @@ impl Desk {
 
     /// What became of the jobs of these runs; stops early once all of `names` are found.
     pub async fn jobs(&self, runs: &[RunJobs], names: &[RunnerName]) -> Answer<JobsOfRuns> {
-        let JobsOfRuns { mut reports, mut looked_at } = JobsOfRuns::default();
+        let JobsOfRuns { mut reports, mut looked_at, removed } = JobsOfRuns::default();
         let mut by_id = BY_ID_A_QUESTION;
         let mut failed = None;
         'runs: for asked in runs.iter().take(RUNS_A_QUESTION) {
@@ -123,21 +142,48 @@ impl Desk {
         }
         match failed {
             Some(failure) if looked_at.is_empty() => Err(failure),
-            _ => Ok(JobsOfRuns { reports, looked_at }),
+            _ => Ok(JobsOfRuns { reports, looked_at, removed }),
         }
     }
 
-    /// The name among the scope's runners, else among the running jobs of `repositories`, else
+    /// The same, and which of these registrations the forge has removed, of runners that no job
+    /// names.
+    pub async fn jobs_and_registrations(
+        &self,
+        runs: &[RunJobs],
+        names: &[RunnerName],
+        registrations: &[Registration],
+    ) -> Answer<JobsOfRuns> {
+        let mut seen = self.jobs(runs, names).await?;
+        for Registration { runner, target, id } in registrations {
+            let named = |report: &JobReport| report.runner_name.as_deref() == Some(runner.as_str());
+            if seen.reports.iter().any(named) {
+                continue;
+            }
+            let forge = self.forges.of(target.owner())?;
+            if self.ask(target.owner(), forge, forge.runner_by_id(target, *id)).await?.is_none() {
+                seen.removed.push(runner.clone());
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The name (or the id, where that is known) among the scope's runners, else among the running jobs of `repositories`, else
     /// among all jobs of `runs`.
     pub async fn find(
         &self,
         name: &RunnerName,
         target: &Target,
+        id: Option<u64>,
         repositories: &[String],
         runs: &[RunJobs],
     ) -> Answer<AtForge> {
         let forge = self.forges.of(target.owner())?;
-        if let Some(runner) = self.ask(target.owner(), forge, forge.runner(target, name)).await? {
+        let found = match id {
+            Some(id) => self.ask(target.owner(), forge, forge.runner_by_id(target, id)).await?,
+            None => self.ask(target.owner(), forge, forge.runner(target, name)).await?,
+        };
+        if let Some(runner) = found {
             let Registered { id, busy, online, .. } = runner;
             return Ok(AtForge::Registered { id, busy, online });
         }
@@ -170,6 +216,15 @@ impl Desk {
         forge: &Forge,
         question: impl Future<Output = Result<T, Error>>,
     ) -> Answer<T> {
+        Ok(self.asked(on, forge, question).await?)
+    }
+
+    async fn asked<T>(
+        &self,
+        on: &str,
+        forge: &Forge,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
         // Never closed, so there is always a permit to come.
         let place = self.places.acquire().await;
         let answer = question.await;
@@ -177,7 +232,7 @@ impl Desk {
         let owner = owner_of(on);
         let owners = self.forges.with_owners(owner).map_or(owner, |(_, owners)| owners);
         report(&self.health, forge, owners, answer.as_ref().err());
-        Ok(answer?)
+        answer
     }
 }
 

@@ -18,6 +18,7 @@ use crate::credential::Tokens;
 use crate::ledger::Time;
 use crate::ledger::effect::DispatchOrder;
 use crate::ledger::event::DispatchOutcome;
+use crate::ledger::pool::CredentialKind;
 use crate::nomad::{self, Client, DispatchError, DispatchRequest, Parameterized, Place};
 
 /// Dispatches in flight at once. Nomad takes hardly more with more (measured: 768 a second
@@ -87,6 +88,9 @@ impl Dispatcher {
             | DispatchOutcome::TooLarge { .. }
             | DispatchOutcome::CredentialMissing => return outcome,
         };
+        if matches!(outcome, DispatchOutcome::Accepted { .. }) {
+            self.tokens.jit.forget(&order.runner);
+        }
         tell_words(&self.health, &self.nomad, &at(&order.place), trouble);
         outcome
     }
@@ -132,19 +136,27 @@ impl Dispatcher {
         let takes = &declared.takes;
         let now = Time::from(self.clock.now());
         let life = pool.placement_timeout + pool.boot_timeout;
-        let token = match pool.delivery {
-            Delivery::None => None,
-            Delivery::Payload | Delivery::Meta => match self.tokens.get(&order.scope, now, life) {
-                Some(token) => Some(token),
-                None => return DispatchOutcome::CredentialMissing,
-            },
+        let credential = match (pool.delivery, order.credential) {
+            (Delivery::None, _) => None,
+            (_, CredentialKind::RegistrationToken) => {
+                let token = self.tokens.get(&order.scope, now, life);
+                Some(token.map(|token| (token.secret, Some(token.ends))))
+            }
+            // It has no end that is known.
+            (_, CredentialKind::Jit) => {
+                Some(self.tokens.jit.get(&order.runner).map(|config| (config, None)))
+            }
         };
-        let secret = token.as_ref().map(|token| &token.secret);
+        let (secret, ends) = match credential {
+            None => (None, None),
+            Some(None) => return DispatchOutcome::CredentialMissing,
+            Some(Some((secret, ends))) => (Some(secret), ends),
+        };
         let refused = |reason| {
             self.note_refusal(key(place, &order.parent), declared.version);
             DispatchOutcome::Refused { reason }
         };
-        let cargo = match meta::load(order, pool, takes, secret) {
+        let cargo = match meta::load(order, pool, takes, secret.as_ref()) {
             Ok(cargo) => cargo,
             Err(reason) => return refused(reason),
         };
@@ -153,7 +165,6 @@ impl Dispatcher {
             payload: cargo.payload.as_ref(),
             meta: &cargo.meta,
         };
-        let ends = token.map(|token| token.ends);
         match self.nomad.dispatch(place, &order.parent, &request).await {
             Ok(dispatched) if order.again && !dispatched.repeated => {
                 // Of two dispatches with one token the loser may be told a child that is not

@@ -9,6 +9,7 @@ use crate::config::{self, Delivery};
 use crate::ledger::Repository;
 use crate::ledger::effect::{DispatchOrder, Target};
 use crate::ledger::matching::RepositoryGlobs;
+use crate::ledger::pool::CredentialKind;
 use crate::nomad::Parameterized;
 
 /// Every fact of a dispatch, by the name of its meta key. What is not known is empty.
@@ -30,6 +31,13 @@ pub fn facts(order: &DispatchOrder, pool: &config::Pool) -> BTreeMap<&'static st
             },
         ),
         ("runner_group", text(pool.runner_group.clone())),
+        (
+            "credential",
+            match order.credential {
+                CredentialKind::RegistrationToken => "registration-token".to_owned(),
+                CredentialKind::Jit => "jit".to_owned(),
+            },
+        ),
         ("repository", text(repository.map(|r| r.full_name.clone()))),
         ("owner", owner.to_owned()),
         ("repository_name", text(repository.map(|r| r.name().to_owned()))),
@@ -75,13 +83,17 @@ pub fn load(
     credential: Option<&SecretString>,
 ) -> Result<Cargo, String> {
     let facts = facts(order, pool);
+    let carries = match order.credential {
+        CredentialKind::RegistrationToken => "runner_token",
+        CredentialKind::Jit => "runner_jit_config",
+    };
     let parent = &order.parent;
     let mut meta: BTreeMap<String, SecretString> = BTreeMap::new();
     let declared = takes.meta_required.iter().map(|key| (key, true));
     for (key, required) in declared.chain(takes.meta_optional.iter().map(|key| (key, false))) {
         let value = match pool.meta.get(key) {
             Some(text) => Some(SecretString::from(fill(text, &facts))),
-            None if key == "runner_token" => match pool.delivery {
+            None if key == carries => match pool.delivery {
                 Delivery::Meta => credential.cloned(),
                 Delivery::Payload | Delivery::None => None,
             },
@@ -102,10 +114,10 @@ pub fn load(
             None => {}
         }
     }
-    if pool.delivery == Delivery::Meta && !meta.contains_key("runner_token") {
+    if pool.delivery == Delivery::Meta && !meta.contains_key(carries) {
         return Err(format!(
             "pool {} delivers by meta, and the parameterized job \"{parent}\" takes no meta key \
-             runner_token; declare it there, or choose another delivery",
+             {carries}; declare it there, or choose another delivery",
             pool.name
         ));
     }
@@ -172,6 +184,7 @@ mod tests {
             pool: PoolName::from("x64"),
             idempotency_token: "roustabout-x64-0123456789abc@octo/app".into(),
             scope: ScopeKey::Repository(RepositoryId(1)),
+            credential: CredentialKind::RegistrationToken,
             target: Target::Repository("octo/app".into()),
             labels: vec!["self-hosted".into(), "linux".into()],
             runner_url: "https://github.com/octo/app".into(),

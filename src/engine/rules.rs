@@ -2,7 +2,7 @@
 
 use crate::config::{self, ForgeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
-use crate::ledger::pool::{Delivery, Forge};
+use crate::ledger::pool::{CredentialKind, Delivery, Forge};
 use crate::ledger::{NomadPlace, Patterns, Pool, PoolName, Rules, ScopeKind};
 
 pub fn rules(settings: &Settings) -> Rules {
@@ -44,6 +44,11 @@ fn pool(pool: &config::Pool) -> Pool {
             config::Delivery::Meta => Delivery::Meta,
             config::Delivery::None => Delivery::None,
         },
+        credential: match pool.credential {
+            config::CredentialKind::RegistrationToken => CredentialKind::RegistrationToken,
+            config::CredentialKind::Jit => CredentialKind::Jit,
+        },
+        runner_group: pool.runner_group.clone(),
         scope: match pool.scope {
             config::ScopeKind::Repository => ScopeKind::Repository,
             config::ScopeKind::Organization => ScopeKind::Organization,

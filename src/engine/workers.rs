@@ -13,9 +13,9 @@ use super::dispatching::Dispatcher;
 use super::health::Health;
 use super::parents;
 use super::places::at;
-use crate::credential::Tokens;
+use crate::credential::{Jit, Tokens};
 use crate::ledger::effect::ChildAt;
-use crate::ledger::event::{Answer, Failure, FoundChild};
+use crate::ledger::event::{Answer, Failure, FoundChild, MintOutcome};
 use crate::ledger::{Event, Request};
 use crate::nomad::{self, Client, Place};
 
@@ -95,17 +95,31 @@ impl Crew {
                 });
                 Event::CredentialMinted { scope, answer }
             }
+            Request::MintFor { runner, target, labels, group } => {
+                let group = group.as_deref();
+                let outcome = match self.desk.mint_for(&runner, &target, &labels, group).await {
+                    Ok(Jit { id, config }) => {
+                        self.tokens.jit.put(runner.clone(), config);
+                        MintOutcome::Registered { id }
+                    }
+                    Err(outcome) => outcome,
+                };
+                Event::MintedFor { runner, outcome }
+            }
             Request::Dispatch(order) => Event::DispatchAnswered {
                 outcome: self.dispatcher.dispatch(&order).await,
                 runner: order.runner,
             },
             Request::FindChild { runner, token, place, parent } => {
                 let answer = self.find_child(&at(&place), &parent, &token).await;
+                if matches!(answer, Ok(Some(_))) {
+                    self.tokens.jit.forget(&runner);
+                }
                 Event::ChildLookedUp { runner, answer: from_nomad(answer) }
             }
-            Request::FindAtForge { runner, target, repositories, runs } => {
+            Request::FindAtForge { runner, target, id, repositories, runs } => {
                 Event::LookedForAtForge {
-                    answer: self.desk.find(&runner, &target, &repositories, &runs).await,
+                    answer: self.desk.find(&runner, &target, id, &repositories, &runs).await,
                     runner,
                 }
             }
@@ -118,14 +132,16 @@ impl Crew {
                 Event::ChildStopped { runner, answer: from_nomad(stopped) }
             }
             Request::DeleteRegistration { runner, target, id } => {
+                self.tokens.jit.forget(&runner);
                 Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
             }
             Request::AskRun { repository, full_name, run } => Event::RunKnown {
                 run,
                 answer: self.desk.run_facts(repository, &full_name, run).await,
             },
-            Request::AskJobs { class, runs, names } => {
-                let answer = self.desk.jobs(&runs, &names).await;
+            Request::AskJobs { class, runs, names, registrations } => {
+                let asked = self.desk.jobs_and_registrations(&runs, &names, &registrations);
+                let answer = asked.await;
                 Event::JobsSeen { class, names, answer }
             }
             Request::AskJob { full_name, job, at_work } => {

@@ -19,6 +19,8 @@ pub enum Kind {
     Share,
     /// It is not there. The question may have been acted on all the same.
     Away,
+    /// Its answer is not what its documentation says.
+    Garbled,
     Other,
 }
 
@@ -44,9 +46,20 @@ impl Error {
         }
     }
 
+    /// The config refuses what would lead here.
+    pub(super) fn unsupported(what: &str) -> Self {
+        let what = format!("this forge has no {what}");
+        Self { kind: Kind::Other, what, mend: None, retry_after: None }
+    }
+
     /// Whether it is a no that will not change by asking again.
     pub fn refuses(&self) -> bool {
         matches!(self.kind, Kind::NotFound | Kind::Forbidden | Kind::Unauthorized)
+    }
+
+    /// Whether nothing was done for certain.
+    pub fn is_certain(&self) -> bool {
+        !matches!(self.kind, Kind::Away | Kind::Garbled)
     }
 
     /// Whether the forge or the credential as a whole is in trouble, and not this question alone.

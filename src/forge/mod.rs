@@ -22,7 +22,7 @@ pub use self::error::{Error, Kind};
 pub use self::github::mend;
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
-use crate::credential::Token;
+use crate::credential::{Jit, Token};
 use crate::ledger::effect::Target;
 use crate::ledger::event::{Deletion, RunFacts};
 use crate::ledger::observation::Registered;
@@ -207,6 +207,20 @@ impl Forge {
         }
     }
 
+    /// A runner's own credential, which registers it; `None`: one of its name is registered.
+    pub async fn mint_for(
+        &self,
+        target: &Target,
+        name: &RunnerName,
+        labels: &[String],
+        group: Option<&str>,
+    ) -> Result<Option<Jit>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.mint_for(target, name, labels, group).await,
+            Forge::Gitea(_) => Err(Error::unsupported("JIT configurations")),
+        }
+    }
+
     /// What policies ask of a run. A head that is gone is a fork.
     pub async fn run_facts(
         &self,
@@ -263,6 +277,18 @@ impl Forge {
         match self {
             Forge::GitHub(forge) => forge.runner(target, name).await,
             Forge::Gitea(forge) => forge.runner(target, name).await,
+        }
+    }
+
+    /// The registered runner of this id.
+    pub async fn runner_by_id(
+        &self,
+        target: &Target,
+        id: u64,
+    ) -> Result<Option<Registered>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.runner_by_id(target, id).await,
+            Forge::Gitea(_) => Err(Error::unsupported("runners by id")),
         }
     }
 

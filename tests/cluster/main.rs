@@ -21,6 +21,7 @@ mod demo_stand_in;
 mod dispatch;
 mod drivers;
 mod explain_nomad;
+mod jit;
 mod jobspec;
 mod lifecycle;
 mod limits;

@@ -407,6 +407,8 @@ fn is_true(state: &State, key: &ClassKey, reason: &str, now: ledger::Time) -> bo
         !place.is_some_and(|at| matches!(state.nomad.get(&at), Some(NomadState::Listed)))
     } else if says("a registration token") {
         state.credentials.contains_key(&key.scope)
+    } else if says("no JIT configuration") {
+        state.minting.contains_key(&key.breaker())
     } else if says("Nomad refused the dispatch") {
         state.refusals.contains_key(&key.pool)
     } else {

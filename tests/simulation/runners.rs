@@ -11,6 +11,7 @@ use simulated::github::tokens::Purpose;
 use simulated::github::{Conclusion, Scope};
 use simulated::nomad::Started;
 use simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
+use simulated::runner::jit;
 
 use crate::agenda::Act;
 use crate::troubles::Trouble;
@@ -41,6 +42,8 @@ pub struct Process {
     /// It is a task of ours.
     pub is_ours: bool,
     pub registered: Option<Registered>,
+    /// What it was registered as before it started.
+    jit: Option<Registered>,
     pub job: Option<JobMessage>,
     began: Millis,
     /// Until when it works.
@@ -83,6 +86,12 @@ impl World {
             ephemeral: true,
             replace: false,
         };
+        // Its payload is all that it needs, and says what it is called.
+        let jit = jit::Config::decoded(&asked.token);
+        let asked = match &jit {
+            Some(config) => Registration { name: config.name.clone(), ..asked },
+            None => asked,
+        };
         let boot = match self.strikes(Trouble::RunnersSlow, 0.3) {
             true => self.draw(MINUTE, 9 * MINUTE),
             false => self.draw(500, 20 * SECOND),
@@ -101,6 +110,7 @@ impl World {
             self.enter_step(&started.allocation, boot, first);
         }
         let mut process = Process::new(asked, true, self.now);
+        process.jit = jit.map(|config| config.registered);
         if self.is_gitea() {
             let token = self.nomad.lock().child(&started.child).and_then(|it| it.token.clone());
             let token = token.unwrap_or_default();
@@ -166,6 +176,10 @@ impl World {
 
     fn register(&mut self, id: &str) {
         let Some(process) = self.processes.get_mut(id) else { return };
+        if let Some(registered) = process.jit.clone() {
+            process.registered = Some(registered);
+            return self.enter_step(id, 0, Step::Listen);
+        }
         if process.asked.token.is_empty() {
             // Its own script has a way to get one.
             let repository =
@@ -329,7 +343,17 @@ impl World {
 impl Process {
     fn new(asked: Registration, is_ours: bool, began: Millis) -> Self {
         let page = asked.url.trim_start_matches("http://github.test/").to_owned();
-        Self { asked, page, is_ours, registered: None, job: None, began, until: 0, awake: false }
+        Self {
+            asked,
+            page,
+            is_ours,
+            registered: None,
+            jit: None,
+            job: None,
+            began,
+            until: 0,
+            awake: false,
+        }
     }
 
     fn is_nameless(&self) -> bool {

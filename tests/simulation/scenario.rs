@@ -35,6 +35,8 @@ pub struct Setting {
     pub spec: nomad::JobSpec,
     /// Parameterized jobs that take no `runner_name`.
     pub nameless: BTreeSet<String>,
+    /// Pools, in their order, whose runners have a credential of their own.
+    pub jit: BTreeSet<usize>,
     pub away: Away,
     pub renamed: BTreeSet<u64>,
     /// Jobs that nobody is to serve: of forks, of public repositories, for other labels.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ledger::pool::Delivery;
+use ledger::pool::{CredentialKind, Delivery};
 use ledger::{Pool, Rules, ScopeKind};
 use roustabout::config::{self, Settings};
 
@@ -59,6 +59,9 @@ fn add(text: &mut String, pool: &Pool) {
         }
     }
     let delivery = if pool.delivery == Delivery::None { "none" } else { "payload" };
+    if pool.credential == CredentialKind::Jit {
+        let _ = writeln!(text, "credential = \"jit\"");
+    }
     let organization = pool.scope == ScopeKind::Organization;
     let scope = if organization { "organization" } else { "repository" };
     let _ = writeln!(text, "delivery = \"{delivery}\"\nscope = \"{scope}\"");

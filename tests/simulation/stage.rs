@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ledger::matching::RepositoryGlobs;
-use ledger::pool::Delivery;
+use ledger::pool::{CredentialKind, Delivery};
 use ledger::{NomadPlace, Patterns, Pool, PoolName, Rules, ScopeKind};
 use simulated::github::hooks::HookSpec;
 use simulated::github::model::{MINUTE, SECOND};
@@ -111,6 +111,7 @@ impl World {
         if own && self.draw(0, 1) == 0 {
             self.setting.nameless.insert(format!("runner-{name}"));
         }
+        let jit = self.setting.jit.contains(&self.rules.pools.len()) && !own;
         Pool {
             name: PoolName::from(name),
             nomad_job: format!("runner-{name}"),
@@ -120,6 +121,11 @@ impl World {
             repositories: RepositoryGlobs::new(&["octo/*"]),
             topics: Vec::new(),
             delivery: if own { Delivery::None } else { Delivery::Payload },
+            credential: match jit {
+                true => CredentialKind::Jit,
+                false => CredentialKind::RegistrationToken,
+            },
+            runner_group: None,
             scope: if shared { ScopeKind::Organization } else { ScopeKind::Repository },
             max_runners: u32::try_from(self.draw(1, 12)).unwrap_or(1),
             max_runners_per_repository: (cap == 0 && !shared).then_some(2),

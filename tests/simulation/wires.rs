@@ -214,10 +214,14 @@ impl crate::world::World {
             headers.insert(HeaderName::from_static(name), value.parse().unwrap());
         }
         self.after_github_acted(request);
-        if request.url.path().ends_with("/registration-token")
-            && let Some(token) = given.body.as_ref().and_then(|body| body["token"].as_str())
+        for (path, key) in
+            [("/registration-token", "token"), ("/generate-jitconfig", "encoded_jit_config")]
         {
-            self.watching.minted(token.to_owned());
+            if request.url.path().ends_with(path)
+                && let Some(secret) = given.body.as_ref().and_then(|body| body[key].as_str())
+            {
+                self.watching.minted(secret.to_owned());
+            }
         }
         answer(given.status, headers, &given.body.map(|body| body.to_string()).unwrap_or_default())
     }

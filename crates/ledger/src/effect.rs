@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::pool::CredentialKind;
 use super::{
     Breaker, BreakerKey, ClassKey, DeliveryId, Happening, Job, JobId, NomadPlace, PoolName,
     Repository, RepositoryId, RunId, Runner, RunnerName, ScopeKey,
@@ -86,6 +87,14 @@ pub enum Request {
         target: Target,
         life: Duration,
     },
+    /// A credential for this runner alone, which registers it.
+    MintFor {
+        runner: RunnerName,
+        target: Target,
+        labels: Vec<String>,
+        /// By its name; `None`: the default one.
+        group: Option<String>,
+    },
     Dispatch(Box<DispatchOrder>),
     FindChild {
         runner: RunnerName,
@@ -98,6 +107,8 @@ pub enum Request {
     FindAtForge {
         runner: RunnerName,
         target: Target,
+        /// Of its registration, where that is known.
+        id: Option<u64>,
         repositories: Vec<String>,
         runs: Vec<RunJobs>,
     },
@@ -131,6 +142,8 @@ pub enum Request {
         class: ClassKey,
         runs: Vec<RunJobs>,
         names: Vec<RunnerName>,
+        /// Of those of them that were registered before they started: is it there still?
+        registrations: Vec<Registration>,
     },
     AskJob {
         full_name: String,
@@ -158,6 +171,14 @@ pub struct RunJobs {
     pub jobs: Vec<JobId>,
 }
 
+/// A runner's registration, by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    pub runner: RunnerName,
+    pub target: Target,
+    pub id: u64,
+}
+
 /// Everything that a dispatch is made from, but the credential.
 #[derive(Debug, Clone)]
 pub struct DispatchOrder {
@@ -166,6 +187,7 @@ pub struct DispatchOrder {
     pub idempotency_token: String,
     pub scope: ScopeKey,
     pub target: Target,
+    pub credential: CredentialKind,
     /// What the runner registers with.
     pub labels: Vec<String>,
     /// What `config.sh --url` wants.

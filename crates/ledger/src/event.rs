@@ -38,6 +38,8 @@ pub enum NomadTrouble {
 pub struct JobsOfRuns {
     pub reports: Vec<JobReport>,
     pub looked_at: Vec<RunId>,
+    /// Whose registration the forge has removed, of those that were asked about.
+    pub removed: Vec<RunnerName>,
 }
 
 /// What a forge says of a run when it is asked for the sake of a policy. Webhooks of jobs have
@@ -84,6 +86,11 @@ pub enum Event {
     CredentialMinted {
         scope: ScopeKey,
         answer: Answer<Time>,
+    },
+    /// What became of the request for a runner's own credential.
+    MintedFor {
+        runner: RunnerName,
+        outcome: MintOutcome,
     },
     DispatchAnswered {
         runner: RunnerName,
@@ -196,6 +203,18 @@ pub enum DispatchOutcome {
     CredentialMissing,
     /// Anything may have happened.
     Unknown { reason: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MintOutcome {
+    /// The credential is in memory, and the runner registered.
+    Registered { id: u64 },
+    /// One of this name is registered already.
+    NameTaken,
+    /// Nothing was made.
+    Refused(Failure),
+    /// It may have been registered.
+    Unknown(Failure),
 }
 
 /// A child found by its token.

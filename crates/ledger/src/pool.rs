@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::matching::{Candidate, RepositoryGlobs};
-use super::{NomadPlace, Patterns, PoolName, RunId, Runner};
+use super::{ClassKey, NomadPlace, Patterns, PoolName, RunId, Runner};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeKind {
@@ -21,6 +23,17 @@ pub enum Delivery {
     None,
 }
 
+/// What a runner registers with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialKind {
+    /// One for all runners of a scope, for an hour.
+    #[default]
+    RegistrationToken,
+    /// A configuration for this runner alone: the forge has registered it before it starts.
+    Jit,
+}
+
 #[derive(Debug, Clone)]
 pub struct Pool {
     pub name: PoolName,
@@ -33,7 +46,10 @@ pub struct Pool {
     /// Of these repositories only those that carry one of them; all, where there are none.
     pub topics: Vec<String>,
     pub delivery: Delivery,
+    pub credential: CredentialKind,
     pub scope: ScopeKind,
+    /// By its name; `None`: the default one.
+    pub runner_group: Option<String>,
     pub max_runners: u32,
     pub max_runners_per_repository: Option<u32>,
     pub public_repositories: bool,
@@ -73,6 +89,14 @@ impl Pool {
     /// The labels a runner for `run` registers with.
     pub fn labels_for(&self, run: RunId) -> impl Iterator<Item = String> + '_ {
         self.labels.iter().map(move |label| label.replace("{run_id}", &run.to_string()))
+    }
+
+    /// The same for a class.
+    pub fn labels_of(&self, class: &ClassKey) -> Vec<String> {
+        match class.run {
+            Some(run) => self.labels_for(run).collect(),
+            None => self.labels.clone(),
+        }
     }
 
     /// How long a credential must still live when it is handed out, so that a runner that is

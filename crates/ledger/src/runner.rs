@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pool::CredentialKind;
 use super::{ClassKey, JobId, NomadPlace, RunnerName, Time};
 
 /// Where a hiring stands. `busy` is not among these: a runner that took a job did so whatever
@@ -30,6 +31,12 @@ pub enum RunnerState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sending {
+    /// Not sent yet: its own credential is asked for.
+    Minting,
+    /// The same, after a request whose answer was lost: it may be registered.
+    MintingAgain,
+    /// A registration that carries its name is looked for, and deleted: nobody has its credential.
+    Unregistering,
     /// The request is on its way (after a restart: may have been).
     Sent,
     /// Nomad is asked for a child with its token.
@@ -105,6 +112,8 @@ pub struct Runner {
     pub namespace: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    #[serde(default)]
+    pub credential: CredentialKind,
     /// The parameterized job: Nomad keeps idempotency for each.
     pub parent: String,
     pub child: Option<String>,
@@ -157,6 +166,7 @@ impl Runner {
             not_before: None,
             cause: None,
             place: None,
+            credential: CredentialKind::default(),
             namespace: None,
             region: None,
             parent: String::new(),
@@ -177,6 +187,26 @@ impl Runner {
             in_flight: false,
             clock: None,
         }
+    }
+
+    /// The forge registers it before it starts, so being listed is no sign of life of it.
+    pub fn is_jit(&self) -> bool {
+        self.credential == CredentialKind::Jit
+    }
+
+    /// Its registration is known, and was made before it was started.
+    pub fn is_minted(&self) -> bool {
+        self.is_jit() && self.github_id.is_some()
+    }
+
+    /// Has not been sent to Nomad, for its credential is not there yet.
+    pub fn is_minting(&self) -> bool {
+        matches!(
+            self.state,
+            RunnerState::Dispatching(
+                Sending::Minting | Sending::MintingAgain | Sending::Unregistering
+            )
+        )
     }
 
     /// Hired, wanted, and not yet busy.
@@ -225,7 +255,10 @@ impl Runner {
 
     /// The look that must come just before a stop.
     pub fn look_before_stopping(&self) -> Leaving {
-        match (self.placed_at, self.github_id) {
+        match (
+            self.placed_at,
+            self.github_id.filter(|_| !self.is_jit() || self.registered_at.is_some()),
+        ) {
             _ if self.nameless => Leaving::LookingForPlacement,
             (None, _) => Leaving::LookingForPlacement,
             (Some(_), None) => Leaving::LookingForRegistration,
@@ -252,6 +285,7 @@ impl Runner {
             (_, Some(took)) if took.done => "finishing",
             (_, Some(_)) => "busy",
             (RunnerState::Wanted, _) => "wanted",
+            (RunnerState::Dispatching(_), _) if self.is_minting() => "minting",
             (RunnerState::Dispatching(_), _) => "dispatching",
             (RunnerState::Dispatched, _) => "dispatched",
             (RunnerState::Registered, _) => "registered",

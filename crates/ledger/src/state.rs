@@ -38,6 +38,8 @@ pub struct State {
     /// Where runs are classes: the one that was served last in each scope that has had a turn.
     pub run_turns: BTreeMap<BreakerKey, RunId>,
     pub credentials: BTreeMap<ScopeKey, CredentialState>,
+    /// Pools and scopes in which the last request for a runner's own credential failed.
+    pub minting: BTreeMap<BreakerKey, Gate>,
     /// Pools whose parameterized job refused a dispatch.
     pub refusals: BTreeMap<PoolName, Gate>,
     /// Pools and scopes whose runners ended unused.
@@ -169,6 +171,7 @@ impl State {
             turn: None,
             run_turns: BTreeMap::new(),
             credentials: BTreeMap::new(),
+            minting: BTreeMap::new(),
             refusals: BTreeMap::new(),
             breakers: BTreeMap::new(),
             pauses: BTreeMap::new(),
@@ -202,6 +205,10 @@ impl State {
         for mut runner in runners {
             runner.place = Some(state.rules.place_of_runner(&runner));
             match runner.state {
+                // Nobody has its credential, if it was registered at all.
+                RunnerState::Dispatching(_) if runner.is_minting() => {
+                    runner.state = RunnerState::Dispatching(Sending::Unregistering);
+                }
                 RunnerState::Dispatching(_) => {
                     runner.state = RunnerState::Dispatching(Sending::LookingUp);
                 }
@@ -213,7 +220,8 @@ impl State {
             }
             let class = state.classes.entry(runner.class.clone()).or_default();
             class.runners.insert(runner.name.clone());
-            if runner.state == RunnerState::Clearing && runner.took.is_none() {
+            let was_sent = runner.child.is_some() || runner.sends > 0;
+            if runner.state == RunnerState::Clearing && runner.took.is_none() && was_sent {
                 class.unaccounted.insert(runner.name.clone());
                 class.hold = Some(Hold::Asking { sent: false });
             }

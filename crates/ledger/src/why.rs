@@ -2,7 +2,7 @@
 //! that holds; a single job's refusal is in its `Verdict`.
 
 use super::class::Hold;
-use super::pool::{Delivery, Pool};
+use super::pool::{CredentialKind, Delivery, Pool};
 use super::runner::RunnerState;
 use super::state::{Gate, NomadState, State};
 use super::{Breaker, ClassKey, Job, ScopeKey, Time, Verdict};
@@ -203,6 +203,10 @@ fn refused(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String>
 
 /// One that lives long enough is good whatever became of the question for the next.
 fn without_credential(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Option<String> {
+    if pool.credential == CredentialKind::Jit {
+        let gate = state.minting.get(&key.breaker())?;
+        return Some(format!("no JIT configuration: {}; {}", gate.reason, when(gate, now)?));
+    }
     let credential = state.credentials.get(&key.scope)?;
     let lives = credential.ends.is_some_and(|ends| ends >= now + pool.credential_life());
     if pool.delivery == Delivery::None || lives {

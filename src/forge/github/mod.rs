@@ -6,6 +6,7 @@
 
 mod asks;
 mod changes;
+mod groups;
 mod hooks;
 mod logs;
 mod look;
@@ -22,14 +23,16 @@ use url::Url;
 
 use self::asks::Asks;
 use self::changes::Changes;
+use self::groups::{Groups, THE_ONE_OF_A_REPOSITORY};
 pub use self::logs::LogMemory;
 pub use self::look::LookMemory;
 pub use self::mend::mend;
 use super::{Error, Kind, Listed};
 use crate::config::{By, Credential};
-use crate::credential::Token;
+use crate::credential::{Jit, Token};
 use crate::github::{
-    self, App, BuildError, Client, DeleteOutcome, Grant, Operation, Pages, Purpose, RunnersOf,
+    self, App, BuildError, Client, DeleteOutcome, Grant, JitConfig, JitRunner, Operation, Pages,
+    Purpose, RunnersOf,
 };
 use crate::ledger::effect::Target;
 use crate::ledger::event::{Deletion, RunFacts};
@@ -49,6 +52,7 @@ pub struct GitHub {
     /// Whose repositories they are: as the config lists them, so `*` may be among them.
     owners: Arc<[String]>,
     changes: Changes,
+    groups: Groups,
 }
 
 /// The last listing, by whose it is: of a page that has not changed since, asking again costs no
@@ -83,7 +87,8 @@ impl GitHub {
     }
 
     fn asking(asks: Asks, credential: &Credential) -> Self {
-        Self { asks, owners: credential.owners.clone().into(), changes: Changes::default() }
+        let owners = credential.owners.clone().into();
+        Self { asks, owners, changes: Changes::default(), groups: Groups::default() }
     }
 
     pub async fn access_changed(&self, owner: &str, installation: Option<u64>) {
@@ -152,6 +157,43 @@ impl GitHub {
             });
         }
         Ok(Token { secret: token.token, ends })
+    }
+
+    pub async fn mint_for(
+        &self,
+        target: &Target,
+        name: &RunnerName,
+        labels: &[String],
+        group: Option<&str>,
+    ) -> Result<Option<Jit>, Error> {
+        let of = runners_of(target);
+        let group = match target {
+            Target::Repository(_) => THE_ONE_OF_A_REPOSITORY,
+            Target::Organization(login) => self.group_id(login, group).await?,
+        };
+        let runner = JitRunner { name: name.as_str(), labels, group };
+        match self.asks.runners(target).jit_config(of, runner).await {
+            Ok(JitConfig { runner, config }) => Ok(Some(Jit { id: runner, config })),
+            Err(github::Error::Conflict { .. }) => Ok(None),
+            Err(error) => {
+                if let Target::Organization(login) = target {
+                    // It may have been deleted, or made anew under another id.
+                    self.groups.forget(login);
+                }
+                Err(about(&error, Operation::Runners(of), target.name()))
+            }
+        }
+    }
+
+    pub async fn runner_by_id(
+        &self,
+        target: &Target,
+        id: u64,
+    ) -> Result<Option<Registered>, Error> {
+        let of = runners_of(target);
+        let found = self.asks.runners(target).runner(of, id).await;
+        let found = found.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        Ok(found.map(registered))
     }
 
     pub async fn run_facts(
@@ -463,6 +505,7 @@ fn bare(error: &github::Error) -> Error {
         github::Error::Forbidden { .. } => (Kind::Forbidden, None),
         github::Error::NotFound { .. } => (Kind::NotFound, None),
         github::Error::Unavailable { .. } => (Kind::Away, None),
+        github::Error::Protocol { .. } => (Kind::Garbled, None),
         _ => (Kind::Other, None),
     };
     Error { kind, what: error.to_string(), mend: None, retry_after }

@@ -54,6 +54,14 @@ pub enum Gone {
     NeverDispatchedPoolRemoved,
     NotNeededBeforeDispatch,
     OutcomeUnknown,
+    /// The forge removed it, as GitHub does with JIT runners that are idle for some minutes.
+    Removed {
+        forge: String,
+    },
+    /// Its dispatch was refused, or did not leave.
+    NotSent {
+        reason: String,
+    },
     /// Nomad does not take what its dispatch carries of its job.
     TooLarge {
         reason: String,
@@ -125,7 +133,10 @@ impl fmt::Display for Gone {
             Gone::NotNeededBeforeDispatch => {
                 f.write_str("not needed any more before it was dispatched")
             }
-            Gone::TooLarge { reason } => f.write_str(reason),
+            Gone::Removed { forge } => {
+                write!(f, "ended without a job; {forge} had removed its registration")
+            }
+            Gone::NotSent { reason } | Gone::TooLarge { reason } => f.write_str(reason),
             Gone::OutcomeUnknown => f.write_str("outcome of its dispatch unknown for an hour"),
         }
     }

@@ -64,6 +64,11 @@ pub enum Happened {
 
     #[serde(rename = "runner.launched")]
     RunnerLaunched { waiting: usize, supply: usize },
+    /// The forge made it a configuration of its own, and registered it by that.
+    #[serde(rename = "runner.minted")]
+    RunnerMinted { id: u64 },
+    #[serde(rename = "runner.mint_failed")]
+    MintFailed { reason: String },
     #[serde(rename = "runner.dispatched")]
     RunnerDispatched { child: String },
     #[serde(rename = "dispatch.refused")]
@@ -161,6 +166,8 @@ impl Happened {
             Happened::JobHeldBack { .. } => "job.held_back",
             Happened::JobRetried => "job.retried",
             Happened::RunnerLaunched { .. } => "runner.launched",
+            Happened::RunnerMinted { .. } => "runner.minted",
+            Happened::MintFailed { .. } => "runner.mint_failed",
             Happened::RunnerDispatched { .. } => "runner.dispatched",
             Happened::DispatchRefused { .. } => "dispatch.refused",
             Happened::DispatchUnknown { .. } => "dispatch.unknown",
@@ -199,6 +206,7 @@ impl Happened {
         match self {
             Happened::JobUnserved { self_hosted, .. } => *self_hosted,
             Happened::RunUnknown { .. }
+            | Happened::MintFailed { .. }
             | Happened::DispatchRefused { .. }
             | Happened::DispatchUnknown { .. }
             | Happened::RunnerNotStarting { .. }
@@ -219,6 +227,7 @@ impl Happened {
             | Happened::JobHeldBack { .. }
             | Happened::JobRetried
             | Happened::RunnerLaunched { .. }
+            | Happened::RunnerMinted { .. }
             | Happened::RunnerDispatched { .. }
             | Happened::DispatchResent
             | Happened::RunnerAdopted { .. }

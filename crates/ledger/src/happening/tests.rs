@@ -26,6 +26,8 @@ fn all() -> Vec<Happened> {
         Gone::NeverDispatchedPoolRemoved,
         Gone::NotNeededBeforeDispatch,
         Gone::OutcomeUnknown,
+        Gone::Removed { forge: text("GitHub") },
+        Gone::NotSent { reason: text("Nomad is unreachable") },
         Gone::TooLarge { reason: text("the payload is over the limit") },
     ];
     let released = [
@@ -57,6 +59,8 @@ fn all() -> Vec<Happened> {
         Happened::JobRetried,
         Happened::RunnerLaunched { waiting: 3, supply: 2 },
         Happened::RunnerDispatched { child: text("runner/dispatch-1-ab") },
+        Happened::RunnerMinted { id: 23 },
+        Happened::MintFailed { reason: why.clone() },
         Happened::DispatchRefused { reason: why.clone() },
         Happened::DispatchUnknown { reason: text("timed out") },
         Happened::DispatchResent,

@@ -42,6 +42,10 @@ impl fmt::Display for Happening {
                 write!(f, "runner launched ({waiting} waiting, {supply} launched for them)")
             }
             Happened::RunnerDispatched { child } => write!(f, "runner dispatched as {child}"),
+            Happened::RunnerMinted { id } => {
+                write!(f, "JIT configuration received, registered as runner {id}")
+            }
+            Happened::MintFailed { reason } => write!(f, "no JIT configuration: {reason}"),
             Happened::DispatchRefused { reason } => write!(f, "dispatch refused: {reason}"),
             Happened::DispatchUnknown { reason } => {
                 write!(f, "dispatch outcome unknown, looking it up: {reason}")

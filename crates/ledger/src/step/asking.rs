@@ -9,11 +9,11 @@ use rand::Rng;
 use super::job_events::Source;
 use super::{ASK_AFTER_END, Fold, when_to_retry};
 use crate::class::Hold;
-use crate::effect::RunJobs;
+use crate::effect::{Registration, RunJobs};
 use crate::event::{Answer, Failure, JobsOfRuns};
 use crate::state::Timer;
 use crate::{
-    ClassKey, Gone, Happened, JobId, JobReport, JobStatus, RepositoryId, Request, RunId,
+    ClassKey, Gone, Happened, JobId, JobReport, JobStatus, RepositoryId, Request, RunId, Runner,
     RunnerName, ScopeKey, Time, work,
 };
 
@@ -69,7 +69,13 @@ impl<R: Rng> Fold<'_, R> {
             class.asked = asked;
         }
         self.set_hold(key, Some(Hold::Asking { sent: true }));
-        self.request(Request::AskJobs { class: key.clone(), runs, names });
+        let minted = names.iter().filter_map(|name| self.state.runners.get(name));
+        let registrations = minted.filter(|runner| runner.is_jit()).filter_map(|runner| {
+            let (target, id) = (self.target_of(runner), runner.github_id?);
+            Some(Registration { runner: runner.name.clone(), target, id })
+        });
+        let registrations = registrations.collect();
+        self.request(Request::AskJobs { class: key.clone(), runs, names, registrations });
     }
 
     /// These jobs by their runs, in the order of their first mention; no more of either than one
@@ -102,7 +108,7 @@ impl<R: Rng> Fold<'_, R> {
         names: Vec<RunnerName>,
         answer: Answer<JobsOfRuns>,
     ) {
-        let JobsOfRuns { reports, looked_at } = match answer {
+        let JobsOfRuns { reports, looked_at, removed } = match answer {
             Ok(found) => found,
             Err(failure) => return self.ask_class_later(&key, &failure),
         };
@@ -128,6 +134,9 @@ impl<R: Rng> Fold<'_, R> {
         let unseen: Vec<RunnerName> =
             names.into_iter().filter(|name| class.unaccounted.contains(name)).collect();
         let others = class.unaccounted.len() > unseen.len();
+        // The forge ended these, and they had started: no fault of their pool's.
+        let (removed, unseen): (Vec<_>, Vec<_>) =
+            unseen.into_iter().partition(|name| removed.contains(name));
         if !unseen.is_empty() && !class.waiting.is_empty() {
             for name in &unseen {
                 let how = self.state.runners.get(name).and_then(|runner| runner.reason.clone());
@@ -138,6 +147,7 @@ impl<R: Rng> Fold<'_, R> {
         }
         self.set_hold(&key, None);
         self.account_for(&key, unseen);
+        self.were_removed(&key, removed);
         for id in missing.into_iter().take(BY_ID_AT_ONCE) {
             self.ask_job(id);
         }
@@ -197,6 +207,21 @@ impl<R: Rng> Fold<'_, R> {
                 // One on its way out goes on by itself.
                 Some(runner) if runner.has_ended() => self.drive(&name),
                 _ => {}
+            }
+        }
+    }
+
+    /// Nothing is left of these at the forge.
+    fn were_removed(&mut self, key: &ClassKey, names: Vec<RunnerName>) {
+        for name in names {
+            if let Some(class) = self.state.classes.get_mut(key) {
+                class.unaccounted.remove(&name);
+            }
+            if self.state.runners.get(&name).is_some_and(Runner::has_ended) {
+                let forge = self.state.rules.forge.name.to_owned();
+                self.end_runner(&name, Gone::Removed { forge });
+            } else {
+                self.drive(&name);
             }
         }
     }

@@ -107,6 +107,13 @@ impl<R: Rng> Fold<'_, R> {
             }
             // It was of no use, and GitHub's answer to that is yet to come.
             RunnerState::Withdrawing(_) if self.is_unaccounted(name) => self.clear(name),
+            // Nothing of it is left but what it was registered as before it started.
+            RunnerState::Withdrawing(Leaving::Stopping | Leaving::LookingForJob)
+                if runner.is_minted() =>
+            {
+                self.clear(name);
+                self.drive(name);
+            }
             RunnerState::Withdrawing(Leaving::Ending { .. } | Leaving::LookingForJob) => {
                 self.end_runner(name, Gone::Released);
             }

@@ -81,6 +81,7 @@ fn shift(state: &mut State, by: i64) {
         turn: _,
         run_turns: _,
         credentials,
+        minting,
         refusals,
         breakers,
         pauses,
@@ -108,6 +109,7 @@ fn shift(state: &mut State, by: i64) {
         ends.iter_mut().for_each(&mut *move_on);
         failed.iter_mut().for_each(|gate| times_of_gate(gate, move_on));
     }
+    minting.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     run_questions.held.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     refusals.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     for Breaker { ends: _, counted_at, from: _, gate } in breakers.values_mut() {
@@ -147,6 +149,7 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         class: _,
         scope_name: _,
         place: _,
+        credential: _,
         state,
         took: _,
         done_at,

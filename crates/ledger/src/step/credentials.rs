@@ -6,7 +6,7 @@ use rand::Rng;
 use super::{Fold, when_to_retry};
 use crate::effect::Target;
 use crate::event::{Answer, Failure};
-use crate::pool::Delivery;
+use crate::pool::{CredentialKind, Delivery};
 use crate::state::{Gate, Timer};
 use crate::{About, ClassKey, Happened, Request, ScopeKey, Time};
 
@@ -17,6 +17,9 @@ impl<R: Rng> Fold<'_, R> {
         let Some(pool) = self.state.rules.pool(&key.pool) else { return false };
         if pool.delivery == Delivery::None {
             return true;
+        }
+        if pool.credential == CredentialKind::Jit {
+            return self.may_mint(key);
         }
         let life = pool.credential_life();
         let state = self.state.credentials.entry(key.scope.clone()).or_default();

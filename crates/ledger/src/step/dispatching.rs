@@ -37,7 +37,18 @@ impl<R: Rng> Fold<'_, R> {
         if runner.in_flight {
             return;
         }
+        if runner.unwanted && runner.state == RunnerState::Dispatching(Sending::MintingAgain) {
+            self.unregister(name);
+            return self.drive(name);
+        }
         let request = match &runner.state {
+            RunnerState::Dispatching(Sending::Minting | Sending::MintingAgain) => {
+                self.mint_order(runner)
+            }
+            RunnerState::Dispatching(Sending::Unregistering) => Some(match runner.github_id {
+                Some(id) => self.deletion(runner, id),
+                None => self.find_registration(runner),
+            }),
             RunnerState::Dispatching(Sending::Sent) => self.order(runner),
             RunnerState::Dispatching(Sending::LookingUp | Sending::LookingAgain) => {
                 Some(Request::FindChild {
@@ -66,8 +77,15 @@ impl<R: Rng> Fold<'_, R> {
             | RunnerState::Gone => None,
         };
         let Some(request) = request else {
-            if runner.state == RunnerState::Dispatching(Sending::Sent) {
-                self.end_runner(name, Gone::NeverDispatchedPoolRemoved);
+            match runner.state {
+                RunnerState::Dispatching(Sending::Sent | Sending::Minting) => {
+                    self.end_unsent(name, Gone::NeverDispatchedPoolRemoved);
+                }
+                RunnerState::Dispatching(Sending::MintingAgain) => {
+                    self.change(name, |runner| runner.unwanted = true);
+                    self.drive(name);
+                }
+                _ => {}
             }
             return;
         };
@@ -111,6 +129,7 @@ impl<R: Rng> Fold<'_, R> {
         Request::FindAtForge {
             runner: runner.name.clone(),
             target: self.target_of(runner),
+            id: runner.github_id.filter(|_| runner.is_jit()),
             repositories,
             runs,
         }
@@ -150,7 +169,7 @@ impl<R: Rng> Fold<'_, R> {
         match outcome {
             DispatchOutcome::Accepted { child, nameless, credential_ends } => {
                 self.change(name, |runner| {
-                    runner.nameless = nameless;
+                    runner.nameless = nameless && !runner.is_jit();
                     runner.credential_ends = credential_ends;
                 });
                 self.nomad_answers(&place);
@@ -167,6 +186,15 @@ impl<R: Rng> Fold<'_, R> {
                 self.nomad_away(place, Some(name), &trouble);
                 self.owed_again(name, reason);
             }
+            // It was in memory only.
+            DispatchOutcome::CredentialMissing if runner.is_jit() => match runner.sends {
+                0 | 1 => {
+                    self.change(name, |runner| runner.sends = 0);
+                    self.unregister(name);
+                    self.drive(name);
+                }
+                _ => self.end_unsent(name, Gone::NeverDispatched),
+            },
             DispatchOutcome::CredentialMissing => {
                 let (class, waits) = (runner.class.clone(), self.waits_for_its_credential(runner));
                 if !waits {
@@ -205,14 +233,13 @@ impl<R: Rng> Fold<'_, R> {
             return self.owed_again(name, reason);
         }
         self.release_probe(name);
-        self.end_runner(name, Gone::TooLarge { reason });
+        self.end_unsent(name, Gone::TooLarge { reason });
     }
 
     /// Sent before, and in doubt: looked up a moment ago, so that only the secret is missing. While
     /// Nomad is sure to know its token still.
     fn waits_for_its_credential(&self, runner: &Runner) -> bool {
-        let first_sent = runner.first_sent_at.unwrap_or(Time(0));
-        runner.sends > 1 && self.now.since(first_sent) < SEND_AGAIN_WITHIN
+        runner.sends > 1 && self.may_be_sent_again(runner)
     }
 
     /// Who waits for a credential of the scope and is not owed goes on at once.
@@ -250,7 +277,9 @@ impl<R: Rng> Fold<'_, R> {
         self.happened_to(name, Happened::RunnerDispatched { child });
         if self.state.runners.get(name).is_some_and(|runner| runner.unwanted) {
             self.begin_leaving(name, Release::NoJobWaits);
-        } else if let Some(id) = self.state.runners.get(name).and_then(|runner| runner.github_id) {
+        } else if let Some(runner) = self.state.runners.get(name)
+            && let Some(id) = runner.github_id.filter(|_| !runner.is_jit())
+        {
             return self.registered(name, id);
         }
         self.start_clocks(name);
@@ -270,8 +299,7 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| runner.sends = 0);
         let Some(runner) = self.state.runners.get(name) else { return };
         if runner.unwanted {
-            self.end_runner(name, Gone::NotNeededBeforeDispatch);
-            return;
+            return self.end_unsent(name, Gone::NotNeededBeforeDispatch);
         }
         if runner.took.is_some() {
             // GitHub has seen it meanwhile, so an earlier attempt did arrive.
@@ -279,6 +307,10 @@ impl<R: Rng> Fold<'_, R> {
                 runner.state = RunnerState::Dispatching(Sending::LookingUp);
             });
             return self.drive(name);
+        }
+        if runner.is_minted() {
+            // Another is launched when the way is open, and registered then.
+            return self.end_unsent(name, Gone::NotSent { reason });
         }
         self.change(name, |runner| {
             runner.state = RunnerState::Wanted;
@@ -301,7 +333,7 @@ impl<R: Rng> Fold<'_, R> {
         };
         match answer {
             Ok(Some(FoundChild { child, nameless })) => {
-                self.change(name, |runner| runner.nameless = nameless);
+                self.change(name, |runner| runner.nameless = nameless && !runner.is_jit());
                 self.child_known(name, child);
             }
             // It was dispatched, and Nomad no longer has its child.
@@ -320,17 +352,41 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    fn is_surplus(&self, runner: &Runner) -> bool {
+    pub(super) fn is_surplus(&self, runner: &Runner) -> bool {
         let class = self.state.classes.get(&runner.class);
         let supply = self.state.runners.counts(&runner.class).supply;
         class.is_none_or(|class| supply > class.demand())
     }
 
+    pub(super) fn may_be_sent_again(&self, runner: &Runner) -> bool {
+        let first_sent = runner.first_sent_at.unwrap_or(Time(0));
+        self.now.since(first_sent) < SEND_AGAIN_WITHIN
+    }
+
+    pub(super) fn send_again(&mut self, name: &RunnerName) {
+        self.happened_to(name, Happened::DispatchResent);
+        self.change(name, |runner| {
+            runner.state = RunnerState::Dispatching(Sending::Sent);
+            runner.tries = 0;
+        });
+        self.drive(name);
+    }
+
     /// Nomad has no child with its token; GitHub's word on the name decides.
     pub(super) fn carrier_known(&mut self, name: &RunnerName, carrier: &AtForge) {
         let Some(runner) = self.state.runners.get(name) else { return };
-        let first_sent = runner.first_sent_at.unwrap_or(Time(0));
         match carrier {
+            // It was registered before it was sent.
+            AtForge::Registered { busy: false, online: false, .. } if runner.is_jit() => {
+                self.never_started(name);
+            }
+            // It was started, and had a job or stayed idle for too long.
+            AtForge::Nowhere if runner.is_minted() => {
+                self.change(name, |runner| {
+                    runner.state = RunnerState::Dispatching(Sending::LookingAgain);
+                });
+                self.drive(name);
+            }
             // It was dispatched, and Nomad no longer has its child, or will.
             AtForge::Named(report) if report.status == JobStatus::Completed => {
                 self.change(name, |runner| runner.state = RunnerState::Clearing);
@@ -348,14 +404,7 @@ impl<R: Rng> Fold<'_, R> {
             AtForge::Nowhere if runner.unwanted || self.is_surplus(runner) => {
                 self.end_runner(name, Gone::NeverDispatched);
             }
-            AtForge::Nowhere if self.now.since(first_sent) < SEND_AGAIN_WITHIN => {
-                self.happened_to(name, Happened::DispatchResent);
-                self.change(name, |runner| {
-                    runner.state = RunnerState::Dispatching(Sending::Sent);
-                    runner.tries = 0;
-                });
-                self.drive(name);
-            }
+            AtForge::Nowhere if self.may_be_sent_again(runner) => self.send_again(name),
             AtForge::Nowhere => {
                 let class = runner.class.clone();
                 self.end_runner(name, Gone::OutcomeUnknown);

@@ -127,7 +127,8 @@ impl<R: Rng> Fold<'_, R> {
 
     fn release_dispatch_probe(&mut self, name: &RunnerName) {
         let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
-        for gate in self.state.refusals.values_mut().chain(away) {
+        let minting = self.state.minting.values_mut();
+        for gate in self.state.refusals.values_mut().chain(minting).chain(away) {
             gate.release(name);
         }
     }
@@ -135,11 +136,13 @@ impl<R: Rng> Fold<'_, R> {
 
 impl State {
     /// Every gate before the dispatches of a class: its parameterized job's, the breakers of its
-    /// pool and its scope, and that of its place of Nomad.
+    /// pool and its scope, that of its place of Nomad, and that of its runners' own credentials.
     pub(super) fn each_gate_of(&mut self, key: &ClassKey, mut see: impl FnMut(&mut Gate)) {
         let place = self.rules.pool(&key.pool).map(|pool| self.rules.place_of(pool));
         let away = place.and_then(|place| self.nomad.get_mut(&place)?.gate());
-        self.refusals.get_mut(&key.pool).into_iter().chain(away).for_each(&mut see);
+        let minting = self.minting.get_mut(&key.breaker());
+        let refused = self.refusals.get_mut(&key.pool);
+        refused.into_iter().chain(minting).chain(away).for_each(&mut see);
         for of in key.breakers() {
             let breaker = self.breakers.get_mut(&of);
             breaker.and_then(|breaker| breaker.gate.as_mut()).into_iter().for_each(&mut see);

@@ -204,8 +204,13 @@ impl<R: Rng> Fold<'_, R> {
         };
         let now = self.now;
         self.change(&name, |runner| {
-            runner.state = RunnerState::Dispatching(Sending::Sent);
-            runner.first_sent_at.get_or_insert(now);
+            runner.state = match runner.is_jit() {
+                true => RunnerState::Dispatching(Sending::Minting),
+                false => {
+                    runner.first_sent_at.get_or_insert(now);
+                    RunnerState::Dispatching(Sending::Sent)
+                }
+            };
             runner.reason = None;
         });
         self.state.each_gate_of(key, |gate| {
@@ -229,6 +234,7 @@ impl<R: Rng> Fold<'_, R> {
         let runner = Runner {
             cause,
             place: Some(self.state.rules.place_of(pool)),
+            credential: pool.credential,
             parent: pool.nomad_job.clone(),
             ..Runner::new(name.clone(), key.clone(), scope_name, self.now)
         };
@@ -253,6 +259,7 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| {
             runner.place = Some(place);
             runner.parent = pool.nomad_job;
+            runner.credential = pool.credential;
         });
         if !stale || cause.is_none() {
             return;
@@ -322,17 +329,14 @@ impl<R: Rng> Fold<'_, R> {
                 page.rsplit_once('/').map_or_else(String::new, |(owner, _)| owner.to_owned())
             }
         };
-        let labels = match runner.class.run {
-            Some(run) => pool.labels_for(run).collect(),
-            None => pool.labels.clone(),
-        };
         Some(Request::Dispatch(Box::new(DispatchOrder {
             runner: runner.name.clone(),
             pool: pool.name.clone(),
             idempotency_token: runner.idempotency_token(),
             scope: runner.class.scope.clone(),
             target,
-            labels,
+            credential: runner.credential,
+            labels: pool.labels_of(&runner.class),
             runner_url,
             place: self.state.rules.place_of_runner(runner),
             parent: runner.parent.clone(),

@@ -182,6 +182,9 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn looked_for_at_forge(&mut self, name: &RunnerName, answer: Answer<AtForge>) {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.state == RunnerState::Dispatching(Sending::Unregistering) {
+            return self.registration_found(name, answer);
+        }
         let asked = matches!(
             runner.state,
             RunnerState::Dispatching(Sending::AskingForge)
@@ -204,7 +207,14 @@ impl<R: Rng> Fold<'_, R> {
             Ok(at_forge) => at_forge,
             Err(failure) => return self.try_again(name, failure),
         };
-        if matches!(runner.state, RunnerState::Dispatching(_)) {
+        let in_doubt = matches!(runner.state, RunnerState::Dispatching(_));
+        let listed = matches!(at_forge, AtForge::Registered { busy: false, online: false, .. });
+        // It is listed because it was registered beforehand.
+        let never_seen = runner.is_jit() && runner.registered_at.is_none() && listed;
+        if never_seen && runner.state == RunnerState::Dispatched {
+            return self.did_not_boot(name);
+        }
+        if in_doubt {
             self.carrier_known(name, &at_forge);
         }
         match at_forge {
@@ -222,6 +232,8 @@ impl<R: Rng> Fold<'_, R> {
                     self.end_runner(name, Gone::EndedAtWork);
                 }
             }
+            // What follows from that has been asked for.
+            AtForge::Registered { .. } if in_doubt && never_seen => {}
             AtForge::Registered { id, busy, online } => {
                 self.seen_online(name, online);
                 self.is_registered(name, id, busy);
@@ -287,6 +299,9 @@ impl<R: Rng> Fold<'_, R> {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
         match (&runner.state, answer) {
+            (RunnerState::Dispatching(Sending::Unregistering), answer) => {
+                self.unregistering(name, answer);
+            }
             (RunnerState::Withdrawing(Leaving::Deleting) | RunnerState::Clearing, Err(failure)) => {
                 self.try_again(name, failure);
             }

@@ -2,7 +2,7 @@
 //!
 //! One file a theme: `job_events` folds what GitHub says (`run_questions` what a run is, `busy`
 //! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
-//! whether it can, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
+//! whether it can, `minting` gets a runner its own credential, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
 //! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `reruns` jobs that are queued again under their
@@ -21,6 +21,7 @@ mod hiring;
 mod job_events;
 mod letting_go;
 mod looking;
+mod minting;
 mod observing;
 mod operator;
 mod renames;
@@ -77,6 +78,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::JobSeen { job, answer } => fold.job_seen(job, answer),
         Event::SeenAgain { past, report } => fold.seen_again(*past, *report),
         Event::CredentialMinted { scope, answer } => fold.credential_minted(scope, answer),
+        Event::MintedFor { runner, outcome } => fold.minted_for(&runner, outcome),
         Event::DispatchAnswered { runner, outcome } => fold.dispatch_answered(&runner, outcome),
         Event::ChildLookedUp { runner, answer } => fold.child_looked_up(&runner, answer),
         Event::LookedForAtForge { runner, answer } => fold.looked_for_at_forge(&runner, answer),
@@ -229,14 +231,7 @@ impl<'a, R: Rng> Fold<'a, R> {
             entry.runners.remove(name);
             entry.unaccounted.remove(name);
         }
-        if let Some(cause) = runner.cause
-            && let Some(job) = self.state.jobs.get_mut(&cause)
-            && job.cause_of.as_ref() == Some(name)
-        {
-            job.cause_of = None;
-            self.jobs.insert(cause);
-            self.unname(cause);
-        }
+        self.release_cause_of(&runner);
         self.state.outdated.remove(name);
         self.runners.remove(name);
         // A job that it did not take is not told of its end.
@@ -244,6 +239,23 @@ impl<'a, R: Rng> Fold<'a, R> {
         self.happened(Happened::RunnerGone { how }, About { job, ..About::runner(&runner) });
         self.gone.push(runner);
         self.touch(&class);
+    }
+
+    /// The job that a runner was launched for may be another's cause.
+    fn release_cause(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name).cloned() else { return };
+        self.release_cause_of(&runner);
+    }
+
+    fn release_cause_of(&mut self, runner: &Runner) {
+        if let Some(cause) = runner.cause
+            && let Some(job) = self.state.jobs.get_mut(&cause)
+            && job.cause_of.as_ref() == Some(&runner.name)
+        {
+            job.cause_of = None;
+            self.jobs.insert(cause);
+            self.unname(cause);
+        }
     }
 
     /// A waiting job is no runner's cause any more, so that the next hiring may name it.

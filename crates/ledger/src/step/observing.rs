@@ -11,6 +11,7 @@ use super::job_events::{Source, merge};
 use crate::effect::Target;
 use crate::event::ChildPhase;
 use crate::observation::{Found, Observation, Registered};
+use crate::pool::CredentialKind;
 use crate::runner::{Runner, RunnerState, Sending, Took};
 use crate::state::NomadState;
 use crate::{
@@ -163,6 +164,8 @@ impl<R: Rng> Fold<'_, R> {
                 {
                     self.begin_leaving(&name, Release::RegisteredAgain);
                 }
+                Some((RunnerState::Dispatched, _))
+                    if !self.is_sign_of_life(&name, registered.online || registered.busy) => {}
                 Some((RunnerState::Dispatched, _)) => self.registered(&name, registered.id),
                 Some(_) => {}
                 None if self.state.swept.settled && !registered.busy && self.is_stray(&name) => {
@@ -181,8 +184,16 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
+    /// One that is registered before it starts is listed before it has connected.
+    fn is_sign_of_life(&self, name: &RunnerName, connected: bool) -> bool {
+        connected || !self.state.runners.get(name).is_some_and(Runner::is_jit)
+    }
+
     pub(super) fn seen_online(&mut self, name: &RunnerName, online: bool) {
-        if self.state.runners.get(name).is_some_and(|runner| runner.offline.is_some() == online) {
+        let known = self.state.runners.get(name);
+        // Registered before it starts, it is offline at first.
+        let starts = known.is_some_and(|it| it.is_jit() && it.registered_at.is_none() && !online);
+        if !starts && known.is_some_and(|runner| runner.offline.is_some() == online) {
             let now = self.now;
             self.change(name, |runner| runner.offline = (!online).then_some(now));
         }
@@ -206,7 +217,7 @@ impl<R: Rng> Fold<'_, R> {
                     Sending::LookingUp | Sending::AskingForge | Sending::LookingAgain
                 )
             ) {
-                self.change(&name, |runner| runner.nameless = found.nameless);
+                self.change(&name, |runner| runner.nameless = found.nameless && !runner.is_jit());
                 self.child_known(&name, found.child);
             }
             return;
@@ -224,7 +235,9 @@ impl<R: Rng> Fold<'_, R> {
                 ScopeKey::Repository(known.map_or(RepositoryId(0), |repository| repository.id))
             }
         };
-        let life = self.state.rules.pool(&pool).map(|pool| pool.credential_life());
+        let rules = self.state.rules.pool(&pool);
+        let life = rules.map(|pool| pool.credential_life());
+        let credential = rules.map(|pool| pool.credential).unwrap_or_default();
         // By Nomad's clock, which may be ahead of ours.
         let submitted_at = found.submitted_at.min(self.now);
         let scope_name = scope.to_owned();
@@ -236,7 +249,8 @@ impl<R: Rng> Fold<'_, R> {
             state: RunnerState::Dispatched,
             took: self.job_that_names(&name).map(|job| Took { job: Some(job), done: false }),
             child: Some(found.child.clone()),
-            nameless: found.nameless,
+            nameless: found.nameless && credential == CredentialKind::RegistrationToken,
+            credential,
             place: Some(found.place),
             parent: found.parent,
             hired_at: submitted_at,

@@ -40,7 +40,9 @@ impl<R: Rng> Fold<'_, R> {
 
     /// What Nomad has no place for yet: what was wrong may be mended by what is dispatched now.
     fn let_go_of_what_waits_by_old_orders(&mut self, before: &Rules) {
-        let told = |pool: &Pool| (pool.delivery, pool.labels.clone());
+        let told = |pool: &Pool| {
+            (pool.delivery, pool.labels.clone(), pool.credential, pool.runner_group.clone())
+        };
         let others: BTreeSet<PoolName> = {
             let pools = before.pools.iter();
             let now = |pool: &Pool| self.state.rules.pool(&pool.name).map(told);
@@ -97,7 +99,8 @@ impl<R: Rng> Fold<'_, R> {
         let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
         let refusals = self.state.refusals.values_mut();
         let credentials = self.state.credentials.values_mut().filter_map(|c| c.failed.as_mut());
-        for gate in refusals.chain(credentials).chain(away) {
+        let minting = self.state.minting.values_mut();
+        for gate in refusals.chain(credentials).chain(minting).chain(away) {
             gate.until = gate.until.min(now);
         }
         self.state.run_questions.held.clear();

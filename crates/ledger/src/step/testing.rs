@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::matching::RepositoryGlobs;
-use crate::pool::{Delivery, Forge};
+use crate::pool::{CredentialKind, Delivery, Forge};
 use crate::{
     Job, JobId, JobReport, JobStatus, NomadPlace, Patterns, Pool, PoolName, Repository,
     RepositoryId, Rules, RunId, ScopeKind, Time, Verdict, Visibility,
@@ -30,7 +30,9 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         repositories: RepositoryGlobs::new(&["octo/*"]),
         topics: Vec::new(),
         delivery: Delivery::Payload,
+        credential: CredentialKind::RegistrationToken,
         scope: ScopeKind::Repository,
+        runner_group: None,
         max_runners: 20,
         max_runners_per_repository: None,
         public_repositories: false,

@@ -11,6 +11,7 @@ use rand::{Rng, rngs::StdRng};
 use super::accounts::Account;
 use super::apps::{App, Installation, Pending};
 use super::faults::{FaultRule, RequestRecord};
+use super::groups::Groups;
 use super::happenings::{Happening, What};
 use super::hooks::{Delivery, DeliveryFaults, Hook, Logged};
 use super::kind::Kind;
@@ -104,6 +105,7 @@ pub struct GitHub {
     /// Jobs that a runner could be given now.
     pub(super) queue: BTreeSet<u64>,
     pub(super) runners: BTreeMap<u64, Runner>,
+    pub(super) groups: Groups,
     /// Jobs whose runner was deleted at work, and when: Gitea's.
     pub(super) zombies: BTreeMap<u64, Millis>,
     pub(super) hooks: BTreeMap<u64, Hook>,
@@ -137,6 +139,7 @@ impl GitHub {
             jobs: BTreeMap::new(),
             queue: BTreeSet::new(),
             runners: BTreeMap::new(),
+            groups: Groups::default(),
             zombies: BTreeMap::new(),
             hooks: BTreeMap::new(),
             outbox: Vec::new(),
@@ -164,6 +167,7 @@ impl GitHub {
     pub fn tick(&mut self, now: Millis) {
         self.expire_jobs(now);
         self.expire_runners(now);
+        self.expire_idle_jit_runners(now);
         self.fail_zombies(now);
         self.prune_delivery_log(now);
         self.assign(now);

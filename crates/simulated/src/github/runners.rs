@@ -32,6 +32,7 @@ pub struct Runner {
     pub name: String,
     pub scope: Scope,
     pub labels: Vec<String>,
+    pub group: u64,
     pub ephemeral: bool,
     secret: String,
     /// False once DELETE has removed it while it had a job that it still ends.
@@ -39,6 +40,10 @@ pub struct Runner {
     pub registered_at: Millis,
     pub last_seen: Option<Millis>,
     pub job: Option<Given>,
+    /// When it first asked for a job.
+    pub listening_since: Option<Millis>,
+    /// One that was registered before it started: how long it may be idle.
+    pub jit_idle_limit: Option<Millis>,
     /// From when on it is given no more jobs: Gitea's.
     pub disabled_from: Option<Millis>,
 }
@@ -53,6 +58,15 @@ impl Runner {
     pub(super) fn is_disabled(&self, now: Millis) -> bool {
         self.disabled_from.is_some_and(|from| from <= now)
     }
+}
+
+/// What a runner registers as.
+pub(super) struct NewRunner {
+    pub name: String,
+    pub labels: Vec<String>,
+    pub group: u64,
+    pub ephemeral: bool,
+    pub replace: bool,
 }
 
 /// Why a registration was refused.
@@ -100,12 +114,32 @@ impl GitHub {
         if !fits {
             return Err(refuse(404, "Not Found".to_owned()));
         }
-        // Only the default group is there (docs, "Managing access with runner groups").
-        if asked.group.as_ref().is_some_and(|group| !group.eq_ignore_ascii_case("default")) {
+        let group = self.group_for(scope, |group| match &asked.group {
+            Some(name) => group.name.eq_ignore_ascii_case(name),
+            None => group.default,
+        });
+        let Some(group) = group else {
             let group = asked.group.as_deref().unwrap_or_default();
             let message = format!("Could not find any self-hosted runner group named {group:?}.");
             return Err(refuse(404, message));
-        }
+        };
+        let asked = NewRunner {
+            name: asked.name.clone(),
+            labels: asked.labels.clone(),
+            group,
+            ephemeral: asked.ephemeral,
+            replace: asked.replace,
+        };
+        self.add_runner(scope, asked, now)
+    }
+
+    pub(super) fn add_runner(
+        &mut self,
+        scope: Scope,
+        asked: NewRunner,
+        now: Millis,
+    ) -> Result<Registered, Refusal> {
+        let refuse = |status, message: String| Refusal { status, message };
         let taken = self.runners_of(scope).find(|runner| runner.name == asked.name);
         // At Gitea two of one name are two runners.
         let taken = taken.filter(|_| !self.is_gitea());
@@ -127,13 +161,16 @@ impl GitHub {
                 id,
                 name: asked.name.clone(),
                 scope,
-                labels: asked.labels.clone(),
+                labels: asked.labels,
+                group: asked.group,
                 ephemeral: asked.ephemeral,
                 secret: secret.clone(),
                 registered: true,
                 registered_at: now,
                 last_seen: None,
                 job: None,
+                listening_since: None,
+                jit_idle_limit: None,
                 disabled_from: None,
             },
         );
@@ -148,6 +185,10 @@ impl GitHub {
     /// As [`GitHub::register`]; also 404 for a runner that is not there, 422 for one at work.
     pub fn unregister(&mut self, id: u64, token: &str, now: Millis) -> Result<(), Refusal> {
         let scope = self.check_runner_token(token, Purpose::Remove, now)?;
+        // Not for these (actions/runner#2920).
+        if self.runners.get(&id).is_some_and(|runner| runner.jit_idle_limit.is_some()) {
+            return Err(Refusal { status: 401, message: "not authorized".to_owned() });
+        }
         match self.delete_runner(scope, id, now) {
             Deletion::Deleted => Ok(()),
             Deletion::Unknown => Err(Refusal { status: 404, message: "Not Found".to_owned() }),
@@ -186,6 +227,7 @@ impl GitHub {
         let deprecated = self.knobs.runner_deprecated;
         let Some(runner) = self.authentic(id, secret) else { return Poll::Gone };
         runner.last_seen = Some(now);
+        runner.listening_since.get_or_insert(now);
         if deprecated {
             return Poll::Deprecated;
         }

@@ -68,6 +68,7 @@ pub const ALL_PERMISSIONS: &[(&str, Level)] = &[
     ("actions", Level::Write),
     ("administration", Level::Write),
     ("metadata", Level::Read),
+    ("organization_actions_policies", Level::Read),
     ("organization_hooks", Level::Write),
     ("organization_self_hosted_runners", Level::Write),
     ("repository_hooks", Level::Write),

@@ -12,6 +12,8 @@ use crate::protocol::Registered;
 
 const SETTINGS: &str = ".runner";
 const CREDENTIALS: &str = ".credentials";
+/// Of runners with a configuration of their own.
+const KEY: &str = ".credentials_rsaparams";
 
 /// Content of `.runner`, fields named as the real one's.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +31,17 @@ pub(super) fn configured(root: &Path) -> bool {
 
 pub(super) fn write(root: &Path, settings: &Settings, registered: &Registered) -> io::Result<()> {
     fs::write(root.join(SETTINGS), serde_json::to_vec_pretty(settings)?)?;
-    let credentials = root.join(CREDENTIALS);
-    fs::write(&credentials, serde_json::to_vec_pretty(registered)?)?;
+    put(root, CREDENTIALS, &serde_json::to_vec_pretty(registered)?)
+}
+
+/// For nobody else to read.
+pub(super) fn put(root: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let path = root.join(name);
+    fs::write(&path, content)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     }
     Ok(())
 }
@@ -47,7 +54,7 @@ pub(super) fn read(root: &Path) -> io::Result<(Settings, Registered)> {
 
 /// What an ephemeral runner does after its job, and `config.sh remove`.
 pub(super) fn remove(root: &Path) -> io::Result<()> {
-    for name in [SETTINGS, CREDENTIALS] {
+    for name in [SETTINGS, CREDENTIALS, KEY] {
         match fs::remove_file(root.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

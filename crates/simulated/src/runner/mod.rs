@@ -9,6 +9,7 @@ mod client;
 mod configure;
 mod files;
 mod hook;
+pub mod jit;
 mod listen;
 mod options;
 
@@ -60,7 +61,15 @@ pub async fn command(args: impl IntoIterator<Item = String>, environment: &Envir
     let result = match (command.as_str(), args.first().map(String::as_str)) {
         ("config", Some("remove")) => configure::remove(&root, &args[1..], environment).await,
         ("config", _) => configure::configure(&root, &args, environment).await,
-        ("run", _) => return listen::run(&root, environment).await,
+        ("run", _) => {
+            if let Err(failure) = jit::set_up(&root, &args, environment) {
+                eprintln!("{failure}");
+                return 0;
+            }
+            let mut environment = environment.clone();
+            environment.remove(jit::VARIABLE);
+            return listen::run(&root, &environment).await;
+        }
         _ => Err(Failure::Usage(format!("unknown command {command:?}"))),
     };
     match result {

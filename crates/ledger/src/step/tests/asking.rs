@@ -106,6 +106,7 @@ fn a_run_that_was_not_looked_at_says_nothing_of_its_jobs() {
     let answer = Ok(JobsOfRuns {
         reports: vec![report_by(1, JobStatus::Completed, &runner)],
         looked_at: vec![report(1, JobStatus::Queued).run],
+        removed: Vec::new(),
     });
     let effects = ledger.step(Event::JobsSeen { class: class(), names: vec![runner], answer });
     let asked = words(&effects).into_iter().filter(|word| word.starts_with("ask job")).count();

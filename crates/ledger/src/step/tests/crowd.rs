@@ -88,7 +88,7 @@ fn each_event_is_bounded(per_run: bool) {
     let told = reports.len();
     let looked_at = asked.iter().map(|run| run.run).collect();
     let names = vec![runner.clone()];
-    let answer = Ok(JobsOfRuns { reports, looked_at });
+    let answer = Ok(JobsOfRuns { reports, looked_at, removed: Vec::new() });
     let _ = ledger.step(Event::JobsSeen { class, names, answer });
     assert!(work::done() <= BOUND + 3 * told, "as much as the answer tells");
     let _ = bounded(ledger.at_forge(&runner, AtForge::Nowhere), "nothing is left of it");

@@ -312,7 +312,11 @@ fn where_each_run_is_a_class_ends_count_against_the_repository_and_not_the_run()
     for (runner, run) in ended.iter().zip(1..) {
         let _ = ledger.child(runner, super::ended());
         let class = ledger.runner(runner).class.clone();
-        let answer = Ok(JobsOfRuns { reports: vec![of_run(run)], looked_at: vec![RunId(run)] });
+        let answer = Ok(JobsOfRuns {
+            reports: vec![of_run(run)],
+            looked_at: vec![RunId(run)],
+            removed: Vec::new(),
+        });
         let _ = ledger.step(Event::JobsSeen { class, names: vec![runner.clone()], answer });
         let _ = ledger.at_forge(runner, AtForge::Nowhere);
     }

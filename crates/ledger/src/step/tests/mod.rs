@@ -13,6 +13,7 @@ mod hiring;
 mod jobs;
 mod letting_go;
 mod looking;
+mod minting;
 mod observing;
 mod operator;
 mod places;
@@ -291,7 +292,7 @@ impl Ledger {
         let names = names.iter().map(|name| (*name).clone()).collect();
         // Every run that a job of the class has.
         let looked_at = self.state.jobs.values().map(|job| job.report.run).collect();
-        let answer = Ok(JobsOfRuns { reports, looked_at });
+        let answer = Ok(JobsOfRuns { reports, looked_at, removed: Vec::new() });
         self.step(Event::JobsSeen { class: class(), names, answer })
     }
 
@@ -395,8 +396,13 @@ fn words(effects: &Effects) -> Vec<String> {
 fn word(request: &Request) -> String {
     match request {
         Request::Mint { target, .. } => format!("mint for {}", target.name()),
+        Request::MintFor { target, .. } => format!("mint for a runner of {}", target.name()),
         Request::Dispatch(_) => "dispatch".into(),
         Request::FindChild { .. } => "find child".into(),
+        Request::FindAtForge { id: Some(id), .. } => format!("find runner {id} at forge"),
+        Request::FindAtForge { repositories, .. } if repositories.is_empty() => {
+            "find registration".into()
+        }
         Request::FindAtForge { repositories, .. } => {
             format!("find at forge in {}", repositories.join(" "))
         }

@@ -29,7 +29,7 @@ pub(in crate::github) fn runner(gh: &GitHub, runner: &Runner, now: Millis) -> Va
         "status": if online { "online" } else { "offline" },
         "busy": runner.shows_busy(now),
         "ephemeral": runner.ephemeral,
-        "runner_group_id": 1,
+        "runner_group_id": runner.group,
         "labels": labels,
     });
     if gh.is_gitea() {

@@ -7,6 +7,7 @@
 mod access;
 mod apps;
 mod gitea;
+mod groups;
 mod hook_changes;
 mod hooks;
 mod paging;

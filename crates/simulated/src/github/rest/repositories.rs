@@ -68,6 +68,12 @@ impl GitHub {
             ["repos"] if call.method == "GET" => self
                 .list_repositories(call, |owner| owner == id && self.belongs(token.owner, owner)),
             ["actions", "runners", rest @ ..] => self.route_runners(call, scope, rest, token, now),
+            ["actions", "runner-groups"] if call.method == "GET" => {
+                self.list_runner_groups(call, id, token)
+            }
+            ["actions", "permissions", "self-hosted-runners"] if call.method == "GET" => {
+                self.get_repository_runners(id, token)
+            }
             ["actions", "jobs"] if call.method == "GET" => self.list_all_jobs(call, scope),
             ["actions", "runs"] if call.method == "GET" => self.list_all_runs(call, scope),
             ["hooks", rest @ ..] => self.route_hooks(call, scope, rest, token, now),

@@ -25,7 +25,12 @@ impl GitHub {
         if let Err(refusal) = self.check_access(token, scope, Needs::runners(scope, level)) {
             return refusal;
         }
+        if call.method == "POST" && !self.may_have_runners(scope) {
+            let message = "Repository level self-hosted runners are disabled on this repository.";
+            return Answer::error(403, message);
+        }
         match (call.method.as_str(), rest) {
+            ("POST", ["generate-jitconfig"]) if !self.is_gitea() => self.jit(call, scope, now),
             ("POST", ["registration-token"]) => self.mint(scope, Purpose::Register, now),
             ("POST", ["remove-token"]) => self.mint(scope, Purpose::Remove, now),
             ("GET", []) => self.list_runners(call, scope, now),

@@ -6,10 +6,8 @@
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::Given;
-use crate::github::accounts::AccountKind;
 use crate::github::happenings::What;
 use crate::github::model::{GitHub, Millis};
-use crate::github::repositories::Visibility;
 use crate::github::tokens::Scope;
 
 impl GitHub {
@@ -88,16 +86,8 @@ impl GitHub {
         let in_scope = match runner.scope {
             Scope::Repository(id) => id == repository.id,
             Scope::Organization(id) => {
-                let serves_public = self.accounts.get(&id).is_some_and(|account| {
-                    matches!(
-                        account.kind,
-                        AccountKind::Organization { allows_public_repositories: true, .. }
-                    )
-                });
                 id == repository.owner
-                    && (self.is_gitea()
-                        || serves_public
-                        || repository.visibility != Visibility::Public)
+                    && (self.is_gitea() || self.group_serves(id, runner.group, repository.id))
             }
         };
         in_scope
