@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::{Reader, StoreError};
 
-/// Longer than a batch takes that is read from memory.
-const SLOW: Duration = Duration::from_millis(5);
+/// Longer than a batch takes that is read from memory, also on a busy machine.
+const SLOW: Duration = Duration::from_millis(20);
 /// For so long a disk that was slow once is taken to be slow.
 const STAYS_SLOW: Duration = Duration::from_secs(60);
 
