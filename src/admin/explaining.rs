@@ -161,7 +161,14 @@ async fn story(
     let looks =
         explain::look(&shared.explainer.nomad, &shared.explainer.rules, &runners, end).await;
     let runners = runners.into_iter().zip(looks).collect();
-    Ok(explain::tell(&Known { job, runners, happened, waits }, &shared.explainer.rules))
+    let Explainer { forges, settings, rules, .. } = &shared.explainer;
+    let obstacles = match job.is_demand() {
+        true => explain::obstacles(forges, settings, &job, end).await,
+        false => Vec::new(),
+    };
+    let mut story = explain::tell(&Known { job, runners, happened, waits }, rules);
+    story.now.extend(obstacles);
+    Ok(story)
 }
 
 /// Whether it was hired for jobs such as this.

@@ -92,9 +92,9 @@ async fn one(
         });
     }
     for named in plan.organizations {
-        let (client, minting) = (client.clone(), minting.clone());
+        let (client, settings, minting) = (client.clone(), settings.clone(), minting.clone());
         at_once.add(format!("github {}", named.name), FIX, async move {
-            repository::organization(&client, &named.name, &minting).await
+            repository::organization(&client, &named, &settings, &minting).await
         });
     }
     findings.extend(at_once.findings().await);

@@ -7,8 +7,10 @@ use super::minting::Minting;
 use super::plan::Named;
 use super::refused::refused;
 use crate::config::{ScopeKind, Settings};
-use crate::forge::owner_of;
-use crate::github::{Client, Error, Operation, RunnersOf, permission_for};
+use crate::forge::{obstacles, owner_of, policy_obstacle};
+use crate::github::{
+    Client, Error, Operation, Repository, RepositoryRunners, RunnersOf, permission_for,
+};
 use crate::ledger::Topics;
 use crate::ledger::matching::RepositoryGlobs;
 
@@ -65,6 +67,9 @@ pub async fn repository(
             }
         },
     );
+    if found.owned_by_organization {
+        findings.extend(groups(client, &subject, &found, named, settings).await);
+    }
     let mut can = Vec::new();
     match runners {
         Some(Ok(_)) => {
@@ -110,6 +115,41 @@ pub async fn repository(
         )),
         Some(Err(error)) => findings.push(refused(&subject, &error, Operation::Hooks, name)),
         None => {}
+    }
+    findings
+}
+
+/// Whether its organization keeps its jobs from the pools' runners. Serving needs no permission to
+/// ask that, so where there is none nothing is said.
+async fn groups(
+    client: &Client,
+    subject: &str,
+    found: &Repository,
+    named: &Named,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let pools = || named.pools.iter().map(|index| &settings.pools[*index]);
+    let Some((owner, name)) = found.full_name.split_once('/') else { return Vec::new() };
+    let mut findings = Vec::new();
+    if pools().any(|pool| pool.scope == ScopeKind::Organization)
+        && let Ok(visible) = client.runner_groups(owner, Some(name)).await
+    {
+        for pool in pools().filter(|pool| pool.scope == ScopeKind::Organization) {
+            let group = pool.runner_group.as_deref();
+            let told = obstacles(group, &visible, !found.private).into_iter();
+            findings.extend(told.map(|(what, fix)| {
+                Finding::warn(subject, format!("pool {}: {what}", pool.name), fix)
+            }));
+        }
+    }
+    if pools().any(|pool| pool.scope == ScopeKind::Repository)
+        && let Ok(allowed) = client.repository_runners(owner).await
+        && let Some((what, fix)) = policy_obstacle(owner, allowed)
+    {
+        findings.push(match allowed {
+            RepositoryRunners::None => Finding::fail(subject, what, fix),
+            _ => Finding::warn(subject, what, fix),
+        });
     }
     findings
 }
@@ -178,13 +218,22 @@ pub(super) fn pool_names(named: &Named, settings: &Settings) -> String {
     format!("pool {}", names.join(", "))
 }
 
-pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec<Finding> {
+pub async fn organization(
+    client: &Client,
+    named: &Named,
+    settings: &Settings,
+    minting: &Minting,
+) -> Vec<Finding> {
+    let name = named.name.as_str();
     let subject = format!("github {name}");
     let of = RunnersOf::Organization(name);
     match client.runners(of, Some(NOBODY)).await {
         Ok(_) => {
-            let reads = Finding::ok(subject, "the token reads the organization's runners");
-            [reads].into_iter().chain(minting.once(client, of).await).collect()
+            let reads = Finding::ok(&subject, "the token reads the organization's runners");
+            let mut findings = vec![reads];
+            findings.extend(minting.once(client, of).await);
+            findings.extend(missing_groups(client, &subject, named, settings).await);
+            findings
         }
         Err(error) => {
             let mut finding = refused(&subject, &error, Operation::Runners(of), name);
@@ -196,6 +245,38 @@ pub async fn organization(client: &Client, name: &str, minting: &Minting) -> Vec
             vec![finding]
         }
     }
+}
+
+/// Groups that the pools name and the organization does not have.
+async fn missing_groups(
+    client: &Client,
+    subject: &str,
+    named: &Named,
+    settings: &Settings,
+) -> Vec<Finding> {
+    let pools = named.pools.iter().map(|index| &settings.pools[*index]);
+    let wanted = pools.filter_map(|pool| Some((&pool.name, pool.runner_group.as_ref()?)));
+    let wanted: Vec<_> = wanted.collect();
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let of = RunnersOf::Organization(&named.name);
+    let groups = match client.runner_groups(&named.name, None).await {
+        Ok(groups) => groups,
+        Err(error) => return vec![refused(subject, &error, Operation::Runners(of), &named.name)],
+    };
+    let names: Vec<String> = groups.iter().map(|group| format!("{:?}", group.name)).collect();
+    let missing = wanted
+        .into_iter()
+        .filter(|(_, wanted)| !groups.iter().any(|group| group.name.eq_ignore_ascii_case(wanted)));
+    let told = missing.map(|(pool, wanted)| {
+        Finding::fail(
+            subject,
+            format!("has no runner group named {wanted:?}, which pool {pool} uses"),
+            format!("set runner_group to one of {}, or create the group", names.join(", ")),
+        )
+    });
+    told.collect()
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Asked, JobStory, sentence};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::forge::{Forges, Kind, Told, Which, owner_of};
 use crate::ledger::policy::{Judgement, Known, judge, restricts};
-use crate::ledger::{Repository, Rules, matching};
+use crate::ledger::{Job, Repository, Rules, ScopeKind, matching};
 
 /// How long all questions together may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,6 +65,29 @@ pub async fn never_seen(
         Ok(answer) => answer,
         Err(_) => Err(away(&format!("no answer within {} s", PATIENCE.as_secs()))),
     }
+}
+
+/// What the forge says of why a job that waits gets none of the runners that are there, in words.
+pub async fn obstacles(
+    forges: &Forges,
+    settings: &Settings,
+    job: &Job,
+    end: Instant,
+) -> Vec<String> {
+    let pool = job.pool.as_ref().map(|pool| pool.0.as_str());
+    let Some(pool) = settings.pools.iter().find(|it| Some(it.name.as_str()) == pool) else {
+        return Vec::new();
+    };
+    let scope = match pool.scope {
+        config::ScopeKind::Repository => ScopeKind::Repository,
+        config::ScopeKind::Organization => ScopeKind::Organization,
+    };
+    let asking = async {
+        let forge = forges.of_repository(&job.repository_name).ok()?;
+        let repository = forge.repository(&job.repository_name).await.ok()?;
+        Some(forge.obstacles(&repository, scope, pool.runner_group.as_deref()).await)
+    };
+    tokio::time::timeout_at(end, asking).await.ok().flatten().unwrap_or_default()
 }
 
 fn story(job: &Told, repository: &Repository, rules: &Rules, hooks: &str, kind: &str) -> JobStory {

@@ -19,14 +19,14 @@ use secrecy::SecretString;
 use transport::Transport;
 
 pub use self::error::{Error, Kind};
-pub use self::github::mend;
+pub use self::github::{mend, obstacles, policy_obstacle};
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::{Jit, Token};
 use crate::ledger::effect::Target;
 use crate::ledger::event::{Deletion, RunFacts};
 use crate::ledger::observation::Registered;
-use crate::ledger::{JobId, JobReport, Repository, RepositoryId, RunId, RunnerName};
+use crate::ledger::{JobId, JobReport, Repository, RepositoryId, RunId, RunnerName, ScopeKind};
 
 /// Why there can be no connection to the forge.
 #[derive(Debug, thiserror::Error)]
@@ -377,6 +377,20 @@ impl Forge {
         match self {
             Forge::GitHub(forge) => forge.told(full_name, which).await,
             Forge::Gitea(forge) => forge.told(full_name, which).await,
+        }
+    }
+
+    /// Why jobs of this repository get no runner although one is registered in that scope, and in that
+    /// group of an organization, in words. Nothing where the credential may not see it.
+    pub async fn obstacles(
+        &self,
+        repository: &Repository,
+        scope: ScopeKind,
+        group: Option<&str>,
+    ) -> Vec<String> {
+        match self {
+            Forge::GitHub(forge) => forge.obstacles(repository, scope, group).await,
+            Forge::Gitea(_) => Vec::new(),
         }
     }
 

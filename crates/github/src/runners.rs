@@ -99,16 +99,13 @@ impl Client {
         self.pages_again(Call::get(of.path()), known, items, keep).await
     }
 
-    /// `GET …/actions/runners/:id`; `None`: there is none such any more.
-    pub async fn runner(&self, of: RunnersOf<'_>, id: u64) -> Result<Option<Runner>, Error> {
+    /// `GET …/actions/runners/:id`.
+    pub async fn runner(&self, of: RunnersOf<'_>, id: u64) -> Result<Runner, Error> {
         let id = id.to_string();
         let mut path = of.path();
         path.push(&id);
-        match self.read::<WireRunner>(Call::get(path)).await {
-            Ok((wire, _)) => Ok(Some(wire.into())),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(other) => Err(other),
-        }
+        let (wire, _) = self.read::<WireRunner>(Call::get(path)).await?;
+        Ok(wire.into())
     }
 
     /// `DELETE …/actions/runners/:id`.

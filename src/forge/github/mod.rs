@@ -24,6 +24,7 @@ use url::Url;
 use self::asks::Asks;
 use self::changes::Changes;
 use self::groups::{Groups, THE_ONE_OF_A_REPOSITORY};
+pub use self::groups::{obstacles, policy_obstacle};
 pub use self::logs::LogMemory;
 pub use self::look::LookMemory;
 pub use self::mend::mend;
@@ -191,9 +192,11 @@ impl GitHub {
         id: u64,
     ) -> Result<Option<Registered>, Error> {
         let of = runners_of(target);
-        let found = self.asks.runners(target).runner(of, id).await;
-        let found = found.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
-        Ok(found.map(registered))
+        match self.asks.runners(target).runner(of, id).await {
+            Ok(found) => Ok(Some(registered(found))),
+            Err(github::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(about(&error, Operation::Runners(of), target.name())),
+        }
     }
 
     pub async fn run_facts(

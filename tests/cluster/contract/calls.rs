@@ -1,6 +1,8 @@
 //! Every call that the client has, by name, so that the tests can put each through the same.
 
-use roustabout::github::{Client, Error, Hook, HookSettings, Pages, RunnersOf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use roustabout::github::{Client, Error, Hook, HookSettings, JitRunner, Pages, RunnersOf};
 use secrecy::SecretString;
 
 use crate::support::daemon::here;
@@ -17,11 +19,21 @@ pub struct Asked {
     pub organization_runner: u64,
     pub hook: u64,
     pub delivery: u64,
+    /// A runner group of the organization.
+    pub group: u64,
     /// Hooks of the organization and of the repository, to be changed.
     pub spare_hooks: [u64; 2],
 }
 
+/// Names are taken once.
+static JIT: AtomicUsize = AtomicUsize::new(0);
+
 impl Asked {
+    /// A repository has one, 1.
+    fn group(&self, of_organization: bool) -> u64 {
+        if of_organization { self.group } else { 1 }
+    }
+
     /// Nothing of it is there.
     pub fn nowhere() -> Self {
         Self {
@@ -33,6 +45,7 @@ impl Asked {
             organization_runner: 1,
             hook: 1,
             delivery: 1,
+            group: 1,
             spare_hooks: [1, 1],
         }
     }
@@ -43,13 +56,19 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub &'static str, pub bool);
 
-pub const CALLS: [Call; 30] = [
+pub const CALLS: [Call; 36] = [
     Call("registration_token", false),
     Call("registration_token", true),
     Call("runners", false),
     Call("runners", true),
     Call("runners_again", false),
     Call("runners_again", true),
+    Call("runner", false),
+    Call("runner", true),
+    Call("jit_config", false),
+    Call("jit_config", true),
+    Call("runner_groups", true),
+    Call("repository_runners", true),
     Call("run", false),
     Call("runs", false),
     Call("runs_again", false),
@@ -78,7 +97,8 @@ pub const CALLS: [Call; 30] = [
 ];
 
 /// Whatever the descriptions of Enterprise Servers lack.
-const ONLY_AT_GITHUB_COM: [&str; 0] = [];
+/// 3.17 has no such policy.
+const ONLY_AT_GITHUB_COM: [&str; 1] = ["repository_runners"];
 
 impl Call {
     /// Makes it, conditionally where it can be with an ETag.
@@ -97,6 +117,15 @@ impl Call {
             "runners_again" => {
                 again(etag, async |known| client.runners_again(of, known, drop).await).await
             }
+            "runner" => client.runner(of, runner).await.map(drop),
+            "jit_config" => {
+                let name = format!("jit-{}", JIT.fetch_add(1, Ordering::Relaxed));
+                let labels = ["x64".to_owned()];
+                let runner = JitRunner { name: &name, labels: &labels, group: on.group(self.1) };
+                client.jit_config(of, runner).await.map(drop)
+            }
+            "runner_groups" => client.runner_groups(organization, Some("app")).await.map(drop),
+            "repository_runners" => client.repository_runners(organization).await.map(drop),
             "run" => client.run(repository, on.run).await.map(drop),
             "runs" => client.runs(repository, "queued").await.map(drop),
             "runs_again" => {

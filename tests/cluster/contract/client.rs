@@ -97,12 +97,15 @@ async fn fill(stage: &Stage) -> Asked {
         before > 100 && logged() == before
     })
     .await;
-    let (job, delivery, spare_hooks) = stage.server.with(|github, now| {
+    let (job, delivery, spare_hooks, group) = stage.server.with(|github, now| {
         let organization = github.account("octo").unwrap().id;
         let scopes = [Scope::Organization(organization), Scope::Repository(stage.app)];
         let spec = || HookSpec { active: false, ..HookSpec::new("http://127.0.0.1:1/spare", "x") };
         let spare = scopes.map(|scope| github.add_hook(scope, spec(), now));
-        (github.run(run).unwrap().jobs[0], github.deliveries(hook)[0].delivery.id, spare)
+        let group = github.add_runner_group(organization, "some");
+        let only = [stage.app].into_iter().collect();
+        github.change_runner_group(group, |group| group.repositories = Some(only));
+        (github.run(run).unwrap().jobs[0], github.deliveries(hook)[0].delivery.id, spare, group)
     });
     Asked {
         repository: "octo/app".to_owned(),
@@ -113,6 +116,7 @@ async fn fill(stage: &Stage) -> Asked {
         organization_runner,
         hook,
         delivery,
+        group,
         spare_hooks,
     }
 }
@@ -277,6 +281,15 @@ impl Trial {
                 _ => matches!(told, Err(Error::Protocol { .. })),
             };
             assert!(expected, "{call}: {told:?}");
+        }
+        for of_organization in [false, true] {
+            let call = Call("jit_config", of_organization);
+            self.next_error(409, "Already exists - A runner with the name *** already exists.");
+            let told = call.make(&self.client(TOKEN), &self.asked, None).await;
+            assert!(matches!(told, Err(Error::Conflict { .. })), "{told:?}");
+            self.next_error(422, "Validation Failed");
+            let told = call.make(&self.client(TOKEN), &self.asked, None).await;
+            assert!(matches!(told, Err(Error::Unprocessable { .. })), "{told:?}");
         }
         for call in ["create_hook", "update_hook"] {
             self.next_error(422, "Validation Failed");
