@@ -11,7 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
+use super::events;
 use super::explaining;
 use super::json::{JobJson, RunnerJson, StatusJson};
 use super::list::List;
@@ -19,7 +21,7 @@ use super::named::{Named, no_job};
 use super::operate;
 use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use super::who::{Guard, Refused};
-use crate::engine::Asking;
+use crate::engine::{Asking, Happenings};
 use crate::store::Store;
 use crate::webhook::Tally;
 use crate::webhook::listener::LocalAddress;
@@ -34,15 +36,19 @@ pub struct Admin {
     /// What came to the public door, where there is one.
     pub tally: Option<Tally>,
     pub asking: Asking,
+    pub happenings: Happenings,
+    /// When it is cancelled, answers that have no end end.
+    pub stop: CancellationToken,
     pub store: Store,
     pub guard: Guard,
     pub explainer: Explainer,
 }
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { tally, asking, store, guard: who, explainer } = admin;
+    let Admin { tally, asking, happenings, stop, store, guard: who, explainer } = admin;
     let readers = store.readers();
-    let shared = Arc::new(Shared { tally, asking, store, readers, guard: who, explainer });
+    let shared =
+        Arc::new(Shared { tally, asking, happenings, stop, store, readers, guard: who, explainer });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
@@ -55,7 +61,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/v1/pools/{name}/resume", post(operate::resume))
         .route("/api/v1/jobs/{id}/retry", post(operate::retry))
         .route("/", any(not_yet))
-        .route("/events", any(not_yet))
+        .route("/events", get(events::stream))
         .layer(from_fn_with_state(shared.clone(), guard));
     Router::new()
         .route("/healthz", get(async || Json(json!({"status": "ok"}))))

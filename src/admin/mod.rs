@@ -1,9 +1,10 @@
 //! The private door: health, readiness, the JSON that `status` and `explain` show, and what
-//! people may ask of a running daemon (`operate`). What is not built yet (metrics, page, events)
-//! has its path already and answers "not yet".
+//! people may ask of a running daemon (`operate`), and what happens as it happens (`events`). What is not
+//! built yet (metrics, page) has its path already and answers "not yet".
 
 mod client;
 mod door;
+mod events;
 mod explaining;
 mod json;
 mod list;

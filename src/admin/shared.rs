@@ -9,9 +9,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::who::Guard;
-use crate::engine::Asking;
+use crate::engine::{Asking, Happenings};
 use crate::store::{Reader, Readers, Store, StoreError};
 use crate::webhook::Tally;
 
@@ -22,6 +23,8 @@ const ENGINE_ANSWERS: Duration = Duration::from_secs(4);
 pub(super) struct Shared {
     pub tally: Option<Tally>,
     pub asking: Asking,
+    pub happenings: Happenings,
+    pub stop: CancellationToken,
     pub store: Store,
     pub readers: Readers,
     pub guard: Guard,

@@ -15,13 +15,13 @@ use clock::Clock;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
 use crate::config::{self, Settings};
-use crate::engine::{self, Engine, Setup, Told};
+use crate::engine::{self, Engine, Setup, Watcher};
 use crate::forge::Forges;
 use crate::ledger::Event;
 use crate::reconcile;
@@ -34,7 +34,7 @@ use systemd::Sockets;
 const SIGXFSZ: i32 = 25;
 
 /// Connections to the private door.
-const ADMIN_CONNECTIONS: usize = 64;
+const ADMIN_CONNECTIONS: usize = 256;
 
 pub struct Running {
     pub door: Option<SocketAddr>,
@@ -90,9 +90,9 @@ impl Running {
         let tally = Tally::new(setup.clock.now().into(), last_good);
         let admin = private[0].local_addr()?;
         let door = public.first().map(TcpListener::local_addr).transpose()?;
-        let (served_private, private_door) =
-            watch::channel(served_private(&setup, &engine, &store, &made_token, &tally)?);
         let stop = CancellationToken::new();
+        let (served_private, private_door) =
+            watch::channel(served_private(&setup, &engine, &store, &made_token, &tally, &stop)?);
         let mut doors = Vec::new();
         for listener in private {
             doors.push(tokio::spawn(listener::serve(listener, private_door.clone(), stop.clone())));
@@ -129,7 +129,7 @@ impl Running {
     }
 
     /// Everything that happens from now on.
-    pub fn happenings(&self) -> broadcast::Receiver<Told> {
+    pub fn happenings(&self) -> Watcher {
         self.engine.happenings.watch()
     }
 
@@ -142,8 +142,14 @@ impl Running {
     /// (`changes`). No connection is closed, and no webhook refused.
     pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
         let setup = setup(&settings)?;
-        let private =
-            served_private(&setup, &self.engine, &self.store, &self.made_token, &self.tally)?;
+        let private = served_private(
+            &setup,
+            &self.engine,
+            &self.store,
+            &self.made_token,
+            &self.tally,
+            &self.stop,
+        )?;
         // First the ledger: what the door promises by the new rules, it must know.
         self.engine.reload(setup.clone()).await.map_err(|why| anyhow!(why))?;
         let public = served_public(&setup, &self.engine, &self.in_flight, &self.tally);
@@ -201,12 +207,15 @@ fn served_private(
     store: &Store,
     made_token: &SecretString,
     tally: &Tally,
+    stop: &CancellationToken,
 ) -> anyhow::Result<Served> {
     let settings = &setup.settings.admin;
     let door_is_on = setup.settings.webhook.enabled;
     let router = admin::router(admin::Admin {
         tally: door_is_on.then(|| tally.clone()),
         asking: engine.asking(),
+        happenings: engine.happenings.clone(),
+        stop: stop.clone(),
         store: store.clone(),
         guard: admin::Guard {
             token: settings.token.clone().unwrap_or_else(|| made_token.clone()),

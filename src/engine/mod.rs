@@ -38,7 +38,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use children::phase_of;
-pub use happenings::{Happenings, Told};
+pub use happenings::{Happenings, Mark, News, Told, Watcher};
 pub use health::Health;
 pub use helpers::{Beside, Sweeps};
 pub use places::{at, named, tell, went_away};

@@ -16,6 +16,7 @@ mod config_file;
 mod demo;
 mod documents;
 mod door;
+mod events;
 mod examples;
 mod explain;
 mod hook;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use roustabout::engine::Told;
-use tokio::sync::broadcast;
+use roustabout::engine::{self, Told, Watcher};
 
 use crate::forge::Feed;
 use crate::news::News;
@@ -13,13 +12,13 @@ const GATHER: Duration = Duration::from_millis(25);
 
 pub struct Listening {
     feed: Feed,
-    engine: broadcast::Receiver<Told>,
+    engine: Watcher,
     /// What was received and is not shown yet.
     heard: Vec<Told>,
 }
 
 impl Listening {
-    pub fn new(feed: Feed, engine: broadcast::Receiver<Told>) -> Self {
+    pub fn new(feed: Feed, engine: Watcher) -> Self {
         Self { feed, engine, heard: Vec::new() }
     }
 
@@ -28,8 +27,8 @@ impl Listening {
     pub async fn next(&mut self) -> Vec<News> {
         tokio::select! {
             () = self.feed.changed() => {}
-            // Closed only when the process ends.
-            Ok(told) = self.engine.recv() => self.heard.push(told),
+            // Over only when the process ends.
+            Some(news) = self.engine.next() => self.heard.extend(told(news)),
         }
         tokio::time::sleep(GATHER).await;
         self.now()
@@ -39,11 +38,18 @@ impl Listening {
     pub fn now(&mut self) -> Vec<News> {
         let heard = std::mem::take(&mut self.heard);
         let mut news: Vec<News> = heard.into_iter().map(News::Told).collect();
-        while let Ok(told) = self.engine.try_recv() {
-            news.push(News::Told(told));
-        }
+        let told = std::iter::from_fn(|| self.engine.try_next()).filter_map(told);
+        news.extend(told.map(News::Told));
         news.extend(self.feed.take());
         news.sort_by_key(News::at);
         news
+    }
+}
+
+/// `None` where the screen is too far behind to show all.
+fn told(news: engine::News) -> Option<Told> {
+    match news {
+        engine::News::Told(_, told) => Some(Told::clone(&told)),
+        engine::News::Missed(_) => None,
     }
 }

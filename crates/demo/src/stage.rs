@@ -13,9 +13,8 @@ use nomad::{ChildStub, Client, Error, JobStatus};
 use roustabout::admin;
 use roustabout::config::{self, Environment, Settings};
 use roustabout::daemon::{Running, connections};
-use roustabout::engine::Told;
+use roustabout::engine::Watcher;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::broadcast;
 use url::Url;
 
 use crate::folder::Folder;
@@ -175,10 +174,7 @@ impl Stage {
     }
 
     /// The daemon, and hooks at the forge that reach its door.
-    pub async fn build_daemon(
-        &mut self,
-        secret: &SecretString,
-    ) -> anyhow::Result<broadcast::Receiver<Told>> {
+    pub async fn build_daemon(&mut self, secret: &SecretString) -> anyhow::Result<Watcher> {
         log::start(&self.log_file()?)?;
         let running = Running::start(self.nomad()?.settings.clone()).await?;
         let told = running.happenings();
