@@ -134,6 +134,8 @@ struct Look {
     news: Vec<(RunnerName, ChildPhase)>,
     /// Who does not work yet.
     idle: Vec<Idle>,
+    /// Why some of them could not be asked about; the next look comes soon.
+    incomplete: Option<Error>,
 }
 
 impl Follower {
@@ -144,16 +146,18 @@ impl Follower {
         }
         // The first look is told, whatever it shows.
         let mut away = true;
+        let mut again = true;
         loop {
-            if !away && !self.wait().await {
+            if !std::mem::take(&mut again) && !self.wait().await {
                 return;
             }
             let looked = self.look().await;
-            tell(&health, &self.nomad, &place, looked.as_ref().err());
-            let Look { news, idle } = match looked {
+            let trouble = looked.as_ref().map_or_else(Some, |look| look.incomplete.as_ref());
+            tell(&health, &self.nomad, &place, trouble);
+            let Look { news, idle, incomplete } = match looked {
                 Ok(look) => look,
                 Err(error) => {
-                    away = true;
+                    (away, again) = (true, true);
                     self.index = None;
                     // Closed: the daemon is shutting down, and so is this task.
                     let _ = events.send(went_away(&place, &error));
@@ -172,6 +176,11 @@ impl Follower {
             let held_up = self.held_up.ask(&self.nomad, &place, &idle).await;
             if !held_up.is_empty() && events.send(Event::ChildrenHeldUp(held_up)).is_err() {
                 return;
+            }
+            if incomplete.is_some() {
+                again = true;
+                self.index = None;
+                tokio::time::sleep(AWAY).await;
             }
         }
     }
@@ -298,33 +307,32 @@ impl Follower {
                 }
                 () = tokio::time::sleep_until(over), if since.is_some() => continue,
             };
-            let (phases, idle) = match statuses {
+            let Phases { known, idle, unknown } = match statuses {
                 Ok(statuses) => {
                     if since.is_some_and(|since| statuses.index <= since) {
                         tokio::time::sleep(IN_VAIN).await;
                     }
-                    let phases = self.phases(&mine, statuses.jobs).await?;
+                    let phases = self.phases(&mine, statuses.jobs).await;
                     self.index = Some(statuses.index);
                     phases
                 }
-                Err(Error::Unsupported { .. }) => self.phases(&mine, Vec::new()).await?,
+                Err(Error::Unsupported { .. }) => self.phases(&mine, Vec::new()).await,
                 Err(error) => return Err(error),
             };
-            let news =
-                phases.into_iter().filter(|(name, phase)| self.seen.get(name) != Some(phase));
+            if known.is_empty()
+                && let Some(error) = unknown
+            {
+                return Err(error);
+            }
+            let news = known.into_iter().filter(|(name, phase)| self.seen.get(name) != Some(phase));
             let news: Vec<_> = news.collect();
             self.seen.extend(news.iter().cloned());
-            return Ok(Look { news, idle });
+            return Ok(Look { news, idle, incomplete: unknown });
         }
     }
 
-    async fn phases(
-        &self,
-        mine: &BTreeMap<String, RunnerName>,
-        jobs: Vec<ChildStatus>,
-    ) -> Result<(Vec<(RunnerName, ChildPhase)>, Vec<Idle>), Error> {
-        let mut phases = Vec::new();
-        let mut idle = Vec::new();
+    async fn phases(&self, mine: &BTreeMap<String, RunnerName>, jobs: Vec<ChildStatus>) -> Phases {
+        let mut phases = Phases::default();
         let mut missing = mine.clone();
         let mut doubtful = Vec::new();
         for job in jobs {
@@ -337,9 +345,9 @@ impl Follower {
                 Brief::Alive(phase) => {
                     if not_started {
                         let placed = phase != ChildPhase::NotPlaced;
-                        idle.push(Idle { child: job.id, runner: name.clone(), placed });
+                        phases.idle.push(Idle { child: job.id, runner: name.clone(), placed });
                     }
-                    phases.push((name, phase));
+                    phases.known.push((name, phase));
                 }
                 Brief::Ended => doubtful.push((job.id, name)),
             }
@@ -355,15 +363,30 @@ impl Follower {
                 });
             }
             for (child, runner, phase) in asked.join_all().await {
-                let phase = phase?;
-                if phase == ChildPhase::NotPlaced {
-                    idle.push(Idle { child, runner: runner.clone(), placed: false });
+                match phase {
+                    Err(error) => phases.unknown = Some(error),
+                    Ok(phase) => {
+                        if phase == ChildPhase::NotPlaced {
+                            let idle = Idle { child, runner: runner.clone(), placed: false };
+                            phases.idle.push(idle);
+                        }
+                        phases.known.push((runner, phase));
+                    }
                 }
-                phases.push((runner, phase));
             }
         }
-        Ok((phases, idle))
+        phases
     }
+}
+
+/// Where children stand. One that cannot be asked about hides no other: the more children there are,
+/// the likelier it is that one answer of them all is lost.
+#[derive(Default)]
+struct Phases {
+    known: Vec<(RunnerName, ChildPhase)>,
+    idle: Vec<Idle>,
+    /// Why some are not known.
+    unknown: Option<Error>,
 }
 
 fn by_child(living: &Living) -> BTreeMap<String, RunnerName> {
@@ -435,7 +458,12 @@ fn how_it_ended(allocations: &[Allocation]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use wiremock::matchers::path;
+    use wiremock::{Mock, ResponseTemplate};
+
     use super::*;
+    use crate::nomad::Address;
     use ClientStatus::{Complete, Lost, Pending, Running, Unknown};
 
     fn phase(status: JobStatus, stopped: bool, allocations: &[ClientStatus]) -> Option<ChildPhase> {
@@ -456,6 +484,40 @@ mod tests {
         assert_eq!(replaced, Some(ChildPhase::Replaced));
         // Between two allocations.
         assert_eq!(phase(JobStatus::Pending, false, &[Lost]), Some(ChildPhase::Placed));
+    }
+
+    /// Two children that have ended; Nomad says of one of them how.
+    #[tokio::test]
+    async fn one_answer_that_is_lost_hides_no_other() {
+        let nomad = wiremock::MockServer::start().await;
+        let answer = async |at: &str, answer: ResponseTemplate| {
+            Mock::given(path(at)).respond_with(answer).mount(&nomad).await;
+        };
+        let ok = |body| ResponseTemplate::new(200).set_body_json(body);
+        let child = |id: &str| json!({"ID": id, "Name": id, "Status": "dead", "Stop": false});
+        answer("/v1/jobs/statuses", ok(json!([child("one"), child("two")]))).await;
+        answer("/v1/job/one", ResponseTemplate::new(502)).await;
+        answer("/v1/job/two", ok(child("two"))).await;
+        answer("/v1/job/two/allocations", ok(json!([]))).await;
+        let connection = crate::nomad::Connection::to(Address::Http(nomad.uri().parse().unwrap()));
+        let client = Client::new(connection).unwrap();
+        let place = client.place().clone();
+        let living = [("a", "one"), ("b", "two")]
+            .map(|(name, child)| (RunnerName(name.to_owned()), (place.clone(), child.to_owned())));
+        let (events, mut told) = mpsc::unbounded_channel();
+        let health = Health::new(super::super::Happenings::new(clock::Clock::system()));
+        let (_listed, listed) = watch::channel(BTreeSet::from([place.clone()]));
+        let (_living, living) = watch::channel(Living::from(living));
+        let places = BTreeSet::from([place]);
+        let following = follow(client, places, listed, living, events, health.clone());
+        let Some(Event::ChildrenSeen(seen)) = (tokio::select! {
+            () = following => None,
+            event = told.recv() => event,
+        }) else {
+            panic!("nothing was seen");
+        };
+        assert!(matches!(&seen.phases[..], [(name, ChildPhase::Ended { .. })] if name.0 == "b"));
+        assert!(health.degraded()[0].contains("/v1/job/one"), "{:?}", health.degraded());
     }
 
     /// As in the scenario `node-lost-and-child-stopped` of the record.
