@@ -12,9 +12,10 @@ use super::listed::{self, Seen};
 use super::minting::Minting;
 use super::plan::{self, Plan};
 use super::refused::refused;
-use super::{clock, repository};
+use super::{app, clock, repository};
 use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
-use crate::github::{Client, Error, Operation, RateLimit, Repository, User};
+use crate::forge::Asks;
+use crate::github::{Client, Error, Grant, Operation, Pages, RateLimit, Repository, User};
 use crate::ledger::Topics;
 
 /// A token that expires sooner is reported: time enough to create another in working hours.
@@ -27,10 +28,8 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     let mut clients = Vec::new();
     for credential in &settings.github.credentials {
         let subject = format!("github {}", credential.owners.join(","));
-        // An App is checked by `app`.
-        let token = credential.token().cloned().unwrap_or_default();
-        match Client::new(settings.github.api_url.clone(), token) {
-            Ok(client) => clients.push((subject, client)),
+        match Asks::by(settings.github.api_url.clone(), credential) {
+            Ok(asks) => clients.push((subject, asks)),
             Err(error) => {
                 findings.push(Finding::fail(subject, error.to_string(), "correct github.api_url"));
             }
@@ -38,16 +37,19 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     }
     let mut at_once = AtOnce::new();
     let plans = plan::plans(&settings).into_iter().enumerate();
-    for ((subject, client), (place, plan)) in clients.iter().cloned().zip(plans) {
+    for ((subject, asks), (place, plan)) in clients.iter().cloned().zip(plans) {
         let settings = settings.clone();
         let about = subject.clone();
         at_once.add(subject, "check github.api_url, and whether GitHub is up", async move {
-            one(&about, &client, place, plan, settings).await
+            one(&about, &asks, place, plan, settings).await
         });
     }
     findings.extend(at_once.findings().await);
     // One clock is enough: all credentials are at one GitHub.
-    let clocks = clients.iter().find_map(|(_, client)| client.server_clock());
+    let clocks = clients.iter().find_map(|(_, asks)| match asks {
+        Asks::By(client) => client.server_clock(),
+        Asks::As(app) => app.own().server_clock(),
+    });
     findings.extend(
         clocks.map(|(server, local)| clock::judge(ForgeKind::GitHub.name(), server, local)),
     );
@@ -56,11 +58,55 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
 
 async fn one(
     subject: &str,
-    client: &Client,
+    asks: &Asks,
     place: usize,
     mut plan: Plan,
     settings: Arc<Settings>,
 ) -> Vec<Finding> {
+    let itself = match asks {
+        Asks::By(client) => token_itself(subject, client, &plan, &settings).await,
+        Asks::As(app) => {
+            let credential = &settings.github.credentials[place];
+            app::app(subject, app, credential, &plan, &settings).await
+        }
+    };
+    let mut findings = match itself {
+        Ok(findings) => findings,
+        Err(findings) => return findings,
+    };
+    if !plan.patterns.is_empty() {
+        let owners = settings.github.credentials[place].owners.as_slice();
+        findings.extend(match repositories(asks, owners).await {
+            Ok(seen) => listed::add(subject, seen, place, &mut plan, &settings),
+            Err(error) => vec![refused(subject, &error, Operation::Repository, "it")],
+        });
+    }
+    let minting = Minting::default();
+    let mut at_once = AtOnce::new();
+    const FIX: &str = "check whether GitHub is up, and run check again later";
+    for named in plan.repositories {
+        let (asks, settings, minting) = (asks.clone(), settings.clone(), minting.clone());
+        at_once.add(format!("github {}", named.name), FIX, async move {
+            repository::repository(&asks, &named, &settings, &minting).await
+        });
+    }
+    for named in plan.organizations {
+        let (asks, settings, minting) = (asks.clone(), settings.clone(), minting.clone());
+        at_once.add(format!("github {}", named.name), FIX, async move {
+            repository::organization(&asks, &named, &settings, &minting).await
+        });
+    }
+    findings.extend(at_once.findings().await);
+    findings
+}
+
+/// What the token is; the error: nothing else is to be asked with it.
+async fn token_itself(
+    subject: &str,
+    client: &Client,
+    plan: &Plan,
+    settings: &Settings,
+) -> Result<Vec<Finding>, Vec<Finding>> {
     let user = match client.user().await {
         Ok(user) => user,
         Err(error) => {
@@ -71,45 +117,39 @@ async fn one(
                 _ => gitea_there(&settings.github).await,
             };
             let found = gitea.map(|version| is_gitea(subject, &settings.github, &version));
-            return vec![found.unwrap_or_else(|| no_user(subject, &error, &plan))];
+            return Err(vec![found.unwrap_or_else(|| no_user(subject, &error, plan))]);
         }
     };
     let limit = client.rate_limit().await.ok();
-    let mut findings = token(subject, &user, limit, &plan.scopes, Timestamp::now());
-    if !plan.patterns.is_empty() {
-        findings.extend(match repositories(client).await {
-            Ok(seen) => listed::add(subject, seen, place, &mut plan, &settings),
-            Err(error) => vec![refused(subject, &error, Operation::Repository, "it")],
-        });
-    }
-    let minting = Minting::default();
-    let mut at_once = AtOnce::new();
-    const FIX: &str = "check whether GitHub is up, and run check again later";
-    for named in plan.repositories {
-        let (client, settings, minting) = (client.clone(), settings.clone(), minting.clone());
-        at_once.add(format!("github {}", named.name), FIX, async move {
-            repository::repository(&client, &named, &settings, &minting).await
-        });
-    }
-    for named in plan.organizations {
-        let (client, settings, minting) = (client.clone(), settings.clone(), minting.clone());
-        at_once.add(format!("github {}", named.name), FIX, async move {
-            repository::organization(&client, &named, &settings, &minting).await
-        });
-    }
-    findings.extend(at_once.findings().await);
-    findings
+    Ok(token(subject, &user, limit, &plan.scopes, Timestamp::now()))
 }
 
-async fn repositories(client: &Client) -> Result<Vec<Seen>, Error> {
-    let found = client.my_repositories().await?;
+/// All that the token sees, or that the App may see of these owners.
+async fn repositories(asks: &Asks, owners: &[String]) -> Result<Vec<Seen>, Error> {
     let seen = |found: Repository| Seen {
         full_name: found.full_name,
         private: found.private,
         archived: found.archived,
         topics: found.topics.map(Topics::from_outside),
     };
-    Ok(found.into_iter().map(seen).collect())
+    let app = match asks {
+        Asks::By(client) => {
+            return Ok(client.my_repositories().await?.into_iter().map(seen).collect());
+        }
+        Asks::As(app) => app,
+    };
+    let mut all = Vec::new();
+    for owner in owners.iter().filter(|owner| *owner != "*") {
+        let mut known = Pages::default();
+        let client = app.client(owner, Grant::Read);
+        match client.installation_repositories_again(&mut known, seen).await {
+            Ok(()) => all.extend(known.items().cloned()),
+            // Told by `app` already.
+            Err(Error::NotInstalled { .. } | Error::Suspended { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 /// The version of the Gitea that answers at the host of `api_url`, if one does.

@@ -13,6 +13,7 @@ use crate::ledger::matching::RepositoryGlobs;
 const LOOKED_AT: usize = 10;
 
 /// A repository that a token can see.
+#[derive(Clone)]
 pub struct Seen {
     pub full_name: String,
     /// Also true for internal ones.

@@ -5,6 +5,7 @@
 //! checks run at the same time, each with a time limit (`at_once`); what depends on a failed check
 //! is skipped. Begin with `finding`, then `pool_job`.
 
+mod app;
 mod at_once;
 mod clock;
 mod credential;

@@ -23,6 +23,14 @@ pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str)
         Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
             Finding::warn(subject, message, "run check again after that time")
         }
+        Error::AppRefused { .. }
+        | Error::AppUnknown { .. }
+        | Error::NotInstalled { .. }
+        | Error::Suspended { .. }
+        | Error::NotGranted { .. } => {
+            let fix = crate::forge::mend(error, operation, on).unwrap_or_default();
+            Finding::fail(subject, message, fix)
+        }
         _ => Finding::fail(subject, message, "run check again; see githubstatus.com for outages"),
     }
 }

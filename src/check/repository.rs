@@ -7,24 +7,26 @@ use super::minting::Minting;
 use super::plan::Named;
 use super::refused::refused;
 use crate::config::{ScopeKind, Settings};
-use crate::forge::{obstacles, owner_of, policy_obstacle};
+use crate::forge::{Asks, obstacles, owner_of, policy_obstacle};
 use crate::github::{
     Client, Error, Operation, Repository, RepositoryRunners, RunnersOf, permission_for,
 };
 use crate::ledger::Topics;
+use crate::ledger::effect::Target;
 use crate::ledger::matching::RepositoryGlobs;
 
 /// Requested by name, so that the answer is one page however many runners there are.
 const NOBODY: &str = "roustabout-check";
 
 pub async fn repository(
-    client: &Client,
+    asks: &Asks,
     named: &Named,
     settings: &Settings,
     minting: &Minting,
 ) -> Vec<Finding> {
     let name = named.name.as_str();
     let subject = format!("github {name}");
+    let client = asks.reading(name);
     let found = match client.repository(name).await {
         Ok(found) => found,
         Err(error) => {
@@ -52,30 +54,35 @@ pub async fn repository(
     let registers =
         named.pools.iter().any(|pool| settings.pools[*pool].scope == ScopeKind::Repository);
     let of = RunnersOf::Repository(name);
+    let minter = asks.runners(&Target::Repository(name.to_owned()));
+    // An App has a webhook of its own, which is checked once.
+    let has_hooks = settings.webhook.enabled && matches!(asks, Asks::By(_));
     let (runners, runs, hooks) = tokio::join!(
         async {
             match registers {
-                true => Some(client.runners(of, Some(NOBODY)).await),
+                true => Some(minter.runners(of, Some(NOBODY)).await),
                 false => None,
             }
         },
         client.runs(name, "queued"),
         async {
-            match settings.webhook.enabled {
+            match has_hooks {
                 true => Some(client.hooks(name).await),
                 false => None,
             }
         },
     );
     if found.owned_by_organization {
-        findings.extend(groups(client, &subject, &found, named, settings).await);
+        let owner = owner_of(&found.full_name).to_owned();
+        let client = asks.runners(&Target::Organization(owner));
+        findings.extend(groups(&client, &subject, &found, named, settings).await);
     }
     let mut can = Vec::new();
     match runners {
         Some(Ok(_)) => {
             can.push("its runners");
             if !found.archived {
-                findings.extend(minting.once(client, of).await);
+                findings.extend(minting.once(&minter, of).await);
             }
         }
         Some(Err(error)) => {
@@ -219,7 +226,7 @@ pub(super) fn pool_names(named: &Named, settings: &Settings) -> String {
 }
 
 pub async fn organization(
-    client: &Client,
+    asks: &Asks,
     named: &Named,
     settings: &Settings,
     minting: &Minting,
@@ -227,12 +234,13 @@ pub async fn organization(
     let name = named.name.as_str();
     let subject = format!("github {name}");
     let of = RunnersOf::Organization(name);
+    let client = asks.runners(&Target::Organization(name.to_owned()));
     match client.runners(of, Some(NOBODY)).await {
         Ok(_) => {
             let reads = Finding::ok(&subject, "the token reads the organization's runners");
             let mut findings = vec![reads];
-            findings.extend(minting.once(client, of).await);
-            findings.extend(missing_groups(client, &subject, named, settings).await);
+            findings.extend(minting.once(&client, of).await);
+            findings.extend(missing_groups(&client, &subject, named, settings).await);
             findings
         }
         Err(error) => {

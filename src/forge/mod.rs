@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use transport::Transport;
 
 pub use self::error::{Error, Kind};
-pub use self::github::{mend, obstacles, policy_obstacle};
+pub use self::github::{Asks, mend, obstacles, policy_obstacle};
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::{Jit, Token};
@@ -357,17 +357,24 @@ impl Forge {
         }
     }
 
+    /// The log of the App that the credential is, if it is one.
+    pub fn own_log(&self) -> Option<Log> {
+        match self {
+            Forge::GitHub(forge) => forge.own_log(),
+            Forge::Gitea(_) => None,
+        }
+    }
+
     /// What of jobs the log says was not delivered since the delivery `after`; `None`: nothing
     /// is new since what [`LogMemory::seen`] was told of.
     pub async fn missed(
         &self,
-        organization: &str,
-        log: Log,
+        log: &Log,
         after: Option<u64>,
         memory: &LogMemory,
     ) -> Result<Option<Missed>, Error> {
         match self {
-            Forge::GitHub(forge) => forge.missed(organization, log, after, &memory.0).await,
+            Forge::GitHub(forge) => forge.missed(log, after, &memory.0).await,
             Forge::Gitea(_) => Ok(None),
         }
     }

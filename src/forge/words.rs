@@ -31,11 +31,31 @@ pub struct Listed {
     pub topics: Option<Topics>,
 }
 
-/// A hook's log of deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Log {
-    /// The hook's id.
-    pub hook: u64,
+/// A log of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Log {
+    /// Of an organization's hook.
+    Hook { organization: String, id: u64 },
+    /// Of the GitHub App that the credential is, for all its installations.
+    App { issuer: String },
+}
+
+impl Log {
+    /// Under which it is kept how far the log was read.
+    pub fn cursor(&self) -> String {
+        match self {
+            Log::Hook { organization, id } => format!("deliveries/{organization}/{id}"),
+            Log::App { issuer } => format!("deliveries-of-app/{issuer}"),
+        }
+    }
+
+    /// For people.
+    pub fn of(&self) -> &str {
+        match self {
+            Log::Hook { organization, .. } => organization,
+            Log::App { issuer } => issuer,
+        }
+    }
 }
 
 /// What a log holds that is new.
@@ -45,6 +65,8 @@ pub struct Missed {
     pub newest: Option<u64>,
     /// What was not delivered, newest first: the delivery's id and the body that was sent.
     pub payloads: Vec<(String, Vec<u8>)>,
+    /// There is more that was not read.
+    pub cut: bool,
     pub(super) tag: Option<String>,
 }
 

@@ -107,6 +107,11 @@ impl App {
         owners.entry(owner.to_ascii_lowercase()).or_insert_with(made).clone()
     }
 
+    /// Its client id or its id.
+    pub fn issuer(&self) -> &str {
+        self.0.signer.issuer()
+    }
+
     /// By the App's own JWT.
     pub fn own(&self) -> &Client {
         &self.0.client
@@ -135,6 +140,13 @@ impl App {
     /// `GET /app/hook/config`.
     pub async fn hook_config(&self) -> Result<HookConfig, Error> {
         Ok(self.0.client.read(Call::get(vec!["app", "hook", "config"])).await?.0)
+    }
+
+    /// `POST /app/hook/deliveries/:id/attempts`: sends it once more, signed with the secret of today.
+    pub async fn deliver_again(&self, delivery: u64) -> Result<(), Error> {
+        let delivery = delivery.to_string();
+        let path = vec!["app", "hook", "deliveries", &delivery, "attempts"];
+        self.0.client.call(Call::new(Method::POST, path)).await.map(|_| ())
     }
 
     /// `PATCH /app/hook/config`: from now on deliveries are signed with that.

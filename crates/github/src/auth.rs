@@ -45,6 +45,10 @@ impl Signer {
         Signer { issuer, key, skew: AtomicI64::new(0) }
     }
 
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     pub(super) async fn call(&self, client: &Client, call: &Call<'_>) -> Result<Answer, Error> {
         let answer = match client.call_by(call, Some(&self.jwt(client))).await {
             Err(Error::Unauthorized { message, .. })

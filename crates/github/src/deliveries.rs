@@ -1,7 +1,9 @@
-//! An organization hook's log of deliveries: what GitHub has sent, and what failed. Kept for
+//! A hook's log of deliveries, an organization's or an App's: what GitHub has sent, and what failed. Kept for
 //! three days (seven on Enterprise Server); GitHub does not send again by itself.
 //!
-//! Source: docs.github.com/en/rest/orgs/webhooks; OpenAPI `hook-delivery-item`.
+//! Source: docs.github.com/en/rest/orgs/webhooks, `…/apps/webhooks`; OpenAPI `hook-delivery-item`.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -11,9 +13,6 @@ use super::conditional::Conditional;
 use super::error::Error;
 use super::transport::{self, Call, Client, Target};
 use super::wire;
-
-/// Pages of a hundred that are read at most: three days of a busy organization.
-const MAX_PAGES: usize = 100;
 
 /// One delivery, without what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -45,19 +44,60 @@ struct WireRequest {
     payload: Option<serde_json::Value>,
 }
 
+/// Whose log it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogOf {
+    /// A hook's of an organization.
+    Organization { login: String, hook: String },
+    /// The App's own, of all its installations; by its JWT only.
+    App,
+}
+
+impl LogOf {
+    pub fn organization(login: &str, hook: u64) -> LogOf {
+        LogOf::Organization { login: login.to_owned(), hook: hook.to_string() }
+    }
+
+    fn path(&self) -> Vec<&str> {
+        match self {
+            LogOf::Organization { login, hook } => vec!["orgs", login, "hooks", hook, "deliveries"],
+            LogOf::App => vec!["app", "hook", "deliveries"],
+        }
+    }
+}
+
+/// What is new in a log, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct New {
+    pub deliveries: Vec<Delivery>,
+    /// It was not read to the one that is known, for there was too much.
+    pub cut: bool,
+}
+
+impl New {
+    /// The newest attempt of each event that no attempt has delivered: every attempt is a delivery
+    /// of its own, with the `guid` of the first.
+    pub fn failed(&self) -> impl Iterator<Item = &Delivery> {
+        let delivered: BTreeSet<&str> =
+            self.deliveries.iter().filter(|one| !one.failed()).map(|one| &*one.guid).collect();
+        let mut seen = BTreeSet::new();
+        self.deliveries
+            .iter()
+            .filter(move |one| !delivered.contains(&*one.guid) && seen.insert(&*one.guid))
+    }
+}
+
 impl Client {
-    /// `GET /orgs/…/hooks/:id/deliveries`, newest first, down to and without the delivery `after`;
-    /// if the newest are others than when `etag` was told.
+    /// `GET …/deliveries`, newest first, down to and without the delivery `after`; if the newest are
+    /// others than when `etag` was told. Reads at most `pages` pages of a hundred.
     pub async fn deliveries_after(
         &self,
-        login: &str,
-        hook: u64,
+        log: &LogOf,
         after: Option<u64>,
         etag: Option<&str>,
-    ) -> Result<Conditional<Vec<Delivery>>, Error> {
-        let id = hook.to_string();
-        let path = vec!["orgs", login, "hooks", &id, "deliveries"];
-        let mut call = Call::get(path).query("per_page", "100");
+        pages: usize,
+    ) -> Result<Conditional<New>, Error> {
+        let mut call = Call::get(log.path()).query("per_page", "100");
         call.etag = etag;
         let request = call.name();
         let mut answer = self.call(call).await?;
@@ -65,37 +105,41 @@ impl Client {
             return Ok(Conditional::Unchanged);
         }
         let etag = answer.etag();
-        let mut all: Vec<Delivery> = Vec::new();
-        for _ in 0..MAX_PAGES {
+        let mut deliveries: Vec<Delivery> = Vec::new();
+        for page in 1.. {
             for delivery in transport::parse::<Vec<Delivery>>(request.clone(), &answer)? {
                 if after.is_some_and(|after| delivery.id <= after) {
-                    return Ok(Conditional::Fresh { value: all, etag });
+                    return Ok(Conditional::Fresh { value: New { deliveries, cut: false }, etag });
                 }
-                all.push(delivery);
+                deliveries.push(delivery);
             }
             let Some(next) = answer.next() else { break };
+            if page >= pages {
+                return Ok(Conditional::Fresh { value: New { deliveries, cut: true }, etag });
+            }
             let mut call = Call::get(Vec::new());
             call.target = Target::Url(next);
             answer = self.call(call).await?;
         }
-        Ok(Conditional::Fresh { value: all, etag })
+        Ok(Conditional::Fresh { value: New { deliveries, cut: false }, etag })
     }
 
-    /// `GET /orgs/…/hooks/:id/deliveries/:id`: the payload that was sent, as JSON.
+    /// `GET …/deliveries/:id`: the payload that was sent, as JSON.
     pub async fn delivered_payload(
         &self,
-        login: &str,
-        hook: u64,
+        log: &LogOf,
         delivery: u64,
     ) -> Result<Option<serde_json::Value>, Error> {
-        let (hook, delivery) = (hook.to_string(), delivery.to_string());
-        let path = vec!["orgs", login, "hooks", &hook, "deliveries", &delivery];
+        let delivery = delivery.to_string();
+        let mut path = log.path();
+        path.push(&delivery);
         Ok(self.read::<WireWhole>(Call::get(path)).await?.0.request.payload)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{Delivery, LogOf, New};
     use crate::{Conditional, testing};
     use serde_json::json;
     use wiremock::matchers::{path, query_param, query_param_is_missing};
@@ -129,9 +173,32 @@ mod tests {
             .mount(&server)
             .await;
         let client = testing::client(&server.uri());
-        let new = client.deliveries_after("o", 9, Some(2), None).await.unwrap();
-        let Conditional::Fresh { value: new, .. } = new else { panic!("{new:?}") };
-        assert_eq!(new.iter().map(|d| d.id).collect::<Vec<_>>(), [5, 4, 3]);
-        assert_eq!(new.iter().map(|d| d.failed()).collect::<Vec<_>>(), [false, true, false]);
+        let log = LogOf::organization("o", 9);
+        let read = async |pages| {
+            let new = client.deliveries_after(&log, Some(2), None, pages).await.unwrap();
+            let Conditional::Fresh { value: new, .. } = new else { panic!("{new:?}") };
+            (new.deliveries.iter().map(|d| d.id).collect::<Vec<_>>(), new.cut)
+        };
+        assert_eq!(read(100).await, (vec![5, 4, 3], false));
+        assert_eq!(read(1).await, (vec![5, 4], true));
+    }
+
+    #[test]
+    fn an_event_has_failed_where_no_attempt_of_it_has_succeeded() {
+        let one = |id, guid: &str, status: &str| {
+            let mut one = delivery(id, status);
+            one["guid"] = guid.into();
+            serde_json::from_value::<Delivery>(one).unwrap()
+        };
+        let deliveries = vec![
+            one(6, "twice", "timed out"),
+            one(5, "mended", "OK"),
+            one(4, "once", "Invalid HTTP Response: 503"),
+            one(3, "mended", "timed out"),
+            one(2, "twice", "timed out"),
+            one(1, "good", "OK"),
+        ];
+        let new = New { deliveries, cut: false };
+        assert_eq!(new.failed().map(|one| one.id).collect::<Vec<_>>(), [6, 4]);
     }
 }

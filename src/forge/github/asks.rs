@@ -1,7 +1,10 @@
 //! As whom GitHub is asked: by a token, which is the same for everything, or as an installation of
 //! an App, by a token for each use.
 
-use crate::github::{App, Client, Grant};
+use url::Url;
+
+use crate::config::{By, Credential};
+use crate::github::{App, BuildError, Client, Grant};
 use crate::ledger::effect::Target;
 
 #[derive(Clone)]
@@ -11,6 +14,14 @@ pub enum Asks {
 }
 
 impl Asks {
+    /// By the credential, at the GitHub of that address.
+    pub fn by(api_url: Url, credential: &Credential) -> Result<Asks, BuildError> {
+        Ok(match &credential.by {
+            By::Token(token) => Asks::By(Client::new(api_url, token.clone())?),
+            By::App(app) => Asks::As(App::new(api_url, &app.issuer, app.key.clone())?),
+        })
+    }
+
     /// Repositories, runs and jobs of the repository or owner.
     pub fn reading(&self, on: &str) -> Client {
         match self {

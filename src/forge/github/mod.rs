@@ -21,7 +21,7 @@ use clock::Clock;
 use transport::Transport;
 use url::Url;
 
-use self::asks::Asks;
+pub use self::asks::Asks;
 use self::changes::Changes;
 use self::groups::{Groups, THE_ONE_OF_A_REPOSITORY};
 pub use self::groups::{obstacles, policy_obstacle};
@@ -68,11 +68,7 @@ impl<T> Default for ListMemory<T> {
 
 impl GitHub {
     pub fn new(api_url: Url, credential: &Credential) -> Result<Self, BuildError> {
-        let asks = match &credential.by {
-            By::Token(token) => Asks::By(Client::new(api_url, token.clone())?),
-            By::App(app) => Asks::As(App::new(api_url, &app.issuer, app.key.clone())?),
-        };
-        Ok(Self::asking(asks, credential))
+        Ok(Self::asking(Asks::by(api_url, credential)?, credential))
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use roustabout::github::{Client, Error, Hook, HookSettings, JitRunner, Pages, RunnersOf};
+use roustabout::github::{
+    Client, Error, Hook, HookSettings, JitRunner, LogOf, Pages, RunnersOf,
+};
 use secrecy::SecretString;
 
 use crate::support::daemon::here;
@@ -159,10 +161,12 @@ impl Call {
                 again(etag, ask).await
             }
             "deliveries_after" => {
-                client.deliveries_after(organization, on.hook, None, etag).await.map(drop)
+                let log = LogOf::organization(organization, on.hook);
+                client.deliveries_after(&log, None, etag, 100).await.map(drop)
             }
             "delivered_payload" => {
-                client.delivered_payload(organization, on.hook, on.delivery).await.map(drop)
+                let log = LogOf::organization(organization, on.hook);
+                client.delivered_payload(&log, on.delivery).await.map(drop)
             }
             "user" => client.user().await.map(drop),
             "rate_limit" => client.rate_limit().await.map(drop),
@@ -216,7 +220,7 @@ async fn again<T>(
 }
 
 /// Those that an App makes, by its JWT or as an installation: tried in `apps`.
-pub const OF_APPS: [&str; 2] = ["app.rs", "installation.rs"];
+pub const OF_APPS: [&str; 3] = ["app.rs", "installation.rs", "manifest.rs"];
 
 /// The names of all asynchronous methods in `crates/github/src`: whatever makes a request.
 pub fn of_the_source() -> Vec<String> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use roustabout::github::{Client, Conditional, DeleteOutcome, Error, RunnersOf};
+use roustabout::github::{Client, Conditional, DeleteOutcome, Error, LogOf, RunnersOf};
 use secrecy::SecretString;
 use serde_json::json;
 use simulated::github::{FaultKind, FaultRule, Head, HookSpec, JobSpec, RunSpec, Scope};
@@ -205,9 +205,12 @@ impl Trial {
         let of = RunnersOf::Organization("octo");
         assert!(client.runners(of, None).await.unwrap().len() > 100);
         assert_eq!(client.jobs_of_run("octo/app", self.asked.run).await.unwrap().len(), 101);
-        let deliveries = client.deliveries_after("octo", self.asked.hook, None, None).await;
+        let deliveries = client
+            .deliveries_after(&LogOf::organization("octo", self.asked.hook), None, None, 100)
+            .await;
         let Conditional::Fresh { value, .. } = deliveries.unwrap() else { panic!("not asked") };
-        assert!(value.len() > 100 && value.iter().all(|one| one.failed()));
+        let all = value.deliveries;
+        assert!(all.len() > 100 && all.iter().all(|one| one.failed()));
     }
 
     async fn says_that_nothing_changed(&self) {

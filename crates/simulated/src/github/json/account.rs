@@ -87,6 +87,22 @@ pub(in crate::github) fn full_organization(gh: &GitHub, account: &Account) -> Va
     shown
 }
 
+/// Schema `public-user`: `GET /users/LOGIN`, of organizations too.
+pub(in crate::github) fn public_user(gh: &GitHub, account: &Account) -> Value {
+    let mut shown = simple_user(gh, account);
+    extend(
+        &mut shown,
+        json!({
+            "name": account.login, "company": null, "blog": "", "location": null, "email": null,
+            "hireable": null, "bio": null, "twitter_username": null,
+            "public_repos": owned(gh, account, true), "public_gists": 0,
+            "followers": 0, "following": 0,
+            "created_at": time(0), "updated_at": time(0),
+        }),
+    );
+    shown
+}
+
 /// Schema `private-user`: `GET /user`.
 pub(in crate::github) fn authenticated_user(gh: &GitHub, account: &Account) -> Value {
     let mut shown = simple_user(gh, account);

@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-pub(super) use account::{authenticated_user, full_organization};
+pub(super) use account::{authenticated_user, full_organization, public_user};
 pub(super) use app::{
     account, add_installation, add_repository, app, conversion, hook_config, http_date,
     installation, installation_token, minimal_repositories,

@@ -40,6 +40,13 @@ impl GitHub {
                 None => Answer::not_found(),
             });
         }
+        if let (["users", login], "GET") = (segments.as_slice(), call.method.as_str()) {
+            // Open to everyone, for what is public.
+            return Some(match self.account(login) {
+                Some(account) => Answer::ok(json::public_user(self, account)),
+                None => Answer::not_found(),
+            });
+        }
         if !is_for_apps(&segments) {
             return None;
         }
