@@ -259,7 +259,9 @@ mod tests {
             render::text(&Report(findings), false)
         };
         let good = told("https://hooks.test/webhook", Some("********"));
-        assert!(good.contains("ok    github octo  its webhook goes to") && !good.contains("fail"));
+        assert!(
+            good.contains("ok    github octo  its webhook goes to") && !good.contains("fail  ")
+        );
         let elsewhere = told("https://other.test/webhook", Some("********"));
         assert!(
             elsewhere.contains("goes to https://other.test/webhook, not to https://hooks.test")

@@ -56,6 +56,33 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     findings
 }
 
+/// What the Apps among the credentials are, without the repositories that they serve.
+pub async fn apps(settings: &Settings, apps: &[usize]) -> Vec<Finding> {
+    let plans = plan::plans(settings);
+    let mut findings = Vec::new();
+    for (credential, plan) in settings
+        .github
+        .credentials
+        .iter()
+        .zip(plans)
+        .enumerate()
+        .filter_map(|(index, both)| apps.contains(&index).then_some(both))
+    {
+        let subject = format!("github {}", credential.owners.join(","));
+        findings.extend(match Asks::by(settings.github.api_url.clone(), credential) {
+            Ok(Asks::As(app)) => {
+                let found = app::app(&subject, &app, credential, &plan, settings).await;
+                found.unwrap_or_else(|findings| findings)
+            }
+            Ok(Asks::By(_)) => Vec::new(),
+            Err(error) => {
+                vec![Finding::fail(subject, error.to_string(), "correct github.api_url")]
+            }
+        });
+    }
+    findings
+}
+
 async fn one(
     subject: &str,
     asks: &Asks,

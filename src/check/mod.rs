@@ -39,6 +39,11 @@ pub use unit::Unit;
 use crate::config::{ForgeKind, Loaded, Settings};
 use crate::nomad::Client;
 
+/// Only the Apps, by the index of their credentials.
+pub async fn apps(settings: &Settings, apps: &[usize]) -> Report {
+    Report(credential::apps(settings, apps).await)
+}
+
 async fn forge(settings: Arc<Settings>) -> Vec<Finding> {
     match settings.github.kind {
         ForgeKind::GitHub => credential::check(settings).await,

@@ -2,6 +2,7 @@
 //! is invalid.
 
 mod admin_token;
+mod app;
 mod check;
 mod daemon;
 mod demo;
@@ -54,6 +55,8 @@ enum Command {
     Resume(operate::Resume),
     /// Retry a job now, without waiting for its backoff.
     Retry(operate::Retry),
+    /// Create a GitHub App, or show how the configured ones stand.
+    App(app::Options),
     /// Print where the admin token is, or with --show the token itself.
     AdminToken(admin_token::Options),
     /// Show, create, correct or remove the webhooks of the repositories that the pools serve.
@@ -138,6 +141,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Pause(options) => operate::pause(config, options).await,
         Command::Resume(options) => operate::resume(config, options).await,
         Command::Retry(options) => operate::retry(config, options).await,
+        Command::App(options) => app::run(config, options).await,
         Command::AdminToken(options) => admin_token::run(config, options),
         Command::Hooks(options) => hooks::run(config, options).await,
         Command::Report(_) => not_yet("report"),

@@ -144,7 +144,7 @@ fn secret_of(file: &std::path::Path) -> anyhow::Result<SecretString> {
     Ok(SecretString::from(text.strip_suffix('\r').unwrap_or(text)))
 }
 
-fn door_of(webhook: &crate::config::Webhook) -> anyhow::Result<Url> {
+pub(super) fn door_of(webhook: &crate::config::Webhook) -> anyhow::Result<Url> {
     let mut address = webhook.listen;
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
@@ -154,7 +154,7 @@ fn door_of(webhook: &crate::config::Webhook) -> anyhow::Result<Url> {
 }
 
 /// Like GitHub's ids a random UUID (RFC 9562, version 4).
-fn draw_delivery() -> String {
+pub(super) fn draw_delivery() -> String {
     let bits: u128 = rand::rngs::StdRng::from_os_rng().random();
     let bits = bits & !(0xf << 76) | (0x4 << 76);
     let bits = bits & !(0x3 << 62) | (0x2 << 62);

@@ -28,8 +28,6 @@ pub struct Webhook {
     /// For verifying signatures; always set if the door is enabled, unless every credential is an App
     /// that has its own.
     pub secret: Option<SecretString>,
-    /// It should be set and is not, unless Apps have secrets of their own.
-    missing: bool,
     /// Also accepted, while the secret is being changed.
     pub previous_secret: Option<SecretString>,
     /// In bytes, at most 25 MB.
@@ -38,7 +36,8 @@ pub struct Webhook {
     pub max_connections: usize,
 }
 
-pub(super) fn read(section: &Section) -> Option<Webhook> {
+/// And whether its secret is missing, unless Apps have secrets of their own.
+pub(super) fn read(section: &Section) -> (Option<Webhook>, bool) {
     let enabled = section.flag("enabled");
     let listen = section.parsed("listen", address);
     let path = section.parsed("path", path);
@@ -63,28 +62,27 @@ pub(super) fn read(section: &Section) -> Option<Webhook> {
     let previous = secrets::find(section, "previous_secret", Some("previous-webhook-secret"));
     let max_body = section.parsed("max_body", max_body);
     let max_connections = section.number("max_connections", 1);
-    Some(Webhook {
-        enabled: enabled?,
-        listen: listen?,
-        path: path?,
-        public_url,
-        secret,
-        missing,
-        previous_secret: previous.secret(),
-        max_body: max_body?,
-        max_connections: usize::try_from(max_connections?).ok()?,
-    })
+    let whole = || {
+        Some(Webhook {
+            enabled: enabled?,
+            listen: listen?,
+            path: path?,
+            public_url,
+            secret,
+            previous_secret: previous.secret(),
+            max_body: max_body?,
+            max_connections: usize::try_from(max_connections?).ok()?,
+        })
+    };
+    (whole(), missing)
 }
 
-/// Reports a secret that is missing; `apps_sign`: there is one for every delivery without it.
-pub(super) fn needs_secret(section: &Section, webhook: &Webhook, apps_sign: bool) {
-    if webhook.missing && !apps_sign {
-        section.report(
-            "secret",
-            "missing",
-            "set secret or secret_file here, set the variable ROUSTABOUT_WEBHOOK_SECRET, or pass the systemd credential webhook-secret",
-        );
-    }
+pub(super) fn report_missing_secret(section: &Section) {
+    section.report(
+        "secret",
+        "missing",
+        "set secret or secret_file here, set the variable ROUSTABOUT_WEBHOOK_SECRET, or pass the systemd credential webhook-secret",
+    );
 }
 
 /// The last line break of a file has been removed already.

@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod app;
 mod borders;
 mod check_offline;
 mod check_unit;
