@@ -23,11 +23,10 @@ use crate::admin;
 use crate::config::{self, Settings};
 use crate::engine::{self, Engine, Setup, Watcher};
 use crate::forge::Forges;
-use crate::ledger::Event;
 use crate::reconcile;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
-use crate::webhook::{self, Apps, Bodies, Door, InFlight, News, Quota, Tally, signature::Secrets};
+use crate::webhook::{self, Apps, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
 use systemd::Sockets;
 
 /// Linux, on every architecture that this is built for (`signal(7)`).
@@ -252,7 +251,7 @@ fn served_public(
     }
     let door = Door {
         secrets,
-        apps: Apps::of(settings, renewing(setup, engine)),
+        apps: Apps::of(settings, engine::renewing(setup, engine.events())),
         rules: Arc::new(engine::rules(settings)),
         hand: engine.hand.clone(),
         bodies: Bodies::up_to(webhook.max_body),
@@ -268,35 +267,6 @@ fn served_public(
         ..usual
     };
     Some(Served { router: webhook::router(&webhook.path, door), limits })
-}
-
-/// What webhooks tell of access and of repositories: first the forge forgets what it knew.
-fn renewing(setup: &Setup, engine: &Engine) -> webhook::Renew {
-    let (forges, events) = (setup.forges.clone(), engine.events());
-    Arc::new(move |news| {
-        let (forges, events) = (forges.clone(), events.clone());
-        // An engine that takes no more events is ending.
-        tokio::spawn(async move {
-            match news {
-                News::Access { owner, former, installation } => {
-                    if let Some(former) = &former {
-                        forges.access_changed(former, None).await;
-                    }
-                    forges.access_changed(&owner, installation).await;
-                    info!(
-                        owner,
-                        installed = installation.is_some(),
-                        "access of the GitHub App changed"
-                    );
-                    let _ = events.send(Event::AccessChanged { owner });
-                }
-                News::Repository(repository) => {
-                    forges.repository_changed(repository.id);
-                    let _ = events.send(Event::RepositoryChanged(repository));
-                }
-            }
-        });
-    })
 }
 
 /// Of the webhooks of repositories and organizations, and of each App's.

@@ -21,6 +21,7 @@ mod events;
 mod examples;
 mod explain;
 mod hook;
+mod octokit;
 mod operate;
 mod reload;
 mod simulated_runner;

@@ -23,6 +23,7 @@ use simulated::github::model::Millis;
 use tokio::time::Instant;
 use transport::Transport;
 
+use crate::app;
 use crate::disk::Disk;
 use crate::door::{self, SECRET};
 use crate::settings;
@@ -152,6 +153,7 @@ async fn go_on(shared: &Shared, seed: u64) {
         Engine::start_watched(setup.clone(), store, reconcile::sweeps(), rng, Some(witness))
             .unwrap();
     let entrance = Entrance {
+        events: engine.events(),
         hand: engine.hand.clone(),
         in_flight: InFlight::in_folder(path.parent().unwrap()),
         tally: Tally::new(setup.clock.now().into(), None),
@@ -212,7 +214,8 @@ async fn stirs(shared: &Shared, next: Option<Millis>) {
 
 /// What the daemon makes of a config.
 fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
-    let settings = settings::settings(rules, gitea);
+    let app = shared.of_a_dead(|world| world.setting.app);
+    let settings = settings::settings(rules, gitea, app);
     let clock = {
         let shared = shared.clone();
         Clock::of(move || {
@@ -238,6 +241,7 @@ fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
 /// What the public door is made of, and stays when the config changes.
 #[derive(Clone)]
 struct Entrance {
+    events: tokio::sync::mpsc::UnboundedSender<ledger::Event>,
     hand: webhook::Hand,
     in_flight: InFlight,
     tally: Tally,
@@ -246,8 +250,12 @@ struct Entrance {
 impl Entrance {
     fn door(&self, setup: &Setup) -> Router {
         let door = Door {
-            secrets: Secrets::new(SecretString::from(SECRET), None),
-            apps: webhook::Apps::default(),
+            secrets: Secrets::new(SecretString::from(SECRET), None).and(
+                Some(0),
+                Some(SecretString::from(app::SECRET)),
+                None,
+            ),
+            apps: webhook::Apps::of(&setup.settings, engine::renewing(setup, self.events.clone())),
             rules: Arc::new(engine::rules(&setup.settings)),
             hand: self.hand.clone(),
             bodies: Bodies::up_to(setup.settings.webhook.max_body),

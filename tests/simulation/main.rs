@@ -10,6 +10,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod agenda;
+mod app;
 mod disk;
 mod door;
 mod gitea;

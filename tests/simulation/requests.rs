@@ -75,7 +75,7 @@ fn is_about_one(side: Side, request: &Request) -> bool {
             // Of one that is sent on after a rename, only the first half.
             let again = path.starts_with("/repositories/");
             let by_id = path.contains("/actions/") && last.parse::<u64>().is_ok();
-            !asks || by_name || (by_id && !again)
+            (!asks && !path.ends_with("/access_tokens")) || by_name || (by_id && !again)
         }
         Side::Nomad => {
             (!asks && !path.ends_with("/statuses"))

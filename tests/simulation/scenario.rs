@@ -37,6 +37,9 @@ pub struct Setting {
     pub nameless: BTreeSet<String>,
     /// Pools, in their order, whose runners have a credential of their own.
     pub jit: BTreeSet<usize>,
+    /// The seed of those in which the daemon is a GitHub App, and the App.
+    pub plays_app: Option<u64>,
+    pub app: Option<u64>,
     pub away: Away,
     pub renamed: BTreeSet<u64>,
     /// Jobs that nobody is to serve: of forks, of public repositories, for other labels.
@@ -77,6 +80,9 @@ pub enum Plan {
     SetClock,
     ChangeConfig,
     MendConfig,
+    SuspendApp,
+    UnsuspendApp,
+    ReinstallApp,
 }
 
 /// Draws the whole plan of a seed.
@@ -165,7 +171,7 @@ impl World {
     }
 
     pub fn carry_out_plan(&mut self, plan: Plan) {
-        if self.weather.calm && !matches!(plan, Plan::Push { .. }) {
+        if self.weather.calm && !matches!(plan, Plan::Push { .. } | Plan::UnsuspendApp) {
             return;
         }
         let now = self.now;
@@ -211,6 +217,9 @@ impl World {
                 self.errands.push(Errand::Reload);
             }
             Plan::MendConfig => self.mend_config(),
+            Plan::SuspendApp => self.suspend_app(true),
+            Plan::UnsuspendApp => self.suspend_app(false),
+            Plan::ReinstallApp => self.reinstall_app(),
             Plan::ChangeParent => self.change_parent(),
             Plan::DisableDispatch => self.nomad.lock().knobs.dispatch_disabled = true,
             Plan::MendParents => self.register_parents(),
@@ -497,6 +506,7 @@ impl World {
         self.skew = 0;
         self.calm_since = Some(now);
         self.setting.away = Away::Nobody;
+        self.suspend_app(false);
         self.github.delivery_faults =
             DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
         self.nomad.lock().knobs.start_failure = 0.0;

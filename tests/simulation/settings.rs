@@ -14,20 +14,31 @@ use crate::stage::{REFUSED_ACTOR, REFUSED_EVENT};
 /// The daemon's access token.
 pub const TOKEN: &str = "ghp_simulated";
 
-pub fn settings(rules: &Rules, gitea: bool) -> Arc<Settings> {
-    let text = text(rules, gitea);
-    let secrets = [("ROUSTABOUT_WEBHOOK_SECRET", SECRET), ("ROUSTABOUT_GITHUB_TOKEN", TOKEN)];
+/// As the App, or by the token.
+pub fn settings(rules: &Rules, gitea: bool, app: Option<u64>) -> Arc<Settings> {
+    let text = text(rules, gitea, app);
+    let mut secrets = vec![("ROUSTABOUT_WEBHOOK_SECRET", SECRET)];
+    secrets.extend(app.is_none().then_some(("ROUSTABOUT_GITHUB_TOKEN", TOKEN)));
     let loaded = config::from_text(&text, "simulated", &secrets.into_iter().collect());
     Arc::new(loaded.unwrap_or_else(|errors| panic!("{errors}\n{text}")).settings)
 }
 
-fn text(rules: &Rules, gitea: bool) -> String {
+fn text(rules: &Rules, gitea: bool, app: Option<u64>) -> String {
     let mut text = String::new();
     match gitea {
         true => {
             text.push_str("[github]\nkind = \"gitea\"\napi_url = \"http://github.test/api/v1\"\n")
         }
         false => text.push_str("[github]\napi_url = \"http://github.test\"\n"),
+    }
+    if let Some(app) = app {
+        let _ = write!(
+            text,
+            "[[github.credentials]]\nowners = [\"octo\"]\n[github.credentials.app]\nid = {app}\n\
+             private_key = '''{}'''\nwebhook_secret = \"{}\"\n",
+            simulated::app_key(),
+            crate::app::SECRET,
+        );
     }
     let _ = writeln!(text, "[nomad]\naddress = \"http://nomad.test:4646\"");
     let _ = writeln!(text, "[runners]\nmax = {}\nrobots = {:?}", rules.max, rules.robots);

@@ -57,13 +57,9 @@ impl World {
         }
         self.setting.public = self.github.add_repository("octo/site", Visibility::Public, now);
         self.setting.organization = organization;
-        let hook = HookSpec::new("http://daemon.test/webhook", SECRET);
-        let scope = Scope::Organization(organization);
-        self.setting.hooks = vec![self.github.add_hook(scope, hook.clone(), now)];
-        if self.weather.has(Trouble::WebhooksDoubled) {
-            // A repository with a hook of its own tells everything twice, with one id.
-            let scope = Scope::Repository(self.setting.repositories[0]);
-            self.setting.hooks.push(self.github.add_hook(scope, hook, now));
+        match self.setting.plays_app {
+            Some(seed) => self.install_app(seed),
+            None => self.hook_up(),
         }
         if self.is_gitea() && self.draw(0, 1) == 0 {
             self.github.knobs.page_at_most = 3;
@@ -83,6 +79,18 @@ impl World {
             faults.drop = 0.1;
         }
         self.github.delivery_faults = faults;
+    }
+
+    fn hook_up(&mut self) {
+        let now = self.now;
+        let hook = HookSpec::new("http://daemon.test/webhook", SECRET);
+        let scope = Scope::Organization(self.setting.organization);
+        self.setting.hooks = vec![self.github.add_hook(scope, hook.clone(), now)];
+        if self.weather.has(Trouble::WebhooksDoubled) {
+            // A repository with a hook of its own tells everything twice, with one id.
+            let scope = Scope::Repository(self.setting.repositories[0]);
+            self.setting.hooks.push(self.github.add_hook(scope, hook, now));
+        }
     }
 
     fn set_pools(&mut self) {

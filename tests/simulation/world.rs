@@ -15,6 +15,7 @@ use simulated::nomad::{InProcess, Nomad};
 use tempfile::TempDir;
 
 use crate::agenda::{Act, Agenda};
+use crate::app;
 use crate::gitea;
 use crate::life::{Daemon, Errand, Seen};
 use crate::requests::Requests;
@@ -121,7 +122,11 @@ impl World {
             errands: Vec::new(),
             processes: BTreeMap::new(),
             weather,
-            setting: Setting { jit: jit_pools(seed), ..Setting::default() },
+            setting: Setting {
+                jit: jit_pools(seed),
+                plays_app: app::is_played(seed).then_some(seed),
+                ..Setting::default()
+            },
             rules: no_rules(),
             config: no_rules(),
             story: Story::new(telling, BEGIN),

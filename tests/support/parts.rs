@@ -24,6 +24,8 @@ pub enum Part {
     /// GitHub's descriptions of its API, and what judges by them, which `scripts/get-openapi`
     /// fetches.
     Descriptions,
+    /// Octokit's authentication of GitHub Apps, which `scripts/get-octokit` fetches.
+    Octokit,
     /// The rights that a systemd of one's own needs.
     Systemd,
     /// systemd's tool that judges units.
@@ -52,6 +54,10 @@ impl Part {
             Self::Descriptions => absent(
                 folder("ROUSTABOUT_TEST_OPENAPI").is_some(),
                 "GitHub's API descriptions (scripts/get-openapi, with npm)",
+            ),
+            Self::Octokit => absent(
+                folder("ROUSTABOUT_TEST_OCTOKIT").is_some(),
+                "Octokit (scripts/get-octokit, with npm)",
             ),
             Self::Systemd => script("scripts/has-systemd", &[]),
             Self::SystemdAnalyze => {

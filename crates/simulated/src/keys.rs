@@ -38,6 +38,12 @@ impl AppKeys {
         }
     }
 
+    /// The public half, as `openssl rsa -RSAPublicKey_out` shows it.
+    #[must_use]
+    pub fn public_pem(&self) -> String {
+        pem("RSA PUBLIC KEY", &self.public)
+    }
+
     /// The one that all who do not care share.
     #[must_use]
     pub fn usual() -> &'static Self {

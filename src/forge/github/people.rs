@@ -1,10 +1,11 @@
 //! What people are told of jobs that nothing was ever heard of: GitHub's own words, and why
 //! no webhook may have come.
 
+use super::asks::Asks;
 use super::look::UNFINISHED;
 use super::{GitHub, about};
 use crate::forge::{Error, Told, Which, owner_of};
-use crate::github::{self, Client, Hook, Operation};
+use crate::github::{self, App, Client, Hook, Operation};
 use crate::ledger::{JobId, Repository, RunId};
 
 impl GitHub {
@@ -21,6 +22,9 @@ impl GitHub {
 
     pub async fn why_unheard(&self, repository: &Repository) -> String {
         let name = &repository.full_name;
+        if let Asks::As(app) = &self.asks {
+            return why_unheard_of_app(app, name).await;
+        }
         let client = self.share_of(name);
         let hooks = match client.hooks(name).await {
             Ok(hooks) => hooks,
@@ -44,6 +48,25 @@ impl GitHub {
             Err(_) => format!(
                 "{name} has no active webhook for jobs, and the token cannot see whether {owner} has one"
             ),
+        }
+    }
+}
+
+/// An App has one webhook for all that it is installed on.
+async fn why_unheard_of_app(app: &App, name: &str) -> String {
+    let owner = owner_of(name);
+    if let Err(error) = app.installation(owner).await {
+        let why = about(&error, Operation::Repository, owner);
+        return format!("no webhook tells of {name}: {why}");
+    }
+    match app.hook_config().await {
+        Ok(hook) => format!("the GitHub App sends webhooks of {name} to {}", hook.url),
+        Err(github::Error::NotFound { .. }) => {
+            format!("the GitHub App has no active webhook, so none tells of {name}")
+        }
+        Err(error) => {
+            let why = about(&error, Operation::Hooks, name);
+            format!("cannot see whether the GitHub App has a webhook: {why}")
         }
     }
 }

@@ -2,6 +2,7 @@
 //! every answer of the simulated GitHub by its descriptions of the API, that of github.com and those of
 //! the Enterprise Server (`client`, `work`; the judging is `judge`'s), every webhook that the simulated GitHub sends by that of the webhooks (`webhooks`).
 
+mod apps;
 mod calls;
 mod client;
 mod description;
