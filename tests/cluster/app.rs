@@ -182,3 +182,54 @@ async fn a_suspended_installation_is_told_and_what_waits_runs_when_it_is_back() 
     world.until_completed(&jobs).await;
     world.until_nothing_is_left().await;
 }
+
+/// Its log mixes repositories and attempts; what one attempt has delivered has not failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_apps_webhook_failed_to_deliver_is_fetched() {
+    let mut world = World::start().await;
+    let first = world.queue(world.repository, 1);
+    world.until_completed(&first).await;
+    world.daemon.terminate().await;
+    let jobs = [world.queue(world.repository, 1), world.queue(world.inner, 1)].concat();
+    let failed = |github: &simulated::github::GitHub| {
+        let failed = github.events().iter().filter(|one| {
+            matches!(one.what, simulated::github::What::Delivered { status_code: 0, .. })
+        });
+        failed.count() >= 2
+    };
+    world.github.until(LIMIT, failed).await.unwrap();
+    world.daemon.start().await;
+    until("both Apps' logs have been read", LIMIT, async || {
+        world.daemon.count_of("missed webhook fetched") >= 2
+    })
+    .await;
+    world.until_completed(&jobs).await;
+    world.until_nothing_is_left().await;
+}
+
+/// A public App can be installed by anyone, and a permission may be taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permission_that_is_granted_after_all_is_used_at_once() {
+    let world = World::start().await;
+    let set = |level| {
+        world.github.with(|github, now| {
+            let app = github.app_mut(world.app).unwrap();
+            app.permissions.insert("administration".to_owned(), level);
+            github.accept_permissions(world.installation, now);
+        });
+    };
+    set(simulated::github::Level::Read);
+    until("the daemon has heard of it", LIMIT, async || {
+        world.daemon.count_of("access of the GitHub App changed") >= 1
+    })
+    .await;
+    let jobs = world.queue(world.repository, 1);
+    until("it is told what is missing", LIMIT, async || {
+        let job = world.daemon.job(jobs[0]).await;
+        job["reason"].to_string().contains("does not grant administration: write")
+    })
+    .await;
+    set(simulated::github::Level::Write);
+    world.until_completed(&jobs).await;
+    world.until_nothing_is_left().await;
+}

@@ -24,14 +24,14 @@ pub struct Options {
 #[derive(Subcommand)]
 enum Command {
     /// Create a GitHub App in the browser; its key and webhook secret are written to files.
-    Create(create::Options),
+    Create(Box<create::Options>),
     /// Show installations, permissions, events and webhook of each configured App; exit 1 on any `fail`.
     Status(status::Options),
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     match options.command {
-        Command::Create(options) => create::run(config, options).await,
+        Command::Create(options) => create::run(config, *options).await,
         Command::Status(options) => status::run(config, options).await,
     }
 }

@@ -73,6 +73,38 @@ async fn an_unknown_action_or_status_is_202_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_tells_of_access_or_of_a_repository_is_accepted_and_changes_what_is_known() {
+    let daemon = door().await;
+    let installation = json!({"id": 7, "account": {"login": "octo"}});
+    for (event, action) in [
+        ("installation", "new_permissions_accepted"),
+        ("installation_repositories", "added"),
+        ("installation_target", "renamed"),
+    ] {
+        let payload = json!({"action": action, "installation": installation}).to_string();
+        let reply = Request::hook(event, action, payload).send(daemon.door).await;
+        assert_eq!(reply.outcome(), (202, "accepted".into()), "{event}");
+    }
+    Request::job("job", &queued(7)).send(daemon.door).await;
+    until("the job is demand", Duration::from_secs(10), async || {
+        daemon.job(7).await["status"] == "queued"
+    })
+    .await;
+    let mut payload = json!({"action": "publicized", "repository": queued(7)["repository"]});
+    payload["repository"]["private"] = json!(false);
+    payload["repository"]["visibility"] = json!("public");
+    let reply = Request::hook("repository", "two", payload.to_string()).send(daemon.door).await;
+    assert_eq!(reply.outcome(), (202, "accepted".into()));
+    until("it is refused by policy", Duration::from_secs(10), async || {
+        daemon.job(7).await["reason"].to_string().contains("public")
+    })
+    .await;
+    let reply = Request::hook("installation", "three", "[]").send(daemon.door).await;
+    assert_eq!(reply.outcome(), (400, "unreadable".into()));
+    assert_eq!(rows(&daemon, "deliveries"), 1, "only the job's is kept");
+}
+
+#[tokio::test]
 async fn another_event_is_ignored_with_the_reason() {
     let daemon = door().await;
     let reply = Request::hook("push", "one", "{}").send(daemon.door).await;

@@ -1,6 +1,8 @@
 //! Whether a class has a credential to hand out, and asking for one in time. The secret
 //! itself never comes here: only until when it lives, and what went wrong.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 
 use super::{Fold, when_to_retry};
@@ -105,17 +107,22 @@ impl<R: Rng> Fold<'_, R> {
     /// What was refused there is asked for again at once.
     pub(super) fn access_changed(&mut self, owner: &str) {
         let is_owner = |target: &Target| target.owner().eq_ignore_ascii_case(owner);
-        let scopes: Vec<ScopeKey> = self.state.credentials.keys().cloned().collect();
+        let of_runners = self.state.minting.keys().filter_map(|key| key.scope.as_ref());
+        let scopes: BTreeSet<ScopeKey> =
+            self.state.credentials.keys().chain(of_runners).cloned().collect();
         for scope in scopes {
             if !self.scope_target(&scope).as_ref().is_some_and(is_owner) {
                 continue;
             }
             let now = self.now;
-            let gate = self.state.credentials.get_mut(&scope).and_then(|it| it.failed.as_mut());
-            if let Some(gate) = gate {
+            let shared = self.state.credentials.get_mut(&scope).and_then(|it| it.failed.as_mut());
+            let of_runners = self.state.minting.iter_mut();
+            let of_runners =
+                of_runners.filter(|(key, _)| key.scope.as_ref() == Some(&scope)).map(|(_, it)| it);
+            for gate in shared.into_iter().chain(of_runners) {
                 gate.until = gate.until.min(now);
-                self.touch_scope(&scope);
             }
+            self.touch_scope(&scope);
         }
     }
 

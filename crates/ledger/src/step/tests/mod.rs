@@ -1,6 +1,7 @@
 //! What the ledger decides, one sentence of the design a test, driven by hand. Through a random world it
 //! is driven with the whole daemon, by the simulation (`docs/simulation.md`).
 
+mod access;
 mod asking;
 mod breaker;
 mod clock;
