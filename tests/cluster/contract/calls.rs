@@ -2,9 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use roustabout::github::{
-    Client, Error, Hook, HookSettings, JitRunner, LogOf, Pages, RunnersOf,
-};
+use roustabout::github::{Client, Error, Hook, HookSettings, JitRunner, LogOf, Pages, RunnersOf};
 use secrecy::SecretString;
 
 use crate::support::daemon::here;
