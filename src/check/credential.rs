@@ -210,13 +210,14 @@ fn no_user(subject: &str, error: &Error, plan: &Plan) -> Finding {
             message,
             "create a new token (GitHub → Settings → Developer settings) and replace this one in [[github.credentials]] or in its file",
         ),
-        Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
-            Finding::warn(
-                subject,
-                message,
-                "wait until then; if it happens again, find out what else uses this user's rate limit",
-            )
-        }
+        Error::HeldBack { .. }
+        | Error::RateLimited { .. }
+        | Error::OverShare { .. }
+        | Error::TooFast { .. } => Finding::warn(
+            subject,
+            message,
+            "wait until then; if it happens again, find out what else uses this user's rate limit",
+        ),
         Error::Unavailable { .. } => Finding::fail(
             subject,
             message,

@@ -20,7 +20,10 @@ pub fn refused(subject: &str, error: &Error, operation: Operation<'_>, on: &str)
             message,
             format!("check that {on} exists; if it does, its token needs {needs}"),
         ),
-        Error::HeldBack { .. } | Error::RateLimited { .. } | Error::OverShare { .. } => {
+        Error::HeldBack { .. }
+        | Error::RateLimited { .. }
+        | Error::OverShare { .. }
+        | Error::TooFast { .. } => {
             Finding::warn(subject, message, "run check again after that time")
         }
         Error::AppRefused { .. }

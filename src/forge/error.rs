@@ -15,7 +15,7 @@ pub enum Kind {
     Unauthorized,
     /// It asks to wait.
     Wait,
-    /// Not asked: what is left of the rate limit is kept for others.
+    /// Not asked: what is left of the rate limit is kept for others, or for the next minute.
     Share,
     /// It is not there. The question may have been acted on all the same.
     Away,

@@ -29,6 +29,11 @@ pub enum Error {
         spent: u64,
         limit: u64,
     },
+    /// No request was made, for GitHub allows only so many within a minute.
+    #[error(
+        "{request}: waits for GitHub's rate limit until {until}: as many requests as GitHub allows within a minute were made"
+    )]
+    TooFast { request: String, wait: Duration, until: Timestamp },
     /// 401: the credential is unknown, expired or revoked.
     #[error("{request}: 401 {message} (the token is wrong, expired or revoked)")]
     Unauthorized { request: String, message: String },

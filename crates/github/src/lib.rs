@@ -3,7 +3,7 @@
 //! It knows GitHub's resources and nothing of why anybody wants them. It never retries and never
 //! sleeps; what GitHub says about waiting holds for all clones, and the caller is
 //! told until when. A client that is told what its requests are for keeps to a share of the rate limit.
-//! Read `transport` next (how a request is made), then `rate_limit` and `budget`.
+//! Read `transport` next (how a request is made), then `rate_limit`, `budget` and `pace`.
 //!
 //! Source of all facts unless said otherwise: docs.github.com/en/rest, API version 2022-11-28,
 //! and GitHub's OpenAPI description.
@@ -21,6 +21,7 @@ mod jit;
 mod jobs;
 mod jwt;
 mod manifest;
+mod pace;
 mod paging;
 mod permission;
 mod rate_limit;
@@ -57,5 +58,7 @@ pub use runs::{MOST_RUNS, Run};
 pub use transport::{BuildError, Client};
 pub use user::{RateLimit, User};
 
+#[cfg(test)]
+mod refused_tests;
 #[cfg(test)]
 mod testing;

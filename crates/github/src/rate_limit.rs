@@ -1,5 +1,6 @@
 //! When GitHub asks to wait, everything on that credential waits: reads an answer's headers and
-//! says for how long. It makes no request and looks at no clock of its own.
+//! says for how long. After that time one request goes ahead, and the others when it was not refused.
+//! It makes no request and looks at no clock of its own.
 //!
 //! Waiting is measured on a clock that never jumps. The wall clock is asked only where an answer
 //! carries no `Date`, and whatever comes of that is bounded. How a limit is shared out before it is
@@ -17,6 +18,13 @@ use tokio::time::Instant;
 
 /// For a secondary limit that names no time: "wait for at least one minute".
 const SECONDARY: Duration = Duration::from_secs(60);
+/// Refused again and again without a time: "wait for an exponentially increasing amount of time".
+const SECONDARY_LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Refused again and again with a time that is too short.
+const SHORTEST: Duration = Duration::from_secs(5);
+const SHORTEST_AT_MOST: Duration = Duration::from_secs(60);
+/// The answer to the one that goes ahead is waited for this long: longer than a request may take.
+const AHEAD: Duration = Duration::from_secs(15);
 /// No limit of GitHub's is longer than an hour; a nonsense header must not stop us for good.
 const LONGEST: Duration = Duration::from_secs(2 * 3600);
 
@@ -24,13 +32,47 @@ const LONGEST: Duration = Duration::from_secs(2 * 3600);
 #[derive(Debug, Default)]
 pub(super) struct RateLimit {
     until: Option<Instant>,
+    /// In a row. Those that were under way together count once.
+    refusals: u32,
+    /// When the one that goes ahead after a refusal was sent.
+    ahead: Option<Instant>,
 }
 
 impl RateLimit {
     /// For how long nothing may be asked.
     pub fn wait(&self, now: Instant) -> Option<Duration> {
-        let left = self.until?.saturating_duration_since(now);
+        let until = self.until.max(self.ahead.map(|sent| sent + AHEAD));
+        let left = until?.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
+    }
+
+    /// A request is sent.
+    pub fn sends(&mut self, now: Instant) {
+        self.ahead = (self.refusals > 0).then_some(now);
+    }
+
+    /// It was answered, and not refused.
+    pub fn passes(&mut self, now: Instant) {
+        // One that was sent before the refusal shows nothing.
+        if self.until.is_none_or(|until| until <= now) {
+            (self.refusals, self.ahead) = (0, None);
+        }
+    }
+
+    /// It was refused: until when to wait, if GitHub names a time.
+    pub fn refuses(&mut self, wait: Option<Duration>, now: Instant) -> Duration {
+        if self.until.is_none_or(|until| until <= now) {
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        self.ahead = None;
+        let doubled = 1 << (self.refusals.saturating_sub(1)).min(16);
+        let wait = match wait {
+            Some(wait) if self.refusals > 1 => wait.max((SHORTEST * doubled).min(SHORTEST_AT_MOST)),
+            Some(wait) => wait,
+            None => (SECONDARY * doubled).min(SECONDARY_LONGEST),
+        };
+        self.wait_until(now + wait);
+        wait
     }
 
     /// Never ends earlier than it was to.
@@ -45,8 +87,8 @@ pub(super) enum Waiting {
     No,
     /// Wait, but the answer itself stands.
     Later(Duration),
-    /// The answer is a refusal for having asked too much.
-    Refused(Duration, String),
+    /// The answer is a refusal for having asked too much, with the time that it names.
+    Refused(Option<Duration>, String),
 }
 
 /// Judges an answer. `message` is GitHub's own, of a 403 or 429; `now` is the wall clock's.
@@ -61,7 +103,7 @@ pub(super) fn waiting(status: u16, headers: &HeaderMap, message: &str, now: Time
     };
     let wait = retry_after.or(reset);
     if refused {
-        return Waiting::Refused(wait.unwrap_or(SECONDARY), message.to_owned());
+        return Waiting::Refused(wait, message.to_owned());
     }
     match wait {
         // A refused credential's limit is that of the address, not its own.
@@ -135,7 +177,8 @@ mod tests {
     fn seconds(waiting: &Waiting) -> Option<u64> {
         match waiting {
             Waiting::No => None,
-            Waiting::Later(wait) | Waiting::Refused(wait, _) => Some(wait.as_secs()),
+            Waiting::Later(wait) => Some(wait.as_secs()),
+            Waiting::Refused(wait, _) => Some(wait.unwrap_or(SECONDARY).as_secs()),
         }
     }
 
@@ -192,6 +235,45 @@ mod tests {
     }
 
     #[test]
+    fn after_a_refusal_one_goes_ahead_and_the_others_when_it_passed() {
+        let (mut limit, began) = (RateLimit::default(), Instant::now());
+        let at = |seconds| began + Duration::from_secs(seconds);
+        limit.sends(at(0));
+        assert_eq!(limit.wait(at(0)), None, "nothing was refused yet");
+        assert_eq!(limit.refuses(Some(Duration::from_secs(20)), at(0)), Duration::from_secs(20));
+        // Others were under way.
+        limit.refuses(Some(Duration::from_secs(20)), at(1));
+        limit.passes(at(2));
+        assert_eq!(limit.wait(at(21)), None);
+        limit.sends(at(21));
+        assert!(limit.wait(at(21)).is_some_and(|wait| wait == AHEAD), "one goes ahead");
+        limit.passes(at(22));
+        assert_eq!(limit.wait(at(22)), None);
+        // No word of the one that went ahead: another does.
+        limit.refuses(None, at(30));
+        limit.sends(at(90));
+        assert_eq!(limit.wait(at(104)), Some(Duration::from_secs(1)));
+        assert_eq!(limit.wait(at(105)), None);
+    }
+
+    #[test]
+    fn refusals_in_a_row_are_waited_out_for_longer_and_longer() {
+        for (named, expected) in
+            [(None, [60, 120, 240, 480, 900, 900, 900]), (Some(1), [1, 10, 20, 40, 60, 60, 60])]
+        {
+            let (mut limit, mut now) = (RateLimit::default(), Instant::now());
+            for expected in expected {
+                limit.sends(now);
+                let wait = limit.refuses(named.map(Duration::from_secs), now);
+                assert_eq!(wait.as_secs(), expected, "{named:?}");
+                now += wait;
+            }
+            limit.passes(now);
+            assert!(limit.refuses(named.map(Duration::from_secs), now).as_secs() <= 60);
+        }
+    }
+
+    #[test]
     fn a_wall_clock_that_is_a_day_ahead_or_behind_moves_no_wait() {
         let headers: HeaderMap = [
             ("retry-after", "20"),
@@ -205,7 +287,7 @@ mod tests {
         for wrong in [NOW - 86_400, NOW + 86_400, 0] {
             assert_eq!(
                 waiting(429, &headers, "", at(wrong)),
-                Waiting::Refused(Duration::from_secs(20), String::new())
+                Waiting::Refused(Some(Duration::from_secs(20)), String::new())
             );
             assert_eq!(resets_in(&headers, at(wrong)), Some(Duration::from_secs(501)));
         }

@@ -15,6 +15,7 @@ use reqwest::header::{
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use transport::{Failure, Request, Response, Transport, Unread};
 use url::Url;
@@ -22,6 +23,7 @@ use url::Url;
 use super::auth::Auth;
 use super::budget::{Budget, OverShare, Purpose};
 use super::error::Error;
+use super::pace::{self, Cost, Pace};
 use super::rate_limit::{self, RateLimit, Waiting};
 
 /// A page of a hundred runs is some 2 MB.
@@ -48,6 +50,8 @@ pub struct Client {
 struct Inner {
     road: Road,
     state: Mutex<State>,
+    /// Each is a request under way.
+    slots: Semaphore,
 }
 
 /// The way to one GitHub.
@@ -62,6 +66,7 @@ pub(super) struct Road {
 struct State {
     limit: RateLimit,
     budget: Budget,
+    pace: Pace,
     /// GitHub's clock and ours, at the last answer.
     clock: Option<(Timestamp, Timestamp)>,
 }
@@ -154,7 +159,8 @@ impl Client {
 
     /// With a limit, a budget and a clock of its own.
     pub(super) fn by(road: Road, auth: Auth) -> Client {
-        let inner = Inner { road, state: Mutex::default() };
+        let slots = Semaphore::new(pace::AT_ONCE);
+        let inner = Inner { road, state: Mutex::default(), slots };
         Client { inner: Arc::new(inner), auth, purpose: Purpose::default() }
     }
 
@@ -249,10 +255,12 @@ impl Client {
         request: &str,
     ) -> Result<Answer, Error> {
         let mut headers = HeaderMap::new();
-        self.admits(request)?;
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, authorization(token, request)?);
         }
+        // Held until the answer is there. It is never closed.
+        let _slot = self.inner.slots.acquire().await;
+        self.admits(Cost::of(&call.method, url.path()), request)?;
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
         headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
         if let Some(etag) = call.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
@@ -300,22 +308,30 @@ impl Client {
             state.clock = Some((server, wall));
         }
         match waiting {
-            Waiting::No => Ok(answer),
+            // An answer that says nothing of the limit: a credential that is refused, GitHub's trouble.
+            Waiting::No if answer.status == StatusCode::UNAUTHORIZED => Ok(answer),
+            Waiting::No if answer.status.is_server_error() => Ok(answer),
+            Waiting::No => {
+                state.limit.passes(now);
+                Ok(answer)
+            }
             Waiting::Later(wait) => {
+                state.limit.passes(now);
                 state.limit.wait_until(now + wait);
                 Ok(answer)
             }
             Waiting::Refused(wait, reason) => {
-                state.limit.wait_until(now + wait);
+                let wait = state.limit.refuses(wait, now);
                 let (request, until) = (request.to_owned(), after(wall, wait));
                 Err(Error::RateLimited { request, wait, until, reason })
             }
         }
     }
 
-    /// Whether GitHub may be asked and the budget has something left for this.
-    fn admits(&self, request: &str) -> Result<(), Error> {
-        let (state, now) = (self.state(), Instant::now());
+    /// Whether GitHub may be asked, and budget and pace have something left for this, which is sent
+    /// then.
+    fn admits(&self, cost: Cost, request: &str) -> Result<(), Error> {
+        let (mut state, now) = (self.state(), Instant::now());
         if let Some(wait) = state.limit.wait(now) {
             let (request, until) = (request.to_owned(), after(self.inner.road.clock.now(), wait));
             return Err(Error::HeldBack { request, wait, until });
@@ -325,6 +341,12 @@ impl Client {
             let purpose = self.purpose.clone();
             return Err(Error::OverShare { request, wait, until, purpose, spent, limit });
         }
+        if let Err(wait) = state.pace.admits(cost, &self.purpose, now) {
+            let (request, until) = (request.to_owned(), after(self.clock().now(), wait));
+            return Err(Error::TooFast { request, wait, until });
+        }
+        state.pace.sends(cost, now);
+        state.limit.sends(now);
         Ok(())
     }
 

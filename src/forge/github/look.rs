@@ -108,7 +108,7 @@ impl LookMemory {
                 // Deleted since it was listed.
                 Err(github::Error::NotFound { .. }) => {}
                 // What has been seen counts; the next look goes on from here.
-                Err(github::Error::OverShare { .. }) => {
+                Err(github::Error::OverShare { .. } | github::Error::TooFast { .. }) => {
                     unseen.insert(RunId(run));
                 }
                 Err(error) => return Err(error),

@@ -493,7 +493,9 @@ fn bare(error: &github::Error) -> Error {
         github::Error::HeldBack { wait, .. } | github::Error::RateLimited { wait, .. } => {
             (Kind::Wait, Some(*wait))
         }
-        github::Error::OverShare { wait, .. } => (Kind::Share, Some(*wait)),
+        github::Error::OverShare { wait, .. } | github::Error::TooFast { wait, .. } => {
+            (Kind::Share, Some(*wait))
+        }
         // All requests for that owner fail until somebody does something about it.
         github::Error::Unauthorized { .. }
         | github::Error::AppRefused { .. }
