@@ -20,11 +20,14 @@ const AT_ONCE_OVER_ALL: usize = 48;
 /// A sweep that has time waits for the rate limit at most so long at once, and so often.
 const PATIENCE: Duration = Duration::from_secs(300);
 const TIMES: usize = 15;
+/// Any sweep waits so long: as the limit of a minute asks for. Else those whose names come last would
+/// never have their turn.
+const SOON: Duration = Duration::from_secs(60);
 
 /// What becomes of a look that has to wait for the rate limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Haste {
-    /// The next sweep looks again, and that is soon.
+    /// The next sweep looks again, and that is soon. A minute it waits too.
     Skips,
     Waits,
 }
@@ -123,7 +126,8 @@ async fn lane(
                         Err(error) => error,
                     };
                     debug!(repository = name, reason = %error, "sweep not answered");
-                    match error.retry_after.filter(|_| haste == Haste::Waits) {
+                    let waits = |wait: &Duration| haste == Haste::Waits || *wait <= SOON;
+                    match error.retry_after.filter(waits) {
                         Some(wait) => tokio::time::sleep(wait.min(PATIENCE)).await,
                         None => break,
                     }

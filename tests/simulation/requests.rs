@@ -24,6 +24,12 @@ struct Most {
 const TO_FORGE: Most = Most { about_one: 4, in_a_life: 8, in_a_minute: 1 };
 const TO_NOMAD: Most = Most { about_one: 8, in_a_life: 10, in_a_minute: 20 };
 
+/// Refused for a rate limit: so many in any ten minutes,
+const REFUSED: usize = 15;
+/// and so many more for each life of the daemon, which knows nothing of what the one before was told,
+/// and may have several under way.
+const REFUSED_IN_A_LIFE: usize = 10;
+
 /// In any one minute, to one side, of whatever kind: so many, most of them by the clock,
 const IN_A_MINUTE: usize = 200;
 /// and so many more for each job that there is, or was.
@@ -102,8 +108,26 @@ impl World {
         }
     }
 
+    /// Whoever is told to wait does so, and all that ask by the same credential with it.
+    fn check_refusals(&mut self) {
+        let refused = |status| status == 403 || status == 429;
+        let requests = self.github.requests().iter();
+        let at: Vec<Millis> =
+            requests.filter(|one| refused(one.status)).map(|one| one.at).collect();
+        let within = |from: usize| at[from..].partition_point(|one| *one < at[from] + 10 * MINUTE);
+        let most = (0..at.len()).map(within).max().unwrap_or_default();
+        if std::env::var_os("SIM_STATS").is_some() {
+            println!("STAT refused {} most {most} lives {}", at.len(), self.life);
+        }
+        if most > REFUSED + REFUSED_IN_A_LIFE * self.life as usize {
+            self.watching
+                .broken(|| format!("GitHub refused {most} requests for its limit in ten minutes"));
+        }
+    }
+
     /// Requests about single jobs and runners, over all that happened.
     pub fn check_requests_per_job(&mut self) {
+        self.check_refusals();
         let here = self.daemon.as_ref().map_or(0, |daemon| self.now - daemon.since);
         let minutes = ((self.requests.lived + here) / MINUTE).unsigned_abs();
         let jobs = self.github.jobs().count() as u64;

@@ -516,6 +516,7 @@ impl World {
         }
         self.register_parents();
         self.github.knobs.core_limit = 1_000_000;
+        self.github.knobs.points_a_minute = 1_000_000;
         self.nomad_back_at = now;
         if self.weather.has(Trouble::ConfigChanges) {
             // The operator mends the config.

@@ -66,6 +66,9 @@ impl World {
         }
         if self.weather.has(Trouble::GitHubLimits) {
             self.github.knobs.core_limit = self.draw(20, 200).unsigned_abs();
+            if self.draw(0, 1) == 0 {
+                self.github.knobs.points_a_minute = self.draw(20, 200).unsigned_abs();
+            }
         }
         let mut faults = DeliveryFaults { delay: (50, 2 * SECOND), ..DeliveryFaults::default() };
         if self.weather.has(Trouble::WebhooksLate) {

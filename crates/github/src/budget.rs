@@ -80,6 +80,11 @@ impl Budget {
         }
     }
 
+    /// Whether GitHub has told of a limit. An Enterprise Server may have none.
+    pub fn is_limited(&self) -> bool {
+        self.window.is_some()
+    }
+
     /// Takes in what an answer says; `counted`: it was not a free one.
     pub fn learn(
         &mut self,

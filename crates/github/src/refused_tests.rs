@@ -107,7 +107,12 @@ async fn ten_minutes_of_refusals_cost_a_bounded_number_of_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_than_githubs_minute_allows_and_no_more_at_once() {
-    let (client, github) = refusing(200, &[]);
+    let limit = [
+        ("x-ratelimit-limit", "100000"),
+        ("x-ratelimit-remaining", "90000"),
+        ("x-ratelimit-reset", "4000000000"),
+    ];
+    let (client, github) = refusing(200, &limit);
     insist(&client, 10).await;
     let asked = github.asked.load(Ordering::Relaxed);
     assert!((8_000..=9_000).contains(&asked), "{asked} in ten minutes");
@@ -116,4 +121,12 @@ async fn no_more_than_githubs_minute_allows_and_no_more_at_once() {
     let told = sweeping.user().await.unwrap_err();
     assert!(matches!(&told, Error::TooFast { wait, .. } if wait.as_secs() <= 60), "{told}");
     assert!(told.to_string().contains("waits for GitHub's rate limit until "), "{told}");
+}
+
+/// As an Enterprise Server is, unless its owner says otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_github_without_limits_is_asked_as_often_as_there_is_need() {
+    let (client, github) = refusing(200, &[]);
+    insist(&client, 1).await;
+    assert!(github.asked.load(Ordering::Relaxed) > 2_000);
 }

@@ -341,7 +341,11 @@ impl Client {
             let purpose = self.purpose.clone();
             return Err(Error::OverShare { request, wait, until, purpose, spent, limit });
         }
-        if let Err(wait) = state.pace.admits(cost, &self.purpose, now) {
+        // Where the hour has no limit, neither has the minute.
+        let limited = state.budget.is_limited();
+        if let Err(wait) = state.pace.admits(cost, &self.purpose, now)
+            && limited
+        {
             let (request, until) = (request.to_owned(), after(self.clock().now(), wait));
             return Err(Error::TooFast { request, wait, until });
         }

@@ -1,6 +1,6 @@
 //! The primary rate limit: so many requests an hour for each user.
 //!
-//! Secondary limits are not counted; order them as faults. Read next: `rest/mod.rs`.
+//! That of a minute is in `pace`. Read next: `rest/mod.rs`.
 
 use super::model::{GitHub, HOUR, Millis, SECOND};
 

@@ -20,6 +20,7 @@ pub mod kind;
 pub mod limits;
 mod listening;
 pub mod model;
+mod pace;
 pub mod repositories;
 pub mod rest;
 pub mod runners;

@@ -16,6 +16,7 @@ use super::happenings::{Happening, What};
 use super::hooks::{Delivery, DeliveryFaults, Hook, Logged};
 use super::kind::Kind;
 use super::limits::Window;
+use super::pace::LastMinute;
 use super::repositories::Repository;
 use super::runners::Runner;
 use super::runs::{Job, Run, Status};
@@ -51,8 +52,12 @@ pub struct Knobs {
     pub runner_deprecated: bool,
     /// Of the jobs that fit a runner this one is given first, where others are drawn.
     pub first_job: Option<u64>,
+    /// Whether there are rate limits. An Enterprise Server has none, unless its owner sets some.
+    pub limits: bool,
     /// Requests an hour (docs, "Rate limits for the REST API": 5000 a user).
     pub core_limit: u64,
+    /// Points a minute (the same page, "About secondary rate limits").
+    pub points_a_minute: u64,
     /// Gitea's `[api] MAX_RESPONSE_ITEMS`.
     pub page_at_most: usize,
     /// A new installation token is refused for so long: it is not known everywhere at once
@@ -74,7 +79,9 @@ impl Default for Knobs {
             token_lifetime: HOUR,
             runner_deprecated: false,
             first_job: None,
+            limits: true,
             core_limit: 5_000,
+            points_a_minute: 900,
             page_at_most: 50,
             token_lag: 0,
             clock_ahead: 0,
@@ -100,6 +107,7 @@ pub struct GitHub {
     pub(super) manifests: BTreeMap<String, Pending>,
     pub(super) runner_tokens: BTreeMap<String, RunnerToken>,
     pub(super) windows: BTreeMap<u64, Window>,
+    pub(super) minutes: BTreeMap<u64, LastMinute>,
     pub(super) runs: BTreeMap<u64, Run>,
     pub(super) jobs: BTreeMap<u64, Job>,
     /// Jobs that a runner could be given now.
@@ -135,6 +143,7 @@ impl GitHub {
             manifests: BTreeMap::new(),
             runner_tokens: BTreeMap::new(),
             windows: BTreeMap::new(),
+            minutes: BTreeMap::new(),
             runs: BTreeMap::new(),
             jobs: BTreeMap::new(),
             queue: BTreeSet::new(),

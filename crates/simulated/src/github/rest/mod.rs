@@ -149,11 +149,7 @@ impl GitHub {
         let fault = self.take_fault(&call.method, &path);
         let mut answer = match &fault {
             Some(FaultKind::Status(status, body)) => Answer::new(*status, body.clone()),
-            Some(FaultKind::RetryAfter { status, seconds }) => {
-                let message = "You have exceeded a secondary rate limit. Please wait a few minutes \
-                               before you try again.";
-                Answer::error(*status, message).header("retry-after", seconds.to_string())
-            }
+            Some(FaultKind::RetryAfter { status, seconds }) => too_fast(*status, *seconds),
             Some(FaultKind::DropBefore) => Answer { cut: true, ..Answer::empty(502) },
             Some(FaultKind::Slow(_) | FaultKind::ActThenDrop) | None => {
                 self.judged(call, &path, now)
@@ -218,6 +214,12 @@ impl GitHub {
             return self.route(call, path, &token, now);
         }
         let user = token.counts_for();
+        if !self.knobs.limits {
+            return match path {
+                "/rate_limit" => Answer::error(404, "Rate limiting is not enabled."),
+                _ => self.counted(call, path, &token, now),
+            };
+        }
         let standing = self.standing(user, now);
         if path == "/rate_limit" {
             return with_limits(Answer::ok(rate_limit(standing)), standing);
@@ -226,15 +228,24 @@ impl GitHub {
             let message = format!("API rate limit exceeded for user ID {user}.");
             return with_limits(Answer::error(403, message), standing);
         }
-        let mut answer = self.route(call, path, &token, now);
+        if self.is_too_fast(user, &call.method, now) {
+            return with_limits(too_fast(403, 60), standing);
+        }
+        let answer = self.counted(call, path, &token, now);
+        let standing = self.standing(user, now);
+        with_limits(answer, standing)
+    }
+
+    /// Route and ETag. What did not change costs nothing.
+    fn counted(&mut self, call: &Call, path: &str, token: &Token, now: Millis) -> Answer {
+        let mut answer = self.route(call, path, token, now);
         if call.method == "GET" && answer.status == 200 {
             answer = with_etag(call, answer);
         }
         if answer.status != 304 {
-            self.spend(user, now);
+            self.spend(token.counts_for(), now);
         }
-        let standing = self.standing(user, now);
-        with_limits(answer, standing)
+        answer
     }
 
     fn route(&mut self, call: &Call, path: &str, token: &Token, now: Millis) -> Answer {
@@ -265,6 +276,13 @@ impl GitHub {
             _ => Answer::not_found(),
         }
     }
+}
+
+/// The secondary limit's refusal.
+fn too_fast(status: u16, seconds: u64) -> Answer {
+    let message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try \
+                   again.";
+    Answer::error(status, message).header("retry-after", seconds.to_string())
 }
 
 /// On each answer (docs, "Rate limits for the REST API").
