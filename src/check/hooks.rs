@@ -100,6 +100,7 @@ mod tests {
             archived: false,
             owned_by_organization: false,
             topics: None,
+            default_branch: None,
         };
         judge("github octo/app", &repository, "/webhook", hooks, true)
     }

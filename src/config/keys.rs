@@ -143,6 +143,7 @@ const KEYS: &[Key] = &[
     open("pools.max_runners", "20"),
     open("pools.max_runners_per_repository", "4"),
     open("pools.robots_per_repository", "1"),
+    default("pools.cancel_superseded", Flag(false)),
     default("pools.credential", Text("registration-token")),
     open("pools.payload", r#""{repository} {runner_name}""#),
     default("pools.public_repositories", Flag(false)),

@@ -45,6 +45,8 @@ pub struct Pool {
     pub max_runners_per_repository: Option<u32>,
     /// Repository scope only, at least 1.
     pub robots_per_repository: Option<u32>,
+    /// Runs of robots that a newer push has made pointless are cancelled. GitHub only.
+    pub cancel_superseded: bool,
     /// With [`Delivery::None`] only; `{placeholders}` of [`placeholders::META_KEYS`] may occur.
     pub payload: Option<String>,
     pub public_repositories: bool,
@@ -203,6 +205,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let idle_timeout = section.interval("idle_timeout");
     let release_grace = section.duration("release_grace");
     let max_lifetime = section.interval("max_lifetime");
+    let cancel_superseded = section.flag("cancel_superseded");
     let (public_repositories, forks) = (section.flag("public_repositories"), section.flag("forks"));
     let (events, actors) = causes::read(section);
     let meta = rules::meta(section);
@@ -224,6 +227,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         payload,
         public_repositories: public_repositories?,
         forks: forks?,
+        cancel_superseded: cancel_superseded?,
         events: events?,
         actors: actors?,
         placement_timeout: placement_timeout?,
@@ -258,6 +262,9 @@ fn only_with_their_scope(section: &Section, scope: Option<ScopeKind>) {
 fn not_with_gitea(section: &Section) {
     if section.given("runner_group").is_some() {
         section.report("runner_group", "is only supported for GitHub", "remove it");
+    }
+    if section.flag("cancel_superseded") == Some(true) {
+        section.report("cancel_superseded", "is only supported for GitHub", "remove it");
     }
     let credential = section.given("credential").map(|credential| &credential.kind);
     if let Some(ValueKind::String(credential)) = credential

@@ -12,6 +12,7 @@ use crate::forge::{Error, Forge, Forges, Look, LookMemory, Round, owner_of};
 use crate::ledger::effect::{Registration, RunJobs, Target};
 use crate::ledger::event::{Answer, AtForge, Deletion, JobsOfRuns, MintOutcome, RunFacts};
 use crate::ledger::observation::{Observation, Registered};
+use crate::ledger::superseded::Pair;
 use crate::ledger::{JobId, JobReport, RepositoryId, RunId, RunnerName};
 
 /// Questions in flight at once: far under GitHub's limit of 100.
@@ -68,6 +69,16 @@ impl Desk {
     ) -> Answer<RunFacts> {
         let forge = self.forges.of_repository(full_name)?;
         self.ask(full_name, forge, forge.run_facts(repository, full_name, run)).await
+    }
+
+    pub async fn pair(&self, full_name: &str, older: RunId, newer: RunId) -> Answer<Pair> {
+        let forge = self.forges.of_repository(full_name)?;
+        self.ask(full_name, forge, forge.pair(full_name, older, newer)).await
+    }
+
+    pub async fn cancel(&self, full_name: &str, run: RunId, force: bool) -> Answer<()> {
+        let forge = self.forges.of_repository(full_name)?;
+        self.ask(full_name, forge, forge.cancel(full_name, run, force)).await
     }
 
     pub async fn job(

@@ -65,5 +65,6 @@ fn pool(pool: &config::Pool) -> Pool {
         release_grace: pool.release_grace,
         max_lifetime: pool.max_lifetime,
         robots_per_repository: pool.robots_per_repository,
+        cancel_superseded: pool.cancel_superseded,
     }
 }

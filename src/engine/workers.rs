@@ -147,6 +147,13 @@ impl Crew {
             Request::AskJob { full_name, job, at_work } => {
                 Event::JobSeen { job, answer: self.desk.job(&full_name, job, at_work).await }
             }
+            Request::LookAtSuperseded { full_name, older, newer } => {
+                let answer = self.desk.pair(&full_name, older, newer).await;
+                Event::SupersededSeen { older, answer }
+            }
+            Request::CancelRun { full_name, run, force } => {
+                Event::RunCancelled { run, answer: self.desk.cancel(&full_name, run, force).await }
+            }
             Request::DeleteStray { runner, target, id } => {
                 // Whatever comes of it, the next listing shows.
                 if let Err(failure) = self.desk.delete(&target, id).await {

@@ -9,6 +9,7 @@ mod error;
 mod gitea;
 mod github;
 pub mod hooks;
+mod superseded;
 mod words;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use transport::Transport;
 
 pub use self::error::{Error, Kind};
 pub use self::github::{Asks, mend, obstacles, policy_obstacle};
+pub use self::superseded::Ahead;
 pub use self::words::{Listed, Log, Look, Missed, Told, Which};
 use crate::config::{Credential, ForgeKind, Settings};
 use crate::credential::{Jit, Token};

@@ -34,6 +34,7 @@ mod refusal;
 mod reload;
 mod renames;
 mod restart;
+mod storms;
 mod sweeps;
 mod systemd_live;
 mod topics;

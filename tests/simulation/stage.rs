@@ -149,6 +149,7 @@ impl World {
             idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
+            cancel_superseded: false,
             robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
         }
     }

@@ -11,6 +11,8 @@
 mod app;
 mod auth;
 mod budget;
+mod cancelling;
+mod concurrency;
 mod conditional;
 mod deliveries;
 mod error;
@@ -37,6 +39,8 @@ mod wire;
 
 pub use app::{App, HookConfig, Registered};
 pub use budget::Purpose;
+pub use cancelling::CancelOutcome;
+pub use concurrency::{ConcurrencyGroup, GroupMember};
 pub use conditional::Conditional;
 pub use deliveries::{Delivery, LogOf, New};
 pub use error::Error;

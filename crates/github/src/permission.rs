@@ -13,6 +13,7 @@ pub enum Operation<'a> {
     Runners(RunnersOf<'a>),
     /// Runs and jobs.
     Runs,
+    CancelRuns,
     /// A repository's own data.
     Repository,
     /// A repository's webhooks, read.
@@ -31,6 +32,7 @@ pub fn permission_for(operation: Operation<'_>) -> &'static str {
             "\"Self-hosted runners: write\" on the organization (classic token: scope admin:org)"
         }
         Operation::Runs => "\"Actions: read\" on the repository (classic token: scope repo)",
+        Operation::CancelRuns => "\"Actions: write\" on the repository (classic token: scope repo)",
         Operation::Repository => "\"Metadata: read\" on the repository (classic token: scope repo)",
         Operation::Hooks => {
             "\"Webhooks: read\" on the repository (classic token: scope read:repo_hook)"

@@ -42,6 +42,7 @@ pub struct Repository {
     pub owned_by_organization: bool,
     /// None where GitHub does not say.
     pub topics: Option<Vec<String>>,
+    pub default_branch: Option<String>,
 }
 
 /// The user's role, not the token's permissions: a fine-grained token may have less.
@@ -71,6 +72,7 @@ pub(super) struct WireRepository {
     archived: bool,
     owner: Option<WireOwner>,
     topics: Option<Vec<String>>,
+    default_branch: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +96,7 @@ impl From<WireRepository> for Repository {
             archived: wire.archived,
             owned_by_organization: wire.owner.is_some_and(|owner| owner.kind == "Organization"),
             topics: wire.topics,
+            default_branch: wire.default_branch,
         }
     }
 }

@@ -18,6 +18,7 @@ pub struct Run {
     pub id: u64,
     /// What people see behind the `#`: counted by workflow, so not unique.
     pub run_number: Option<u64>,
+    pub workflow_id: Option<u64>,
     /// The workflow's file, as `.github/workflows/ci.yml`.
     pub path: Option<String>,
     /// `push`, `pull_request`, `pull_request_target`, …
@@ -28,6 +29,9 @@ pub struct Run {
     /// From 1.
     pub run_attempt: u32,
     pub head_branch: Option<String>,
+    pub head_sha: Option<String>,
+    /// The branches from which pull requests of this repository come that the commit belongs to.
+    pub pull_request_heads: Vec<String>,
     /// Whose code runs. None where that repository is gone (a deleted fork).
     pub head_repository: Option<RepositoryRef>,
     /// Where it runs.
@@ -61,6 +65,10 @@ struct WireRun {
     conclusion: Option<String>,
     run_attempt: Option<u32>,
     head_branch: Option<String>,
+    head_sha: Option<String>,
+    workflow_id: Option<u64>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    pull_requests: Vec<WirePullRequest>,
     head_repository: Option<RepositoryRef>,
     repository: RepositoryRef,
     actor: Option<WireActor>,
@@ -71,6 +79,17 @@ struct WireRun {
     created_at: Option<Timestamp>,
     #[serde(default, deserialize_with = "wire::maybe_time")]
     updated_at: Option<Timestamp>,
+}
+
+#[derive(Deserialize)]
+struct WirePullRequest {
+    head: Option<WireHead>,
+}
+
+#[derive(Deserialize)]
+struct WireHead {
+    #[serde(rename = "ref")]
+    branch: String,
 }
 
 #[derive(Deserialize)]
@@ -89,6 +108,13 @@ impl From<WireRun> for Run {
             conclusion: wire.conclusion,
             run_attempt: wire.run_attempt.unwrap_or(1),
             head_branch: wire.head_branch,
+            head_sha: wire.head_sha,
+            workflow_id: wire.workflow_id,
+            pull_request_heads: wire
+                .pull_requests
+                .into_iter()
+                .filter_map(|it| Some(it.head?.branch))
+                .collect(),
             head_repository: wire.head_repository,
             repository: wire.repository,
             actor: wire.actor.map(|a| a.login),

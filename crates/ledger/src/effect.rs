@@ -136,6 +136,18 @@ pub enum Request {
         full_name: String,
         run: RunId,
     },
+    /// All that says whether the newer run has made the older one pointless.
+    LookAtSuperseded {
+        full_name: String,
+        older: RunId,
+        newer: RunId,
+    },
+    CancelRun {
+        full_name: String,
+        run: RunId,
+        /// Although the forge was asked before.
+        force: bool,
+    },
     /// What became of these jobs, run by run; `names` ended unseen. Enough is known once all
     /// of them are found.
     AskJobs {

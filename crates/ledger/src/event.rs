@@ -66,6 +66,16 @@ pub enum Event {
         run: RunId,
         answer: Answer<RunFacts>,
     },
+    /// What the forge says of a run that a newer one may have made pointless, and of that one.
+    SupersededSeen {
+        older: RunId,
+        answer: Answer<super::superseded::Pair>,
+    },
+    /// The forge has taken the request, or the run was over already.
+    RunCancelled {
+        run: RunId,
+        answer: Answer<()>,
+    },
     /// What GitHub says of the jobs of a class, after the runners `names` ended unseen.
     JobsSeen {
         class: ClassKey,

@@ -65,6 +65,8 @@ pub struct Pool {
     pub max_lifetime: Duration,
     /// At most so many of a repository's runners for robots while people wait elsewhere.
     pub robots_per_repository: Option<u32>,
+    /// Runs of robots that a newer push has made pointless are cancelled.
+    pub cancel_superseded: bool,
 }
 
 /// What holds for runners of a pool that is gone from the config: the config's defaults.

@@ -14,7 +14,7 @@ use super::unserved::Unserved;
 use super::{
     Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
     Repository, RepositoryId, Roster, Rules, RunId, RunQuestions, Runner, RunnerName, ScopeKey,
-    ScopeKind, Time, Verdict,
+    ScopeKind, Superseded, Time, Verdict,
 };
 
 /// How many jobs that left memory, and whose rows can be read back from the store, are kept all the
@@ -66,6 +66,8 @@ pub struct State {
     pub timers: BTreeSet<(Time, Timer)>,
     /// Jobs that wait although no pool has them.
     pub unserved: Unserved,
+    /// Runs that a newer push may have made pointless.
+    pub superseded: Superseded,
     pub(super) ended: BTreeMap<JobId, Job>,
     pub(super) ended_order: VecDeque<JobId>,
     /// Children whose runners left memory, and when: listings may be older than that.
@@ -147,6 +149,8 @@ pub enum Timer {
     Job(JobId),
     /// With its name when it was asked for.
     Look(RepositoryId, String),
+    /// A run that a newer one has made pointless.
+    Superseded(RunId),
 }
 
 /// A look that was asked for.
@@ -186,6 +190,7 @@ impl State {
             outdated: BTreeSet::new(),
             timers: BTreeSet::new(),
             unserved: Unserved::default(),
+            superseded: Superseded::default(),
             ended: BTreeMap::new(),
             ended_order: VecDeque::new(),
             left: VecDeque::new(),

@@ -30,6 +30,14 @@ impl Asks {
         }
     }
 
+    /// Runs there, to cancel them.
+    pub fn cancelling(&self, repository: &str) -> Client {
+        match self {
+            Asks::By(client) => client.clone(),
+            Asks::As(app) => app.client(repository, Grant::CancelRuns(repository.to_owned())),
+        }
+    }
+
     /// Runners there.
     pub fn runners(&self, target: &Target) -> Client {
         match (self, target) {

@@ -12,6 +12,7 @@ mod logs;
 mod look;
 mod mend;
 mod people;
+mod superseded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

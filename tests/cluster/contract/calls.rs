@@ -23,6 +23,10 @@ pub struct Asked {
     pub group: u64,
     /// Hooks of the organization and of the repository, to be changed.
     pub spare_hooks: [u64; 2],
+    /// Runs to be cancelled, by asking and by force.
+    pub spare_runs: [u64; 2],
+    /// A run that holds a concurrency group, and the group.
+    pub grouped: (u64, String),
 }
 
 /// Names are taken once.
@@ -47,6 +51,8 @@ impl Asked {
             delivery: 1,
             group: 1,
             spare_hooks: [1, 1],
+            spare_runs: [1, 1],
+            grouped: (1, "nobody".to_owned()),
         }
     }
 }
@@ -56,7 +62,7 @@ impl Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call(pub &'static str, pub bool);
 
-pub const CALLS: [Call; 36] = [
+pub const CALLS: [Call; 40] = [
     Call("registration_token", false),
     Call("registration_token", true),
     Call("runners", false),
@@ -86,6 +92,10 @@ pub const CALLS: [Call; 36] = [
     Call("delivered_payload", true),
     Call("user", false),
     Call("rate_limit", false),
+    Call("cancel_run", false),
+    Call("force_cancel_run", false),
+    Call("groups_of_run", false),
+    Call("concurrency_group", false),
     Call("create_hook", false),
     Call("create_hook", true),
     Call("update_hook", false),
@@ -97,8 +107,8 @@ pub const CALLS: [Call; 36] = [
 ];
 
 /// Whatever the descriptions of Enterprise Servers lack.
-/// 3.17 has no such policy.
-const ONLY_AT_GITHUB_COM: [&str; 1] = ["repository_runners"];
+/// 3.17 has no such policy as the first is about.
+const ONLY_AT_GITHUB_COM: [&str; 3] = ["repository_runners", "groups_of_run", "concurrency_group"];
 
 impl Call {
     /// Makes it, conditionally where it can be with an ETag.
@@ -168,6 +178,14 @@ impl Call {
             }
             "user" => client.user().await.map(drop),
             "rate_limit" => client.rate_limit().await.map(drop),
+            "cancel_run" => client.cancel_run(repository, on.spare_runs[0]).await.map(drop),
+            "force_cancel_run" => {
+                client.force_cancel_run(repository, on.spare_runs[1]).await.map(drop)
+            }
+            "groups_of_run" => client.groups_of_run(repository, on.grouped.0).await.map(drop),
+            "concurrency_group" => {
+                client.concurrency_group(repository, &on.grouped.1).await.map(drop)
+            }
             "create_hook" => client.create_hook(of, &settings(&secret)).await.map(drop),
             "update_hook" => client.update_hook(of, spare, &settings(&secret)).await.map(drop),
             "delete_hook" => client.delete_hook(of, spare).await,

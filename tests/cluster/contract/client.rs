@@ -7,7 +7,9 @@ use std::time::Duration;
 use roustabout::github::{Client, Conditional, DeleteOutcome, Error, LogOf, RunnersOf};
 use secrecy::SecretString;
 use serde_json::json;
-use simulated::github::{FaultKind, FaultRule, Head, HookSpec, JobSpec, RunSpec, Scope};
+use simulated::github::{
+    Concurrency, FaultKind, FaultRule, Head, HookSpec, JobSpec, RunSpec, Scope,
+};
 
 use crate::contract::calls::{Asked, CALLS, Call, of_the_source};
 use crate::contract::description::{Api, Description};
@@ -97,16 +99,34 @@ async fn fill(stage: &Stage) -> Asked {
         before > 100 && logged() == before
     })
     .await;
-    let (job, delivery, spare_hooks, group) = stage.server.with(|github, now| {
-        let organization = github.account("octo").unwrap().id;
-        let scopes = [Scope::Organization(organization), Scope::Repository(stage.app)];
-        let spec = || HookSpec { active: false, ..HookSpec::new("http://127.0.0.1:1/spare", "x") };
-        let spare = scopes.map(|scope| github.add_hook(scope, spec(), now));
-        let group = github.add_runner_group(organization, "some");
-        let only = [stage.app].into_iter().collect();
-        github.change_runner_group(group, |group| group.repositories = Some(only));
-        (github.run(run).unwrap().jobs[0], github.deliveries(hook)[0].delivery.id, spare, group)
-    });
+    let (job, delivery, spare_hooks, spare_runs, grouped, group) =
+        stage.server.with(|github, now| {
+            let organization = github.account("octo").unwrap().id;
+            let scopes = [Scope::Organization(organization), Scope::Repository(stage.app)];
+            let spec =
+                || HookSpec { active: false, ..HookSpec::new("http://127.0.0.1:1/spare", "x") };
+            let spare = scopes.map(|scope| github.add_hook(scope, spec(), now));
+            let group = github.add_runner_group(organization, "some");
+            let only = [stage.app].into_iter().collect();
+            github.change_runner_group(group, |group| group.repositories = Some(only));
+            let mut begin = |concurrency: Option<Concurrency>| {
+                let jobs = vec![JobSpec::new("spare", &["nobody"])];
+                github.add_run(stage.app, RunSpec { concurrency, ..RunSpec::default() }, jobs, now)
+            };
+            let deploy =
+                Concurrency { group: "deploy-refs/heads/main".to_owned(), has_queue: true };
+            let grouped = (begin(Some(deploy.clone())), deploy.group.clone());
+            begin(Some(deploy));
+            let spare_runs = [begin(None), begin(None)];
+            (
+                github.run(run).unwrap().jobs[0],
+                github.deliveries(hook)[0].delivery.id,
+                spare,
+                spare_runs,
+                grouped,
+                group,
+            )
+        });
     Asked {
         repository: "octo/app".to_owned(),
         organization: "octo".to_owned(),
@@ -118,6 +138,8 @@ async fn fill(stage: &Stage) -> Asked {
         delivery,
         group,
         spare_hooks,
+        spare_runs,
+        grouped,
     }
 }
 
@@ -276,7 +298,12 @@ impl Trial {
             ("delivered_payload", 422),
             ("create_hook", 422),
             ("update_hook", 422),
+            ("groups_of_run", 422),
+            ("concurrency_group", 422),
         ] {
+            if !self.calls().any(|known| known.0 == call) {
+                continue;
+            }
             self.next_error(status, "Validation Failed");
             let told = Call(call, false).make(&self.client(TOKEN), &self.asked, None).await;
             let expected = match status {
@@ -293,6 +320,10 @@ impl Trial {
             self.next_error(422, "Validation Failed");
             let told = call.make(&self.client(TOKEN), &self.asked, None).await;
             assert!(matches!(told, Err(Error::Unprocessable { .. })), "{told:?}");
+        }
+        for call in ["cancel_run", "force_cancel_run"] {
+            let told = Call(call, false).make(&self.client(TOKEN), &self.asked, None).await;
+            assert_eq!((told, self.last().status), (Ok(()), 409), "it is over: {call}");
         }
         for call in ["create_hook", "update_hook"] {
             self.next_error(422, "Validation Failed");

@@ -62,6 +62,14 @@ pub enum Happened {
     #[serde(rename = "job.retried")]
     JobRetried,
 
+    /// A newer push has made it pointless.
+    #[serde(rename = "run.superseded")]
+    RunSuperseded { older: RunId, newer: RunId },
+    #[serde(rename = "run.cancel_forced")]
+    RunCancelForced { older: RunId },
+    #[serde(rename = "run.not_cancelled")]
+    RunNotCancelled { older: RunId, newer: RunId, reason: String },
+
     #[serde(rename = "runner.launched")]
     RunnerLaunched { waiting: usize, supply: usize },
     /// The forge made it a configuration of its own, and registered it by that.
@@ -165,6 +173,9 @@ impl Happened {
             Happened::RunUnknown { .. } => "job.fork_unknown",
             Happened::JobHeldBack { .. } => "job.held_back",
             Happened::JobRetried => "job.retried",
+            Happened::RunSuperseded { .. } => "run.superseded",
+            Happened::RunCancelForced { .. } => "run.cancel_forced",
+            Happened::RunNotCancelled { .. } => "run.not_cancelled",
             Happened::RunnerLaunched { .. } => "runner.launched",
             Happened::RunnerMinted { .. } => "runner.minted",
             Happened::MintFailed { .. } => "runner.mint_failed",
@@ -207,6 +218,7 @@ impl Happened {
             Happened::JobUnserved { self_hosted, .. } => *self_hosted,
             Happened::RunUnknown { .. }
             | Happened::MintFailed { .. }
+            | Happened::RunNotCancelled { .. }
             | Happened::DispatchRefused { .. }
             | Happened::DispatchUnknown { .. }
             | Happened::RunnerNotStarting { .. }
@@ -226,6 +238,8 @@ impl Happened {
             | Happened::JobRefused { .. }
             | Happened::JobHeldBack { .. }
             | Happened::JobRetried
+            | Happened::RunSuperseded { .. }
+            | Happened::RunCancelForced { .. }
             | Happened::RunnerLaunched { .. }
             | Happened::RunnerMinted { .. }
             | Happened::RunnerDispatched { .. }

@@ -47,6 +47,9 @@ fn all() -> Vec<Happened> {
         status(JobStatus::InProgress),
         status(JobStatus::Completed),
         Happened::JobQueuedAgain,
+        Happened::RunSuperseded { older: RunId(7), newer: RunId(9) },
+        Happened::RunCancelForced { older: RunId(7) },
+        Happened::RunNotCancelled { older: RunId(7), newer: RunId(9), reason: text("403") },
         Happened::JobFoundAgain { forge: text("GitHub") },
         Happened::JobUnserved {
             labels: vec![text("self-hosted"), text("arm64")],

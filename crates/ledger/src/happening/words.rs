@@ -38,6 +38,22 @@ impl fmt::Display for Happening {
                  {last}); the next is launched at {until}"
             ),
             Happened::JobRetried => f.write_str("job is looked up again, as requested"),
+            Happened::RunSuperseded { older, newer } => write!(
+                f,
+                "run {older} cancelled before a job of it began: run {newer} is of a newer push to the same branch"
+            ),
+            Happened::RunCancelForced { older } => {
+                write!(
+                    f,
+                    "run {older} cancelled by force: the first request did nothing within a minute"
+                )
+            }
+            Happened::RunNotCancelled { older, newer, reason } => {
+                write!(
+                    f,
+                    "cannot cancel run {older}, which run {newer} of a newer push supersedes: {reason}"
+                )
+            }
             Happened::RunnerLaunched { waiting, supply } => {
                 write!(f, "runner launched ({waiting} waiting, {supply} launched for them)")
             }

@@ -99,6 +99,8 @@ fn shift(state: &mut State, by: i64) {
         ended_order: _,
         left,
         unserved,
+        // Remembers no moment: it waits for an answer or a timer.
+        superseded: _,
     } = state;
     jobs.values_mut().chain(ended.values_mut()).for_each(|job| times_of_job(job, move_on));
     reruns.values_mut().for_each(|(job, _)| times_of_job(job, move_on));

@@ -311,6 +311,7 @@ impl<R: Rng> Fold<'_, R> {
         let open = job.report.status != JobStatus::Completed
             && !matches!(job.verdict, Verdict::Unserved(_));
         if !open {
+            self.state.superseded.remove(id);
             self.state.remove_job(id);
             self.state.remember_ended(job);
             return;
@@ -326,6 +327,7 @@ impl<R: Rng> Fold<'_, R> {
             self.state.enlisted.insert(id, key);
         }
         self.state.insert_job(job);
+        self.see_branch(id);
     }
 }
 

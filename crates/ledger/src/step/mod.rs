@@ -5,7 +5,7 @@
 //! whether it can, `minting` gets a runner its own credential, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
-//! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `reruns` jobs that are queued again under their
+//! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `superseding` runs that a newer push has made pointless, `reruns` jobs that are queued again under their
 //! ids, `operator` what people ask for, `rules` what a reload changes.
 
 mod asking;
@@ -28,6 +28,7 @@ mod renames;
 mod reruns;
 mod rules;
 mod run_questions;
+mod superseding;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -74,6 +75,8 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
     match event {
         Event::Webhook(webhook) => fold.webhook(*webhook),
         Event::RunKnown { run, answer } => fold.run_known(run, answer),
+        Event::SupersededSeen { older, answer } => fold.superseded_seen(older, answer),
+        Event::RunCancelled { run, answer } => fold.run_cancelled(run, answer),
         Event::JobsSeen { class, names, answer } => fold.jobs_seen(class, names, answer),
         Event::JobSeen { job, answer } => fold.job_seen(job, answer),
         Event::SeenAgain { past, report } => fold.seen_again(*past, *report),

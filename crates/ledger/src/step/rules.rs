@@ -24,6 +24,7 @@ impl<R: Rng> Fold<'_, R> {
         self.state.nomad.retain(|place, _| places.contains(place));
         let open: Vec<JobId> = self.state.jobs.keys().copied().collect();
         self.state.unserved.tell_anew();
+        self.state.superseded.told.clear();
         for id in open {
             self.judge_again(id);
         }

@@ -45,6 +45,7 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         release_grace: Duration::from_secs(300),
         max_lifetime: Duration::from_secs(6 * 3600),
         robots_per_repository: None,
+        cancel_superseded: false,
     }
 }
 

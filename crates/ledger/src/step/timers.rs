@@ -25,6 +25,7 @@ impl<R: Rng> Fold<'_, R> {
                 Timer::Nomad(place) => self.touch_place(&place),
                 Timer::RunQuestions(repository) => self.touch_questions_of(repository),
                 Timer::Job(job) => self.ask_job(job),
+                Timer::Superseded(run) => self.superseded_timer(run),
                 Timer::Look(id, full_name) => self.look_timer(id, &full_name),
             }
         }

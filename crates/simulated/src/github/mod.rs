@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod apps;
+pub mod concurrency;
 mod courier;
 pub mod faults;
 mod gitea;
@@ -28,6 +29,7 @@ pub mod runs;
 pub mod tokens;
 
 pub use apps::{App, AppSpec, Conversion, Installation};
+pub use concurrency::Concurrency;
 pub use faults::{FaultKind, FaultRule};
 pub use happenings::{Happening, What};
 pub use hooks::{ContentType, Delivery, DeliveryFaults, HookSpec};

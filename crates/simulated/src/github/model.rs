@@ -58,6 +58,8 @@ pub struct Knobs {
     pub core_limit: u64,
     /// Points a minute (the same page, "About secondary rate limits").
     pub points_a_minute: u64,
+    /// Chance that a cancel is accepted and does nothing.
+    pub cancel_does_nothing: f64,
     /// Gitea's `[api] MAX_RESPONSE_ITEMS`.
     pub page_at_most: usize,
     /// A new installation token is refused for so long: it is not known everywhere at once
@@ -82,6 +84,7 @@ impl Default for Knobs {
             limits: true,
             core_limit: 5_000,
             points_a_minute: 900,
+            cancel_does_nothing: 0.0,
             page_at_most: 50,
             token_lag: 0,
             clock_ahead: 0,

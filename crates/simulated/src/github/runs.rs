@@ -7,6 +7,7 @@ mod actions;
 #[cfg(test)]
 mod tests;
 
+use super::concurrency::Concurrency;
 use super::model::{GitHub, Millis};
 
 /// Where the head of a run lives. The webhook does not say; `GET …/actions/runs/ID` does.
@@ -33,6 +34,10 @@ pub struct RunSpec {
     /// A fork's run that a maintainer must approve first: `completed`, `action_required` and without
     /// jobs until then (docs, "Approving workflow runs from forks"; open-design#2683).
     pub needs_approval: bool,
+    pub concurrency: Option<Concurrency>,
+    /// A pull request of the repository comes from its branch; of the event `pull_request` from the
+    /// repository itself it does anyway.
+    pub has_pull_request: bool,
 }
 
 impl Default for RunSpec {
@@ -44,6 +49,8 @@ impl Default for RunSpec {
             head_branch: "main".to_owned(),
             actor: "octocat".to_owned(),
             needs_approval: false,
+            concurrency: None,
+            has_pull_request: false,
         }
     }
 }
@@ -112,6 +119,8 @@ impl JobSpec {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// A run's, while its concurrency group is taken.
+    Pending,
     Waiting,
     Queued,
     InProgress,
@@ -122,6 +131,7 @@ impl Status {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Waiting => "waiting",
             Self::Queued => "queued",
             Self::InProgress => "in_progress",
@@ -181,8 +191,12 @@ pub struct Run {
     pub updated_at: Millis,
     /// Jobs of all attempts, oldest first.
     pub jobs: Vec<u64>,
-    /// The jobs of a run that still needs approval.
+    /// The jobs of a run that still needs approval, or waits for its concurrency group.
     pub(super) unborn: Vec<JobSpec>,
+    /// It waits for its concurrency group.
+    pub(super) held: bool,
+    /// It was over before it had jobs.
+    pub(super) ended_unborn: Option<Conclusion>,
 }
 
 /// Which runner had a job. Kept in the job, for runners go.
@@ -247,6 +261,12 @@ impl GitHub {
     /// beside others that ran leaves the run `in_progress` (slang#11143).
     #[must_use]
     pub fn run_status(&self, run: &Run) -> (Status, Option<Conclusion>) {
+        if run.held {
+            return (Status::Pending, None);
+        }
+        if let Some(conclusion) = run.ended_unborn {
+            return (Status::Completed, Some(conclusion));
+        }
         if !run.unborn.is_empty() {
             return (Status::Completed, Some(Conclusion::ActionRequired));
         }

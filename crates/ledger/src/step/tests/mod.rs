@@ -24,6 +24,7 @@ mod restart;
 mod robots;
 mod rules;
 mod run_questions;
+mod superseding;
 mod topics;
 mod unserved;
 
@@ -416,5 +417,10 @@ fn word(request: &Request) -> String {
         Request::AskJob { job, .. } => format!("ask job {job}"),
         Request::Look { full_name, .. } => format!("look at {full_name}"),
         Request::WatchParent { .. } => "watch parent".into(),
+        Request::LookAtSuperseded { older, newer, .. } => {
+            format!("look at runs {older} and {newer}")
+        }
+        Request::CancelRun { run, force: false, .. } => format!("cancel run {run}"),
+        Request::CancelRun { run, force: true, .. } => format!("cancel run {run} by force"),
     }
 }

@@ -26,7 +26,8 @@ pub(in crate::github) fn run(gh: &GitHub, run: &Run) -> Value {
         "name": run.spec.actor,
         "email": format!("{}@users.noreply.github.com", run.spec.actor),
     });
-    let workflow = run.repository % 100_000_000 + 150_000_000;
+    let of_name: u64 = run.spec.workflow_name.bytes().map(u64::from).sum();
+    let workflow = run.repository % 100_000_000 + 150_000_000 + of_name;
     let suite = run.id + 13_000_000_000;
     let previous = (run.attempt > 1).then(|| format!("{url}/attempts/{}", run.attempt - 1));
     let mut shown = json!({
@@ -47,7 +48,7 @@ pub(in crate::github) fn run(gh: &GitHub, run: &Run) -> Value {
         "workflow_id": workflow,
         "url": url,
         "html_url": format!("{}/{full_name}/actions/runs/{}", gh.base, run.id),
-        "pull_requests": [],
+        "pull_requests": pull_requests(gh, run),
         "referenced_workflows": [],
         "created_at": time(run.created_at),
         "updated_at": time(run.updated_at),
@@ -80,6 +81,25 @@ pub(in crate::github) fn run(gh: &GitHub, run: &Run) -> Value {
         super::gitea::say_less_of_run(&mut shown, run);
     }
     shown
+}
+
+/// Schema `pull-request-minimal`; of the repository's own branches only.
+fn pull_requests(gh: &GitHub, run: &Run) -> Value {
+    let has = run.spec.has_pull_request || run.spec.event == "pull_request";
+    if !has || run.spec.head != Head::Same {
+        return json!([]);
+    }
+    let full_name = gh.full_name(run.repository);
+    let url = format!("{}/repos/{full_name}", gh.api());
+    let name = full_name.split_once('/').map_or("", |(_, name)| name);
+    let repository = json!({ "id": run.repository, "url": url, "name": name });
+    json!([{
+        "id": run.id,
+        "number": run.number,
+        "url": format!("{url}/pulls/{}", run.number),
+        "head": { "ref": run.spec.head_branch, "sha": run.head_sha, "repo": repository },
+        "base": { "ref": "main", "sha": run.head_sha, "repo": repository },
+    }])
 }
 
 fn head_repository(gh: &GitHub, run: &Run, base: &Repository, owner: &Account) -> Value {

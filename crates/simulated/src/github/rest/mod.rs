@@ -6,6 +6,7 @@
 
 mod access;
 mod apps;
+mod concurrency;
 mod gitea;
 mod groups;
 mod hook_changes;

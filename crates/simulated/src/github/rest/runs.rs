@@ -57,13 +57,17 @@ impl GitHub {
                     None => Answer::not_found(),
                 }
             }
-            ("POST", ["runs", id, "cancel"]) => match run(id).map(|run| run.id) {
-                Some(id) => {
-                    self.cancel_run(id, now);
-                    Answer::new(202, json!({}))
+            ("POST", ["runs", id, how @ ("cancel" | "force-cancel")]) => {
+                match run(id).map(|run| run.id) {
+                    Some(id) => self.cancel(id, *how == "force-cancel", now),
+                    None => Answer::not_found(),
                 }
+            }
+            ("GET", ["runs", id, "concurrency_groups"]) => match run(id).map(|run| run.id) {
+                Some(id) => self.groups_of_run(id),
                 None => Answer::not_found(),
             },
+            ("GET", ["concurrency_groups", name]) => self.concurrency_group(repository, name),
             _ => Answer::not_found(),
         }
     }

@@ -23,8 +23,10 @@ impl GitHub {
         let head_sha = self.draw_text(b"0123456789abcdef", 40);
         let number =
             1 + self.runs.values().filter(|run| run.repository == repository).count() as u64;
-        let unborn = if spec.needs_approval { jobs.clone() } else { Vec::new() };
-        let born = if spec.needs_approval { Vec::new() } else { jobs };
+        let concurrency = spec.concurrency.clone();
+        let held = concurrency.is_some_and(|it| self.must_wait(repository, &it));
+        let waits = spec.needs_approval || held;
+        let (unborn, born) = if waits { (jobs, Vec::new()) } else { (Vec::new(), jobs) };
         self.runs.insert(
             id,
             Run {
@@ -39,6 +41,8 @@ impl GitHub {
                 updated_at: now,
                 jobs: Vec::new(),
                 unborn,
+                held,
+                ended_unborn: None,
             },
         );
         for job in born {
@@ -66,6 +70,7 @@ impl GitHub {
 
     /// Cancels every unfinished job of the run.
     pub fn cancel_run(&mut self, run: u64, now: Millis) {
+        self.end_unborn(run);
         let jobs = self.runs.get(&run).map(|run| run.jobs.clone()).unwrap_or_default();
         for job in jobs {
             self.cancel_job(job, now);
@@ -126,7 +131,13 @@ impl GitHub {
         self.jobs.insert(job.id, job);
     }
 
-    fn add_job(&mut self, run: u64, attempt: u32, spec: JobSpec, now: Millis) {
+    pub(in crate::github) fn add_job(
+        &mut self,
+        run: u64,
+        attempt: u32,
+        spec: JobSpec,
+        now: Millis,
+    ) {
         let id = self.new_job_id();
         let waits = spec.needs_environment;
         let skipped = spec.conclusion == Conclusion::Skipped;
@@ -201,6 +212,7 @@ impl GitHub {
         self.note(now, what);
         self.zombies.remove(&id);
         self.emit_job(id, "completed", now);
+        self.give_group_on(run, now);
         if self.is_gitea() {
             self.go_on_with(run, now);
         }
