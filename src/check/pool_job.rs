@@ -2,7 +2,7 @@
 //! Pure: `nomad` has read the job.
 
 use super::finding::Finding;
-use crate::config::{self, CREDENTIAL_KEYS, Delivery, META_KEYS, placeholders};
+use crate::config::{self, CREDENTIAL_KEYS, CredentialKind, Delivery, META_KEYS, placeholders};
 use crate::nomad::{Job, Parameterized, PayloadRule};
 
 /// One finding for each thing that is wrong; one `ok` if nothing fails.
@@ -40,10 +40,11 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
         );
     }
     found.extend(groups(pool, job).map(|(what, fix)| fail(format!("{name} {what}"), fix)));
-    if pool.delivery == Delivery::Meta && !declares(takes, "runner_token") {
+    let carrier = carrier(pool);
+    if pool.delivery == Delivery::Meta && !declares(takes, carrier) {
         found.push(fail(
             format!(
-                "{name} does not declare the meta key runner_token, which delivery = \"meta\" needs"
+                "{name} does not declare the meta key {carrier}, which delivery = \"meta\" needs"
             ),
             "add it to meta_required of the job, or choose another delivery".to_owned(),
         ));
@@ -62,6 +63,14 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
 }
 
 type Trouble = (String, String);
+
+/// The meta key of the pool's credential.
+fn carrier(pool: &config::Pool) -> &'static str {
+    match pool.credential {
+        CredentialKind::RegistrationToken => "runner_token",
+        CredentialKind::Jit => "runner_jit_config",
+    }
+}
 
 fn declares(takes: &Parameterized, key: &str) -> bool {
     takes.meta_required.iter().chain(&takes.meta_optional).any(|declared| declared == key)
@@ -152,8 +161,12 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
         ));
     }
     match (key, pool.delivery) {
-        ("runner_token", Delivery::Meta) => None,
-        ("runner_token", _) => Some((
+        (key, Delivery::Meta) if key == carrier(pool) => None,
+        ("runner_token" | "runner_jit_config", Delivery::Meta) => Some((
+            format!("which is not set: the credential of the pool is in {}", carrier(pool)),
+            "make it optional in the job, or change credential of the pool".to_owned(),
+        )),
+        ("runner_token" | "runner_jit_config", _) => Some((
             "which only delivery = \"meta\" sets".to_owned(),
             "make it optional in the job, or choose that delivery".to_owned(),
         )),
@@ -168,8 +181,17 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
 fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
     let mut remarks = Vec::new();
     let optional = |key: &str| format!("add \"{key}\" to its meta_optional");
+    let by_payload = pool.delivery == Delivery::Payload;
+    if pool.credential == CredentialKind::Jit && by_payload && !declares(takes, "credential") {
+        remarks.push((
+            "does not declare credential, so it must itself take its payload for a JIT configuration; a job that runs config.sh with it fails".to_owned(),
+            format!("register the current jobspec of roustabout, or {}", optional("credential")),
+        ));
+    }
+    // A JIT runner is registered by the daemon, whatever its job takes.
+    let registers = pool.credential == CredentialKind::RegistrationToken;
     // Under exactly this name: by it the daemon knows whether it can identify the runner.
-    if !declares(takes, "runner_name") {
+    if registers && !declares(takes, "runner_name") {
         remarks.push((
             "does not declare runner_name, so roustabout cannot identify its runners: one that never gets a job is stopped only before it is placed".to_owned(),
             format!("{} and register the runner under that name; otherwise its jobspec must limit a runner's lifetime", optional("runner_name")),
@@ -179,11 +201,11 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
         ("runner_url", "so it must itself know where to register, and can serve one scope only"),
         ("runner_labels", "so it must itself register with exactly the pool's labels"),
     ] {
-        if !reaches(pool, takes, key) {
+        if registers && !reaches(pool, takes, key) {
             remarks.push((format!("does not declare {key}, {loss}"), optional(key)));
         }
     }
-    if pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
+    if registers && pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
         let what = "does not declare runner_group, so the pool's runner_group has no effect";
         remarks.push((what.to_owned(), optional("runner_group")));
     }
@@ -275,7 +297,10 @@ mod tests {
     #[case("delivery = \"meta\"", PayloadRule::Forbidden, &[], "does not declare the meta key runner_token")]
     #[case("", PayloadRule::Required, &["colour"], "requires the meta key colour, which is neither")]
     #[case("", PayloadRule::Required, &["runner_token"], "which only delivery = \"meta\" sets")]
-    #[case("", PayloadRule::Required, &["runner_jit_config"], "which this version does not support yet")]
+    #[case("", PayloadRule::Required, &["runner_jit_config"], "which only delivery = \"meta\" sets")]
+    #[case("delivery = \"meta\"", PayloadRule::Forbidden, &["runner_token", "runner_jit_config"], "the credential of the pool is in runner_token")]
+    #[case("delivery = \"meta\"\ncredential = \"jit\"", PayloadRule::Forbidden, &[], "does not declare the meta key runner_jit_config")]
+    #[case("", PayloadRule::Required, &["claim_url"], "which this version does not support yet")]
     fn what_a_dispatch_would_be_refused_for(
         #[case] pool_: &str,
         #[case] payload: PayloadRule,
@@ -293,6 +318,8 @@ mod tests {
     #[rstest]
     #[case("", PayloadRule::Optional, &[])]
     #[case("delivery = \"meta\"", PayloadRule::Forbidden, &["runner_token"])]
+    #[case("delivery = \"meta\"\ncredential = \"jit\"", PayloadRule::Forbidden, &["runner_jit_config"])]
+    #[case("credential = \"jit\"", PayloadRule::Required, &["credential"])]
     #[case("delivery = \"none\"", PayloadRule::Optional, &[])]
     #[case("delivery = \"none\"\npayload = \"x\"", PayloadRule::Required, &["run_id"])]
     #[case("[pools.meta]\ncolour = \"red\"", PayloadRule::Required, &["colour"])]
@@ -300,6 +327,14 @@ mod tests {
         let required = [&USUAL, required].concat();
         let found = judge(&pool(pool_), "ci", &job(payload, &required, &[]));
         assert!(found.iter().all(|f| f.level == Level::Ok), "{found:?}");
+    }
+
+    #[test]
+    fn a_job_that_may_take_a_configuration_for_a_token_is_told() {
+        let found =
+            judge(&pool("credential = \"jit\""), "ci", &job(PayloadRule::Required, &USUAL, &[]));
+        assert!(found[1].message.contains("does not declare credential"), "{found:?}");
+        assert_eq!(found[1].level, Level::Warn);
     }
 
     #[test]

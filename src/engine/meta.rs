@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{self, Delivery};
 use crate::ledger::Repository;
@@ -67,6 +67,9 @@ fn allowed(pool: &config::Pool, repository: Option<&Repository>) -> String {
     allowed.join(",")
 }
 
+/// Nomad's, of a payload (`DispatchPayloadSizeLimit`); meta has none.
+const PAYLOAD_LIMIT: usize = 16_384;
+
 /// What is sent: keys and payload.
 #[derive(Debug)]
 pub struct Cargo {
@@ -121,6 +124,16 @@ pub fn load(
             pool.name
         ));
     }
+    if let (Delivery::Payload, Some(credential)) = (pool.delivery, credential)
+        && credential.expose_secret().len() > PAYLOAD_LIMIT
+    {
+        return Err(format!(
+            "the credential of the runner has {} bytes, over Nomad's limit of {PAYLOAD_LIMIT} for a \
+             payload; use delivery = \"meta\" in pool {}",
+            credential.expose_secret().len(),
+            pool.name
+        ));
+    }
     let payload = match pool.delivery {
         Delivery::Payload => credential.cloned(),
         Delivery::Meta => None,
@@ -153,8 +166,6 @@ fn fill(text: &str, facts: &BTreeMap<&str, String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
     use crate::config::META_KEYS;
     use crate::ledger::NomadPlace;
@@ -249,6 +260,22 @@ mod tests {
         );
         let nowhere = load(&order(), &meta, &self::takes(&[], &[]), Some(&"s3cr3t".into()));
         assert!(nowhere.unwrap_err().contains("takes no meta key"));
+    }
+
+    #[test]
+    fn a_configuration_of_a_runner_has_a_key_of_its_own_and_its_size_is_looked_at() {
+        let order = DispatchOrder { credential: CredentialKind::Jit, ..order() };
+        let takes = takes(&["credential", "runner_jit_config"], &["runner_token"]);
+        let meta = pool("delivery = \"meta\"\ncredential = \"jit\"\n");
+        let cargo = load(&order, &meta, &takes, Some(&"c0nf1g".into())).unwrap();
+        let expected = [("credential", "jit"), ("runner_jit_config", "c0nf1g")];
+        assert_eq!(sent(&cargo), BTreeMap::from(expected));
+        let takes = self::takes(&["credential"], &[]);
+        let payload = pool("delivery = \"payload\"\ncredential = \"jit\"\n");
+        let long = |length| SecretString::from("x".repeat(length));
+        assert!(load(&order, &payload, &takes, Some(&long(16_384))).is_ok());
+        let why = load(&order, &payload, &takes, Some(&long(16_385))).unwrap_err();
+        assert!(why.contains("16385 bytes, over Nomad's limit of 16384"), "{why}");
     }
 
     #[test]

@@ -43,6 +43,12 @@ done
 /// Looks for the token as a job would, then ends as the last part of its name says.
 const RUN: &str = r#"#!/bin/sh
 mkdir -p _diag _work
+if [ -n "$ACTIONS_RUNNER_INPUT_JITCONFIG" ]; then
+  printf %s "$ACTIONS_RUNNER_INPUT_JITCONFIG" | sha256sum | cut -d ' ' -f 1 >_diag/config-hash
+  grep -l 'TOKENMARK[0-9a-f]\{8\}' /proc/[0-9]*/cmdline >_diag/in-arguments 2>/dev/null
+  find ../.. -type f ! -path '*/_diag/*' -exec grep -l 'TOKENMARK[0-9a-f]\{8\}' {} + >_diag/found 2>/dev/null
+  exit 0
+fi
 echo "left by a job" >_work/file
 env >_diag/environment
 pattern='TOKENMARK[0-9a-f]\{8\}'
@@ -95,10 +101,15 @@ impl Bench {
 
     /// Dispatches a runner of that name and returns the child's id.
     async fn dispatch(&self, name: &str) -> String {
+        self.dispatch_with(name, "registration-token").await
+    }
+
+    async fn dispatch_with(&self, name: &str, credential: &str) -> String {
         let body = json!({
             "Payload": STANDARD.encode(TOKEN),
             "Meta": {
                 "runner_name": name,
+                "credential": credential,
                 "runner_url": "https://github.com/octo/app",
                 "runner_labels": "self-hosted,linux,x64",
                 "allow_repositories": "octo/*",
@@ -231,6 +242,24 @@ async fn the_runner_is_registered_as_asked_and_the_job_finds_no_token() {
     assert_eq!(exit_code(&allocation, "cleanup"), Some(0));
     assert_eq!(bench.list(&allocation, "alloc/runner").await, ["_diag"]);
     assert!(!bench.list(&allocation, "alloc").await.contains(&"home".to_owned()));
+    bench.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_runner_with_a_configuration_of_its_own_registers_nothing_and_leaves_nothing() {
+    let bench = Bench::start().await;
+    let child = bench.dispatch_with("roustabout-x64-0", "jit").await;
+    let allocation = bench.ended(&child).await;
+    let file =
+        async |name: &str| bench.file(&allocation, &format!("alloc/runner/_diag/{name}")).await;
+    assert_eq!(allocation["ClientStatus"], "complete", "{allocation:#}");
+    assert_eq!(file("config-hash").await.trim(), hex::encode(Sha256::digest(TOKEN)));
+    assert_eq!(file("in-arguments").await, "", "the configuration was a process's argument");
+    assert_eq!(file("found").await, "", "the configuration is in a file while the runner runs");
+    let diag = bench.list(&allocation, "alloc/runner/_diag").await;
+    assert!(!diag.contains(&"token-hash".to_owned()), "config.sh was called");
+    assert_eq!(exit_code(&allocation, "cleanup"), Some(0));
+    assert_eq!(bench.list(&allocation, "alloc/runner").await, ["_diag"]);
     bench.agent.stop().await;
 }
 

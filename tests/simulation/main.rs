@@ -11,6 +11,7 @@
 
 mod agenda;
 mod app;
+mod burst;
 mod disk;
 mod door;
 mod gitea;

@@ -82,7 +82,7 @@ pub fn play(seed: u64, telling: Telling) -> (String, Result<(), String>) {
 }
 
 /// Lets everything happen, until all is quiet or a promise is broken.
-fn run(shared: &Shared) -> Result<(), String> {
+pub fn run(shared: &Shared) -> Result<(), String> {
     loop {
         let (verdict, lives) = shared.of_a_dead(|world| {
             world.go_on();

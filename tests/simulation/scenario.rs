@@ -51,7 +51,13 @@ pub struct Setting {
 /// One thing that somebody does.
 #[derive(Clone, Copy, Debug)]
 pub enum Plan {
-    Push { jobs: u32 },
+    Push {
+        jobs: u32,
+    },
+    /// In every repository.
+    Burst {
+        jobs: usize,
+    },
     CancelJob,
     CancelRun,
     Approve,
@@ -68,7 +74,9 @@ pub enum Plan {
     TakeAllRoom,
     GiveRoom,
     StopAllocation,
-    StopChild { purge: bool },
+    StopChild {
+        purge: bool,
+    },
     SystemGc,
     ChangeParent,
     DisableDispatch,
@@ -178,6 +186,7 @@ impl World {
         self.story.tell(now, "people", || format!("{plan:?}"));
         match plan {
             Plan::Push { jobs } => self.push(jobs),
+            Plan::Burst { jobs } => self.push_burst(jobs),
             Plan::CancelJob => self.cancel(false),
             Plan::CancelRun => self.cancel(true),
             Plan::Approve => self.approve(false),

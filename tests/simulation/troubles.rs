@@ -139,6 +139,11 @@ impl Weather {
         Self { troubles: drawn.collect(), calm: false }
     }
 
+    /// Nothing goes wrong.
+    pub fn fair() -> Self {
+        Self { troubles: Vec::new(), calm: false }
+    }
+
     /// Without these.
     pub fn spare(&mut self, spared: &[Trouble]) {
         self.troubles.retain(|one| !spared.contains(one));
