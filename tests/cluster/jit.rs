@@ -5,6 +5,7 @@ use crate::support;
 
 use std::time::Duration;
 
+use simulated::github::groups::RepositoryRunners;
 use simulated::github::{RunSpec, Scope};
 use support::until;
 use support::world::{LABELS, Plan, World};
@@ -69,6 +70,52 @@ async fn until_registered(world: &World) -> u64 {
     group.unwrap()
 }
 
+/// GitHub says nothing of these: the job only waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_and_explain_name_what_keeps_a_job_from_the_runners_of_a_group() {
+    let more = "scope = \"organization\"\nrunner_group = \"big\"";
+    let world = World::planned(jit(more)).await;
+    let checked = support::checking::check(&world.daemon.config()).await;
+    checked.found("fail", "github octo", "has no runner group named \"big\"", "\"Default\"");
+    let group = world.github.with(|github, _| {
+        let octo = github.account("octo").unwrap().id;
+        let group = github.add_runner_group(octo, "big");
+        github.change_runner_group(group, |group| group.repositories = Some([].into()));
+        group
+    });
+    let job = world.queue(world.app, 1, 200)[0];
+    let why = "the runner group \"big\" does not serve this repository";
+    until("explain says why", LIMIT, async || {
+        let told = world.daemon.api(&format!("/api/v1/explain/{job}")).await.to_string();
+        told.replace('\\', "").contains(why)
+    })
+    .await;
+    world.github.with(|github, _| {
+        github.change_runner_group(group, |group| {
+            group.repositories = None;
+            group.workflows = vec!["octo/app/.github/workflows/ci.yml@main".to_owned()];
+        });
+    });
+    world.until_nothing_is_left(LIMIT).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_that_allows_no_runners_in_its_repositories_is_named() {
+    let world = World::planned(jit("")).await;
+    world.github.with(|github, _| {
+        let octo = github.account("octo").unwrap().id;
+        github.set_repository_runners(octo, RepositoryRunners::None);
+    });
+    let job = world.queue(world.app, 1, 200)[0];
+    until("explain says why", LIMIT, async || {
+        let told = world.daemon.api(&format!("/api/v1/explain/{job}")).await.to_string();
+        told.contains("allows no runners in its repositories") && told.contains("no JIT config")
+    })
+    .await;
+    world.github.with(|github, now| github.cancel_job(job, now));
+    world.until_nothing_is_left(LIMIT).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_not_used_is_deleted() {
     let world = World::planned(jit("")).await;
@@ -77,9 +124,8 @@ async fn one_that_is_not_used_is_deleted() {
         requests(&world, "POST", "/generate-jitconfig") == 1
     })
     .await;
-    let job = run[0];
     world.github.with(|github, now| {
-        let run = github.job(job).unwrap().run;
+        let run = github.job(run[0]).unwrap().run;
         github.cancel_run(run, now);
     });
     world.until_nothing_is_left(LIMIT).await;

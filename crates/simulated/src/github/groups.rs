@@ -120,13 +120,17 @@ impl GitHub {
         }
     }
 
-    /// Whether runners of the organization's group may run jobs of the repository.
+    /// Whether runners of the organization's group may run jobs of the repository: all its runs are of one
+    /// workflow.
     pub(super) fn group_serves(&self, organization: u64, group: u64, repository: u64) -> bool {
         let Some(found) = self.repositories.get(&repository) else { return false };
+        let ours = format!("{}/.github/workflows/ci.yml@", self.full_name(repository));
         self.runner_groups(organization).iter().any(|it| {
             it.id == group
                 && it.repositories.as_ref().is_none_or(|some| some.contains(&repository))
                 && (it.allows_public_repositories || found.visibility != Visibility::Public)
+                && (it.workflows.is_empty()
+                    || it.workflows.iter().any(|one| one.starts_with(&ours)))
         })
     }
 
