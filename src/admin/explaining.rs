@@ -12,7 +12,7 @@ use super::json::DeliveryJson;
 use super::named::Named;
 use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use crate::explain::{self, Asked, Explained, JobStory, Known};
-use crate::ledger::{Job, JobId, RunId, Runner, ScopeKey};
+use crate::ledger::{Job, JobId, JobStatus, RunId, Runner, ScopeKey};
 use crate::store::{Reader, StoreError};
 
 /// Of how many runners of one job Nomad is asked: the newest.
@@ -71,6 +71,20 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
         }
     }
     stories.extend(unheard);
+    let note = match (&asked, note) {
+        // One that waits for its concurrency group has no jobs yet.
+        (Asked::Run { .. } | Asked::Number { .. }, None) if stories.is_empty() => {
+            let (repository, run) = match &asked {
+                Asked::Run { repository, run, .. } => (repository.as_str(), *run),
+                Asked::Number { repository, number } => (repository.as_str(), RunId(*number)),
+                Asked::Job(job) | Asked::JobAt { job, .. } => ("", RunId(job.0)),
+            };
+            let forges = &shared.explainer.forges;
+            let ahead = explain::ahead(forges, repository, run, end).await;
+            ahead.first().map(|_| format!("it {}", ahead.join("; it ")))
+        }
+        (_, note) => note,
+    };
     Json(Explained::of(stories, note)).into_response()
 }
 
@@ -164,6 +178,10 @@ async fn story(
     let Explainer { forges, settings, rules, .. } = &shared.explainer;
     let obstacles = match job.is_demand() {
         true => explain::obstacles(forges, settings, &job, end).await,
+        // What the forge holds back may wait for a concurrency group.
+        false if job.report.status == JobStatus::Waiting => {
+            explain::ahead(forges, &job.repository_name, job.report.run, end).await
+        }
         false => Vec::new(),
     };
     let mut story = explain::tell(&Known { job, runners, happened, waits }, rules);

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::{Asked, JobStory, sentence};
 use crate::config::{self, Settings};
-use crate::forge::{Forges, Kind, Told, Which, owner_of};
+use crate::forge::{Ahead, Forges, Kind, Told, Which, owner_of};
 use crate::ledger::policy::{Judgement, Known, judge, restricts};
-use crate::ledger::{Job, Repository, Rules, ScopeKind, matching};
+use crate::ledger::{Job, Repository, Rules, RunId, ScopeKind, matching};
 
 /// How long all questions together may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,6 +88,29 @@ pub async fn obstacles(
         Some(forge.obstacles(&repository, scope, pool.runner_group.as_deref()).await)
     };
     tokio::time::timeout_at(end, asking).await.ok().flatten().unwrap_or_default()
+}
+
+/// The concurrency groups that the run waits for, and who is ahead, in words.
+pub async fn ahead(forges: &Forges, full_name: &str, run: RunId, end: Instant) -> Vec<String> {
+    let asking = async {
+        let forge = forges.of_repository(full_name).ok()?;
+        forge.ahead(full_name, run).await.ok()
+    };
+    let ahead = tokio::time::timeout_at(end, asking).await.ok().flatten().unwrap_or_default();
+    ahead.iter().map(ahead_in_words).collect()
+}
+
+fn ahead_in_words(ahead: &Ahead) -> String {
+    let held = match &ahead.held_by {
+        Some(held_by) => format!("held by {held_by}"),
+        None => "held by nobody that GitHub shows".to_owned(),
+    };
+    let before = match ahead.before {
+        0 => String::new(),
+        1 => ", and 1 more waits before it".to_owned(),
+        more => format!(", and {more} more wait before it"),
+    };
+    format!("waits for the concurrency group {}: {held}{before}", ahead.group)
 }
 
 fn story(job: &Told, repository: &Repository, rules: &Rules, hooks: &str, kind: &str) -> JobStory {

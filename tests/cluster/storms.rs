@@ -6,7 +6,7 @@ use crate::support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simulated::github::{Conclusion, JobSpec, RunSpec, Status};
+use simulated::github::{Conclusion, Concurrency, JobSpec, RunSpec, Status};
 use support::world::{LABELS, Plan, World};
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -111,4 +111,28 @@ async fn branches_that_are_rebased_after_each_merge_cost_about_one_run_each() {
     println!("{BRANCHES} branches: {began} of {all} runs began without");
     assert_eq!(began, all);
     assert!(!storm.world.daemon.log().contains("\"run.superseded\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_the_concurrency_group_and_who_is_ahead() {
+    let world = World::start().await;
+    let group = Concurrency { group: "deploy-main".to_owned(), has_queue: true };
+    let begin = |labels: &[&str]| {
+        let (app, job) = (world.app, JobSpec::new("deploy", labels));
+        let spec = RunSpec { concurrency: Some(group.clone()), ..RunSpec::default() };
+        world.github.with(|github, now| github.add_run(app, spec, vec![job], now))
+    };
+    let [first, second, third] = [(); 3].map(|()| begin(&["nobody"]));
+    let asked = format!("/api/v1/explain/octo%2Fapp%23{third}");
+    let told = world.daemon.api(&asked).await;
+    let expected = format!(
+        "it waits for the concurrency group deploy-main: held by {}octo/app/actions/runs/{first}, and 1 more waits before it",
+        world.github.url().to_string() + "/"
+    );
+    assert_eq!(told["note"], expected.as_str(), "{told}");
+    world.github.with(|github, now| {
+        for run in [third, second, first] {
+            github.cancel_run(run, now);
+        }
+    });
 }

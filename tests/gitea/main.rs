@@ -7,6 +7,7 @@ mod support;
 
 mod demo;
 mod forge_conformance;
+mod hooks;
 mod jobspec;
 mod part;
 mod speed;
