@@ -15,6 +15,7 @@ pub mod explain;
 pub mod forge;
 pub mod hooks;
 mod log_lines;
+pub mod metrics;
 mod quantity;
 pub mod reconcile;
 pub mod store;

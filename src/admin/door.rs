@@ -17,11 +17,13 @@ use super::events;
 use super::explaining;
 use super::json::{JobJson, RunnerJson, StatusJson};
 use super::list::List;
+use super::metrics;
 use super::named::{Named, no_job};
 use super::operate;
 use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use super::who::{Guard, Refused};
 use crate::engine::{Asking, Happenings};
+use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::webhook::Tally;
 use crate::webhook::listener::LocalAddress;
@@ -37,6 +39,7 @@ pub struct Admin {
     pub tally: Option<Tally>,
     pub asking: Asking,
     pub happenings: Happenings,
+    pub metrics: Metrics,
     /// When it is cancelled, answers that have no end end.
     pub stop: CancellationToken,
     pub store: Store,
@@ -45,10 +48,19 @@ pub struct Admin {
 }
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { tally, asking, happenings, stop, store, guard: who, explainer } = admin;
+    let Admin { tally, asking, happenings, metrics, stop, store, guard: who, explainer } = admin;
     let readers = store.readers();
-    let shared =
-        Arc::new(Shared { tally, asking, happenings, stop, store, readers, guard: who, explainer });
+    let shared = Arc::new(Shared {
+        tally,
+        asking,
+        happenings,
+        metrics,
+        stop,
+        store,
+        readers,
+        guard: who,
+        explainer,
+    });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
         .route("/api/v1/pools", get(pools))
@@ -66,7 +78,7 @@ pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(async || Json(json!({"status": "ok"}))))
         .route("/readyz", get(ready))
-        .route("/metrics", any(not_yet))
+        .route("/metrics", get(metrics::metrics))
         .merge(guarded)
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {

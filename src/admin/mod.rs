@@ -1,6 +1,6 @@
 //! The private door: health, readiness, the JSON that `status` and `explain` show, and what
 //! people may ask of a running daemon (`operate`), and what happens as it happens (`events`). What is not
-//! built yet (metrics, page) has its path already and answers "not yet".
+//! built yet (the page) has its path already and answers "not yet".
 
 mod client;
 mod door;
@@ -8,6 +8,7 @@ mod events;
 mod explaining;
 mod json;
 mod list;
+mod metrics;
 mod named;
 mod operate;
 mod shared;

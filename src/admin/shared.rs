@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::who::Guard;
 use crate::engine::{Asking, Happenings};
+use crate::metrics::Metrics;
 use crate::store::{Reader, Readers, Store, StoreError};
 use crate::webhook::Tally;
 
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub tally: Option<Tally>,
     pub asking: Asking,
     pub happenings: Happenings,
+    pub metrics: Metrics,
     pub stop: CancellationToken,
     pub store: Store,
     pub readers: Readers,

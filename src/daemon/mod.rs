@@ -84,6 +84,10 @@ impl Running {
         // Last, for it may bring the tables up to date.
         let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone(), reconcile::sweeps())?;
+        let requests = engine.metrics.clone();
+        transport::observe(Box::new(move |method, url, status| {
+            requests.request(method.as_str(), url.path(), status.map(|status| status.as_u16()));
+        }));
         let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
         let last_good = store.reader()?.last_delivery()?;
         let tally = Tally::new(setup.clock.now().into(), last_good);
@@ -214,6 +218,7 @@ fn served_private(
         tally: door_is_on.then(|| tally.clone()),
         asking: engine.asking(),
         happenings: engine.happenings.clone(),
+        metrics: engine.metrics.clone(),
         stop: stop.clone(),
         store: store.clone(),
         guard: admin::Guard {
@@ -257,6 +262,7 @@ fn served_public(
         bodies: Bodies::up_to(webhook.max_body),
         in_flight: in_flight.clone(),
         tally: tally.clone(),
+        metrics: engine.metrics.clone(),
         refusals: Quota::default(),
         clock: setup.clock.clone(),
     };

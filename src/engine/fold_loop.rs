@@ -26,6 +26,7 @@ use crate::ledger::{
     Effects, Event, Happening, JobStatus, PoolName, Record, Request, State, Time, Verdict, step,
 };
 use crate::log_lines;
+use crate::metrics::Metrics;
 use crate::store::{AsyncReader, Delivery, Reader, Store};
 use crate::webhook::Handed;
 
@@ -54,6 +55,7 @@ pub struct FoldLoop {
     pub renewed: Option<Box<Setup>>,
     pub health: Health,
     pub happenings: Happenings,
+    pub metrics: Metrics,
     pub clock: Steady,
     pub stop: CancellationToken,
     pub grace: Duration,
@@ -304,6 +306,10 @@ impl FoldLoop {
             self.tell_living();
         }
         if !happenings.is_empty() {
+            for happening in &happenings {
+                let job = happening.about.job.and_then(|id| self.state.known_job(id));
+                self.metrics.happened(happening, job, self.now());
+            }
             log_lines::together(|| {
                 happenings.into_iter().for_each(|happening| self.happenings.tell(happening));
             });

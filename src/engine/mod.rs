@@ -51,6 +51,7 @@ pub use witness::Witness;
 use crate::config::Settings;
 use crate::forge::Forges;
 use crate::ledger::{Event, JobId, PoolName, State};
+use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
 use crate::{nomad, webhook};
 
@@ -101,6 +102,7 @@ pub struct Engine {
     pub hand: webhook::Hand,
     pub health: Health,
     pub happenings: Happenings,
+    pub metrics: Metrics,
     queries: mpsc::Sender<Query>,
     events: mpsc::UnboundedSender<Event>,
     stop: CancellationToken,
@@ -146,6 +148,7 @@ impl Engine {
         let (live, living) = watch::channel(children::Living::default());
         let happenings = Happenings::new(setup.clock.clone());
         let health = Health::new(happenings.clone());
+        let metrics = Metrics::default();
         let stop = CancellationToken::new();
         let workers = workers::Workers::new(&setup, events.clone(), health.clone());
         // What lives is told first, so that the first listing is about all of it.
@@ -177,6 +180,7 @@ impl Engine {
             renewed: None,
             health: health.clone(),
             happenings: happenings.clone(),
+            metrics: metrics.clone(),
             clock,
             stop: stop.clone(),
             grace: setup.settings.shutdown_grace,
@@ -185,7 +189,7 @@ impl Engine {
             witness,
         };
         let running = tokio::spawn(fold_loop.run());
-        Ok(Self { hand, health, happenings, queries, events, stop, running })
+        Ok(Self { hand, health, happenings, metrics, queries, events, stop, running })
     }
 
     /// Goes on by another setup: when this returns, its rules hold and what follows from them is

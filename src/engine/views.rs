@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Known;
-use crate::ledger::{Job, JobId, PoolName, ScopeKey, State, Time, why};
+use crate::ledger::{Breaker, Job, JobId, PoolName, ScopeKey, State, Time, why};
 
 #[derive(Debug, Serialize)]
 pub struct StatusView {
@@ -48,6 +48,14 @@ pub struct PoolView {
     pub paused_until: Option<String>,
     /// Why jobs wait, one line for each reason, the most frequent first.
     pub waiting_for: Vec<String>,
+    /// How many wait for each kind of reason, in short words.
+    pub waiting_by_reason: BTreeMap<&'static str, usize>,
+    /// Seconds, of the job that has waited longest.
+    pub oldest_waiting: Option<u64>,
+    /// How many are in each state.
+    pub runners: BTreeMap<&'static str, usize>,
+    /// Runners of several scopes ended without a job, and one at a time is launched.
+    pub breaker_open: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +77,10 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
     for (key, class) in state.classes.iter().filter(|(_, class)| !class.waiting.is_empty()) {
         let pool = waiting.entry(&key.pool).or_default();
         pool.demand += class.waiting.len();
+        pool.since(class.waiting.iter().filter_map(|id| state.jobs.get(id)));
+        if let Some(word) = why::class_word(state, key, now) {
+            *pool.words.entry(word.as_str()).or_default() += class.waiting.len();
+        }
         if let Some(why) = why::class_waits(state, key, now) {
             *pool.reasons.entry(why).or_default() += class.waiting.len();
         }
@@ -76,13 +88,15 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
     for (pool, job) in awaiting_verdict(state) {
         let pool = waiting.entry(pool).or_default();
         pool.asking += 1;
+        pool.since([job]);
+        *pool.words.entry(why::Word::Policy.as_str()).or_default() += 1;
         if let Some(why) = why::verdict_waits(state, job, now) {
             *pool.reasons.entry(why).or_default() += 1;
         }
     }
     let pools = state.rules.pools.iter().map(|pool| {
         let runners = || state.runners.values().filter(|r| r.class.pool == pool.name);
-        let waits = waiting.remove(&pool.name).unwrap_or_default();
+        let mut waits = waiting.remove(&pool.name).unwrap_or_default();
         let pause = state.pauses.get(&pool.name);
         PoolView {
             name: pool.name.0.clone(),
@@ -96,6 +110,13 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
             max_runners: pool.max_runners,
             paused: pause.is_some(),
             paused_until: pause.and_then(|until| until.map(|at| at.to_string())),
+            waiting_by_reason: std::mem::take(&mut waits.words),
+            oldest_waiting: waits.oldest.map(|since| now.since(since).as_secs()),
+            runners: runners().fold(BTreeMap::new(), |mut states, runner| {
+                *states.entry(runner.phase()).or_default() += 1;
+                states
+            }),
+            breaker_open: state.breaker(&pool.name, None).is_some_and(Breaker::is_open),
             waiting_for: waits.lines(),
         }
     });
@@ -145,9 +166,16 @@ struct Waiting {
     asking: usize,
     /// And how many jobs wait for each.
     reasons: BTreeMap<String, usize>,
+    words: BTreeMap<&'static str, usize>,
+    oldest: Option<Time>,
 }
 
 impl Waiting {
+    fn since<'a>(&mut self, jobs: impl IntoIterator<Item = &'a Job>) {
+        let received = jobs.into_iter().map(|job| job.received_at);
+        self.oldest = received.chain(self.oldest).min();
+    }
+
     fn lines(self) -> Vec<String> {
         let mut reasons: Vec<_> = self.reasons.into_iter().collect();
         // Stable: those of as many jobs stay in the order of their words.

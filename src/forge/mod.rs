@@ -185,6 +185,14 @@ impl Forge {
         })
     }
 
+    /// Requests that are left until the rate limit is set anew; a Gitea has none.
+    pub fn remaining(&self) -> Option<u64> {
+        match self {
+            Forge::GitHub(forge) => forge.remaining(),
+            Forge::Gitea(_) => None,
+        }
+    }
+
     /// What people call it.
     pub fn name(&self) -> &'static str {
         match self {

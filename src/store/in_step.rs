@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::StoreError;
-use super::writer::{Queue, Writer, failed, gathered};
+use super::writer::{CommitTimes, Queue, Writer, failed, gathered};
 
 /// What stands between the daemon and its disk.
 pub trait Commits: Send + Sync + 'static {
@@ -27,7 +27,7 @@ pub(super) async fn run(
     mut queue: Queue,
     commits: Arc<dyn Commits>,
 ) {
-    let mut writer = Writer::new(connection, &path);
+    let mut writer = Writer::new(connection, &path, CommitTimes::default());
     while let Some(first) = queue.recv().await {
         let ready = commits.before().await;
         // Also what arrived meanwhile: no commit leaves out what was folded before it.

@@ -21,7 +21,7 @@ mod writer;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::mpsc;
@@ -38,7 +38,8 @@ pub use schema::VERSION;
 
 use crate::ledger::state::Paused;
 use crate::ledger::{Breaker, BreakerKey, PoolName, Record, Repository, Runner, Time};
-use writer::{Asked, Operation, operation};
+use crate::metrics::{Exposition, Kind};
+use writer::{Asked, CommitTimes, Operation, operation};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
@@ -73,6 +74,7 @@ pub struct Unfinished {
 pub struct Store {
     operations: mpsc::UnboundedSender<Box<dyn Operation>>,
     path: Arc<PathBuf>,
+    times: CommitTimes,
 }
 
 impl Store {
@@ -95,22 +97,24 @@ impl Store {
         let (operations, queue) = mpsc::unbounded_channel();
         let path = Arc::new(path.to_owned());
         tokio::spawn(in_step::run(connection, path.clone(), queue, commits));
-        Ok(Self { operations, path })
+        Ok(Self { operations, path, times: CommitTimes::default() })
     }
 
     fn start(connection: Connection, path: PathBuf, lock: File) -> Self {
         let (operations, queue) = mpsc::unbounded_channel();
         let path = Arc::new(path);
         let written = path.clone();
+        let times = CommitTimes::default();
+        let taken = times.clone();
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                writer::run(connection, &written, queue);
+                writer::run(connection, &written, taken, queue);
                 drop(lock);
             })
             // Without this thread there is no program to go on with.
             .unwrap_or_else(|error| panic!("cannot start the store's thread: {error}"));
-        Self { operations, path }
+        Self { operations, path, times }
     }
 
     /// A connection for reading; it sees what is committed.
@@ -169,6 +173,21 @@ impl Store {
     /// where the last commit went through and was within a minute.
     pub async fn probe(&self) -> Result<(), StoreError> {
         self.ask(operation(rows::probe, true)).await
+    }
+
+    /// Its files, and how long commits take.
+    pub fn write_metrics(&self, to: &mut Exposition) {
+        let help = "Time of a commit to the store.";
+        to.family("roustabout_store_commit_seconds", Kind::Histogram, help);
+        // A count has no state that a panic could leave half done.
+        to.histogram(&[], &self.times.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let size = |ending: &str| {
+            let mut file = self.path.as_os_str().to_owned();
+            file.push(ending);
+            std::fs::metadata(file).map_or(0, |file| file.len())
+        };
+        to.family("roustabout_store_bytes", Kind::Gauge, "Size of the database's files.");
+        to.gauge(&[], (size("") + size("-wal") + size("-shm")) as f64);
     }
 
     async fn write<T: Send + 'static>(

@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::StoreError;
+use crate::metrics::{Histogram, QUICK};
 
 /// The most operations in one commit, so that the first one does not wait too long.
 const BATCH: usize = 512;
@@ -77,8 +79,8 @@ where
     }
 }
 
-pub(super) fn run(connection: Connection, path: &Path, mut queue: Queue) {
-    let mut writer = Writer::new(connection, path);
+pub(super) fn run(connection: Connection, path: &Path, times: CommitTimes, mut queue: Queue) {
+    let mut writer = Writer::new(connection, path, times);
     while let Some(first) = queue.blocking_recv() {
         for (operation, committed) in writer.write(gathered(first, &mut queue)) {
             operation.answer(committed);
@@ -102,6 +104,17 @@ pub(super) struct Writer {
     file: OpenFile,
     /// When the last commit went through, where none has failed since.
     written: Option<Instant>,
+    times: CommitTimes,
+}
+
+/// How long commits took; clones share them.
+#[derive(Clone)]
+pub(super) struct CommitTimes(pub Arc<Mutex<Histogram>>);
+
+impl Default for CommitTimes {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Histogram::of(QUICK))))
+    }
 }
 
 /// The database's file as it was when it was opened.
@@ -130,8 +143,8 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 pub(super) type Done = (Box<dyn Operation>, Result<(), StoreError>);
 
 impl Writer {
-    pub fn new(connection: Connection, path: &Path) -> Self {
-        Self { connection, file: OpenFile::at(path), written: None }
+    pub fn new(connection: Connection, path: &Path, times: CommitTimes) -> Self {
+        Self { connection, file: OpenFile::at(path), written: None, times }
     }
 
     /// Makes them one transaction, and says what each came to. Nobody is answered yet.
@@ -165,7 +178,11 @@ impl Writer {
             transaction.rollback()?;
             self.written = proved;
         } else {
+            let began = Instant::now();
             transaction.commit()?;
+            let took = began.elapsed();
+            // A count has no state that a panic could leave half done.
+            self.times.0.lock().unwrap_or_else(PoisonError::into_inner).observe(took);
             self.written = Some(Instant::now());
         }
         Ok(())

@@ -26,6 +26,7 @@ use super::tally::Tally;
 use crate::ledger::matching::Candidate;
 use crate::ledger::policy::{Judgement, Known};
 use crate::ledger::{DeliveryId, Rules, Time, matching, policy, runner_name};
+use crate::metrics::Metrics;
 use crate::store::{Delivery, Kept, Unparsed};
 use strangers_text::harmless_up_to;
 
@@ -49,6 +50,7 @@ pub struct Door {
     pub in_flight: InFlight,
     pub refusals: Quota,
     pub tally: Tally,
+    pub metrics: Metrics,
     pub clock: Clock,
 }
 
@@ -76,9 +78,11 @@ async fn take(
     if uri.path() != &*shared.path {
         return Outcome::WrongPath.respond(None);
     }
+    let began = Instant::now();
     let delivery = delivery_id(&headers);
     let answer = judge(&shared, &method, &headers, phase.as_deref(), body, delivery.as_ref());
     let answer = answer.await;
+    shared.door.metrics.webhook(began.elapsed());
     shared.door.tally.count(&answer, shared.door.clock.now().into());
     log(&answer, &headers, delivery.as_ref(), &shared.door.refusals);
     answer.respond(delivery.as_ref())

@@ -21,6 +21,7 @@ mod events;
 mod examples;
 mod explain;
 mod hook;
+mod metrics;
 mod octokit;
 mod operate;
 mod reload;

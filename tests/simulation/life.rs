@@ -157,6 +157,7 @@ async fn go_on(shared: &Shared, seed: u64) {
         hand: engine.hand.clone(),
         in_flight: InFlight::in_folder(path.parent().unwrap()),
         tally: Tally::new(setup.clock.now().into(), None),
+        metrics: engine.metrics.clone(),
     };
     let door = Arc::new(Mutex::new(entrance.door(&setup)));
     shared.with(World::after_start);
@@ -245,6 +246,7 @@ struct Entrance {
     hand: webhook::Hand,
     in_flight: InFlight,
     tally: Tally,
+    metrics: roustabout::metrics::Metrics,
 }
 
 impl Entrance {
@@ -261,6 +263,7 @@ impl Entrance {
             bodies: Bodies::up_to(setup.settings.webhook.max_body),
             in_flight: self.in_flight.clone(),
             tally: self.tally.clone(),
+            metrics: self.metrics.clone(),
             refusals: Quota::default(),
             clock: setup.clock.clone(),
         };

@@ -26,6 +26,8 @@ pub enum Part {
     Descriptions,
     /// Octokit's authentication of GitHub Apps, which `scripts/get-octokit` fetches.
     Octokit,
+    /// Prometheus' checker of metrics and alert rules, which `scripts/get-promtool` fetches.
+    Promtool,
     /// The rights that a systemd of one's own needs.
     Systemd,
     /// systemd's tool that judges units.
@@ -58,6 +60,10 @@ impl Part {
             Self::Octokit => absent(
                 folder("ROUSTABOUT_TEST_OCTOKIT").is_some(),
                 "Octokit (scripts/get-octokit, with npm)",
+            ),
+            Self::Promtool => absent(
+                folder("ROUSTABOUT_TEST_PROMTOOL").is_some(),
+                "promtool (scripts/get-promtool)",
             ),
             Self::Systemd => script("scripts/has-systemd", &[]),
             Self::SystemdAnalyze => {

@@ -85,6 +85,12 @@ impl Budget {
         self.window.is_some()
     }
 
+    /// What the last answers said is left.
+    pub fn remaining(&self, now: Instant) -> Option<u64> {
+        let window = self.window.as_ref()?;
+        Some(if window.resets > now { window.remaining } else { window.limit })
+    }
+
     /// Takes in what an answer says; `counted`: it was not a free one.
     pub fn learn(
         &mut self,

@@ -188,6 +188,11 @@ impl Client {
         self.state().clock
     }
 
+    /// How many requests are left until the limit is set anew; `None` where no answer has told of one.
+    pub fn remaining(&self) -> Option<u64> {
+        self.state().budget.remaining(Instant::now())
+    }
+
     /// For how long every call would be held back.
     pub fn held_back_for(&self) -> Option<Duration> {
         self.state().limit.wait(Instant::now())

@@ -7,6 +7,63 @@ use super::runner::RunnerState;
 use super::state::{Gate, NomadState, State};
 use super::{Breaker, ClassKey, Job, ScopeKey, Time, Verdict};
 
+/// The kinds of reasons, for metrics: a closed set of short words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Word {
+    /// As many runners are on the way as jobs wait.
+    RunnerOnTheWay,
+    PoolPaused,
+    Nomad,
+    /// A runner ended, and the forge is asked first.
+    Asking,
+    /// Runners ended without a job.
+    RunnersFail,
+    DispatchRefused,
+    Credential,
+    RepositoryCap,
+    PoolCap,
+    Capacity,
+    Robots,
+    Starting,
+    /// The run is checked against the pool's policy first.
+    Policy,
+    PoolRemoved,
+}
+
+impl Word {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Word::RunnerOnTheWay => "runner_on_the_way",
+            Word::PoolPaused => "pool_paused",
+            Word::Nomad => "nomad",
+            Word::Asking => "asking",
+            Word::RunnersFail => "runners_fail",
+            Word::DispatchRefused => "dispatch_refused",
+            Word::Credential => "credential",
+            Word::RepositoryCap => "repository_cap",
+            Word::PoolCap => "pool_cap",
+            Word::Capacity => "capacity",
+            Word::Robots => "robots",
+            Word::Starting => "starting",
+            Word::Policy => "policy",
+            Word::PoolRemoved => "pool_removed",
+        }
+    }
+}
+
+/// Of a reason: its kind, and the sentence.
+type Why = (Word, String);
+
+/// Why most of the class's jobs wait, in one word; `None` where nothing of the class waits.
+pub fn class_word(state: &State, key: &ClassKey, now: Time) -> Option<Word> {
+    let waiting = state.classes.get(key)?.waiting.len();
+    Some(match waiting {
+        0 => return None,
+        _ if state.runners.counts(key).sent() >= waiting => Word::RunnerOnTheWay,
+        _ => what_keeps_it(state, key, now).0,
+    })
+}
+
 /// `None` where nothing of the class waits.
 pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
     let class = state.classes.get(key)?;
@@ -18,7 +75,7 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
     if sent >= waiting {
         return Some(supplied(state, key));
     }
-    let why = what_keeps_it(state, key, now);
+    let (_, why) = what_keeps_it(state, key, now);
     Some(if sent == 0 {
         why
     } else {
@@ -32,7 +89,7 @@ pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<
     let supplied = state.runners.counts(key).sent() >= class.demand();
     let held = job_is_held(job, now).filter(|_| !supplied);
     match held {
-        Some(held) => Some(closed_for_all(state, key).unwrap_or(held)),
+        Some(held) => Some(closed_for_all(state, key).map_or(held, |(_, why)| why)),
         None => class_waits(state, key, now),
     }
 }
@@ -60,7 +117,7 @@ pub fn verdict_waits(state: &State, job: &Job, now: Time) -> Option<String> {
     }
     Some(format!(
         "the run is checked against the pool's policy when a runner can be launched; {}",
-        what_keeps(state, &key, pool, now)
+        what_keeps(state, &key, pool, now).1
     ))
 }
 
@@ -88,40 +145,48 @@ fn supplied(state: &State, key: &ClassKey) -> String {
 
 /// The first cause that holds. A time is named only where nothing happens before it: one that has
 /// passed is no reason any more, and while somebody tries, that is said instead.
-fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> String {
+fn what_keeps_it(state: &State, key: &ClassKey, now: Time) -> Why {
     let Some(pool) = state.rules.pool(&key.pool) else {
-        return format!("pool {} was removed from the config", key.pool);
+        return (Word::PoolRemoved, format!("pool {} was removed from the config", key.pool));
     };
     what_keeps(state, key, pool, now)
 }
 
-fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> String {
+fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Why {
     if let Some(why) = closed_for_all(state, key) {
         return why;
     }
-    let gates = [asked, ended_in_vain, refused, without_credential];
-    gates
+    type Cause = fn(&State, &ClassKey, &Pool, Time) -> Option<String>;
+    let causes: [(Word, Cause); 4] = [
+        (Word::Asking, asked),
+        (Word::RunnersFail, ended_in_vain),
+        (Word::DispatchRefused, refused),
+        (Word::Credential, without_credential),
+    ];
+    causes
         .iter()
-        .find_map(|gate| gate(state, key, pool, now))
+        .find_map(|(word, cause)| Some((*word, cause(state, key, pool, now)?)))
         .unwrap_or_else(|| at_capacity(state, key, pool))
 }
 
 /// Before whatever names a time: what keeps the whole pool keeps to no other.
-fn closed_for_all(state: &State, key: &ClassKey) -> Option<String> {
+fn closed_for_all(state: &State, key: &ClassKey) -> Option<Why> {
+    let paused = |why| Some((Word::PoolPaused, why));
     match state.pauses.get(&key.pool) {
-        Some(Some(until)) => return Some(format!("pool {} is paused until {until}", key.pool)),
-        Some(None) => return Some(format!("pool {} is paused", key.pool)),
+        Some(Some(until)) => return paused(format!("pool {} is paused until {until}", key.pool)),
+        Some(None) => return paused(format!("pool {} is paused", key.pool)),
         None => {}
     }
     let place = state.rules.place_of(state.rules.pool(&key.pool)?);
     let part = place.unlike(&state.rules.nomad);
-    match state.nomad.get(&place) {
+    let why = match state.nomad.get(&place) {
         None => Some(format!("waiting for Nomad's first listing{part} since the start")),
         Some(NomadState::Unlisted(reason) | NomadState::Away(Gate { reason, .. })) => {
             Some(format!("Nomad{part} {reason}"))
         }
         Some(NomadState::Listed) => None,
-    }
+    };
+    Some((Word::Nomad, why?))
 }
 
 /// A runner of the class ended, and the forge is asked first.
@@ -233,32 +298,35 @@ fn when(gate: &Gate, now: Time) -> Option<String> {
     }
 }
 
-fn at_capacity(state: &State, key: &ClassKey, pool: &Pool) -> String {
+fn at_capacity(state: &State, key: &ClassKey, pool: &Pool) -> Why {
     let runners = &state.runners;
     if let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
         && runners.alive_of_scope(&key.pool, &key.scope) >= cap as usize
     {
-        return format!(
+        let why = format!(
             "at capacity: the repository has {cap} runners of pool {} (max_runners_per_repository)",
             key.pool
         );
+        return (Word::RepositoryCap, why);
     }
     if runners.alive_of_pool(&key.pool) >= pool.max_runners as usize {
-        return format!(
+        let why = format!(
             "at capacity: pool {} has {} runners (max_runners)",
             key.pool, pool.max_runners
         );
+        return (Word::PoolCap, why);
     }
     if runners.alive() >= state.rules.max as usize {
-        return format!("at capacity: {} runners are alive ([runners] max)", state.rules.max);
+        let why = format!("at capacity: {} runners are alive ([runners] max)", state.rules.max);
+        return (Word::Capacity, why);
     }
     if state.only_robots_wait(key, pool) {
-        return "bot jobs: the repository's bots have robots_per_repository runners while other jobs \
-                wait"
-            .to_owned();
+        let why = "bot jobs: the repository's bots have robots_per_repository runners while other jobs \
+                   wait";
+        return (Word::Robots, why.to_owned());
     }
     // Whoever could be launched has been, in the step that made room.
-    "there is room, and a runner is about to be launched".to_owned()
+    (Word::Starting, "there is room, and a runner is about to be launched".to_owned())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! answers from its models in the same process.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +62,17 @@ pub trait Body: Send + Sync {
     fn chunk(&mut self) -> Answering<'_, Option<Bytes>>;
 }
 
+/// Is told of a request, and of its status where there was an answer.
+pub type Observer = Box<dyn Fn(&Method, &Url, Option<StatusCode>) + Send + Sync>;
+
+static OBSERVER: OnceLock<Observer> = OnceLock::new();
+
+/// From now on all requests of this process are told to `observer`. A process counts for itself, whatever
+/// clients it makes; the first observer stays.
+pub fn observe(observer: Observer) {
+    let _ = OBSERVER.set(observer);
+}
+
 /// The way to one server. Clones share it.
 #[derive(Clone)]
 pub struct Transport(Arc<dyn Exchange>);
@@ -73,7 +84,11 @@ impl Transport {
 
     /// As [`Exchange::send`].
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
-        self.0.send(request).await
+        let Some(observer) = OBSERVER.get() else { return self.0.send(request).await };
+        let (method, url) = (request.method.clone(), request.url.clone());
+        let answer = self.0.send(request).await;
+        observer(&method, &url, answer.as_ref().ok().map(|response| response.status));
+        answer
     }
 }
 

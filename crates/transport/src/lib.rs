@@ -10,7 +10,9 @@ mod http;
 mod proxies;
 
 pub use answers::{forge_message, redirect};
-pub use exchange::{Answering, Body, Exchange, Failure, Request, Response, Transport, Unread};
+pub use exchange::{
+    Answering, Body, Exchange, Failure, Observer, Request, Response, Transport, Unread, observe,
+};
 pub use http::{builder_for, bundled_roots, cause, forge, is_loopback};
 pub use proxies::{Proxy, any_proxy, proxy_of};
 

@@ -99,6 +99,12 @@ impl GitHub {
         self.changes.happened(id);
     }
 
+    /// Requests that are left for the first of its owners; `None` where nothing was said of a limit.
+    pub fn remaining(&self) -> Option<u64> {
+        let owner = self.owners.first().map_or("", String::as_str);
+        self.asks.reading(owner).remaining()
+    }
+
     /// For requests of which one repository may make only so many.
     fn share_of(&self, repository: &str) -> Client {
         let purpose = Purpose::For(repository.to_ascii_lowercase().into());

@@ -56,6 +56,7 @@ async fn silent_door(limits: Limits, bodies: Bodies) -> Here {
         bodies,
         in_flight: InFlight::in_folder(folder.path()),
         tally: roustabout::webhook::Tally::new(roustabout::ledger::Time(0), None),
+        metrics: roustabout::metrics::Metrics::default(),
         refusals: Quota::default(),
         clock: clock::Clock::system(),
     };
