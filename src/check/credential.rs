@@ -28,7 +28,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     let mut clients = Vec::new();
     for credential in &settings.github.credentials {
         let subject = format!("github {}", credential.owners.join(","));
-        match Asks::by(settings.github.api_url.clone(), credential) {
+        match Asks::by(settings.github.server(), credential) {
             Ok(asks) => clients.push((subject, asks)),
             Err(error) => {
                 findings.push(Finding::fail(subject, error.to_string(), "correct github.api_url"));
@@ -69,7 +69,7 @@ pub async fn apps(settings: &Settings, apps: &[usize]) -> Vec<Finding> {
         .filter_map(|(index, both)| apps.contains(&index).then_some(both))
     {
         let subject = format!("github {}", credential.owners.join(","));
-        findings.extend(match Asks::by(settings.github.api_url.clone(), credential) {
+        findings.extend(match Asks::by(settings.github.server(), credential) {
             Ok(Asks::As(app)) => {
                 let found = app::app(&subject, &app, credential, &plan, settings).await;
                 found.unwrap_or_else(|findings| findings)
@@ -182,7 +182,7 @@ async fn repositories(asks: &Asks, owners: &[String]) -> Result<Vec<Seen>, Error
 /// The version of the Gitea that answers at the host of `api_url`, if one does.
 async fn gitea_there(github: &GitHub) -> Option<String> {
     let url = gitea_api(&github.api_url)?;
-    let client = crate::gitea::Client::new(url, &"none".into()).ok()?;
+    let client = crate::gitea::Client::new(url.into(), &"none".into()).ok()?;
     client.version().await.ok().map(|(version, _)| version.text)
 }
 

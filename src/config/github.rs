@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ::config::ValueKind;
 use secrecy::SecretString;
+use transport::Server;
 use url::Url;
 
 use super::Origin;
@@ -35,6 +36,8 @@ pub struct GitHub {
     pub kind: ForgeKind,
     /// The base URL of its REST API. [`GitHub::api_base`] returns it as text to append paths to.
     pub api_url: Url,
+    /// Trusted there besides the bundled certificates and those of the system.
+    pub ca_cert_pem: Option<Vec<u8>>,
     /// How often repositories with demand, now or within a day, are listed.
     pub sweep_interval: Duration,
     /// How often all served repositories are listed.
@@ -62,6 +65,11 @@ pub enum By {
 const GITEA_API: &str = "/api/v1";
 
 impl GitHub {
+    /// Where its API is asked.
+    pub fn server(&self) -> Server {
+        Server { base: self.api_url.clone(), ca_cert_pem: self.ca_cert_pem.clone() }
+    }
+
     /// `api_url` without a trailing slash.
     pub fn api_base(&self) -> &str {
         self.api_url.as_str().trim_end_matches('/')
@@ -107,12 +115,14 @@ pub(super) fn read(section: &Section) -> Option<GitHub> {
     let kinds = [("github", ForgeKind::GitHub), ("gitea", ForgeKind::Gitea)];
     let kind = section.choice("kind", &kinds);
     let api_url = api_url(section, kind);
+    let ca_cert_pem = ca_cert(section);
     let sweep_interval = section.interval("sweep_interval");
     let full_sweep_interval = section.interval("full_sweep_interval");
     let credentials = credentials(section, kind);
     Some(GitHub {
         kind: kind?,
         api_url: api_url?,
+        ca_cert_pem,
         sweep_interval: sweep_interval?,
         full_sweep_interval: full_sweep_interval?,
         credentials: credentials?,
@@ -135,6 +145,37 @@ pub(super) fn apps_sign(section: &Section, github: Option<&GitHub>) -> bool {
     }
 }
 
+/// Read here, so that a reload reads it again.
+fn ca_cert(section: &Section) -> Option<Vec<u8>> {
+    const KEY: &str = "ca_cert_file";
+    let path = section.path(KEY)?;
+    if section.context.env.takes_as_given(&path) {
+        return None;
+    }
+    match std::fs::read(&path) {
+        Ok(pem) => Some(pem),
+        Err(error) => {
+            section.report(
+                KEY,
+                format!("cannot read {}: {error}", path.display()),
+                "it must be a file that the user roustabout runs as can read",
+            );
+            None
+        }
+    }
+}
+
+/// An address that is GitHub's own and not its API's.
+fn beside_the_api(url: &Url) -> Option<&'static str> {
+    let host = url.host_str()?;
+    let of_tenant = host.ends_with(".ghe.com") && !host.starts_with("api.");
+    match host {
+        "github.com" | "www.github.com" => Some("use https://api.github.com"),
+        _ if of_tenant => Some("with data residency the API is at https://api.SUBDOMAIN.ghe.com"),
+        _ => None,
+    }
+}
+
 fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
     const KEY: &str = "api_url";
     let url = section.parsed(KEY, |text| web_url(text, &["http", "https"]))?;
@@ -144,6 +185,10 @@ fn api_url(section: &Section, kind: Option<ForgeKind>) -> Option<Url> {
             let what = format!("{url} is the API address of a Gitea, but kind is \"github\"");
             let fix = "set kind = \"gitea\" in [github]; GitHub Enterprise Server has its API at https://HOST/api/v3";
             section.report(KEY, what, fix);
+            return None;
+        }
+        if let Some(fix) = beside_the_api(&url) {
+            section.report(KEY, format!("{url} is not the address of an API"), fix);
             return None;
         }
         return Some(url);
@@ -336,6 +381,20 @@ mod tests {
     use crate::config::testing::{errors, loaded, loaded_with, no_token};
 
     const TWO: &str = "[[github.credentials]]\nowners = [\"Octo\"]\ntoken = \"t1\"\n[[github.credentials]]\nowners = [\"*\"]\ntoken = \"t2\"\n";
+
+    #[test]
+    fn an_address_of_githubs_that_is_no_api_is_refused_with_the_right_one() {
+        for (url, fix) in [
+            ("https://github.com", "use https://api.github.com"),
+            ("https://octo.ghe.com", "https://api.SUBDOMAIN.ghe.com"),
+        ] {
+            let told = errors(&format!("[github]\napi_url = {url:?}\n"));
+            assert!(told.contains(fix), "{told}");
+        }
+        for url in ["https://api.octo.ghe.com", "https://ghe.example.org/api/v3"] {
+            loaded(&format!("[github]\napi_url = {url:?}\n"));
+        }
+    }
 
     #[test]
     fn the_first_credential_whose_owners_match_is_used() {

@@ -97,6 +97,7 @@ const KEYS: &[Key] = &[
     default("store.retention", Text("90d")),
     default("github.kind", Text("github")),
     default("github.api_url", Text("https://api.github.com")),
+    open("github.ca_cert_file", r#""/etc/roustabout/github-ca.pem""#),
     default("github.sweep_interval", Text("1m")),
     default("github.full_sweep_interval", Text("10m")),
     open("github.credentials.owners", r#"["octocat"]"#),
@@ -201,7 +202,14 @@ mod tests {
         assert!(!root.contains(&"listen"));
         assert_eq!(
             words_in("github"),
-            ["kind", "api_url", "sweep_interval", "full_sweep_interval", "credentials"]
+            [
+                "kind",
+                "api_url",
+                "ca_cert_file",
+                "sweep_interval",
+                "full_sweep_interval",
+                "credentials"
+            ]
         );
         assert_eq!(words_in("log"), ["level", "format"]);
     }

@@ -178,10 +178,10 @@ pub struct LogMemory(github::LogMemory);
 
 impl Forge {
     fn new(settings: &Settings, credential: &Credential) -> Result<Self, BuildError> {
-        let api_url = settings.github.api_url.clone();
+        let api = settings.github.server();
         Ok(match settings.github.kind {
-            ForgeKind::GitHub => Forge::GitHub(github::GitHub::new(api_url, credential)?),
-            ForgeKind::Gitea => Forge::Gitea(gitea::Gitea::new(api_url, &of_gitea(credential))?),
+            ForgeKind::GitHub => Forge::GitHub(github::GitHub::new(api, credential)?),
+            ForgeKind::Gitea => Forge::Gitea(gitea::Gitea::new(api, &of_gitea(credential))?),
         })
     }
 

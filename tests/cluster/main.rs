@@ -20,6 +20,7 @@ mod demo;
 mod demo_stand_in;
 mod dispatch;
 mod drivers;
+mod enterprise_server;
 mod explain_nomad;
 mod jit;
 mod jobspec;

@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, Head
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use transport::{Failure, Request, Response, Transport, Unread};
+use transport::{Failure, Request, Response, Server, Transport, Unread};
 use url::Url;
 
 use super::error::Error;
@@ -28,7 +28,7 @@ pub enum BuildError {
     Address,
     #[error("the token holds characters that no header can carry")]
     Token,
-    #[error("the HTTP client cannot be set up: {0}")]
+    #[error("{0}")]
     Http(String),
 }
 
@@ -103,12 +103,12 @@ impl Answer {
 impl Client {
     /// `api_url` is `https://HOST/api/v1`. Opens nothing yet. A rustls crypto provider must be
     /// installed in the process.
-    pub fn new(api_url: Url, token: &SecretString) -> Result<Client, BuildError> {
-        if !matches!(api_url.scheme(), "http" | "https") || api_url.host().is_none() {
+    pub fn new(server: Server, token: &SecretString) -> Result<Client, BuildError> {
+        if !matches!(server.base.scheme(), "http" | "https") || server.base.host().is_none() {
             return Err(BuildError::Address);
         }
-        let wire = transport::forge(&api_url).map_err(|e| BuildError::Http(e.to_string()))?;
-        Client::over(wire, api_url, token, Clock::system())
+        let wire = transport::forge(&server).map_err(|e| BuildError::Http(e.to_string()))?;
+        Client::over(wire, server.base, token, Clock::system())
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.

@@ -12,7 +12,7 @@ use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use transport::Transport;
+use transport::{Server, Transport};
 use url::Url;
 
 use super::auth::{Auth, Signer};
@@ -68,8 +68,8 @@ pub struct HookConfig {
 impl App {
     /// `issuer` is its client id or its id. Opens nothing yet. A rustls crypto provider must be
     /// installed in the process.
-    pub fn new(api_url: Url, issuer: &str, key: AppKey) -> Result<App, BuildError> {
-        Ok(App::by(Road::to(api_url)?, issuer, key))
+    pub fn new(api: Server, issuer: &str, key: AppKey) -> Result<App, BuildError> {
+        Ok(App::by(Road::to(api)?, issuer, key))
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.

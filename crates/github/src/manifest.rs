@@ -7,7 +7,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use url::Url;
+use transport::Server;
 
 use super::auth::Auth;
 use super::error::Error;
@@ -91,8 +91,8 @@ pub struct Stranger(Client);
 
 impl Stranger {
     /// A rustls crypto provider must be installed in the process.
-    pub fn at(api_url: Url) -> Result<Stranger, BuildError> {
-        Ok(Stranger(Client::by(Road::to(api_url)?, Auth::Nobody)))
+    pub fn at(api: Server) -> Result<Stranger, BuildError> {
+        Ok(Stranger(Client::by(Road::to(api)?, Auth::Nobody)))
     }
 
     /// `POST /app-manifests/:code/conversions`. `NotFound`: the code was used before, is older than an

@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use transport::{Failure, Request, Response, Transport, Unread};
+use transport::{Failure, Request, Response, Server, Transport, Unread};
 use url::Url;
 
 use super::auth::Auth;
@@ -35,7 +35,7 @@ const MAX_REDIRECTS: usize = 3;
 pub enum BuildError {
     #[error("the API's address must be an http or https URL with a host")]
     Address,
-    #[error("the HTTP client cannot be set up: {0}")]
+    #[error("{0}")]
     Http(String),
 }
 
@@ -146,10 +146,10 @@ impl Answer {
 }
 
 impl Client {
-    /// `api_url` is `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server.
+    /// The API is at `https://api.github.com`, or `https://HOST/api/v3` of an Enterprise Server.
     /// Opens nothing yet. A rustls crypto provider must be installed in the process.
-    pub fn new(api_url: Url, token: SecretString) -> Result<Client, BuildError> {
-        Ok(Client::by(Road::to(api_url)?, Auth::Token(token)))
+    pub fn new(api: Server, token: SecretString) -> Result<Client, BuildError> {
+        Ok(Client::by(Road::to(api)?, Auth::Token(token)))
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.
@@ -387,12 +387,12 @@ impl Client {
 
 impl Road {
     /// By HTTP and this machine's clock.
-    pub fn to(base: Url) -> Result<Road, BuildError> {
-        if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+    pub fn to(server: Server) -> Result<Road, BuildError> {
+        if !matches!(server.base.scheme(), "http" | "https") || server.base.host().is_none() {
             return Err(BuildError::Address);
         }
-        let wire = transport::forge(&base).map_err(|e| BuildError::Http(e.to_string()))?;
-        Ok(Road { wire, clock: Clock::system(), base })
+        let wire = transport::forge(&server).map_err(|e| BuildError::Http(e.to_string()))?;
+        Ok(Road { wire, clock: Clock::system(), base: server.base })
     }
 }
 

@@ -2,6 +2,7 @@
 //! are told.
 
 use std::error::Error as _;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,18 +40,56 @@ pub fn builder_for(url: &Url) -> reqwest::ClientBuilder {
     if is_loopback(url) { builder.no_proxy() } else { builder }
 }
 
-/// The way to the forge at `base`.
-pub fn forge(base: &Url) -> reqwest::Result<Transport> {
-    let http = builder_for(base)
+/// Where a forge's API is, and whose certificates are trusted there besides those of the bundle and
+/// the system.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub base: Url,
+    pub ca_cert_pem: Option<Vec<u8>>,
+}
+
+impl From<Url> for Server {
+    fn from(base: Url) -> Server {
+        Server { base, ca_cert_pem: None }
+    }
+}
+
+impl FromStr for Server {
+    type Err = url::ParseError;
+
+    fn from_str(text: &str) -> Result<Server, url::ParseError> {
+        text.parse().map(Url::into)
+    }
+}
+
+/// The way to the forge.
+pub fn forge(server: &Server) -> Result<Transport, NoWay> {
+    let own = match &server.ca_cert_pem {
+        Some(pem) => reqwest::Certificate::from_pem_bundle(pem)
+            .ok()
+            .filter(|certificates| !certificates.is_empty())
+            .ok_or(NoWay::CaCert)?,
+        None => Vec::new(),
+    };
+    let http = builder_for(&server.base)
         .user_agent(concat!("roustabout/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(FORGE_CONNECT_TIMEOUT)
         .timeout(FORGE_TIMEOUT)
         .tcp_keepalive(Duration::from_secs(30))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .tls_certs_merge(bundled_roots())
+        .tls_certs_merge(bundled_roots().chain(own))
         .build()?;
     Ok(Transport::new(http))
+}
+
+/// Why there can be no way to a forge.
+#[derive(Debug, thiserror::Error)]
+pub enum NoWay {
+    #[error("ca_cert_file holds no certificate in PEM form")]
+    CaCert,
+    #[error("the HTTP client cannot be set up: {0}")]
+    Http(#[from] reqwest::Error),
 }
 
 impl Exchange for reqwest::Client {

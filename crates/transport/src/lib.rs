@@ -13,7 +13,7 @@ pub use answers::{forge_message, redirect};
 pub use exchange::{
     Answering, Body, Exchange, Failure, Observer, Request, Response, Transport, Unread, observe,
 };
-pub use http::{builder_for, bundled_roots, cause, forge, is_loopback};
+pub use http::{NoWay, Server, builder_for, bundled_roots, cause, forge, is_loopback};
 pub use proxies::{Proxy, any_proxy, proxy_of};
 
 /// Of a whole call to a forge, connecting and reading included.

@@ -29,7 +29,7 @@ pub async fn check(settings: Arc<Settings>) -> Vec<Finding> {
     for (index, (credential, plan)) in credentials.zip(plan::plans(&settings)).enumerate() {
         let subject = format!("gitea {}", credential.owners.join(","));
         let client = match Client::new(
-            settings.github.api_url.clone(),
+            settings.github.server(),
             &credential.token().cloned().unwrap_or_default(),
         ) {
             Ok(client) => client,

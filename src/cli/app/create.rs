@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use transport::Server;
 use url::Url;
 
 use super::super::Failed;
@@ -59,7 +60,9 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         )));
     }
     let folder = kept::writable(&options.output)?;
-    let github = Stranger::at(api_url.clone()).context("cannot set up a connection to GitHub")?;
+    let ca_cert_pem = settings.as_ref().and_then(|it| it.github.ca_cert_pem.clone());
+    let server = Server { base: api_url.clone(), ca_cert_pem };
+    let github = Stranger::at(server).context("cannot set up a connection to GitHub")?;
     let (owner, is_organization) = match github.account(&options.owner).await {
         Ok(account) => account,
         Err(Error::NotFound { .. }) => {

@@ -47,7 +47,7 @@ pub async fn rotate(settings: &Settings, credential: &Credential) -> Result<(), 
                 .to_owned(),
         ));
     }
-    let app = App::new(settings.github.api_url.clone(), &configured.issuer, configured.key.clone())
+    let app = App::new(settings.github.server(), &configured.issuer, configured.key.clone())
         .context("cannot set up a connection to GitHub")?;
     // Before anything is changed.
     app.hook_config().await.context("cannot read the App's webhook")?;

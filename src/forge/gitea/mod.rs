@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
+use transport::Server;
 
 use self::known::Known;
 pub use self::look::{LookMemory, Round};
@@ -50,8 +50,8 @@ pub struct Gitea {
 }
 
 impl Gitea {
-    pub fn new(api_url: Url, token: &SecretString) -> Result<Self, BuildError> {
-        Ok(Self::by(Client::new(api_url, token)?))
+    pub fn new(api: Server, token: &SecretString) -> Result<Self, BuildError> {
+        Ok(Self::by(Client::new(api, token)?))
     }
 
     pub fn by(client: Client) -> Self {

@@ -1,7 +1,7 @@
 //! As whom GitHub is asked: by a token, which is the same for everything, or as an installation of
 //! an App, by a token for each use.
 
-use url::Url;
+use transport::Server;
 
 use crate::config::{By, Credential};
 use crate::github::{App, BuildError, Client, Grant};
@@ -15,10 +15,10 @@ pub enum Asks {
 
 impl Asks {
     /// By the credential, at the GitHub of that address.
-    pub fn by(api_url: Url, credential: &Credential) -> Result<Asks, BuildError> {
+    pub fn by(api: Server, credential: &Credential) -> Result<Asks, BuildError> {
         Ok(match &credential.by {
-            By::Token(token) => Asks::By(Client::new(api_url, token.clone())?),
-            By::App(app) => Asks::As(App::new(api_url, &app.issuer, app.key.clone())?),
+            By::Token(token) => Asks::By(Client::new(api, token.clone())?),
+            By::App(app) => Asks::As(App::new(api, &app.issuer, app.key.clone())?),
         })
     }
 

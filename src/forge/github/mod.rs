@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use transport::Transport;
+use transport::{Server, Transport};
 use url::Url;
 
 pub use self::asks::Asks;
@@ -68,8 +68,8 @@ impl<T> Default for ListMemory<T> {
 }
 
 impl GitHub {
-    pub fn new(api_url: Url, credential: &Credential) -> Result<Self, BuildError> {
-        Ok(Self::asking(Asks::by(api_url, credential)?, credential))
+    pub fn new(api: Server, credential: &Credential) -> Result<Self, BuildError> {
+        Ok(Self::asking(Asks::by(api, credential)?, credential))
     }
 
     /// As [`new`](Self::new), by another way than HTTP and another clock.

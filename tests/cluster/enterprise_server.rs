@@ -1,0 +1,78 @@
+//! An Enterprise Server: its API below `/api/v3`, by HTTPS with a certificate that nobody else trusts,
+//! and without rate limits.
+
+use crate::support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use simulated::github::Kind;
+use support::certificates::{Certificates, read};
+use support::daemon::roustabout;
+use support::world::{Parts, Plan, World};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// TLS before the simulated GitHub; the port it listens on.
+async fn with_tls(certificates: &Certificates, github: std::net::SocketAddr) -> u16 {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let tls = certificates.of_server(false);
+    let chain = vec![CertificateDer::from_pem_slice(&read(&tls.cert)).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // Ends when either side goes, or with a client that does not trust it.
+                let mut client = acceptor.accept(stream).await?;
+                let mut server = TcpStream::connect(github).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_an_enterprise_server_with_a_certificate_of_its_own_run() {
+    let parts = Parts::start().await;
+    parts.github.with(|github, _| {
+        github.knobs.kind = Kind::EnterpriseServer;
+        github.knobs.limits = false;
+    });
+    let certificates = Certificates::make();
+    let port = with_tls(&certificates, parts.github.address()).await;
+    let plan = Plan {
+        github: Some(format!("https://127.0.0.1:{port}/api/v3")),
+        github_keys: format!("ca_cert_file = {:?}\nsweep_interval = \"2s\"", certificates.ca()),
+        ..Plan::default()
+    };
+    let mut world = World::around(parts, plan).await;
+    world.daemon.start().await;
+    let jobs = world.queue(world.app, 2, 200);
+    world.until_nothing_is_left(Duration::from_secs(120)).await;
+    for job in jobs {
+        let ended = world.github.with(|github, _| github.job(job).unwrap().conclusion);
+        assert_eq!(ended.unwrap().as_str(), "success");
+    }
+
+    let check = async |config: std::path::PathBuf| {
+        let mut check = roustabout();
+        check.arg("check").arg("--config").arg(config);
+        let output = tokio::task::spawn_blocking(move || check.output().unwrap()).await.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (good, said) = check(world.daemon.config().into()).await;
+    assert!(good, "{said}");
+    // Without the authority nobody is believed.
+    world.daemon.configure(|config| config.replace("ca_cert_file", "#ca_cert_file"));
+    let (good, said) = check(world.daemon.config().into()).await;
+    assert!(!good && said.contains("certificate"), "{said}");
+}
