@@ -317,6 +317,10 @@ impl World {
         if self.weather.has(Trouble::NomadFails) || self.setting.away != Away::Nobody {
             return;
         }
+        // A look takes up to three answers, one after the other, and each can be late or lost.
+        let unlucky = [Trouble::RequestsActLate, Trouble::NetworkSlow];
+        let unlucky = unlucky.iter().filter(|trouble| self.weather.has(**trouble)).count();
+        let noticed_within = MINUTE * (1 + unlucky as i64);
         let nomad = self.nomad.lock();
         let supply = daemon.seen.runners.iter().filter(|(_, _, is_supply)| *is_supply);
         for (name, child) in supply.filter_map(|(name, child, _)| Some((name, child.as_ref()?))) {
@@ -324,7 +328,7 @@ impl World {
             let key = JobKey::new(self.namespace_of(parent), child);
             let known = self.watching.known_since(&key, self.now);
             let died = self.watching.death_of(&key).map(|at| at.max(known).max(self.nomad_back_at));
-            let late = died.is_some_and(|at| at + MINUTE < self.now);
+            let late = died.is_some_and(|at| at + noticed_within < self.now);
             if late && !nomad.is_alive(&key) {
                 self.watching.broken(|| format!("{name} is supply, and its child is long dead"));
                 return;
