@@ -50,6 +50,16 @@ pub(in crate::github) fn account(gh: &GitHub, id: u64) -> Value {
     gh.accounts.get(&id).map_or(Value::Null, |found| simple_user(gh, found))
 }
 
+/// `@octokit/openapi` makes of GitHub's "a user or an enterprise" that it is both: so it has the fields
+/// of both.
+fn account_of_installation(gh: &GitHub, id: u64) -> Value {
+    let mut shown = account(gh, id);
+    let name = gh.accounts.get(&id).map_or("", |found| found.login.as_str());
+    let more = json!({ "name": name, "slug": name, "created_at": time(0), "updated_at": time(0) });
+    extend(&mut shown, more);
+    shown
+}
+
 pub(in crate::github) fn installation(gh: &GitHub, of: &Installation) -> Value {
     let (slug, client_id) =
         gh.app(of.app).map_or(("?", "?"), |app| (app.slug.as_str(), app.client_id.as_str()));
@@ -61,7 +71,7 @@ pub(in crate::github) fn installation(gh: &GitHub, of: &Installation) -> Value {
     };
     json!({
         "id": of.id,
-        "account": account(gh, of.account),
+        "account": account_of_installation(gh, of.account),
         "repository_selection": if of.repositories.is_none() { "all" } else { "selected" },
         "access_tokens_url": format!("{}/app/installations/{}/access_tokens", gh.base, of.id),
         "repositories_url": format!("{}/installation/repositories", gh.base),
