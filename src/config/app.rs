@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::secrets::{self, Found};
 use super::section::Section;
+use super::webhook::warn_of_odd;
 use crate::github::AppKey;
 
 /// `[github.credentials.app]`.
@@ -58,6 +59,9 @@ pub(super) fn read(section: &Section) -> Option<Option<App>> {
         Found::Bad => None,
     };
     let webhook = secret(section, "webhook_secret");
+    if let Some(Some(webhook)) = &webhook {
+        warn_of_odd(section, "webhook_secret", &webhook.secret);
+    }
     let previous_webhook = secret(section, "previous_webhook_secret");
     Some(Some(App {
         issuer: issuer?,

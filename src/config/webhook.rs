@@ -45,19 +45,8 @@ pub(super) fn read(section: &Section) -> (Option<Webhook>, bool) {
     let found = secrets::find(section, "secret", Some("webhook-secret"));
     let missing = enabled == Some(true) && matches!(found, Found::Absent);
     let secret = found.secret();
-    if secret.as_ref().is_some_and(|secret| secret.expose_secret().len() < SHORT_SECRET) {
-        section.warn(
-            "secret",
-            format!("is shorter than {SHORT_SECRET} characters and can be guessed"),
-            "`openssl rand -hex 32` makes a good one; set it in GitHub's webhook too",
-        );
-    }
-    if secret.as_ref().is_some_and(|secret| padded(secret.expose_secret())) {
-        section.warn(
-            "secret",
-            "begins or ends with a space or a line break, which is part of the secret",
-            "remove it (printf writes a file without one), unless GitHub's webhook has it too",
-        );
+    if let Some(secret) = &secret {
+        warn_of_odd(section, "secret", secret);
     }
     let previous = secrets::find(section, "previous_secret", Some("previous-webhook-secret"));
     let max_body = section.parsed("max_body", max_body);
@@ -75,6 +64,24 @@ pub(super) fn read(section: &Section) -> (Option<Webhook>, bool) {
         })
     };
     (whole(), missing)
+}
+
+/// Warns of a secret that works and is probably not meant.
+pub(super) fn warn_of_odd(section: &Section, key: &str, secret: &SecretString) {
+    if secret.expose_secret().len() < SHORT_SECRET {
+        section.warn(
+            key,
+            format!("is shorter than {SHORT_SECRET} characters and can be guessed"),
+            "`openssl rand -hex 32` makes a good one; set it in GitHub's webhook too",
+        );
+    }
+    if padded(secret.expose_secret()) {
+        section.warn(
+            key,
+            "begins or ends with a space or a line break, which is part of the secret",
+            "remove it (printf writes a file without one), unless GitHub's webhook has it too",
+        );
+    }
 }
 
 pub(super) fn report_missing_secret(section: &Section) {

@@ -17,7 +17,7 @@ pub const SECRET: &str = "the secret of the App's webhook";
 
 /// One seed in three of those that are GitHub's.
 pub fn is_played(seed: u64) -> bool {
-    seed % 3 == 0 && !gitea::kind_of(seed).is_gitea()
+    seed.is_multiple_of(3) && !gitea::kind_of(seed).is_gitea()
 }
 
 impl World {

@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
-use simulated::github::{HookSpec, Scope, Visibility};
+use simulated::github::{AppSpec, HookSpec, JobSpec, RunSpec, Scope, Visibility};
 use tokio::net::TcpListener;
 
 use crate::contract::stage::Stage;
@@ -79,12 +79,7 @@ async fn every_webhook_keeps_to_githubs_description() {
     if parts::is_missing(Part::Descriptions, "the simulated webhooks by GitHub's description") {
         return;
     }
-    let inbox = Inbox::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let app = Router::new().fallback(receive).with_state(inbox.clone());
-    tokio::spawn(async move { axum::serve(listener, app).await });
-
+    let (inbox, url) = receiving().await;
     let stage = Stage::set(&url).await;
     // A repository of a person has no organization in its webhooks.
     let own = stage.server.with(|github, now| {
@@ -102,19 +97,7 @@ async fn every_webhook_keeps_to_githubs_description() {
     .await;
 
     let received = inbox.lock().unwrap().clone();
-    let asked: Vec<_> = received.iter().map(|one| (one.name(), one.body.clone())).collect();
-    let wrong: BTreeSet<String> = judge(&asked)
-        .into_iter()
-        .zip(&asked)
-        .flat_map(|(found, (name, _))| found.into_iter().map(move |one| format!("{name}{one}")))
-        .collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-
-    for one in &received {
-        for header in HEADERS {
-            assert!(!one.header(header).is_empty(), "{header}");
-        }
-    }
+    keep_to_the_description(&received);
     let met = |of: &dyn Fn(&Received) -> String| received.iter().map(of).collect::<BTreeSet<_>>();
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     let all: BTreeSet<String> = words(&[
@@ -145,6 +128,82 @@ async fn every_webhook_keeps_to_githubs_description() {
         word => format!("{word:?}"),
     });
     assert_eq!(met(&conclusion), conclusions.into());
+}
+
+/// What an App's webhook tells unasked, and of repositories and jobs.
+#[tokio::test]
+async fn every_webhook_of_an_app_keeps_to_githubs_description() {
+    if parts::is_missing(Part::Descriptions, "an App's webhooks by GitHub's description") {
+        return;
+    }
+    let (inbox, url) = receiving().await;
+    let stage = Stage::set("http://127.0.0.1:1/").await;
+    stage.server.with(|github, now| {
+        let octo = github.account("octo").unwrap().id;
+        let app = github.add_app(AppSpec::new("runners", octo).hook(&url, "secret"), now);
+        let installation = github.install(app, octo, None, now);
+        github.select_repositories(installation, Some(&[stage.app]), now);
+        github.select_repositories(installation, None, now);
+        github.suspend(installation, true, now);
+        github.suspend(installation, false, now);
+        github.accept_permissions(installation, now);
+        let from = json!({"repository": {"name": {"from": "old"}}});
+        github.emit_repository(stage.app, "renamed", from, now);
+        for action in ["publicized", "privatized"] {
+            github.emit_repository(stage.app, action, Value::Null, now);
+        }
+        let job = vec![JobSpec::new("job", &["x64"])];
+        github.add_run(stage.app, RunSpec::default(), job, now);
+        github.uninstall(installation, now);
+    });
+    let all: BTreeSet<String> = [
+        "installation-created",
+        "installation-deleted",
+        "installation-new-permissions-accepted",
+        "installation-repositories-added",
+        "installation-repositories-removed",
+        "installation-suspend",
+        "installation-unsuspend",
+        "repository-privatized",
+        "repository-publicized",
+        "repository-renamed",
+        "workflow-job-queued",
+    ]
+    .map(str::to_owned)
+    .into();
+    let came = || inbox.lock().unwrap().iter().map(Received::name).collect::<BTreeSet<_>>();
+    until("everything has come", Duration::from_secs(60), async || came() == all).await;
+    let received = inbox.lock().unwrap().clone();
+    keep_to_the_description(&received);
+    for one in &received {
+        assert_eq!(one.header("x-github-hook-installation-target-type"), "integration");
+        assert!(one.body["installation"]["id"].is_u64());
+    }
+}
+
+/// What comes to the address is in the inbox.
+async fn receiving() -> (Inbox, String) {
+    let inbox = Inbox::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let app = Router::new().fallback(receive).with_state(inbox.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (inbox, url)
+}
+
+fn keep_to_the_description(received: &[Received]) {
+    let asked: Vec<_> = received.iter().map(|one| (one.name(), one.body.clone())).collect();
+    let wrong: BTreeSet<String> = judge(&asked)
+        .into_iter()
+        .zip(&asked)
+        .flat_map(|(found, (name, _))| found.into_iter().map(move |one| format!("{name}{one}")))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for one in received {
+        for header in HEADERS {
+            assert!(!one.header(header).is_empty(), "{header}");
+        }
+    }
 }
 
 /// Required by the description of every webhook.
