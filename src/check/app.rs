@@ -26,7 +26,7 @@ pub async fn app(
             return Err(vec![finding]);
         }
     };
-    let needs = needs(plan);
+    let needs = needs(plan, settings);
     let mut findings = itself(subject, &registered, &needs, settings);
     for owner in &credential.owners {
         if owner == "*" {
@@ -53,8 +53,12 @@ pub async fn app(
     Ok(findings)
 }
 
-fn needs(plan: &Plan) -> Needs {
-    let mut needs = vec![("actions", "read", "reading runs and jobs")];
+fn needs(plan: &Plan, settings: &Settings) -> Needs {
+    let cancels = settings.pools.iter().any(|pool| pool.cancel_superseded);
+    let mut needs = vec![match cancels {
+        true => ("actions", "write", "cancel_superseded, runs and jobs"),
+        false => ("actions", "read", "runs and jobs"),
+    }];
     for scope in &plan.scopes {
         needs.push(match scope {
             ScopeKind::Repository => ("administration", "write", "runners of repositories"),
@@ -213,7 +217,7 @@ mod tests {
     fn what_is_missing_and_what_is_not_accepted_yet_is_named() {
         let settings = loaded("").settings;
         let plan = Plan { scopes: vec![ScopeKind::Repository], ..Plan::default() };
-        let needs = needs(&plan);
+        let needs = needs(&plan, &settings);
         let app = registered(&[("actions", "read"), ("administration", "read")], &[]);
         let mut findings = itself("github octo", &app, &needs, &settings);
         let app = registered(
