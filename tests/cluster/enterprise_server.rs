@@ -69,10 +69,10 @@ async fn jobs_of_an_enterprise_server_with_a_certificate_of_its_own_run() {
         let output = tokio::task::spawn_blocking(move || check.output().unwrap()).await.unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     };
-    let (good, said) = check(world.daemon.config().into()).await;
+    let (good, said) = check(world.daemon.config()).await;
     assert!(good, "{said}");
     // Without the authority nobody is believed.
     world.daemon.configure(|config| config.replace("ca_cert_file", "#ca_cert_file"));
-    let (good, said) = check(world.daemon.config().into()).await;
+    let (good, said) = check(world.daemon.config()).await;
     assert!(!good && said.contains("certificate"), "{said}");
 }

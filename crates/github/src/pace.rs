@@ -127,10 +127,7 @@ mod tests {
         // It waits for three quarters.
         let whose = Purpose::For("o/r".into());
         let wait = pace.admits(GET, &whose, at(50)).unwrap_err();
-        assert_eq!(
-            pace.admits(GET, &whose, at(50) + wait - Duration::from_millis(1)).is_err(),
-            true
-        );
+        assert!(pace.admits(GET, &whose, at(50) + wait - Duration::from_millis(1)).is_err());
         assert_eq!(pace.admits(GET, &whose, at(50) + wait), Ok(()));
     }
 

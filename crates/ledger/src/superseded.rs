@@ -303,7 +303,8 @@ mod tests {
     #[test]
     fn whatever_may_matter_is_kept() {
         let same = |pair: &mut Pair| pair.newer.head_sha.clone_from(&pair.older.head_sha);
-        let cases: [(Kept, Box<dyn FnOnce(&mut Pair)>); 18] = [
+        type Change = Box<dyn FnOnce(&mut Pair)>;
+        let cases: [(Kept, Change); 18] = [
             (Kept::Over, Box::new(|pair| pair.older.over = true)),
             (Kept::Begun, Box::new(|pair| pair.begun = true)),
             (Kept::NotNewer, Box::new(|pair| pair.newer.number = Some(1))),

@@ -20,7 +20,10 @@ const BELIEVED: Duration = Duration::from_secs(10 * 60);
 
 /// What each organization's were when it was last asked. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Groups(Arc<Mutex<BTreeMap<String, (Instant, Arc<Vec<RunnerGroup>>)>>>);
+pub(super) struct Groups(Arc<Mutex<Listed>>);
+
+/// By organization: its groups, and when they were listed.
+type Listed = BTreeMap<String, (Instant, Arc<Vec<RunnerGroup>>)>;
 
 impl Groups {
     fn get(&self, organization: &str) -> Option<Arc<Vec<RunnerGroup>>> {
@@ -37,7 +40,7 @@ impl Groups {
         self.lock().remove(&organization.to_ascii_lowercase());
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, (Instant, Arc<Vec<RunnerGroup>>)>> {
+    fn lock(&self) -> MutexGuard<'_, Listed> {
         // Every entry is whole whatever panicked beside it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
