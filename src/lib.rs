@@ -18,6 +18,7 @@ mod log_lines;
 pub mod metrics;
 mod quantity;
 pub mod reconcile;
+pub mod report;
 pub mod store;
 pub mod webhook;
 

@@ -2,7 +2,7 @@
 //! beside a bare handler, a hiring beside a bare dispatch. `scripts/bench` builds and runs it and
 //! says what the machine is; what came out is in `docs/benchmarks.md`.
 //!
-//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`; none means
+//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`, `report`; none means
 //! all.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
@@ -22,6 +22,7 @@ mod load;
 mod memory;
 mod process;
 mod relay;
+mod report;
 mod start;
 mod steady;
 
@@ -56,5 +57,8 @@ async fn main() {
     }
     if chosen("history") {
         history::measure().await;
+    }
+    if chosen("report") {
+        report::measure().await;
     }
 }

@@ -67,6 +67,20 @@ impl Client {
         self.ask(self.http.get(url.clone()), url).await
     }
 
+    /// The same with a query.
+    pub async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, ClientError> {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.ask(self.http.get(url.clone()), url).await
+    }
+
     /// `GET` of a path whose last part may hold anything.
     pub async fn get_about<T: DeserializeOwned>(
         &self,

@@ -20,6 +20,7 @@ use super::list::List;
 use super::metrics;
 use super::named::{Named, no_job};
 use super::operate;
+use super::reporting;
 use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use super::who::{Guard, Refused};
 use crate::engine::{Asking, Happenings};
@@ -67,6 +68,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/v1/jobs", get(jobs))
         .route("/api/v1/jobs/{id}", get(job))
         .route("/api/v1/runners", get(runners))
+        .route("/api/v1/report", get(reporting::report))
         .route("/api/v1/explain/{*job}", get(explaining::job))
         .route("/api/v1/deliveries/{id}", get(explaining::delivery))
         .route("/api/v1/pools/{name}/pause", post(operate::pause))

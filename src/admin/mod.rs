@@ -1,6 +1,6 @@
 //! The private door: health, readiness, the JSON that `status` and `explain` show, and what
-//! people may ask of a running daemon (`operate`), and what happens as it happens (`events`). What is not
-//! built yet (the page) has its path already and answers "not yet".
+//! people may ask of a running daemon (`operate`), what ran (`reporting`), and what happens as it
+//! happens (`events`). What is not built yet (the page) has its path already and answers "not yet".
 
 mod client;
 mod door;
@@ -11,6 +11,7 @@ mod list;
 mod metrics;
 mod named;
 mod operate;
+mod reporting;
 mod shared;
 pub mod token;
 mod who;

@@ -10,6 +10,7 @@ mod explain;
 mod hooks;
 mod logging;
 mod operate;
+mod report;
 mod send;
 mod serve;
 mod status;
@@ -61,15 +62,8 @@ enum Command {
     AdminToken(admin_token::Options),
     /// Show, create, correct or remove the webhooks of the repositories that the pools serve.
     Hooks(hooks::Options),
-    /// Show minutes by repository and month (not yet supported).
-    Report(NotYet),
-}
-
-/// The arguments of a command that is not yet supported.
-#[derive(clap::Args)]
-struct NotYet {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    _arguments: Vec<String>,
+    /// Show what ran in a month: jobs, minutes, waits, what GitHub-hosted runners would have cost, superseded runs.
+    Report(report::Options),
 }
 
 /// Why a command did not succeed.
@@ -144,7 +138,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::App(options) => app::run(config, options).await,
         Command::AdminToken(options) => admin_token::run(config, options),
         Command::Hooks(options) => hooks::run(config, options).await,
-        Command::Report(_) => not_yet("report"),
+        Command::Report(options) => report::run(config, options).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -175,10 +169,6 @@ fn tell(level: tracing::Level, what: &str) {
     for line in what.lines() {
         let _ = writeln!(std::io::stderr(), "{priority}{line}");
     }
-}
-
-fn not_yet(command: &str) -> Result<(), Failed> {
-    Err(Failed::Wrong(format!("roustabout {command}: not yet supported in this version")))
 }
 
 /// The settings, or every error in them.

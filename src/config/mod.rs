@@ -21,6 +21,7 @@ mod placeholders;
 mod pool;
 mod pool_rules;
 mod position;
+mod report;
 mod repositories;
 mod runners;
 mod secrets;
@@ -48,6 +49,7 @@ pub use nomad::{Nomad, NomadAddress};
 pub use not_yet::is_not_yet;
 pub use placeholders::{CREDENTIAL_KEYS, META_KEYS, placeholders};
 pub use pool::{CredentialKind, Delivery, Pool, ScopeKind};
+pub use report::{HOSTED_RUNNERS, HostedRunner, Plan, Report};
 pub use repositories::overlap;
 pub use runners::Runners;
 pub(crate) use secrets::token_in;
@@ -113,6 +115,7 @@ pub struct Settings {
     pub github: GitHub,
     pub nomad: Nomad,
     pub runners: Runners,
+    pub report: Report,
     /// At least one; a job belongs to the first whose repositories and labels match.
     pub pools: Vec<Pool>,
 }
@@ -207,6 +210,7 @@ fn settings(root: &Section) -> Option<Settings> {
     }
     let nomad = nomad::read(&root.section("nomad"));
     let runners = runners::read(&root.section("runners"));
+    let report = report::read(&root.section("report"));
     let pools = pool::read(root, runners.as_ref(), github.as_ref());
     Some(Settings {
         shutdown_grace: shutdown_grace?,
@@ -217,6 +221,7 @@ fn settings(root: &Section) -> Option<Settings> {
         github: github?,
         nomad: nomad?,
         runners: runners?,
+        report: report?,
         pools: pools?,
     })
 }

@@ -11,6 +11,7 @@ use super::github::{ForgeKind, GitHub};
 use super::labels;
 use super::placeholders;
 use super::pool_rules as rules;
+use super::report::{self, HostedRunner};
 use super::repositories;
 use super::runners::Runners;
 use super::section::Section;
@@ -67,6 +68,8 @@ pub struct Pool {
     pub max_lifetime: Duration,
     /// Dispatch meta besides ours; values may hold placeholders, as `payload` may.
     pub meta: BTreeMap<String, String>,
+    /// What its minutes are priced as; else `[report]`'s.
+    pub compare_with: Option<HostedRunner>,
 }
 
 /// What a runner registers with.
@@ -209,6 +212,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let (public_repositories, forks) = (section.flag("public_repositories"), section.flag("forks"));
     let (events, actors) = causes::read(section);
     let meta = rules::meta(section);
+    let compare_with = report::compare_with(&section.section("report"));
     Some(Pool {
         name: name?,
         nomad_job: nomad_job?,
@@ -236,6 +240,7 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
         release_grace: release_grace?,
         max_lifetime: max_lifetime?,
         meta: meta?,
+        compare_with,
     })
 }
 

@@ -32,7 +32,7 @@ pub use examine::{Examined, examine};
 pub use in_step::Commits;
 pub use inbox::{Delivery, Unparsed};
 pub use lock::Locked;
-pub use reader::{Entry, Reader, TimelineRow};
+pub use reader::{Entry, Place, Reader, TimelineRow};
 pub use readers::Readers;
 pub use schema::VERSION;
 

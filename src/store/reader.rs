@@ -34,6 +34,9 @@ const ANY_REPOSITORY: &str = "SELECT body FROM repositories ORDER BY id DESC LIM
 const LATELY_SERVED: &str = "SELECT DISTINCT repository FROM jobs WHERE ended_at >= ?1";
 const OPEN_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NULL
      ORDER BY hired_at DESC LIMIT ?1";
+const JOBS_ENDED_SINCE: &str = "SELECT ended_at, id, body FROM jobs
+     WHERE ended_at IS NOT NULL AND (ended_at, id) > (?1, ?2) ORDER BY ended_at, id LIMIT ?3";
+const REPOSITORIES: &str = "SELECT body FROM repositories ORDER BY id";
 const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
      ORDER BY ended_at DESC LIMIT ?1";
 const RUNNERS_OF_A_JOB: &str = "SELECT body FROM runners WHERE cause = ?1
@@ -44,7 +47,8 @@ const TIMELINE: &str = "SELECT sequence, at, warn, what, runner, event FROM time
 
 /// What people's questions come to, by name.
 #[cfg(test)]
-pub(super) const QUESTIONS: [(&str, &str); 10] = [
+pub(super) const QUESTIONS: [(&str, &str); 11] = [
+    ("JOBS_ENDED_SINCE", JOBS_ENDED_SINCE),
     ("LATELY_SERVED", LATELY_SERVED),
     ("OPEN_JOBS", OPEN_JOBS),
     ("OPEN_JOB_IDS", OPEN_JOB_IDS),
@@ -59,6 +63,20 @@ pub(super) const QUESTIONS: [(&str, &str); 10] = [
 
 pub struct Reader {
     connection: Connection,
+}
+
+/// Where a job is among those that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    ended: Time,
+    id: i64,
+}
+
+impl Place {
+    /// Before every job that ended then or later.
+    pub fn before(ended: Time) -> Self {
+        Self { ended, id: i64::MIN }
+    }
 }
 
 /// An entry of a job's or runner's story.
@@ -87,7 +105,7 @@ impl Reader {
     /// Everything that has not ended, in the order in which it came, but for the jobs.
     pub fn unfinished(&self) -> Result<Unfinished, StoreError> {
         Ok(Unfinished {
-            repositories: self.bodies("SELECT body FROM repositories ORDER BY id", &[])?,
+            repositories: self.repositories()?,
             runners: self
                 .bodies("SELECT body FROM runners WHERE ended_at IS NULL ORDER BY name", &[])?,
             breakers: self.breakers().map_err(StoreError::unread)?,
@@ -220,6 +238,37 @@ impl Reader {
     /// The newest of the runners that are not gone.
     pub fn open_runners(&self, limit: usize) -> Result<Vec<Runner>, StoreError> {
         self.bodies(OPEN_RUNNERS, params![limit_of(limit)])
+    }
+
+    /// All that were heard of.
+    pub fn repositories(&self) -> Result<Vec<Repository>, StoreError> {
+        self.bodies(REPOSITORIES, &[])
+    }
+
+    /// The rows of at most so many jobs that ended after that place, in the order in which they ended, as
+    /// they are stored: who adds up a million of them reads less than the whole of each. Where more may
+    /// follow, the place of the last.
+    pub fn each_ended_since(
+        &self,
+        after: Place,
+        limit: usize,
+        mut each: impl FnMut(&str) -> Result<(), serde_json::Error>,
+    ) -> Result<Option<Place>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached(JOBS_ENDED_SINCE).map_err(StoreError::unread)?;
+        let asked = params![after.ended.0, after.id, limit_of(limit)];
+        let mut rows = statement.query(asked).map_err(StoreError::unread)?;
+        let (mut count, mut last) = (0, after);
+        while let Some(row) = rows.next().map_err(StoreError::unread)? {
+            let place = || -> rusqlite::Result<Place> {
+                Ok(Place { ended: Time(row.get(0)?), id: row.get(1)? })
+            };
+            last = place().map_err(StoreError::unread)?;
+            let body = row.get_ref(2).and_then(|body| Ok(body.as_str()?));
+            each(body.map_err(StoreError::unread)?).map_err(StoreError::unread)?;
+            count += 1;
+        }
+        Ok((count == limit).then_some(last))
     }
 
     fn pauses(&self) -> rusqlite::Result<BTreeMap<PoolName, Paused>> {

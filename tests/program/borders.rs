@@ -70,7 +70,7 @@ fn the_ledger_has_no_runtime_no_http_and_no_clock() {
 }
 
 /// The folders of the daemon from the ground up: each uses those before it and none after.
-const FLOORS: [&str; 17] = [
+const FLOORS: [&str; 18] = [
     "quantity",
     "log_lines",
     "config",
@@ -82,6 +82,7 @@ const FLOORS: [&str; 17] = [
     "engine",
     "check",
     "explain",
+    "report",
     "reconcile",
     "hooks",
     "admin",

@@ -78,15 +78,6 @@ async fn a_wrong_command_line_is_exit_2() {
 }
 
 #[tokio::test]
-async fn commands_that_are_not_built_say_so_with_exit_2() {
-    for arguments in [&["report"]] {
-        let said = run(call(arguments)).await;
-        assert_eq!(said.code, 2, "{arguments:?}");
-        assert!(said.err.contains("not yet"), "{}", said.err);
-    }
-}
-
-#[tokio::test]
 async fn all_mistakes_of_a_config_are_told_at_once_with_file_key_and_mend() {
     let daemon = Daemon::prepare("");
     let broken = "[webhook]\nlistn = \"x\"\nmax_body = 5\n[[pools]]\nname = \"x64\"\n";

@@ -25,6 +25,7 @@ mod metrics;
 mod octokit;
 mod operate;
 mod reload;
+mod report;
 mod simulated_runner;
 mod static_arm64;
 mod status;
