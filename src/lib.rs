@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod check;
+pub mod claims;
 pub mod cli;
 pub mod config;
 pub mod credential;

@@ -56,6 +56,16 @@ variable "timeout" {
   default     = "3h"
 }
 
+variable "claim_audience" {
+  description = "What claims.audience says, for delivery = \"claim\". The task needs curl for that."
+  default     = "roustabout"
+}
+
+variable "claim_ca_file" {
+  description = "For delivery = \"claim\": certificates by which the task trusts claims.url, in PEM, where the system's do not do."
+  default     = ""
+}
+
 variable "cpu" {
   description = "MHz."
   type        = number
@@ -85,12 +95,13 @@ job "gitea-runner" {
   type = "batch"
 
   parameterized {
-    # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
-    payload       = "required"
+    # With delivery = "payload": the credential, and nothing else. In meta it would be visible in metrics and
+    # on the status page. With "claim" there is none: the task asks for it at claim_url.
+    payload       = "optional"
     meta_required = ["runner_name", "runner_url", "runner_labels"]
     # Informational, to identify a child job.
     meta_optional = [
-      "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
+      "claim_url", "runner_scope", "repository", "workflow_job_id", "run_id", "workflow_name",
       "workflow_job_name",
     ]
   }
@@ -145,6 +156,15 @@ job "gitea-runner" {
         file = "token"
       }
 
+      # Says to roustabout who asks, with delivery = "claim". In the environment, because a file would be renewed
+      # for as long as the allocation runs, where jobs might read it.
+      identity {
+        name = "roustabout"
+        aud  = [var.claim_audience]
+        env  = true
+        ttl  = "1h"
+      }
+
       dynamic "artifact" {
         for_each = var.runner_path == "" ? [var.runner_program] : []
         content {
@@ -169,10 +189,21 @@ job "gitea-runner" {
           # The job can read this task's local directory, and Gitea's registration tokens never expire.
           # So the file is deleted first, and the token is never an argument and never in an
           # environment.
-          token=$(cat "$NOMAD_TASK_DIR/token")
-          rm -f "$NOMAD_TASK_DIR/token"
+          if [ -n "$NOMAD_META_claim_url" ]; then
+            # What is secret comes from stdin, because arguments are visible. The nonce says that it is the same
+            # task that asks again: while roustabout restarts, and for as long as boot_timeout by default.
+            nonce=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+            token=$(printf 'header = "Authorization: Bearer %s"\nheader = "Claim-Nonce: %s"\n' \
+              "$NOMAD_TOKEN_roustabout" "$nonce" |
+              CURL_CA_BUNDLE="$CLAIM_CA_FILE" curl -sSf -X POST --config - --max-time 30 --retry 1000 --retry-delay 2 \
+                --retry-connrefused --retry-max-time 600 "$NOMAD_META_claim_url")
+            unset NOMAD_TOKEN_roustabout nonce
+          else
+            token=$(cat "$NOMAD_TASK_DIR/token")
+            rm -f "$NOMAD_TASK_DIR/token"
+          fi
           if [ -z "$token" ]; then
-            echo "the payload of this dispatch is empty: no registration token" >&2
+            echo "no registration token: the payload of this dispatch is empty, and so is claim_url" >&2
             exit 1
           fi
 
@@ -209,6 +240,8 @@ job "gitea-runner" {
       }
 
       env {
+        CLAIM_CA_FILE = var.claim_ca_file
+
         PATH        = var.path
         HOME        = "${NOMAD_ALLOC_DIR}/home"
         RUNNER_PATH = var.runner_path

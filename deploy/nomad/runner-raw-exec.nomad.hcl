@@ -51,6 +51,16 @@ variable "path" {
   default     = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
+variable "claim_audience" {
+  description = "What claims.audience says, for delivery = \"claim\". The task needs curl for that."
+  default     = "roustabout"
+}
+
+variable "claim_ca_file" {
+  description = "For delivery = \"claim\": certificates by which the task trusts claims.url, in PEM, where the system's do not do."
+  default     = ""
+}
+
 variable "cpu" {
   description = "MHz."
   type        = number
@@ -80,8 +90,9 @@ job "github-runner" {
   type = "batch"
 
   parameterized {
-    # The credential, and nothing else. In meta it would be visible in metrics and on the status page.
-    payload = "required"
+    # With delivery = "payload": the credential, and nothing else. In meta it would be visible in metrics and
+    # on the status page. With "claim" there is none: the task asks for it at claim_url.
+    payload = "optional"
     # The last five are the pool's policy, for the job-started hook.
     meta_required = [
       "runner_name", "runner_url", "runner_labels", "allow_repositories", "allow_public", "allow_forks",
@@ -90,7 +101,7 @@ job "github-runner" {
     # credential (registration-token or jit: what the payload is) and the group are used below; the rest
     # is informational, to identify a child job.
     meta_optional = [
-      "credential", "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id",
+      "claim_url", "credential", "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id",
       "workflow_name", "workflow_job_name",
     ]
   }
@@ -146,6 +157,15 @@ job "github-runner" {
         file = "token"
       }
 
+      # Says to roustabout who asks, with delivery = "claim". In the environment, because a file would be renewed
+      # for as long as the allocation runs, where jobs might read it.
+      identity {
+        name = "roustabout"
+        aud  = [var.claim_audience]
+        env  = true
+        ttl  = "1h"
+      }
+
       # Not unpacked by Nomad, which stops at 4096 files by default and makes its own user their owner.
       artifact {
         source      = var.runner_archive
@@ -167,10 +187,21 @@ job "github-runner" {
           # The job can read this task's local directory, and the token can register runners for an hour.
           # So the file is deleted first, the token is never an argument, and only config.sh has it
           # in its environment (and removes it from there at once).
-          token=$(cat "$NOMAD_TASK_DIR/token")
-          rm -f "$NOMAD_TASK_DIR/token"
+          if [ -n "$NOMAD_META_claim_url" ]; then
+            # What is secret comes from stdin, because arguments are visible. The nonce says that it is the same
+            # task that asks again: while roustabout restarts, and for as long as boot_timeout by default.
+            nonce=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+            token=$(printf 'header = "Authorization: Bearer %s"\nheader = "Claim-Nonce: %s"\n' \
+              "$NOMAD_TOKEN_roustabout" "$nonce" |
+              CURL_CA_BUNDLE="$CLAIM_CA_FILE" curl -sSf -X POST --config - --max-time 30 --retry 1000 --retry-delay 2 \
+                --retry-connrefused --retry-max-time 600 "$NOMAD_META_claim_url")
+            unset NOMAD_TOKEN_roustabout nonce
+          else
+            token=$(cat "$NOMAD_TASK_DIR/token")
+            rm -f "$NOMAD_TASK_DIR/token"
+          fi
           if [ -z "$token" ]; then
-            echo "the payload of this dispatch is empty: no credential" >&2
+            echo "no credential: the payload of this dispatch is empty, and so is claim_url" >&2
             exit 1
           fi
 
@@ -203,6 +234,8 @@ job "github-runner" {
       }
 
       env {
+        CLAIM_CA_FILE = var.claim_ca_file
+
         # The runner saves PATH and LANG for its jobs (.path and .env in its directory).
         PATH                   = var.path
         LANG                   = "C.UTF-8"

@@ -7,6 +7,7 @@
 
 mod app;
 mod at_once;
+mod claims;
 mod clock;
 mod credential;
 mod finding;
@@ -62,6 +63,7 @@ pub async fn check(loaded: &Loaded, view: &View, nomad: anyhow::Result<Client>) 
     let mut findings = view.findings(loaded);
     findings.extend(settings::check(loaded));
     findings.extend(pools::check(&settings));
+    findings.extend(claims::check(&settings));
     let path = settings.store.path.clone();
     // systemd creates that folder when the service starts.
     let to_come = view.unit().and_then(|unit| unit.state.clone());

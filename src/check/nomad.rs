@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 
 use super::at_once::AtOnce;
 use super::finding::Finding;
-use super::{placing, pool_job};
+use super::{claims, placing, pool_job};
 use crate::config::{Pool, Settings};
 use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Node, Place, Refusal};
 
@@ -50,6 +50,12 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
     at_once.add(SUBJECT, FIX, async move {
         vec![token(asked.acl_token_self().await, has_token, Timestamp::now())]
     });
+    if settings.claims.is_some() {
+        let asked = client.clone();
+        at_once.add(claims::SUBJECT, FIX, async move {
+            vec![claims::keys(asked.signing_keys(None).await)]
+        });
+    }
     for place in places(&settings, &client) {
         let asked = client.clone();
         at_once.add(SUBJECT, FIX, async move { capabilities(&asked, &place).await });
@@ -58,11 +64,11 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
     findings.extend(nodes.values().filter_map(|told| told.as_ref().err().cloned().flatten()));
     let nodes = Arc::new(nodes);
     for pool in settings.pools.clone() {
-        let (asked, nodes) = (client.clone(), nodes.clone());
+        let (asked, nodes, claims) = (client.clone(), nodes.clone(), settings.claims.clone());
         at_once.add(format!("pool {}", pool.name), FIX, async move {
             let place = place(&asked, &pool);
             let mut found = match asked.job(&place, &pool.nomad_job).await {
-                Ok(job) => pool_job::judge(&pool, &place.namespace, &job),
+                Ok(job) => pool_job::judge(&pool, claims.as_ref(), &place.namespace, &job),
                 Err(error) => return vec![no_job(&pool, &place, &error)],
             };
             let needs = asked.needs(&place, &pool.nomad_job).await;

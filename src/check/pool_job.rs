@@ -6,7 +6,12 @@ use crate::config::{self, CREDENTIAL_KEYS, CredentialKind, Delivery, META_KEYS, 
 use crate::nomad::{Job, Parameterized, PayloadRule};
 
 /// One finding for each thing that is wrong; one `ok` if nothing fails.
-pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
+pub fn judge(
+    pool: &config::Pool,
+    claims: Option<&config::Claims>,
+    namespace: &str,
+    job: &Job,
+) -> Vec<Finding> {
     let subject = format!("pool {}", pool.name);
     let name = format!("the job \"{}\" in namespace \"{namespace}\"", job.id);
     let fail = |message: String, fix: String| Finding::fail(&subject, message, fix);
@@ -40,6 +45,9 @@ pub fn judge(pool: &config::Pool, namespace: &str, job: &Job) -> Vec<Finding> {
         );
     }
     found.extend(groups(pool, job).map(|(what, fix)| fail(format!("{name} {what}"), fix)));
+    let claimed = claims.filter(|_| pool.delivery == Delivery::Claim);
+    let unclaimable = claimed.and_then(|claims| identity(job, &claims.audience));
+    found.extend(unclaimable.map(|(what, fix)| fail(format!("{name} {what}"), fix)));
     let carrier = carrier(pool);
     if pool.delivery == Delivery::Meta && !declares(takes, carrier) {
         found.push(fail(
@@ -79,10 +87,11 @@ fn declares(takes: &Parameterized, key: &str) -> bool {
 fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
     let sends = match pool.delivery {
         Delivery::Payload => true,
-        Delivery::Meta => false,
+        Delivery::Claim | Delivery::Meta => false,
         Delivery::None => pool.payload.is_some(),
     };
     let delivery = match pool.delivery {
+        Delivery::Claim => "claim",
         Delivery::Payload => "payload",
         Delivery::Meta => "meta",
         Delivery::None => "none",
@@ -101,6 +110,31 @@ fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
         )),
         _ => None,
     }
+}
+
+/// Why no task could claim the credential.
+fn identity(job: &Job, audience: &str) -> Option<Trouble> {
+    let all = job.groups.iter().flat_map(|group| &group.identities);
+    let mut ours = all.filter(|it| it.audience.iter().any(|aud| aud == audience)).peekable();
+    if job.groups.is_empty() {
+        return None;
+    }
+    if ours.peek().is_none() {
+        return Some((
+            format!(
+                "has no task with an identity for the audience \"{audience}\", so none can claim the credential"
+            ),
+            format!(
+                "add identity {{ name = \"roustabout\", aud = [\"{audience}\"], env = true, ttl = \"1h\" }} to the task that registers the runner"
+            ),
+        ));
+    }
+    (!ours.any(|identity| identity.ends)).then(|| {
+        (
+            format!("has an identity for the audience \"{audience}\" that never expires, which roustabout refuses"),
+            "set ttl = \"1h\" in its identity block".to_owned(),
+        )
+    })
 }
 
 /// Why a dispatch would start no runner, or one that cannot register.
@@ -161,6 +195,11 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
         ));
     }
     match (key, pool.delivery) {
+        ("claim_url", Delivery::Claim) => None,
+        ("claim_url", _) => Some((
+            "which only delivery = \"claim\" sets".to_owned(),
+            "make it optional in the job, or choose that delivery".to_owned(),
+        )),
         (key, Delivery::Meta) if key == carrier(pool) => None,
         ("runner_token" | "runner_jit_config", Delivery::Meta) => Some((
             format!("which is not set: the credential of the pool is in {}", carrier(pool)),
@@ -205,6 +244,11 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
             remarks.push((format!("does not declare {key}, {loss}"), optional(key)));
         }
     }
+    if pool.delivery == Delivery::Claim && !declares(takes, "claim_url") {
+        let what =
+            "does not declare claim_url, so it must itself know where to claim the credential";
+        remarks.push((what.to_owned(), optional("claim_url")));
+    }
     if registers && pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
         let what = "does not declare runner_group, so the pool's runner_group has no effect";
         remarks.push((what.to_owned(), optional("runner_group")));
@@ -229,11 +273,16 @@ mod tests {
     use super::*;
     use crate::check::testing::pool;
     use crate::check::{Level, Report, render};
-    use crate::nomad::{Group, JobStatus};
+    use crate::nomad::{Group, Identity, JobStatus};
     use rstest::rstest;
 
-    const GOOD: Group =
-        Group { count: 1, reschedules: false, restarts: false, takes_payload: true };
+    const GOOD: Group = Group {
+        count: 1,
+        reschedules: false,
+        restarts: false,
+        takes_payload: true,
+        identities: Vec::new(),
+    };
 
     fn job(payload: PayloadRule, required: &[&str], optional: &[&str]) -> Job {
         let owned = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
@@ -260,13 +309,13 @@ mod tests {
     const USUAL: [&str; 3] = ["runner_name", "runner_url", "runner_labels"];
 
     fn text(pool_: &str, job: &Job) -> String {
-        let found = judge(&pool(pool_), "ci", job);
+        let found = judge(&pool(pool_), None, "ci", job);
         render::text(&Report(found), false)
     }
 
     #[test]
     fn the_job_that_we_ship_is_right() {
-        let found = judge(&pool(""), "ci", &job(PayloadRule::Required, &USUAL, &["run_id"]));
+        let found = judge(&pool(""), None, "ci", &job(PayloadRule::Required, &USUAL, &["run_id"]));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].level, Level::Ok, "{found:?}");
     }
@@ -300,7 +349,7 @@ mod tests {
     #[case("", PayloadRule::Required, &["runner_jit_config"], "which only delivery = \"meta\" sets")]
     #[case("delivery = \"meta\"", PayloadRule::Forbidden, &["runner_token", "runner_jit_config"], "the credential of the pool is in runner_token")]
     #[case("delivery = \"meta\"\ncredential = \"jit\"", PayloadRule::Forbidden, &[], "does not declare the meta key runner_jit_config")]
-    #[case("", PayloadRule::Required, &["claim_url"], "which this version does not support yet")]
+    #[case("", PayloadRule::Required, &["claim_url"], "which only delivery = \"claim\" sets")]
     fn what_a_dispatch_would_be_refused_for(
         #[case] pool_: &str,
         #[case] payload: PayloadRule,
@@ -308,7 +357,7 @@ mod tests {
         #[case] told: &str,
     ) {
         let required = [&USUAL, required].concat();
-        let found = judge(&pool(pool_), "ci", &job(payload, &required, &[]));
+        let found = judge(&pool(pool_), None, "ci", &job(payload, &required, &[]));
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].level, Level::Fail);
         assert!(found[0].message.contains(told), "{found:?}");
@@ -325,14 +374,18 @@ mod tests {
     #[case("[pools.meta]\ncolour = \"red\"", PayloadRule::Required, &["colour"])]
     fn what_fits(#[case] pool_: &str, #[case] payload: PayloadRule, #[case] required: &[&str]) {
         let required = [&USUAL, required].concat();
-        let found = judge(&pool(pool_), "ci", &job(payload, &required, &[]));
+        let found = judge(&pool(pool_), None, "ci", &job(payload, &required, &[]));
         assert!(found.iter().all(|f| f.level == Level::Ok), "{found:?}");
     }
 
     #[test]
     fn a_job_that_may_take_a_configuration_for_a_token_is_told() {
-        let found =
-            judge(&pool("credential = \"jit\""), "ci", &job(PayloadRule::Required, &USUAL, &[]));
+        let found = judge(
+            &pool("credential = \"jit\""),
+            None,
+            "ci",
+            &job(PayloadRule::Required, &USUAL, &[]),
+        );
         assert!(found[1].message.contains("does not declare credential"), "{found:?}");
         assert_eq!(found[1].level, Level::Warn);
     }
@@ -341,7 +394,7 @@ mod tests {
     fn what_is_probably_not_meant() {
         let mut pool = pool("[pools.meta]\nCOLOUR = \"red\"");
         pool.runner_group = Some("big".to_owned());
-        let found = judge(&pool, "ci", &job(PayloadRule::Required, &[], &[]));
+        let found = judge(&pool, None, "ci", &job(PayloadRule::Required, &[], &[]));
         let text = render::text(&Report(found), false);
         insta::assert_snapshot!(text, @r#"
         ok    pool x64  the job "runner" in namespace "ci" exists and accepts what roustabout dispatches
@@ -383,9 +436,32 @@ mod tests {
     fn a_fact_may_come_under_the_operators_own_name() {
         let found = judge(
             &pool("[pools.meta]\nURL = \"{runner_url}\"\nLABELS = \"-{runner_labels}-\""),
+            None,
             "ci",
             &job(PayloadRule::Required, &["runner_name"], &["URL", "LABELS"]),
         );
         assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn a_job_whose_tasks_cannot_claim_is_a_failure() {
+        let claims = "[claims]\nlisten = \"127.0.0.1:1\"\nurl = \"http://127.0.0.1:1\"\n";
+        let pool = crate::check::testing::POOL.replace("payload", "claim");
+        let settings = crate::check::testing::loaded(&format!("{claims}{pool}")).settings;
+        let told = |optional: &[&str], identities| {
+            let mut job = job(PayloadRule::Optional, &USUAL, optional);
+            job.groups[0].identities = identities;
+            let found = judge(&settings.pools[0], settings.claims.as_ref(), "ci", &job);
+            render::text(&Report(found), false)
+        };
+        let identity = |audience: &str, ends| Identity { audience: vec![audience.into()], ends };
+        let good = told(&["claim_url"], vec![identity("roustabout", true)]);
+        assert!(good.starts_with("ok") && good.contains("1 ok, 0 warn"), "{good}");
+        let other = told(&["claim_url"], vec![identity("vault.io", true)]);
+        assert!(other.contains("has no task with an identity for the audience"), "{other}");
+        let endless = told(&["claim_url"], vec![identity("roustabout", false)]);
+        assert!(endless.contains("never expires, which roustabout refuses"), "{endless}");
+        let silent = told(&[], vec![identity("roustabout", true)]);
+        assert!(silent.contains("does not declare claim_url"), "{silent}");
     }
 }

@@ -160,8 +160,9 @@ const KEYS: &[Key] = &[
     open("pools.report.compare_with", r#""linux_4_core""#),
     default("report.plan", Text("free")),
     default("report.compare_with", Text("linux")),
-    open("claims.listen", r#""0.0.0.0:8081""#),
-    open("claims.url", r#""https://roustabout.example:8081""#),
+    open("claims.listen", r#""0.0.0.0:9191""#),
+    open("claims.url", r#""https://roustabout.example:9191""#),
+    // A default would stand for the section, which need not be there.
     open("claims.audience", r#""roustabout""#),
     open("claims.tls_cert_file", r#""/etc/roustabout/claims.pem""#),
     open("claims.tls_key_file", r#""/etc/roustabout/claims-key.pem""#),

@@ -7,6 +7,7 @@
 mod admin;
 mod app;
 mod causes;
+mod claims;
 mod environment;
 mod error;
 mod find;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 pub use admin::Admin;
 pub use app::{App, Secret};
+pub use claims::{Claims, TlsFiles};
 pub use environment::{Environment, SystemdCredential};
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
@@ -116,6 +118,8 @@ pub struct Settings {
     pub nomad: Nomad,
     pub runners: Runners,
     pub report: Report,
+    /// There where a pool needs it, at least.
+    pub claims: Option<Claims>,
     /// At least one; a job belongs to the first whose repositories and labels match.
     pub pools: Vec<Pool>,
 }
@@ -211,7 +215,9 @@ fn settings(root: &Section) -> Option<Settings> {
     let nomad = nomad::read(&root.section("nomad"));
     let runners = runners::read(&root.section("runners"));
     let report = report::read(&root.section("report"));
-    let pools = pool::read(root, runners.as_ref(), github.as_ref());
+    let is_given = root.given("claims").is_some();
+    let claims = claims::read(&root.section("claims"), is_given);
+    let pools = pool::read(root, runners.as_ref(), github.as_ref(), is_given);
     Some(Settings {
         shutdown_grace: shutdown_grace?,
         log: log?,
@@ -222,6 +228,7 @@ fn settings(root: &Section) -> Option<Settings> {
         nomad: nomad?,
         runners: runners?,
         report: report?,
+        claims: claims?,
         pools: pools?,
     })
 }

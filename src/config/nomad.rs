@@ -102,7 +102,7 @@ fn address(text: &str, bare_path: bool) -> Result<NomadAddress, String> {
 }
 
 /// A file that can be opened: Nomad's client would report it only later, and less clearly.
-fn readable(section: &Section, key: &str) -> Option<PathBuf> {
+pub(super) fn readable(section: &Section, key: &str) -> Option<PathBuf> {
     let path = section.path(key)?;
     if section.context.env.takes_as_given(&path) {
         return Some(path);

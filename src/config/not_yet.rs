@@ -2,14 +2,13 @@
 //! To implement one, delete its line here and read the key in the file of its section.
 
 /// Keys and whole sections.
-const KEYS: &[&str] = &["claims", "vault"];
+const KEYS: &[&str] = &["vault"];
 
 /// Single values of keys that are otherwise supported, and what to use instead.
 const VALUES: &[(&str, &str, &str)] = &[
     ("store.url", "postgres", r#"use "sqlite://FILE""#),
-    ("pools.delivery", "claim", r#"use "payload", "meta" or "none""#),
-    ("pools.delivery", "variable", r#"use "payload", "meta" or "none""#),
-    ("pools.delivery", "vault", r#"use "payload", "meta" or "none""#),
+    ("pools.delivery", "variable", r#"use "claim", "payload", "meta" or "none""#),
+    ("pools.delivery", "vault", r#"use "claim", "payload", "meta" or "none""#),
 ];
 
 /// Whether a key, or the section it is in, is not yet supported.
@@ -40,7 +39,7 @@ mod tests {
     #[test]
     fn values() {
         assert_eq!(instead("pools.delivery", "payload"), None);
-        assert!(instead("pools.delivery", "claim").is_some());
+        assert!(instead("pools.delivery", "vault").is_some());
         assert_eq!(instead("log.level", "gitea"), None);
     }
 }

@@ -57,7 +57,7 @@ pub struct Pool {
     /// The same of the logins that cause runs.
     pub actors: Vec<String>,
     /// Dispatched and not placed. With `boot_timeout` at most 55 minutes, except with
-    /// [`Delivery::None`] or at a Gitea, whose tokens do not expire.
+    /// [`Delivery::Claim`], [`Delivery::None`] or at a Gitea, whose tokens do not expire.
     pub placement_timeout: Duration,
     /// Placed and not registered.
     pub boot_timeout: Duration,
@@ -84,6 +84,8 @@ pub enum CredentialKind {
 /// How the credential reaches the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
+    /// The running task asks for it, by its Nomad workload identity.
+    Claim,
     /// As the dispatch's payload.
     Payload,
     /// As dispatch meta.
@@ -107,6 +109,7 @@ pub(super) fn read(
     root: &Section,
     runners: Option<&Runners>,
     github: Option<&GitHub>,
+    claims: bool,
 ) -> Option<Vec<Pool>> {
     let sections = root.sections("pools", "name");
     if sections.is_empty() {
@@ -124,7 +127,7 @@ pub(super) fn read(
         return None;
     }
     let pools: Vec<Option<Pool>> =
-        sections.iter().map(|section| pool(section, runners, github)).collect();
+        sections.iter().map(|section| pool(section, runners, github, claims)).collect();
     refuse_doubles(&sections);
     pools.into_iter().collect()
 }
@@ -144,7 +147,12 @@ fn refuse_doubles(sections: &[Section]) {
     }
 }
 
-fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -> Option<Pool> {
+fn pool(
+    section: &Section,
+    runners: Option<&Runners>,
+    github: Option<&GitHub>,
+    claims: bool,
+) -> Option<Pool> {
     let name = section.required("name", |section, key| section.parsed(key, rules::name));
     if let (Some(name), Some(runners)) = (&name, runners)
         && let Err(what) = rules::name_fits(&runners.name_prefix, name)
@@ -159,9 +167,20 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let labels = labels::read(section, kind);
     let repositories = repositories::read(section, github);
     let topics = topics::read(section);
-    let deliveries =
-        [("payload", Delivery::Payload), ("meta", Delivery::Meta), ("none", Delivery::None)];
+    let deliveries = [
+        ("claim", Delivery::Claim),
+        ("payload", Delivery::Payload),
+        ("meta", Delivery::Meta),
+        ("none", Delivery::None),
+    ];
     let delivery = section.required("delivery", |section, key| section.choice(key, &deliveries));
+    if delivery == Some(Delivery::Claim) && !claims {
+        section.report(
+            "delivery",
+            "\"claim\" needs [claims], which says where tasks ask for their credential",
+            "add [claims] with listen and url",
+        );
+    }
     let scopes = [("repository", ScopeKind::Repository), ("organization", ScopeKind::Organization)];
     let scope = section.choice("scope", &scopes);
     only_with_their_scope(section, scope);
@@ -192,11 +211,21 @@ fn pool(section: &Section, runners: Option<&Runners>, github: Option<&GitHub>) -
     let payload = payload(section, delivery);
     let placement_timeout = section.interval("placement_timeout");
     let boot_timeout = section.interval("boot_timeout");
+    let expires = !jit && kind != Some(ForgeKind::Gitea);
+    if delivery == Some(Delivery::Claim)
+        && expires
+        && boot_timeout.is_some_and(|boot| boot > CREDENTIAL_LIFE)
+    {
+        section.report(
+            "boot_timeout",
+            "is more than 55m, but a registration token expires after 60m",
+            "shorten it to at most 55m",
+        );
+    }
     if let (Some(placement), Some(boot), Some(delivery)) =
         (placement_timeout, boot_timeout, delivery)
-        && delivery != Delivery::None
-        && !jit
-        && kind != Some(ForgeKind::Gitea)
+        && !matches!(delivery, Delivery::Claim | Delivery::None)
+        && expires
         && placement + boot > CREDENTIAL_LIFE
     {
         section.report(
@@ -438,7 +467,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_not_yet() {
-        for line in ["delivery = \"claim\"", "delivery = \"variable\"", "delivery = \"vault\""] {
+        for line in ["delivery = \"variable\"", "delivery = \"vault\""] {
             let text = wrong(line);
             assert!(text.contains("not yet") && text.lines().count() == 1, "{text}");
         }
@@ -446,10 +475,9 @@ mod tests {
 
     #[test]
     fn choices_are_listed() {
-        assert!(
-            wrong("delivery = \"post\"")
-                .contains("\"post\" is not a valid value; use \"payload\" or \"meta\" or \"none\"")
-        );
+        assert!(wrong("delivery = \"post\"").contains(
+            "\"post\" is not a valid value; use \"claim\" or \"payload\" or \"meta\" or \"none\""
+        ));
         assert!(wrong("scope = \"enterprise\"").contains("use \"repository\" or \"organization\""));
         assert!(wrong("credential = \"x\"").contains("use \"registration-token\" or \"jit\""));
     }

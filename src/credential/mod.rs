@@ -22,6 +22,8 @@ pub struct Token {
 pub struct Tokens {
     by_scope: Mutex<BTreeMap<ScopeKey, Token>>,
     pub jit: JitConfigs,
+    /// Of runners whose tasks claimed theirs, and may ask again.
+    pub claimed: JitConfigs,
 }
 
 impl Tokens {

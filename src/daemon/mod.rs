@@ -20,13 +20,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
+use crate::claims;
 use crate::config::{self, Settings};
 use crate::engine::{self, Engine, Setup, Watcher};
 use crate::forge::Forges;
 use crate::reconcile;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Served};
-use crate::webhook::{self, Apps, Bodies, Door, InFlight, Quota, Tally, signature::Secrets};
+use crate::webhook::{self, Apps, Bodies, Door, InFlight, Quota, Tally, Tls, signature::Secrets};
 use systemd::Sockets;
 
 /// Linux, on every architecture that this is built for (`signal(7)`).
@@ -38,6 +39,8 @@ const ADMIN_CONNECTIONS: usize = 256;
 pub struct Running {
     pub door: Option<SocketAddr>,
     pub admin: SocketAddr,
+    /// Where tasks claim their credentials.
+    pub claims: Option<SocketAddr>,
     engine: Engine,
     store: Store,
     in_flight: InFlight,
@@ -45,6 +48,7 @@ pub struct Running {
     /// What each door serves. Without a public door there is nothing to exchange.
     served_public: Option<watch::Sender<Served>>,
     served_private: watch::Sender<Served>,
+    served_claims: Option<watch::Sender<Served>>,
     /// What the private door asks for where the config gives no token.
     made_token: SecretString,
     stop: CancellationToken,
@@ -81,6 +85,10 @@ impl Running {
                 Vec::new()
             }
         };
+        let claiming = match &settings.claims {
+            Some(claims) => Some(bind(claims.listen, "[claims] listen").await?),
+            None => None,
+        };
         // Last, for it may bring the tables up to date.
         let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone(), reconcile::sweeps())?;
@@ -112,18 +120,31 @@ impl Running {
             }
             sender
         });
+        let claims = claiming.as_ref().map(TcpListener::local_addr).transpose()?;
+        let served_claims = match served_claims(&setup, &engine)?.zip(claiming) {
+            Some((door, listener)) => {
+                let (sender, door) = watch::channel(door);
+                doors.push(tokio::spawn(listener::serve(listener, door, stop.clone())));
+                Some(sender)
+            }
+            None => None,
+        };
         // The loop answers when what was unfinished is taken up.
         engine.asking().status().await;
-        info!(door = door.map(|address| address.to_string()), admin = %admin, "ready");
+        let (shown_door, shown_claims) =
+            (door.map(|it| it.to_string()), claims.map(|it| it.to_string()));
+        info!(door = shown_door, admin = %admin, claims = shown_claims, "ready");
         Ok(Self {
             door,
             admin,
+            claims,
             engine,
             store,
             in_flight,
             tally,
             served_public,
             served_private,
+            served_claims,
             made_token,
             stop,
             doors,
@@ -153,11 +174,15 @@ impl Running {
             &self.tally,
             &self.stop,
         )?;
+        let claims = served_claims(&setup, &self.engine)?;
         // First the ledger: what the door promises by the new rules, it must know.
         self.engine.reload(setup.clone()).await.map_err(|why| anyhow!(why))?;
         let public = served_public(&setup, &self.engine, &self.in_flight, &self.tally);
         if let (Some(sender), Some(public)) = (&self.served_public, public) {
             sender.send_replace(public);
+        }
+        if let (Some(sender), Some(claims)) = (&self.served_claims, claims) {
+            sender.send_replace(claims);
         }
         self.served_private.send_replace(private);
         self.grace = settings.shutdown_grace;
@@ -238,7 +263,7 @@ fn served_private(
         last_requests: Duration::ZERO,
         ..Limits::default()
     };
-    Ok(Served { router, limits })
+    Ok(Served { router, limits, tls: None })
 }
 
 /// `None` without a secret: then there is no public door.
@@ -272,7 +297,19 @@ fn served_public(
         last_requests: usual.last_requests.min(settings.shutdown_grace / 2),
         ..usual
     };
-    Some(Served { router: webhook::router(&webhook.path, door), limits })
+    Some(Served { router: webhook::router(&webhook.path, door), limits, tls: None })
+}
+
+/// `None` without `[claims]`.
+fn served_claims(setup: &Setup, engine: &Engine) -> anyhow::Result<Option<Served>> {
+    let Some(settings) = &setup.settings.claims else { return Ok(None) };
+    let (nomad, clock) = (setup.nomad.clone(), setup.clock.clone());
+    let door = claims::Door::new(&setup.settings, nomad, engine.claims(), clock);
+    let tls = settings.tls.as_ref().map(|files| Tls::of(&files.cert, &files.key)).transpose();
+    let tls = tls.map_err(|why| anyhow!(why)).context("[claims] cannot use its certificate")?;
+    // Nobody is kept waiting by the end: a task asks again.
+    let limits = Limits { last_requests: Duration::ZERO, ..Limits::default() };
+    Ok(door.map(|door| Served { router: claims::router(door), limits, tls }))
 }
 
 /// Of the webhooks of repositories and organizations, and of each App's.

@@ -61,6 +61,33 @@ impl Desk {
         }
     }
 
+    /// The same, where one of this name that nobody can have the credential of makes way.
+    pub async fn mint_in_place(
+        &self,
+        runner: &RunnerName,
+        target: &Target,
+        labels: &[String],
+        group: Option<&str>,
+    ) -> Result<Jit, MintOutcome> {
+        match self.mint_for(runner, target, labels, group).await {
+            Err(MintOutcome::NameTaken) => {}
+            other => return other,
+        }
+        let refused = |error: Error| MintOutcome::Refused(error.into());
+        let (owner, forge) = (target.owner(), self.forges.of(target.owner()).map_err(refused)?);
+        let found = self.asked(owner, forge, forge.runner(target, runner)).await;
+        let id = match found.map_err(refused)? {
+            Some(Registered { id, busy: false, online: false, .. }) => id,
+            // In use, or listings lag.
+            Some(_) | None => return Err(MintOutcome::NameTaken),
+        };
+        let deleted = self.asked(owner, forge, forge.delete_runner(target, id)).await;
+        match deleted.map_err(refused)? {
+            Deletion::NoNewJob => self.mint_for(runner, target, labels, group).await,
+            Deletion::Busy => Err(MintOutcome::NameTaken),
+        }
+    }
+
     pub async fn run_facts(
         &self,
         repository: RepositoryId,

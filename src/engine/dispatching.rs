@@ -137,7 +137,7 @@ impl Dispatcher {
         let now = Time::from(self.clock.now());
         let life = pool.placement_timeout + pool.boot_timeout;
         let credential = match (pool.delivery, order.credential) {
-            (Delivery::None, _) => None,
+            (Delivery::Claim | Delivery::None, _) => None,
             (_, CredentialKind::RegistrationToken) => {
                 let token = self.tokens.get(&order.scope, now, life);
                 Some(token.map(|token| (token.secret, Some(token.ends))))
@@ -156,7 +156,9 @@ impl Dispatcher {
             self.note_refusal(key(place, &order.parent), declared.version);
             DispatchOutcome::Refused { reason }
         };
-        let cargo = match meta::load(order, pool, takes, secret.as_ref()) {
+        let claims = self.settings.claims.as_ref();
+        let claim_url = claims.map(config::Claims::claim_url);
+        let cargo = match meta::load(order, pool, takes, secret.as_ref(), claim_url.as_deref()) {
             Ok(cargo) => cargo,
             Err(reason) => return refused(reason),
         };

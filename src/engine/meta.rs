@@ -84,6 +84,7 @@ pub fn load(
     pool: &config::Pool,
     takes: &Parameterized,
     credential: Option<&SecretString>,
+    claim_url: Option<&str>,
 ) -> Result<Cargo, String> {
     let facts = facts(order, pool);
     let carries = match order.credential {
@@ -98,8 +99,11 @@ pub fn load(
             Some(text) => Some(SecretString::from(fill(text, &facts))),
             None if key == carries => match pool.delivery {
                 Delivery::Meta => credential.cloned(),
-                Delivery::Payload | Delivery::None => None,
+                Delivery::Claim | Delivery::Payload | Delivery::None => None,
             },
+            None if key == "claim_url" && pool.delivery == Delivery::Claim => {
+                claim_url.map(SecretString::from)
+            }
             None => facts.get(key.as_str()).map(|fact| SecretString::from(fact.as_str())),
         };
         match value {
@@ -136,7 +140,7 @@ pub fn load(
     }
     let payload = match pool.delivery {
         Delivery::Payload => credential.cloned(),
-        Delivery::Meta => None,
+        Delivery::Claim | Delivery::Meta => None,
         Delivery::None => pool.payload.as_ref().map(|text| SecretString::from(fill(text, &facts))),
     };
     Ok(Cargo { meta, payload })
@@ -234,7 +238,7 @@ mod tests {
         let pool = pool("delivery = \"payload\"\n");
         let takes =
             takes(&["runner_name"], &["repository", "delivery_id", "unknown", "runner_token"]);
-        let cargo = load(&order(), &pool, &takes, Some(&"s3cr3t".into())).unwrap();
+        let cargo = load(&order(), &pool, &takes, Some(&"s3cr3t".into()), None).unwrap();
         let expected = [
             ("delivery_id", "d-1"),
             ("repository", "octo/app"),
@@ -249,16 +253,16 @@ mod tests {
     fn meta_carries_the_credential_only_where_the_pool_says_so() {
         let takes = takes(&["runner_token"], &[]);
         let meta = pool("delivery = \"meta\"\n");
-        let cargo = load(&order(), &meta, &takes, Some(&"s3cr3t".into())).unwrap();
+        let cargo = load(&order(), &meta, &takes, Some(&"s3cr3t".into()), None).unwrap();
         assert_eq!(sent(&cargo), BTreeMap::from([("runner_token", "s3cr3t")]));
         assert!(cargo.payload.is_none());
         let payload = pool("delivery = \"payload\"\n");
         assert!(
-            load(&order(), &payload, &takes, Some(&"s3cr3t".into()))
+            load(&order(), &payload, &takes, Some(&"s3cr3t".into()), None)
                 .unwrap_err()
                 .contains("runner_token")
         );
-        let nowhere = load(&order(), &meta, &self::takes(&[], &[]), Some(&"s3cr3t".into()));
+        let nowhere = load(&order(), &meta, &self::takes(&[], &[]), Some(&"s3cr3t".into()), None);
         assert!(nowhere.unwrap_err().contains("takes no meta key"));
     }
 
@@ -267,20 +271,21 @@ mod tests {
         let order = DispatchOrder { credential: CredentialKind::Jit, ..order() };
         let takes = takes(&["credential", "runner_jit_config"], &["runner_token"]);
         let meta = pool("delivery = \"meta\"\ncredential = \"jit\"\n");
-        let cargo = load(&order, &meta, &takes, Some(&"c0nf1g".into())).unwrap();
+        let cargo = load(&order, &meta, &takes, Some(&"c0nf1g".into()), None).unwrap();
         let expected = [("credential", "jit"), ("runner_jit_config", "c0nf1g")];
         assert_eq!(sent(&cargo), BTreeMap::from(expected));
         let takes = self::takes(&["credential"], &[]);
         let payload = pool("delivery = \"payload\"\ncredential = \"jit\"\n");
         let long = |length| SecretString::from("x".repeat(length));
-        assert!(load(&order, &payload, &takes, Some(&long(16_384))).is_ok());
-        let why = load(&order, &payload, &takes, Some(&long(16_385))).unwrap_err();
+        assert!(load(&order, &payload, &takes, Some(&long(16_384)), None).is_ok());
+        let why = load(&order, &payload, &takes, Some(&long(16_385)), None).unwrap_err();
         assert!(why.contains("16385 bytes, over Nomad's limit of 16384"), "{why}");
     }
 
     #[test]
     fn a_required_key_that_nobody_can_fill_is_named() {
-        let why = load(&order(), &pool("delivery = \"none\"\n"), &takes(&["colour"], &[]), None);
+        let why =
+            load(&order(), &pool("delivery = \"none\"\n"), &takes(&["colour"], &[]), None, None);
         let why = why.unwrap_err();
         assert!(why.contains("colour") && why.contains("[pools.meta]"), "{why}");
     }
@@ -294,7 +299,7 @@ mod tests {
         let mut order = order();
         order.cause = None;
         let takes = takes(&["REPO", "workflow_job_id"], &[]);
-        let cargo = load(&order, &pool, &takes, None).unwrap();
+        let cargo = load(&order, &pool, &takes, None, None).unwrap();
         assert_eq!(sent(&cargo), BTreeMap::from([("REPO", "on octo"), ("workflow_job_id", "")]));
         let payload = cargo.payload.unwrap();
         assert_eq!(payload.expose_secret(), "octo/app roustabout-x64-0123456789abc {\"json\": 1}");

@@ -6,6 +6,7 @@
 //! `helpers` runs what runs beside the loop. Nothing here decides who is hired.
 
 mod children;
+mod claims;
 mod desk;
 mod dispatching;
 mod fold_loop;
@@ -39,6 +40,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use children::phase_of;
+pub use claims::{Claims, Handed};
 pub use happenings::{Happenings, Mark, News, Told, Watcher};
 pub use health::Health;
 pub use helpers::{Beside, Sweeps};
@@ -103,6 +105,7 @@ pub struct Engine {
     pub health: Health,
     pub happenings: Happenings,
     pub metrics: Metrics,
+    claims: Claims,
     queries: mpsc::Sender<Query>,
     events: mpsc::UnboundedSender<Event>,
     stop: CancellationToken,
@@ -150,7 +153,8 @@ impl Engine {
         let health = Health::new(happenings.clone());
         let metrics = Metrics::default();
         let stop = CancellationToken::new();
-        let workers = workers::Workers::new(&setup, events.clone(), health.clone());
+        let claims = Claims { waiting: Arc::default(), events: events.clone() };
+        let workers = workers::Workers::new(&setup, claims.clone(), health.clone());
         // What lives is told first, so that the first listing is about all of it.
         live.send_replace(children::living(&state));
         let mut helpers = helpers::Helpers {
@@ -189,7 +193,7 @@ impl Engine {
             witness,
         };
         let running = tokio::spawn(fold_loop.run());
-        Ok(Self { hand, health, happenings, metrics, queries, events, stop, running })
+        Ok(Self { hand, health, happenings, metrics, claims, queries, events, stop, running })
     }
 
     /// Goes on by another setup: when this returns, its rules hold and what follows from them is
@@ -201,6 +205,11 @@ impl Engine {
     /// Takes what happens beside its own questions.
     pub fn events(&self) -> mpsc::UnboundedSender<Event> {
         self.events.clone()
+    }
+
+    /// Takes claims whose identity is proven.
+    pub fn claims(&self) -> Claims {
+        self.claims.clone()
     }
 
     pub fn asking(&self) -> Asking {

@@ -40,6 +40,7 @@ fn pool(pool: &config::Pool) -> Pool {
         repositories: RepositoryGlobs::new(&pool.repositories),
         topics: pool.topics.clone(),
         delivery: match pool.delivery {
+            config::Delivery::Claim => Delivery::Claim,
             config::Delivery::Payload => Delivery::Payload,
             config::Delivery::Meta => Delivery::Meta,
             config::Delivery::None => Delivery::None,

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use clock::Clock;
 use tokio_util::task::TaskTracker;
 
 use super::Setup;
 use super::children::phase_of;
+use super::claims::{Claims, Handed};
 use super::desk::Desk;
 use super::dispatching::Dispatcher;
 use super::health::Health;
@@ -16,6 +17,7 @@ use super::places::at;
 use crate::credential::{Jit, Tokens};
 use crate::ledger::effect::ChildAt;
 use crate::ledger::event::{Answer, Failure, FoundChild, MintOutcome};
+use crate::ledger::pool::CredentialKind;
 use crate::ledger::{Event, Request};
 use crate::nomad::{self, Client, Place};
 
@@ -30,20 +32,21 @@ struct Crew {
     nomad: Client,
     dispatcher: Dispatcher,
     tokens: Arc<Tokens>,
-    events: mpsc::UnboundedSender<Event>,
+    claims: Claims,
+    clock: Clock,
     watches: parents::Watches,
 }
 
 impl Workers {
-    pub fn new(setup: &Setup, events: mpsc::UnboundedSender<Event>, health: Health) -> Self {
-        let crew = Crew::new(setup, Arc::default(), events, health);
+    pub fn new(setup: &Setup, claims: Claims, health: Health) -> Self {
+        let crew = Crew::new(setup, Arc::default(), claims, health);
         Self { tasks: TaskTracker::new(), crew: Arc::new(crew) }
     }
 
     /// From here on requests are carried out by another setup; those under way end by theirs.
     pub fn renew(&mut self, setup: &Setup, health: Health) {
-        let Crew { tokens, events, .. } = &*self.crew;
-        self.crew = Arc::new(Crew::new(setup, tokens.clone(), events.clone(), health));
+        let Crew { tokens, claims, .. } = &*self.crew;
+        self.crew = Arc::new(Crew::new(setup, tokens.clone(), claims.clone(), health));
     }
 
     pub fn carry_out(&self, request: Request) {
@@ -52,14 +55,14 @@ impl Workers {
         if let Request::WatchParent { pool, place, parent } = request {
             let place = at(&place);
             let refused = crew.dispatcher.refused_as(&place, &parent);
-            let (nomad, events) = (crew.nomad.clone(), crew.events.clone());
+            let (nomad, events) = (crew.nomad.clone(), crew.claims.events.clone());
             crew.watches.watch(nomad, place, parent, refused, pool, events);
             return;
         }
         self.tasks.spawn(async move {
             if let Some(event) = crew.answer(request).await {
                 // A closed loop is a daemon that has ended; the rows know what is owed.
-                let _ = crew.events.send(event);
+                let _ = crew.claims.events.send(event);
             }
         });
     }
@@ -71,18 +74,13 @@ impl Workers {
 }
 
 impl Crew {
-    fn new(
-        setup: &Setup,
-        tokens: Arc<Tokens>,
-        events: mpsc::UnboundedSender<Event>,
-        health: Health,
-    ) -> Self {
+    fn new(setup: &Setup, tokens: Arc<Tokens>, claims: Claims, health: Health) -> Self {
         let Setup { settings, forges, nomad, clock } = setup.clone();
         let dispatcher =
-            Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone(), clock);
+            Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone(), clock.clone());
         let desk = Desk::new(forges, health);
         let watches = parents::Watches::default();
-        Self { desk, nomad, dispatcher, tokens, events, watches }
+        Self { desk, nomad, dispatcher, tokens, claims, clock, watches }
     }
 
     async fn answer(&self, request: Request) -> Option<Event> {
@@ -95,16 +93,47 @@ impl Crew {
                 });
                 Event::CredentialMinted { scope, answer }
             }
-            Request::MintFor { runner, target, labels, group } => {
-                let group = group.as_deref();
-                let outcome = match self.desk.mint_for(&runner, &target, &labels, group).await {
+            Request::MintFor { runner, target, labels, group, replaces } => {
+                let (group, labels) = (group.as_deref(), &labels);
+                let asked = match replaces {
+                    true => self.desk.mint_in_place(&runner, &target, labels, group).await,
+                    false => self.desk.mint_for(&runner, &target, labels, group).await,
+                };
+                let outcome = match asked {
                     Ok(Jit { id, config }) => {
-                        self.tokens.jit.put(runner.clone(), config);
+                        let configs =
+                            if replaces { &self.tokens.claimed } else { &self.tokens.jit };
+                        configs.put(runner.clone(), config);
                         MintOutcome::Registered { id }
                     }
                     Err(outcome) => outcome,
                 };
                 Event::MintedFor { runner, outcome }
+            }
+            Request::HandOver { ticket, runner, scope, credential, life } => {
+                let (secret, ends) = match credential {
+                    CredentialKind::RegistrationToken => {
+                        let token = self.tokens.get(&scope, self.clock.now().into(), life);
+                        token.map(|token| (token.secret, token.ends)).unzip()
+                    }
+                    CredentialKind::Jit => (self.tokens.claimed.get(&runner), None),
+                };
+                let Some(secret) = secret else {
+                    // Nobody waits: nothing is minted for nobody.
+                    let waits = self.claims.waiting.waits(ticket);
+                    return waits.then_some(Event::CredentialLost { ticket, runner });
+                };
+                let handed = Handed { runner, kind: credential, secret, ends };
+                self.claims.waiting.answer(ticket, Ok(handed));
+                return None;
+            }
+            Request::RefuseClaim { ticket, why } => {
+                self.claims.waiting.answer(ticket, Err(why));
+                return None;
+            }
+            Request::ForgetClaim { runner } => {
+                self.tokens.claimed.forget(&runner);
+                return None;
             }
             Request::Dispatch(order) => Event::DispatchAnswered {
                 outcome: self.dispatcher.dispatch(&order).await,
@@ -133,6 +162,7 @@ impl Crew {
             }
             Request::DeleteRegistration { runner, target, id } => {
                 self.tokens.jit.forget(&runner);
+                self.tokens.claimed.forget(&runner);
                 Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
             }
             Request::AskRun { repository, full_name, run } => Event::RunKnown {

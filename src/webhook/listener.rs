@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 use super::open::Open;
 use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
+use super::tls::Tls;
 
 /// How many connections a door has, and how long each thing may take on one.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,8 @@ pub struct LocalAddress(pub SocketAddr);
 pub struct Served {
     pub router: Router,
     pub limits: Limits,
+    /// `None`: plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// Bytes that a head may have, and that a connection reads ahead. GitHub's heads have less than 1 kB.
@@ -98,18 +101,20 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let limits = served.borrow().limits;
+                let (limits, tls) = (served.borrow().limits, served.borrow().tls.clone());
                 if open.count() < limits.connections || open.end_one() {
                     let slot = open.enter();
                     let (served, stop) = (served.clone(), stop.clone());
                     tasks.spawn(async move {
                         let given_away = slot.given_away.clone();
-                        let served = connection(stream, served, limits, stop, slot.phase.clone());
+                        let served = begun(stream, tls, served, limits, stop, slot.phase.clone());
                         // Cut where it is: no request has come whole on it.
                         given_away.run_until_cancelled(served).await;
                         drop(slot);
                     });
-                } else if let Ok(permit) = refusals.clone().try_acquire_owned() {
+                } else if tls.is_none()
+                    && let Ok(permit) = refusals.clone().try_acquire_owned()
+                {
                     tasks.spawn(async move {
                         refuse(stream, limits.linger).await;
                         drop(permit);
@@ -130,8 +135,9 @@ pub async fn serve(
     tasks.wait().await;
 }
 
-async fn connection(
+async fn begun(
     stream: TcpStream,
+    tls: Option<Tls>,
     served: watch::Receiver<Served>,
     limits: Limits,
     stop: CancellationToken,
@@ -140,6 +146,24 @@ async fn connection(
     // Answers are small and wait for nobody.
     let _ = stream.set_nodelay(true);
     let local = stream.local_addr().ok().map(LocalAddress);
+    let Some(tls) = tls else {
+        return connection(stream, local, served, limits, stop, phase).await;
+    };
+    match tokio::time::timeout(limits.head, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, local, served, limits, stop, phase).await,
+        Ok(Err(error)) => debug!(%error, "no TLS with a client"),
+        Err(_) => debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    local: Option<LocalAddress>,
+    served: watch::Receiver<Served>,
+    limits: Limits,
+    stop: CancellationToken,
+    phase: Arc<Phase>,
+) {
     let io = TokioIo::new(Timed::new(stream, limits, phase.clone()));
     let stopping = stop.clone();
     let service =
@@ -207,8 +231,8 @@ async fn refuse(mut stream: TcpStream, linger: Duration) {
 }
 
 /// A stream whose reads end in time, and whose end waits a moment for the other side.
-struct Timed {
-    stream: TcpStream,
+struct Timed<S> {
+    stream: S,
     phase: Arc<Phase>,
     /// The phase that the deadline was set for.
     timed: Doing,
@@ -219,8 +243,8 @@ struct Timed {
     limits: Limits,
 }
 
-impl Timed {
-    fn new(stream: TcpStream, limits: Limits, phase: Arc<Phase>) -> Self {
+impl<S> Timed<S> {
+    fn new(stream: S, limits: Limits, phase: Arc<Phase>) -> Self {
         Self {
             stream,
             phase,
@@ -251,7 +275,7 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -280,7 +304,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -18,6 +18,7 @@ mod phase;
 mod quota;
 pub mod signature;
 mod tally;
+mod tls;
 
 pub use apps::{Apps, Renew};
 pub use body::Bodies;
@@ -26,5 +27,6 @@ pub use hand::{Hand, Handed, Receipt};
 pub use in_flight::InFlight;
 pub use news::News;
 pub use payload::{NotAnEvent, read_workflow_job};
-pub use quota::Quota;
+pub use quota::{Quota, Tell};
 pub use tally::{Deliveries, Tally};
+pub use tls::Tls;

@@ -13,6 +13,7 @@ mod agent;
 mod app;
 mod away;
 mod check;
+mod claims;
 mod client;
 mod contract;
 mod crash;

@@ -70,7 +70,7 @@ fn the_ledger_has_no_runtime_no_http_and_no_clock() {
 }
 
 /// The folders of the daemon from the ground up: each uses those before it and none after.
-const FLOORS: [&str; 18] = [
+const FLOORS: [&str; 19] = [
     "quantity",
     "log_lines",
     "config",
@@ -80,6 +80,7 @@ const FLOORS: [&str; 18] = [
     "webhook",
     "forge",
     "engine",
+    "claims",
     "check",
     "explain",
     "report",

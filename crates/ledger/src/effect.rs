@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::pool::CredentialKind;
 use super::{
-    Breaker, BreakerKey, ClassKey, DeliveryId, Happening, Job, JobId, NomadPlace, PoolName,
-    Repository, RepositoryId, RunId, Runner, RunnerName, ScopeKey,
+    Breaker, BreakerKey, ClassKey, DeliveryId, Happening, Job, JobId, NoCredential, NomadPlace,
+    PoolName, Repository, RepositoryId, RunId, Runner, RunnerName, ScopeKey, Ticket,
 };
 
 #[must_use]
@@ -94,6 +94,25 @@ pub enum Request {
         labels: Vec<String>,
         /// By its name; `None`: the default one.
         group: Option<String>,
+        /// One of this name that has never connected makes way.
+        replaces: bool,
+    },
+    /// To the task that claims it, from memory.
+    HandOver {
+        ticket: Ticket,
+        runner: RunnerName,
+        scope: ScopeKey,
+        credential: CredentialKind,
+        /// How long it must still live.
+        life: Duration,
+    },
+    RefuseClaim {
+        ticket: Ticket,
+        why: NoCredential,
+    },
+    /// Its configuration is of no use any more.
+    ForgetClaim {
+        runner: RunnerName,
     },
     Dispatch(Box<DispatchOrder>),
     FindChild {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 pub use super::child::{ChildPhase, Children};
 use super::{
-    ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId, RunCause,
-    RunDetails, RunId, RunnerName, ScopeKey, Time,
+    Claim, ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId,
+    RunCause, RunDetails, RunId, RunnerName, ScopeKey, Ticket, Time,
 };
 
 /// A question that got no answer.
@@ -101,6 +101,16 @@ pub enum Event {
     MintedFor {
         runner: RunnerName,
         outcome: MintOutcome,
+    },
+    /// A task asks for its runner's credential.
+    Claimed {
+        ticket: Ticket,
+        claim: Box<Claim>,
+    },
+    /// A credential that was to be handed over is not in memory any more.
+    CredentialLost {
+        ticket: Ticket,
+        runner: RunnerName,
     },
     DispatchAnswered {
         runner: RunnerName,

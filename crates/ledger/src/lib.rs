@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod breaker;
 pub mod child;
+pub mod claim;
 pub mod class;
 pub mod details;
 pub mod effect;
@@ -37,6 +38,7 @@ mod work;
 
 pub use backoff::backoff;
 pub use breaker::{Breaker, BreakerKey, InVain};
+pub use claim::{Claim, ClaimRefusal, Claimed, NoCredential, Ticket};
 pub use class::{Class, ClassKey, ScopeKey};
 pub use details::{Details, RunDetails, Step};
 pub use effect::{Effects, Record, Request};

@@ -17,6 +17,8 @@ pub enum ScopeKind {
 /// How the credential reaches the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
+    /// The running task asks for it.
+    Claim,
     Payload,
     Meta,
     /// The operator's own job fetches what it needs.
@@ -99,6 +101,12 @@ impl Pool {
             Some(run) => self.labels_for(run).collect(),
             None => self.labels.clone(),
         }
+    }
+
+    /// Whether a child may wait in Nomad's queue for no longer than `placement_timeout`: what it was
+    /// sent expires.
+    pub fn expires_unplaced(&self) -> bool {
+        !matches!(self.delivery, Delivery::Claim | Delivery::None)
     }
 
     /// How long a credential must still live when it is handed out, so that a runner that is

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pool::CredentialKind;
-use super::{ClassKey, JobId, NomadPlace, RunnerName, Time};
+use super::{Claimed, ClassKey, JobId, NomadPlace, RunnerName, Time};
 
 /// Where a hiring stands. `busy` is not among these: a runner that took a job did so whatever
 /// we knew of its dispatch at that moment (see `Runner::took`).
@@ -114,6 +114,14 @@ pub struct Runner {
     pub region: Option<String>,
     #[serde(default)]
     pub credential: CredentialKind,
+    /// Its task asks for its credential, and was sent none.
+    #[serde(default)]
+    pub by_claim: bool,
+    #[serde(default)]
+    pub claimed: Option<Claimed>,
+    /// It was told that somebody else claimed its credential.
+    #[serde(default)]
+    pub told_of_claim: bool,
     /// The parameterized job: Nomad keeps idempotency for each.
     pub parent: String,
     pub child: Option<String>,
@@ -167,6 +175,9 @@ impl Runner {
             cause: None,
             place: None,
             credential: CredentialKind::default(),
+            by_claim: false,
+            claimed: None,
+            told_of_claim: false,
             namespace: None,
             region: None,
             parent: String::new(),
@@ -192,6 +203,11 @@ impl Runner {
     /// The forge registers it before it starts, so being listed is no sign of life of it.
     pub fn is_jit(&self) -> bool {
         self.credential == CredentialKind::Jit
+    }
+
+    /// Its credential is asked for before its dispatch.
+    pub fn is_minted_first(&self) -> bool {
+        self.is_jit() && !self.by_claim
     }
 
     /// Its registration is known, and was made before it was started.

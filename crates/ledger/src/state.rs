@@ -14,7 +14,7 @@ use super::unserved::Unserved;
 use super::{
     Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
     Repository, RepositoryId, Roster, Rules, RunId, RunQuestions, Runner, RunnerName, ScopeKey,
-    ScopeKind, Superseded, Time, Verdict,
+    ScopeKind, Superseded, Ticket, Time, Verdict,
 };
 
 /// How many jobs that left memory, and whose rows can be read back from the store, are kept all the
@@ -40,6 +40,8 @@ pub struct State {
     pub credentials: BTreeMap<ScopeKey, CredentialState>,
     /// Pools and scopes in which the last request for a runner's own credential failed.
     pub minting: BTreeMap<BreakerKey, Gate>,
+    /// Tasks that wait for the credential of their runner.
+    pub claims: BTreeMap<RunnerName, Vec<Ticket>>,
     /// Pools whose parameterized job refused a dispatch.
     pub refusals: BTreeMap<PoolName, Gate>,
     /// Pools and scopes whose runners ended unused.
@@ -176,6 +178,7 @@ impl State {
             run_turns: BTreeMap::new(),
             credentials: BTreeMap::new(),
             minting: BTreeMap::new(),
+            claims: BTreeMap::new(),
             refusals: BTreeMap::new(),
             breakers: BTreeMap::new(),
             pauses: BTreeMap::new(),

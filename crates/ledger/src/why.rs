@@ -268,6 +268,9 @@ fn refused(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String>
 
 /// One that lives long enough is good whatever became of the question for the next.
 fn without_credential(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Option<String> {
+    if pool.delivery == Delivery::Claim {
+        return None;
+    }
     if pool.credential == CredentialKind::Jit {
         let gate = state.minting.get(&key.breaker())?;
         return Some(format!("no JIT configuration: {}; {}", gate.reason, when(gate, now)?));

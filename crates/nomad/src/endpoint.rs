@@ -21,6 +21,8 @@ pub(super) enum Endpoint<'a> {
     Dispatch(&'a str),
     Allocations(&'a str),
     Evaluations(&'a str),
+    Allocation(&'a str),
+    SigningKeys,
 }
 
 impl<'a> Endpoint<'a> {
@@ -34,14 +36,24 @@ impl<'a> Endpoint<'a> {
             | Self::Jobs
             | Self::Job(_)
             | Self::Allocations(_)
-            | Self::Evaluations(_) => Method::GET,
+            | Self::Evaluations(_)
+            | Self::Allocation(_)
+            | Self::SigningKeys => Method::GET,
             Self::Parse | Self::Statuses => Method::POST,
             Self::Register | Self::Dispatch(_) => Method::PUT,
             Self::Deregister(_) => Method::DELETE,
         }
     }
 
-    /// What follows `/v1/`, to be percent-encoded one by one, for job ids hold slashes.
+    /// What the path begins with.
+    pub fn root(self) -> &'static str {
+        match self {
+            Self::SigningKeys => ".well-known",
+            _ => "v1",
+        }
+    }
+
+    /// What follows that, to be percent-encoded one by one, for job ids hold slashes.
     pub fn segments(self) -> Vec<&'a str> {
         match self {
             Self::Leader => vec!["status", "leader"],
@@ -56,6 +68,8 @@ impl<'a> Endpoint<'a> {
             Self::Dispatch(id) => vec!["job", id, "dispatch"],
             Self::Allocations(id) => vec!["job", id, "allocations"],
             Self::Evaluations(id) => vec!["job", id, "evaluations"],
+            Self::Allocation(id) => vec!["allocation", id],
+            Self::SigningKeys => vec!["jwks.json"],
         }
     }
 }
@@ -69,17 +83,17 @@ mod tests {
     const RECORD: &str =
         include_str!("../../simulated-nomad/tests/conformance/recorded-1.11.3.json");
 
-    /// `PUT job * dispatch`, of what was sent to a real Nomad.
+    /// `PUT v1 job * dispatch`, of what was sent to a real Nomad.
     fn recorded() -> BTreeSet<String> {
         let record: serde_json::Value = serde_json::from_str(RECORD).unwrap();
         let scenarios = record["scenarios"].as_array().unwrap().iter();
         let steps = scenarios.flat_map(|scenario| scenario["steps"].as_array().unwrap());
         let calls = steps.filter_map(|step| {
             let request = &step["request"];
-            let path = request["path"].as_str()?.split('?').next()?.strip_prefix("/v1/")?;
+            let path = request["path"].as_str()?.split('?').next()?.strip_prefix('/')?;
             let mut segments: Vec<&str> = path.split('/').collect();
-            if segments[0] == "job" && segments.len() > 1 {
-                segments[1] = "*";
+            if matches!(segments[..], [_, "job" | "allocation", _, ..]) {
+                segments[2] = "*";
             }
             Some(format!("{} {}", request["method"].as_str()?, segments.join(" ")))
         });
@@ -104,15 +118,19 @@ mod tests {
             Dispatch("*"),
             Allocations("*"),
             Evaluations("*"),
+            Allocation("*"),
+            SigningKeys,
         ];
         let recorded = recorded();
         for endpoint in every {
             // Who adds an endpoint is stopped here, and adds it above as well.
             match endpoint {
                 Leader | Agent | OwnToken | Events | Nodes | Jobs | Register | Parse | Statuses
-                | Job(_) | Deregister(_) | Dispatch(_) | Allocations(_) | Evaluations(_) => {}
+                | Job(_) | Deregister(_) | Dispatch(_) | Allocations(_) | Evaluations(_)
+                | Allocation(_) | SigningKeys => {}
             }
-            let call = format!("{} {}", endpoint.method(), endpoint.segments().join(" "));
+            let segments = endpoint.segments().join(" ");
+            let call = format!("{} {} {segments}", endpoint.method(), endpoint.root());
             assert!(recorded.contains(&call), "{call} was never asked of a real Nomad");
         }
     }

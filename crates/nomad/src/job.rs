@@ -63,6 +63,16 @@ pub struct Group {
     pub restarts: bool,
     /// One of its tasks gets the dispatch's payload, as a file.
     pub takes_payload: bool,
+    /// Workload identities that its tasks are shown.
+    pub identities: Vec<Identity>,
+}
+
+/// An `identity` block of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub audience: Vec<String>,
+    /// It expires.
+    pub ends: bool,
 }
 
 /// A job, as far as a dispatcher cares.
@@ -164,10 +174,29 @@ struct WireTask {
     /// Of prestart, poststart and poststop tasks.
     lifecycle: Option<serde::de::IgnoredAny>,
     restart_policy: Option<WireAttempts>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    identities: Vec<WireIdentity>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireIdentity {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    audience: Vec<String>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    env: bool,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    file: bool,
+    #[serde(rename = "TTL", default, deserialize_with = "wire::or_default")]
+    ttl: i64,
 }
 
 impl From<WireGroup> for Group {
     fn from(wire: WireGroup) -> Group {
+        let shown = wire.tasks.iter().flat_map(|task| &task.identities);
+        let shown = shown.filter(|identity| identity.env || identity.file);
+        let identities =
+            shown.map(|it| Identity { audience: it.audience.clone(), ends: it.ttl > 0 }).collect();
         let mut main = wire.tasks.iter().filter(|task| task.lifecycle.is_none());
         Group {
             count: wire.count,
@@ -175,6 +204,7 @@ impl From<WireGroup> for Group {
             restarts: main
                 .any(|task| WireAttempts::any(task.restart_policy.or(wire.restart_policy))),
             takes_payload: wire.tasks.iter().any(|task| task.dispatch_payload.is_some()),
+            identities,
         }
     }
 }
@@ -280,7 +310,9 @@ mod tests {
                     {"Count": 2, "ReschedulePolicy": {"Attempts": 0, "Unlimited": true},
                      "RestartPolicy": {"Attempts": 0}, "Tasks": [
                         {"DispatchPayload": {"File": "token"}, "Lifecycle": {"Hook": "prestart"},
-                         "RestartPolicy": {"Attempts": 3}},
+                         "RestartPolicy": {"Attempts": 3}, "Identities": [
+                            {"Name": "a", "Audience": ["a"], "Env": true, "TTL": 3_600_000_000_000_i64},
+                            {"Name": "b", "Audience": ["b"]}]},
                         {"DispatchPayload": null, "Lifecycle": null, "RestartPolicy": null}]},
                     {"Count": 1, "ReschedulePolicy": null, "RestartPolicy": {"Attempts": 3},
                      "Tasks": [{}]}]
@@ -298,6 +330,11 @@ mod tests {
             reschedules,
             restarts,
             takes_payload,
+            identities: if takes_payload {
+                vec![Identity { audience: vec!["a".into()], ends: true }]
+            } else {
+                vec![]
+            },
         };
         assert_eq!(job.groups, [group(2, true, false, true), group(1, false, true, false)]);
         assert_eq!(job.dispatch_idempotency_token, None);

@@ -75,7 +75,8 @@ impl<'a> Call<'a> {
 
     /// Method and path, for errors.
     pub fn name(&self) -> String {
-        format!("{} /v1/{}", self.endpoint.method(), self.endpoint.segments().join("/"))
+        let (root, segments) = (self.endpoint.root(), self.endpoint.segments().join("/"));
+        format!("{} /{root}/{segments}", self.endpoint.method())
     }
 }
 
@@ -207,7 +208,7 @@ impl Client {
 
     fn request(&self, call: Call<'_>) -> Result<Request, String> {
         let mut url = self.inner.built.base.clone();
-        let segments = call.endpoint.segments();
+        let (root, segments) = (call.endpoint.root(), call.endpoint.segments());
         if segments.iter().any(|s| matches!(*s, "" | "." | "..")) {
             // A URL would swallow them and name another thing.
             return Err("an empty id, or one of dots alone, names nothing in Nomad".to_owned());
@@ -215,7 +216,7 @@ impl Client {
         url.path_segments_mut()
             .map_err(|()| "the address can have no path".to_owned())?
             .pop_if_empty()
-            .push("v1")
+            .push(root)
             .extend(segments);
         let mut query = call.query;
         if let Some(place) = call.place {

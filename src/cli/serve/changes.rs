@@ -32,6 +32,13 @@ pub fn between(before: &Settings, mut new: Settings) -> Changes {
     if stays("admin.listen", before.admin.listen != new.admin.listen) {
         new.admin.listen = before.admin.listen;
     }
+    let listens = |settings: &Settings| settings.claims.as_ref().map(|it| it.listen);
+    if stays("claims.listen", listens(before) != listens(&new)) {
+        match (&before.claims, &mut new.claims) {
+            (Some(before), Some(new)) => new.listen = before.listen,
+            (before, new) => new.clone_from(before),
+        }
+    }
     if stays("store.url", before.store.path != new.store.path) {
         new.store.path.clone_from(&before.store.path);
     }

@@ -63,7 +63,7 @@ async fn silent_door(limits: Limits, bodies: Bodies) -> Here {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let router = roustabout::webhook::router("/webhook", door);
-    let (_, served) = tokio::sync::watch::channel(Served { router, limits });
+    let (_, served) = tokio::sync::watch::channel(Served { router, limits, tls: None });
     tokio::spawn(listener::serve(listener, served, CancellationToken::new()));
     Here { port, engine, folder }
 }

@@ -19,6 +19,8 @@ pub enum Release {
     RunsOnAfterItsJob,
     TooOld,
     Idle,
+    /// Nobody knows which of them was its own task.
+    ClaimedTwice,
 }
 
 /// Why a runner was launched in vain.
@@ -97,6 +99,7 @@ impl fmt::Display for Release {
             Release::RunsOnAfterItsJob => "still running after its job ended",
             Release::TooOld => "older than max_lifetime, and not busy",
             Release::Idle => "no job within idle_timeout",
+            Release::ClaimedTwice => "its credential was claimed more than once",
         })
     }
 }

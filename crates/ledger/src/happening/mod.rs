@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use endings::{Gone, Release, Unused};
 
-use crate::{DeliveryId, Job, JobId, JobStatus, PoolName, RunId, Runner, RunnerName, Time};
+use crate::{
+    ClaimRefusal, DeliveryId, Job, JobId, JobStatus, PoolName, RunId, Runner, RunnerName, Time,
+};
 
 /// Something that happened, and the ids that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,11 @@ pub enum Happened {
     RunnerMinted { id: u64 },
     #[serde(rename = "runner.mint_failed")]
     MintFailed { reason: String },
+    /// Its task was given its credential.
+    #[serde(rename = "runner.claimed")]
+    RunnerClaimed { allocation: String },
+    #[serde(rename = "runner.claim_refused")]
+    ClaimRefused { allocation: String, why: ClaimRefusal },
     #[serde(rename = "runner.dispatched")]
     RunnerDispatched { child: String },
     #[serde(rename = "dispatch.refused")]
@@ -179,6 +186,8 @@ impl Happened {
             Happened::RunnerLaunched { .. } => "runner.launched",
             Happened::RunnerMinted { .. } => "runner.minted",
             Happened::MintFailed { .. } => "runner.mint_failed",
+            Happened::RunnerClaimed { .. } => "runner.claimed",
+            Happened::ClaimRefused { .. } => "runner.claim_refused",
             Happened::RunnerDispatched { .. } => "runner.dispatched",
             Happened::DispatchRefused { .. } => "dispatch.refused",
             Happened::DispatchUnknown { .. } => "dispatch.unknown",
@@ -219,6 +228,7 @@ impl Happened {
             Happened::RunUnknown { .. }
             | Happened::MintFailed { .. }
             | Happened::RunNotCancelled { .. }
+            | Happened::ClaimRefused { .. }
             | Happened::DispatchRefused { .. }
             | Happened::DispatchUnknown { .. }
             | Happened::RunnerNotStarting { .. }
@@ -242,6 +252,7 @@ impl Happened {
             | Happened::RunCancelForced { .. }
             | Happened::RunnerLaunched { .. }
             | Happened::RunnerMinted { .. }
+            | Happened::RunnerClaimed { .. }
             | Happened::RunnerDispatched { .. }
             | Happened::DispatchResent
             | Happened::RunnerAdopted { .. }

@@ -62,6 +62,12 @@ impl fmt::Display for Happening {
                 write!(f, "JIT configuration received, registered as runner {id}")
             }
             Happened::MintFailed { reason } => write!(f, "no JIT configuration: {reason}"),
+            Happened::RunnerClaimed { allocation } => {
+                write!(f, "credential claimed by allocation {allocation}")
+            }
+            Happened::ClaimRefused { allocation, why } => {
+                write!(f, "claim of allocation {allocation} refused: {why}")
+            }
             Happened::DispatchRefused { reason } => write!(f, "dispatch refused: {reason}"),
             Happened::DispatchUnknown { reason } => {
                 write!(f, "dispatch outcome unknown, looking it up: {reason}")

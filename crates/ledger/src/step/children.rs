@@ -64,7 +64,7 @@ impl<R: Rng> Fold<'_, R> {
         })
     }
 
-    fn placed(&mut self, name: &RunnerName) {
+    pub(super) fn placed(&mut self, name: &RunnerName) {
         let now = self.now;
         if self.state.runners.get(name).is_some_and(|runner| runner.placed_at.is_none()) {
             self.change(name, |runner| {

@@ -82,6 +82,7 @@ fn shift(state: &mut State, by: i64) {
         run_turns: _,
         credentials,
         minting,
+        claims: _,
         refusals,
         breakers,
         pauses,
@@ -152,6 +153,9 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         scope_name: _,
         place: _,
         credential: _,
+        by_claim: _,
+        claimed,
+        told_of_claim: _,
         state,
         took: _,
         done_at,
@@ -187,6 +191,7 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         _ => {}
     }
     visit(hired_at);
+    claimed.iter_mut().for_each(|claimed| visit(&mut claimed.at));
     let others = [
         done_at,
         not_before,

@@ -17,7 +17,7 @@ impl<R: Rng> Fold<'_, R> {
     /// under way, or waits for its time after a failure.
     pub(super) fn has_credential(&mut self, key: &ClassKey) -> bool {
         let Some(pool) = self.state.rules.pool(&key.pool) else { return false };
-        if pool.delivery == Delivery::None {
+        if matches!(pool.delivery, Delivery::Claim | Delivery::None) {
             return true;
         }
         if pool.credential == CredentialKind::Jit {
@@ -71,6 +71,7 @@ impl<R: Rng> Fold<'_, R> {
             Ok(()) => {
                 state.failed = None;
                 self.drive_with_credential(&scope);
+                self.claims_of_scope(&scope, None);
             }
             Err(failure) => {
                 let tries = state.failed.as_ref().map_or(0, |gate| gate.tries);
@@ -83,6 +84,7 @@ impl<R: Rng> Fold<'_, R> {
                     probe: None,
                 });
                 self.set_timer(until, Timer::Credential(scope.clone()));
+                self.claims_of_scope(&scope, Some(&failure));
                 if news {
                     let target = self.scope_target(&scope);
                     let name =

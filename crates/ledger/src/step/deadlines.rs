@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Fold;
-use crate::pool::Delivery;
+use crate::pool::Pool;
 use crate::runner::{Leaving, RunnerState};
 use crate::{Happened, Release, Runner, RunnerName, Time, Unused};
 
@@ -37,7 +37,7 @@ impl<R: Rng> Fold<'_, R> {
     fn deadlines(&self, runner: &Runner) -> impl Iterator<Item = (Time, Deadline)> + use<R> {
         let pool = self.state.rules.pool(&runner.class.pool);
         let supply = runner.is_supply() && runner.child.is_some();
-        let waits = pool.is_some_and(|pool| pool.delivery != Delivery::None);
+        let waits = pool.is_some_and(Pool::expires_unplaced);
         let sent = runner.last_sent_at.or(runner.first_sent_at).unwrap_or(runner.hired_at);
         let placement = pool
             .filter(|_| supply && waits && runner.placed_at.is_none())
@@ -120,7 +120,7 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn is_past_use(&self, runner: &Runner) -> bool {
         let Some(pool) = self.state.rules.pool(&runner.class.pool) else { return false };
         let sent = runner.first_sent_at.unwrap_or(runner.hired_at);
-        let waits = pool.delivery != Delivery::None;
+        let waits = pool.expires_unplaced();
         let unplaced = waits && runner.child.is_some() && runner.placed_at.is_none();
         let idle = |at: Time| self.now >= at + pool.idle_timeout;
         (unplaced && self.now >= sent + pool.placement_timeout)
@@ -156,6 +156,9 @@ impl<R: Rng> Fold<'_, R> {
             runner.reason = None;
             runner.registered_at.get_or_insert(now);
         });
+        if let Some(runner) = self.state.runners.get(name).filter(|it| it.by_claim).cloned() {
+            self.forget_claim(&runner);
+        }
         self.happened_to(name, Happened::RunnerRegistered);
         self.start_clocks(name);
     }

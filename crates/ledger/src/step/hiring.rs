@@ -8,6 +8,7 @@ use rand::Rng;
 use super::Fold;
 use crate::class::Hold;
 use crate::effect::DispatchOrder;
+use crate::pool::Delivery;
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::{Gate, NomadState};
 use crate::{
@@ -204,7 +205,7 @@ impl<R: Rng> Fold<'_, R> {
         };
         let now = self.now;
         self.change(&name, |runner| {
-            runner.state = match runner.is_jit() {
+            runner.state = match runner.is_minted_first() {
                 true => RunnerState::Dispatching(Sending::Minting),
                 false => {
                     runner.first_sent_at.get_or_insert(now);
@@ -235,6 +236,7 @@ impl<R: Rng> Fold<'_, R> {
             cause,
             place: Some(self.state.rules.place_of(pool)),
             credential: pool.credential,
+            by_claim: pool.delivery == Delivery::Claim,
             parent: pool.nomad_job.clone(),
             ..Runner::new(name.clone(), key.clone(), scope_name, self.now)
         };
@@ -260,6 +262,7 @@ impl<R: Rng> Fold<'_, R> {
             runner.place = Some(place);
             runner.parent = pool.nomad_job;
             runner.credential = pool.credential;
+            runner.by_claim = pool.delivery == Delivery::Claim;
         });
         if !stale || cause.is_none() {
             return;

@@ -28,6 +28,7 @@ impl<R: Rng> Fold<'_, R> {
             target: self.target_of(runner),
             labels: pool.labels_of(&runner.class),
             group: pool.runner_group.clone(),
+            replaces: runner.by_claim,
         })
     }
 
@@ -45,6 +46,9 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn minted_for(&mut self, name: &RunnerName, outcome: MintOutcome) {
         self.change(name, |runner| runner.in_flight = false);
         let Some(runner) = self.state.runners.get(name) else { return };
+        if runner.by_claim {
+            return self.minted_for_claim(name, outcome);
+        }
         let (key, again) = (
             runner.class.breaker(),
             match runner.state {
@@ -119,7 +123,7 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Those who asked before the first failure came back count once.
-    fn mint_failed(&mut self, name: &RunnerName, failure: &Failure) {
+    pub(super) fn mint_failed(&mut self, name: &RunnerName, failure: &Failure) {
         let Some(runner) = self.state.runners.get(name) else { return };
         let (key, scope) = (runner.class.breaker(), runner.class.scope.clone());
         let gate = self.state.minting.get(&key);

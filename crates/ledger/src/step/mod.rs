@@ -2,7 +2,7 @@
 //!
 //! One file a theme: `job_events` folds what GitHub says (`run_questions` what a run is, `busy`
 //! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
-//! whether it can, `minting` gets a runner its own credential, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
+//! whether it can, `minting` gets a runner its own credential, `claims` hands it to the task that asks, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
 //! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `superseding` runs that a newer push has made pointless, `reruns` jobs that are queued again under their
@@ -12,6 +12,7 @@ mod asking;
 mod breaker;
 mod busy;
 mod children;
+mod claims;
 mod clock;
 mod credentials;
 mod deadlines;
@@ -82,6 +83,8 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::SeenAgain { past, report } => fold.seen_again(*past, *report),
         Event::CredentialMinted { scope, answer } => fold.credential_minted(scope, answer),
         Event::MintedFor { runner, outcome } => fold.minted_for(&runner, outcome),
+        Event::Claimed { ticket, claim } => fold.claimed(ticket, *claim),
+        Event::CredentialLost { ticket, runner } => fold.credential_lost(ticket, &runner),
         Event::DispatchAnswered { runner, outcome } => fold.dispatch_answered(&runner, outcome),
         Event::ChildLookedUp { runner, answer } => fold.child_looked_up(&runner, answer),
         Event::LookedForAtForge { runner, answer } => fold.looked_for_at_forge(&runner, answer),
@@ -223,6 +226,7 @@ impl<'a, R: Rng> Fold<'a, R> {
         self.state.set_clock(name, None);
         self.release_probe(name);
         let Some(mut runner) = self.state.runners.remove(name) else { return };
+        self.forget_claim(&runner);
         if let Some(child) = &runner.child {
             self.state.remember_left(child.clone(), self.now);
         }

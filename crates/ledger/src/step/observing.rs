@@ -11,7 +11,7 @@ use super::job_events::{Source, merge};
 use crate::effect::Target;
 use crate::event::ChildPhase;
 use crate::observation::{Found, Observation, Registered};
-use crate::pool::CredentialKind;
+use crate::pool::{CredentialKind, Delivery};
 use crate::runner::{Runner, RunnerState, Sending, Took};
 use crate::state::NomadState;
 use crate::{
@@ -236,7 +236,8 @@ impl<R: Rng> Fold<'_, R> {
             }
         };
         let rules = self.state.rules.pool(&pool);
-        let life = rules.map(|pool| pool.credential_life());
+        let by_claim = rules.is_some_and(|pool| pool.delivery == Delivery::Claim);
+        let life = rules.filter(|_| !by_claim).map(|pool| pool.credential_life());
         let credential = rules.map(|pool| pool.credential).unwrap_or_default();
         // By Nomad's clock, which may be ahead of ours.
         let submitted_at = found.submitted_at.min(self.now);
@@ -251,6 +252,7 @@ impl<R: Rng> Fold<'_, R> {
             child: Some(found.child.clone()),
             nameless: found.nameless && credential == CredentialKind::RegistrationToken,
             credential,
+            by_claim,
             place: Some(found.place),
             parent: found.parent,
             hired_at: submitted_at,

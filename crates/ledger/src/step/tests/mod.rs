@@ -4,6 +4,7 @@
 mod access;
 mod asking;
 mod breaker;
+mod claims;
 mod clock;
 mod crowd;
 mod deadlines;
@@ -46,8 +47,8 @@ use crate::pool::Forge;
 use crate::why::class_waits;
 use crate::{
     Breaker, BreakerKey, ClassKey, DeliveryId, Effects, Event, Job, JobId, JobReport, JobStatus,
-    Leaving, NomadPlace, Pool, Record, Repository, RepositoryId, Request, Rules, Runner,
-    RunnerName, RunnerState, ScopeKey, State, Time,
+    Leaving, NoCredential, NomadPlace, Pool, Record, Repository, RepositoryId, Request, Rules,
+    Runner, RunnerName, RunnerState, ScopeKey, State, Time,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -400,6 +401,14 @@ fn word(request: &Request) -> String {
         Request::Mint { target, .. } => format!("mint for {}", target.name()),
         Request::MintFor { target, .. } => format!("mint for a runner of {}", target.name()),
         Request::Dispatch(_) => "dispatch".into(),
+        Request::HandOver { ticket, .. } => format!("hand over to {}", ticket.0),
+        Request::RefuseClaim { ticket, why: NoCredential::Refused(why) } => {
+            format!("refuse {}: {why}", ticket.0)
+        }
+        Request::RefuseClaim { ticket, why: NoCredential::NotYet { reason, .. } } => {
+            format!("not yet {}: {reason}", ticket.0)
+        }
+        Request::ForgetClaim { .. } => "forget claim".into(),
         Request::FindChild { .. } => "find child".into(),
         Request::FindAtForge { id: Some(id), .. } => format!("find runner {id} at forge"),
         Request::FindAtForge { repositories, .. } if repositories.is_empty() => {
