@@ -253,6 +253,21 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
         let what = "does not declare runner_group, so the pool's runner_group has no effect";
         remarks.push((what.to_owned(), optional("runner_group")));
     }
+    let everybody = |patterns: &[String]| patterns == ["*"];
+    for (key, chosen) in [
+        ("allow_events", !everybody(&pool.events)),
+        ("allow_actors", !everybody(&pool.actors)),
+    ] {
+        // GitHub, not the daemon, decides which job a runner gets.
+        if chosen && !reaches(pool, takes, key) {
+            let of = key.trim_start_matches("allow_");
+            let what = format!(
+                "does not declare {key}, so its runners take jobs of other {of} than the pool's"
+            );
+            let fix = format!("register the current jobspec of roustabout, or {}", optional(key));
+            remarks.push((what, fix));
+        }
+    }
     for key in pool.meta.keys().filter(|key| !declares(takes, key)) {
         let what = format!("does not declare {key} of [pools.meta], so it is not sent");
         remarks.push((what, format!("{}, or remove it from [pools.meta]", optional(key))));
@@ -388,6 +403,19 @@ mod tests {
         );
         assert!(found[1].message.contains("does not declare credential"), "{found:?}");
         assert_eq!(found[1].level, Level::Warn);
+    }
+
+    #[test]
+    fn a_job_whose_hook_does_not_know_the_pools_policy_is_told() {
+        let pool = pool("events = [\"push\"]\nactors = [\"*\", \"!stranger\"]");
+        let told = |optional: &[&str]| {
+            let found = judge(&pool, "ci", &job(PayloadRule::Required, &USUAL, optional));
+            found.into_iter().skip(1).map(|it| it.message).collect::<Vec<_>>()
+        };
+        let both = told(&[]);
+        assert!(both[0].ends_with("jobs of other events than the pool's"), "{both:?}");
+        assert!(both[1].ends_with("jobs of other actors than the pool's"), "{both:?}");
+        assert_eq!(told(&["allow_events", "allow_actors"]), [""; 0]);
     }
 
     #[test]

@@ -295,3 +295,16 @@ fn it_is_known_by_its_name_whatever_its_job_takes() {
     let _ = ledger.accepted_as(&runner, true);
     assert!(!ledger.runner(&runner).nameless);
 }
+
+/// While one pool's runners are minted, and another scope's token is asked for.
+#[test]
+fn whoever_has_a_credential_is_dispatched_whatever_others_wait_for() {
+    let tokens = Pool { labels: vec!["arm64".to_owned()], ..pool("arm", &["arm64"]) };
+    let mut ledger = Ledger::with(rules(20, vec![pool_of_jit(20), tokens])).made_ready();
+    let minting = ledger.mints(1);
+    let arm = |id| JobReport { labels: vec!["arm64".to_owned()], ..report(id, JobStatus::Queued) };
+    let asked = ledger.hears_of(repository(2, "octo/other"), arm(2));
+    assert_eq!(words(&asked), ["mint for octo/other"]);
+    assert_eq!(words(&ledger.hears(arm(3))), ["dispatch"], "its repository has a token");
+    assert_eq!(ledger.runner(&minting).phase(), "minting");
+}
