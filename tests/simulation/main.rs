@@ -26,6 +26,7 @@ mod scenario;
 mod seen;
 mod settings;
 mod stage;
+mod storms;
 mod story;
 mod structure;
 mod troubles;

@@ -284,6 +284,9 @@ impl World {
         if self.weather.has(Trouble::Robots) && self.draw(0, 1) == 0 {
             ROBOT.clone_into(&mut run.actor);
         }
+        if !refused {
+            self.storm(&mut run);
+        }
         if actor_refused {
             REFUSED_ACTOR.clone_into(&mut run.actor);
         }

@@ -58,6 +58,7 @@ impl World {
 
     pub fn before_github_acts(&mut self, request: &Request) {
         let Some(id) = deleted(request) else {
+            self.before_run_is_cancelled(request);
             if request.url.path().ends_with("/actions/jobs") {
                 self.watching.jobs_listed_at = self.now;
             }

@@ -64,6 +64,9 @@ impl World {
         if self.is_gitea() && self.draw(0, 1) == 0 {
             self.github.knobs.page_at_most = 3;
         }
+        if self.weather.has(Trouble::Storms) {
+            self.github.knobs.cancel_does_nothing = 0.3;
+        }
         if self.weather.has(Trouble::GitHubLimits) {
             self.github.knobs.core_limit = self.draw(20, 200).unsigned_abs();
             if self.draw(0, 1) == 0 {
@@ -102,7 +105,7 @@ impl World {
         if self.draw(0, 3) == 0 {
             pools.push(("run", vec!["linux", "run-{run_id}"]));
         }
-        if self.weather.has(Trouble::Robots) {
+        if self.weather.has(Trouble::Robots) || self.weather.has(Trouble::Storms) {
             self.rules.robots = vec![ROBOT.to_owned()];
         }
         // A Gitea gives runners of an organization to whom it likes, and the config refuses that.
@@ -149,7 +152,7 @@ impl World {
             idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
-            cancel_superseded: false,
+            cancel_superseded: self.weather.has(Trouble::Storms) && !self.is_gitea(),
             robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
         }
     }

@@ -18,6 +18,8 @@ pub enum Trouble {
     ForeignRunners,
     /// Robots push too, and get less while people wait.
     Robots,
+    /// … to their branches, and runs that a newer push has made pointless are cancelled.
+    Storms,
     /// Pools refuse an event and an actor.
     ChoosyPools,
     /// Pools are paused and resumed, jobs retried by hand.
@@ -121,6 +123,7 @@ impl Trouble {
         Trouble::DiskFull,
         Trouble::Forgers,
         Trouble::ClockWrong,
+        Trouble::Storms,
     ];
 }
 
