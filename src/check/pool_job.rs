@@ -254,10 +254,9 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
         remarks.push((what.to_owned(), optional("runner_group")));
     }
     let everybody = |patterns: &[String]| patterns == ["*"];
-    for (key, chosen) in [
-        ("allow_events", !everybody(&pool.events)),
-        ("allow_actors", !everybody(&pool.actors)),
-    ] {
+    for (key, chosen) in
+        [("allow_events", !everybody(&pool.events)), ("allow_actors", !everybody(&pool.actors))]
+    {
         // GitHub, not the daemon, decides which job a runner gets.
         if chosen && !reaches(pool, takes, key) {
             let of = key.trim_start_matches("allow_");

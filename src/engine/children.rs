@@ -63,7 +63,7 @@ pub fn living(state: &State) -> Living {
 pub async fn follow(
     nomad: Client,
     places: BTreeSet<Place>,
-    listed: watch::Receiver<BTreeSet<Place>>,
+    mut listed: watch::Receiver<BTreeSet<Place>>,
     mut living: watch::Receiver<Living>,
     events: mpsc::UnboundedSender<Event>,
     health: Health,
@@ -72,11 +72,12 @@ pub async fn follow(
     let mut followed = Vec::new();
     for place in places {
         let (tell, mine) = watch::channel(living_at(&living.borrow_and_update(), &place));
-        followed.push((place.clone(), tell));
+        let (begin, may_begin) = watch::channel(false);
+        followed.push((place.clone(), tell, begin));
         let follower = Follower {
             nomad: nomad.clone(),
             place,
-            listed: listed.clone(),
+            may_begin,
             living: mine,
             seen: BTreeMap::new(),
             index: None,
@@ -89,15 +90,23 @@ pub async fn follow(
     }
     // Each hears of its own alone, in this order: several receivers of one channel would be woken in
     // an order that nobody can repeat.
-    while living.changed().await.is_ok() {
+    loop {
         let all = living.borrow_and_update().clone();
-        for (place, tell) in &followed {
+        let begun = listed.borrow_and_update().clone();
+        for (place, tell, begin) in &followed {
+            let now = begun.contains(place);
+            begin.send_if_modified(|before| std::mem::replace(before, now) != now);
             let mine = living_at(&all, place);
             tell.send_if_modified(|before| {
                 let changed = *before != mine;
                 *before = mine;
                 changed
             });
+        }
+        tokio::select! {
+            biased;
+            changed = living.changed() => if changed.is_err() { break },
+            Ok(()) = listed.changed() => {}
         }
     }
     // The daemon is ending.
@@ -113,7 +122,8 @@ fn living_at(all: &Living, place: &Place) -> Living {
 struct Follower {
     nomad: Client,
     place: Place,
-    listed: watch::Receiver<BTreeSet<Place>>,
+    /// Whether its place has been listed.
+    may_begin: watch::Receiver<bool>,
     /// Those of its place.
     living: watch::Receiver<Living>,
     /// What was told last, so that only changes are told.
@@ -141,7 +151,7 @@ struct Look {
 impl Follower {
     async fn run(mut self, events: mpsc::UnboundedSender<Event>, health: Health) {
         let place = self.place.clone();
-        if self.listed.wait_for(|listed| listed.contains(&place)).await.is_err() {
+        if self.may_begin.wait_for(|may| *may).await.is_err() {
             return;
         }
         // The first look is told, whatever it shows.
