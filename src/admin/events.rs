@@ -119,7 +119,10 @@ mod tests {
             ..About::default()
         };
         let told = Told { at: Time(0), happening: Happened::JobRetried.about(about) };
-        insta::assert_snapshot!(data(&told), @"");
+        insta::assert_snapshot!(
+            data(&told),
+            @r#"{"at":"1970-01-01T00:00:00Z","name":"job.retried","job":7,"pool":"x64","message":"job is looked up again, as requested"}"#
+        );
     }
 
     #[test]
