@@ -185,7 +185,7 @@ impl Inner {
         let served = served
             .ok_or(Refusal::Foreign("no pool with delivery = \"claim\" dispatches this job"))?;
         let placed = self.placed(&served.place, &identity.allocation).await?;
-        let claim = self.claim_of(served, identity, &placed, nonce)?;
+        let claim = claim_of(&self.name_prefix, served, identity, &placed, nonce)?;
         match self.claims.claim(claim).await {
             None => Err(not_yet("the daemon is shutting down")),
             Some(Ok(handed)) => Ok(handed),
@@ -206,44 +206,6 @@ impl Inner {
             }
             Err(error) => Err(not_yet(&error.to_string())),
         }
-    }
-
-    /// Everything that the identity says must be so at Nomad as well.
-    fn claim_of(
-        &self,
-        served: &Served,
-        identity: &Identity,
-        placed: &PlacedChild,
-        nonce: String,
-    ) -> Result<Claim, Refusal> {
-        let foreign = |why| Err(Refusal::Foreign(why));
-        if placed.allocation != identity.allocation
-            || placed.namespace != identity.namespace
-            || placed.parent.as_ref() != Some(&identity.job)
-        {
-            return foreign("the allocation is of another job than the identity");
-        }
-        if !identity.is_of(&placed.group, &placed.child) {
-            return foreign("the identity is of another task group than the allocation");
-        }
-        if placed.client_status.is_terminal() || placed.desired_status != "run" {
-            return foreign("the allocation has ended, or is being stopped");
-        }
-        let token = placed.idempotency_token.as_deref().unwrap_or_default();
-        let name = token.split_once('@').map_or(token, |(name, _)| name);
-        if runner_name::pool_of(&self.name_prefix, name).is_none() {
-            return foreign("the allocation belongs to no runner of this daemon");
-        }
-        Ok(Claim {
-            runner: RunnerName(name.to_owned()),
-            token: token.to_owned(),
-            child: placed.child.clone(),
-            parent: served.parent.clone(),
-            place: served.place.clone(),
-            allocation: identity.allocation.clone(),
-            nonce,
-            nameless: !placed.meta_keys.iter().any(|key| key == "runner_name"),
-        })
     }
 
     /// What the ledger tells of itself is not told again.
@@ -267,6 +229,44 @@ impl Inner {
             warn!(namespace, job, allocation, kept_back, "claim refused: {reason}");
         }
     }
+}
+
+/// Everything that the identity says must be so at Nomad as well.
+fn claim_of(
+    name_prefix: &str,
+    served: &Served,
+    identity: &Identity,
+    placed: &PlacedChild,
+    nonce: String,
+) -> Result<Claim, Refusal> {
+    let foreign = |why| Err(Refusal::Foreign(why));
+    if placed.allocation != identity.allocation
+        || placed.namespace != identity.namespace
+        || placed.parent.as_ref() != Some(&identity.job)
+    {
+        return foreign("the allocation is of another job than the identity");
+    }
+    if !identity.is_of(&placed.group, &placed.child) {
+        return foreign("the identity is of another task group than the allocation");
+    }
+    if placed.client_status.is_terminal() || placed.desired_status != "run" {
+        return foreign("the allocation has ended, or is being stopped");
+    }
+    let token = placed.idempotency_token.as_deref().unwrap_or_default();
+    let name = token.split_once('@').map_or(token, |(name, _)| name);
+    if runner_name::pool_of(name_prefix, name).is_none() {
+        return foreign("the allocation belongs to no runner of this daemon");
+    }
+    Ok(Claim {
+        runner: RunnerName(name.to_owned()),
+        token: token.to_owned(),
+        child: placed.child.clone(),
+        parent: served.parent.clone(),
+        place: served.place.clone(),
+        allocation: identity.allocation.clone(),
+        nonce,
+        nameless: !placed.meta_keys.iter().any(|key| key == "runner_name"),
+    })
 }
 
 /// A digest, so that no row tells what would let somebody ask again.
@@ -322,4 +322,109 @@ impl Refusal {
 
 fn problem(status: StatusCode, outcome: &str, reason: &str) -> Response {
     (status, Json(json!({"outcome": outcome, "reason": reason}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nomad::ClientStatus;
+
+    const TOKEN: &str = "roustabout-x64-0123456789abc@octo/app";
+
+    fn served() -> Served {
+        let place = NomadPlace { namespace: "ci".into(), region: None };
+        Served { place, parent: "gha".into() }
+    }
+
+    fn identity(namespace: &str, job: &str, group: &str) -> Identity {
+        Identity {
+            namespace: namespace.into(),
+            job: job.into(),
+            allocation: "a-1".into(),
+            task: "claim".into(),
+            subject: format!("global:{namespace}:{job}:{group}:claim:roustabout"),
+        }
+    }
+
+    fn placed() -> PlacedChild {
+        PlacedChild {
+            allocation: "a-1".into(),
+            namespace: "ci".into(),
+            child: "gha/dispatch-1".into(),
+            parent: Some("gha".into()),
+            group: "runner".into(),
+            client_status: ClientStatus::Running,
+            desired_status: "run".into(),
+            idempotency_token: Some(TOKEN.into()),
+            meta_keys: vec!["runner_name".into()],
+        }
+    }
+
+    fn judged(identity: &Identity, placed: &PlacedChild) -> Result<Claim, &'static str> {
+        claim_of("roustabout", &served(), identity, placed, "n".into()).map_err(|refusal| {
+            match refusal {
+                Refusal::Foreign(why) => why,
+                _ => "another refusal",
+            }
+        })
+    }
+
+    #[test]
+    fn a_claim_is_what_identity_and_nomad_agree_on() {
+        let claim = judged(&identity("ci", "gha", "runner"), &placed()).unwrap();
+        assert_eq!(claim.runner.as_str(), "roustabout-x64-0123456789abc");
+        assert_eq!((claim.token.as_str(), claim.nameless), (TOKEN, false));
+        // Before its tasks run, Nomad calls it pending.
+        let pending = PlacedChild { client_status: ClientStatus::Pending, ..placed() };
+        assert!(judged(&identity("ci", "gha", "runner"), &pending).is_ok());
+    }
+
+    #[test]
+    fn where_they_do_not_agree_it_is_foreign() {
+        let ours = identity("ci", "gha", "runner");
+        let of_others = [
+            (identity("prod", "gha", "runner"), placed(), "another job"),
+            (identity("ci", "other", "runner"), placed(), "another job"),
+            (identity("ci", "gha", "other"), placed(), "another task group"),
+            (ours.clone(), PlacedChild { allocation: "a-2".into(), ..placed() }, "another job"),
+            (ours.clone(), PlacedChild { namespace: "prod".into(), ..placed() }, "another job"),
+            (ours.clone(), PlacedChild { parent: None, ..placed() }, "another job"),
+            (
+                ours.clone(),
+                PlacedChild { client_status: ClientStatus::Failed, ..placed() },
+                "has ended",
+            ),
+            (
+                ours.clone(),
+                PlacedChild { desired_status: "stop".into(), ..placed() },
+                "being stopped",
+            ),
+            (ours.clone(), PlacedChild { idempotency_token: None, ..placed() }, "no runner"),
+            (
+                ours.clone(),
+                PlacedChild {
+                    idempotency_token: Some("other-x64-0123456789abc@o/a".into()),
+                    ..placed()
+                },
+                "no runner",
+            ),
+        ];
+        for (identity, placed, expected) in of_others {
+            let why = judged(&identity, &placed).unwrap_err();
+            assert!(why.contains(expected), "{why}: {identity:?} {placed:?}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_that_can_be_guessed_is_none() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("claim-nonce", HeaderValue::from_str(text).unwrap());
+            nonce(&headers)
+        };
+        assert!(of("0123456789abcde").is_none() && of(&"a".repeat(129)).is_none());
+        let digest = of("0123456789abcdef").unwrap();
+        assert!(digest.len() == 64 && !digest.contains("0123456789abcdef"));
+        assert!(nonce(&HeaderMap::new()).is_none());
+    }
 }

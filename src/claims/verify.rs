@@ -52,7 +52,7 @@ pub struct Identity {
     pub job: String,
     pub allocation: String,
     pub task: String,
-    subject: String,
+    pub(super) subject: String,
 }
 
 impl Identity {

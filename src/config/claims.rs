@@ -41,7 +41,6 @@ impl Claims {
 }
 
 /// The outer `None`: there is an error. The inner one: nothing is claimed here.
-
 pub(super) fn read(section: &Section, is_given: bool) -> Option<Option<Claims>> {
     if !is_given {
         return Some(None);

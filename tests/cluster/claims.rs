@@ -197,6 +197,24 @@ async fn the_credential_is_given_to_one_allocation_with_one_nonce_and_a_thief_en
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn as_many_as_the_door_has_connections_are_answered_at_once() {
+    let (claiming, _folder, jwt, _) = with_an_identity().await;
+    let http = Client::new();
+    let url = format!("{}/claim", claiming.url);
+    let began = std::time::Instant::now();
+    let claims = (0..256).map(|_| {
+        let asked = http.post(&url).bearer_auth(&jwt).header("Claim-Nonce", NONCE).send();
+        tokio::spawn(async move { asked.await.unwrap().status().as_u16() })
+    });
+    for claim in claims.collect::<Vec<_>>() {
+        assert_eq!(claim.await.unwrap(), 200);
+    }
+    println!("256 claims took {:?}", began.elapsed());
+    assert_eq!(requests(&claiming.world, "POST", "/registration-token"), 1);
+    assert_eq!(claiming.world.daemon.count_of("credential claimed by allocation"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn children_that_the_daemon_did_not_dispatch_get_nothing() {
     let (claiming, folder, _, _) = with_an_identity().await;
     let nomad = &claiming.world.nomad;
