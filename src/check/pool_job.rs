@@ -408,7 +408,7 @@ mod tests {
     fn a_job_whose_hook_does_not_know_the_pools_policy_is_told() {
         let pool = pool("events = [\"push\"]\nactors = [\"*\", \"!stranger\"]");
         let told = |optional: &[&str]| {
-            let found = judge(&pool, "ci", &job(PayloadRule::Required, &USUAL, optional));
+            let found = judge(&pool, None, "ci", &job(PayloadRule::Required, &USUAL, optional));
             found.into_iter().skip(1).map(|it| it.message).collect::<Vec<_>>()
         };
         let both = told(&[]);
