@@ -78,7 +78,7 @@ fn fill(database: &Path, first: i64) {
                  \"status\":\"completed\",\"conclusion\":\"success\",\"runner_name\":\"roustabout-x64-0123456789abc\",\
                  \"url\":\"https://github.com/octo/app{repository}/actions/runs/{run}/job/{id}\",\
                  \"created_at\":{created},\"actor\":\"{actor}\",\"details\":{{\"started_at\":{started},\
-                 \"completed_at\":{ended},\"head_sha\":\"{run:040x}\",\"runner_id\":{id},\"runner_group_id\":1,\
+                 \"completed_at\":{ended},\"head_sha\":\"{run:0<40x}\",\"runner_id\":{id},\"runner_group_id\":1,\
                  \"runner_group\":\"Default\",\"steps\":[{steps}]}}}},\
                  \"repository\":{repository},\"repository_name\":\"octo/app{repository}\",\"delivery\":\"{id:036x}\",\
                  \"received_at\":{created},\"pool\":\"x64\",\"verdict\":{{\"verdict\":\"serve\"}},\

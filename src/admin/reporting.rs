@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use clock::Clock;
 
 use super::shared::{Door, Shared, problem, read, unread};
-use crate::report::{By, Period, Report, Row, Tally};
+use crate::report::{By, Period, Report, Row, Tally, WithoutSteps};
 use crate::store::{Place, StoreError};
 
 /// Rows that are read in one go: some ten milliseconds.
@@ -47,8 +47,9 @@ async fn tallied(shared: &Shared, period: Period, by: By) -> Result<Report, Stor
     let mut after = Place::before(tally.from());
     loop {
         let piece = read(shared, move |reader| {
+            let mut cut = WithoutSteps::default();
             let next = reader.each_ended_since(after, PIECE, |body| {
-                tally.add(&serde_json::from_str::<Row<'_>>(body)?);
+                tally.add(&serde_json::from_str::<Row<'_>>(cut.of(body))?);
                 Ok(())
             })?;
             Ok((tally, next))

@@ -19,7 +19,7 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 pub use period::Period;
-pub use row::Row;
+pub use row::{Row, WithoutSteps};
 pub use storms::{Storm, SupersededRuns};
 pub use tally::Tally;
 pub use words::{csv, text};

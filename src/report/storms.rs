@@ -19,6 +19,8 @@ const PAUSE: i64 = 10 * MINUTE;
 const MINUTE: i64 = 60_000;
 /// How many jobs are seen before what is old enough is judged.
 const AT_ONCE: u32 = 50_000;
+/// How many of a branch's newest runs are looked through for that of a job: those that may be unfinished.
+const LATEST: usize = 256;
 /// Branches that are merged into. A job does not say which is the default branch.
 const TRUNKS: [&str; 2] = ["main", "master"];
 /// One superseded run is no storm.
@@ -181,7 +183,7 @@ impl Storms {
         if TRUNKS.contains(&job.branch) {
             if !matches!(job.event, Some("schedule" | "workflow_dispatch")) {
                 let merges = self.merges.entry(job.repository).or_default();
-                match merges.iter_mut().rev().find(|merge| merge.run == job.run) {
+                match merges.iter_mut().rev().take(LATEST).find(|merge| merge.run == job.run) {
                     Some(merge) => merge.created = merge.created.min(job.created),
                     None => merges.push(Merge { created: job.created, run: job.run }),
                 }
@@ -196,7 +198,7 @@ impl Storms {
             debug_assert!(job.robot, "others are not seen");
             let runs = self.branches.entry(branch).or_default();
             let began = job.started.map_or(i64::MAX, |started| started.0);
-            match runs.iter_mut().rev().find(|run| run.id == job.run) {
+            match runs.iter_mut().rev().take(LATEST).find(|run| run.id == job.run) {
                 Some(run) => {
                     run.created = run.created.min(job.created);
                     run.ended = run.ended.max(job.ended);
@@ -276,44 +278,65 @@ impl Storms {
         let mut found = std::mem::take(&mut self.found);
         // Those of one repository together, and of one merge.
         found.sort_by_key(|one| (one.branch.repository, one.at));
-        let mut storms: Vec<(Storm, BTreeSet<u32>, Option<Merge>, u64, i64)> = Vec::new();
+        let mut gathered: Vec<Gathered> = Vec::new();
         for one in &found {
             all.add(one, &self.usual);
-            let repository = one.branch.repository;
-            let same = storms.last_mut().filter(|(_, _, merge, of, last)| {
-                *of == repository
-                    && *merge == one.merge
-                    && (merge.is_some() || one.at - *last <= PAUSE)
-            });
-            let (storm, branches, _, _, last) = match same {
-                Some(same) => same,
-                None => {
-                    let called =
-                        || self.names.name(*self.called.get(&repository)?).map(str::to_owned);
-                    let storm = Storm {
-                        repository: named(repository).or_else(called).unwrap_or_default(),
-                        at: Time(one.at),
-                        merge: one.merge.map(|merge| (merge.run, Time(merge.created))),
-                        branches: 0,
-                        runs: SupersededRuns::default(),
-                    };
-                    storms.push((storm, BTreeSet::new(), one.merge, repository, one.at));
-                    let at = storms.len() - 1;
-                    &mut storms[at]
-                }
-            };
-            *last = one.at;
-            branches.insert(one.branch.name);
-            storm.branches = branches.len() as u64;
-            storm.runs.add(one, &self.usual);
+            if !gathered.last().is_some_and(|storm| storm.goes_on_with(one)) {
+                let called = self.called.get(&one.branch.repository);
+                let called = || self.names.name(*called?).map(str::to_owned);
+                let repository = named(one.branch.repository).or_else(called).unwrap_or_default();
+                gathered.push(Gathered::begin(repository, one));
+            }
+            if let Some(storm) = gathered.last_mut() {
+                storm.last = one.at;
+                storm.branches.insert(one.branch.name);
+                storm.told.runs.add(one, &self.usual);
+            }
         }
-        let mut storms: Vec<Storm> = storms.into_iter().map(|(storm, ..)| storm).collect();
-        storms.retain(|storm| storm.runs.runs >= LEAST);
+        let told = gathered
+            .into_iter()
+            .map(|storm| Storm { branches: storm.branches.len() as u64, ..storm.told });
+        let mut storms: Vec<Storm> = told.filter(|storm| storm.runs.runs >= LEAST).collect();
         storms.sort_by_key(|storm| {
             std::cmp::Reverse((storm.runs.minutes, storm.runs.runs, storm.at))
         });
         storms.truncate(SHOWN);
         (storms, all)
+    }
+}
+
+/// A storm while its runs are gathered.
+struct Gathered {
+    told: Storm,
+    repository: u64,
+    merge: Option<Merge>,
+    branches: BTreeSet<u32>,
+    last: i64,
+}
+
+impl Gathered {
+    fn begin(repository: String, first: &Superseded) -> Self {
+        let told = Storm {
+            repository,
+            at: Time(first.at),
+            merge: first.merge.map(|merge| (merge.run, Time(merge.created))),
+            branches: 0,
+            runs: SupersededRuns::default(),
+        };
+        Self {
+            told,
+            repository: first.branch.repository,
+            merge: first.merge,
+            branches: BTreeSet::new(),
+            last: first.at,
+        }
+    }
+
+    /// The next one, by its time, belongs to it too.
+    fn goes_on_with(&self, one: &Superseded) -> bool {
+        self.repository == one.branch.repository
+            && self.merge == one.merge
+            && (self.merge.is_some() || one.at - self.last <= PAUSE)
     }
 }
 
