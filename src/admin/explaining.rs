@@ -36,15 +36,10 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
     let mut known = found.jobs;
     let (mut unheard, note) = match unheard(&shared, &asked, &known).await {
         Ok(unheard) => (unheard, None),
-        Err(why) if known.is_empty() => {
-            let of = found.of.map(|name| format!(" (the one of this id is of {name})"));
-            let why = format!(
-                "no webhook and no sweep reported {}{}, and {why}",
-                asked.in_words(),
-                of.unwrap_or_default()
-            );
-            return problem(StatusCode::NOT_FOUND, &why);
-        }
+        Err(why) if known.is_empty() => match held_back(&shared, &asked).await {
+            Some(note) => (Vec::new(), Some(note)),
+            None => return unknown(&asked, found.of, &why),
+        },
         Err(why) => (Vec::new(), Some(format!("it may have more jobs: {why}"))),
     };
     // Known under the name that the repository had before.
@@ -71,21 +66,31 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
         }
     }
     stories.extend(unheard);
-    let note = match (&asked, note) {
-        // One that waits for its concurrency group has no jobs yet.
-        (Asked::Run { .. } | Asked::Number { .. }, None) if stories.is_empty() => {
-            let (repository, run) = match &asked {
-                Asked::Run { repository, run, .. } => (repository.as_str(), *run),
-                Asked::Number { repository, number } => (repository.as_str(), RunId(*number)),
-                Asked::Job(job) | Asked::JobAt { job, .. } => ("", RunId(job.0)),
-            };
-            let forges = &shared.explainer.forges;
-            let ahead = explain::ahead(forges, repository, run, end).await;
-            ahead.first().map(|_| format!("it {}", ahead.join("; it ")))
-        }
-        (_, note) => note,
+    let note = match note {
+        None if stories.is_empty() => held_back(&shared, &asked).await,
+        note => note,
     };
     Json(Explained::of(stories, note)).into_response()
+}
+
+/// Neither here nor at the forge; `of`: whose the one of this id is.
+fn unknown(asked: &Asked, of: Option<String>, why: &str) -> Response {
+    let of = of.map(|name| format!(" (the one of this id is of {name})")).unwrap_or_default();
+    let asked = asked.in_words();
+    let why = format!("no webhook and no sweep reported {asked}{of}, and {why}");
+    problem(StatusCode::NOT_FOUND, &why)
+}
+
+/// Why a run has no jobs yet, where it waits for its concurrency group.
+async fn held_back(shared: &Shared, asked: &Asked) -> Option<String> {
+    let (repository, run) = match asked {
+        Asked::Run { repository, run, .. } => (repository, *run),
+        Asked::Number { repository, number } => (repository, RunId(*number)),
+        Asked::Job(_) | Asked::JobAt { .. } => return None,
+    };
+    let end = explain::time_for_looks();
+    let ahead = explain::ahead(&shared.explainer.forges, repository, run, end).await;
+    (!ahead.is_empty()).then(|| format!("it {}", ahead.join("; it ")))
 }
 
 /// What the rows have of it.

@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_is_served_while_it_carries_the_topic() {
-    let github_keys = "sweep_interval = \"1s\"\nfull_sweep_interval = \"2s\"".to_owned();
+    let github_keys = "sweep_interval = \"3s\"\nfull_sweep_interval = \"4s\"".to_owned();
     let pool = "delivery = \"payload\"\ntopics = [\"Self-Hosted\"]".to_owned();
     let plan = Plan { github_keys, pool, ..Plan::default() };
     let mut world = World::around(Parts::start().await, plan).await;
