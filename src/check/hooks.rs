@@ -1,6 +1,8 @@
 //! Whether GitHub reports a repository's jobs: whether it has an active webhook for `workflow_job`, and
 //! whether the last delivery was accepted. Pure.
 
+use url::Url;
+
 use super::finding::Finding;
 use crate::github::{Hook, Repository};
 
@@ -9,12 +11,13 @@ pub fn tells(hook: &Hook) -> bool {
     hook.active && hook.tells_of_jobs()
 }
 
-/// `path` is the one of `[webhook]`. Without `all_seen` its organization may have hooks that the token
+/// `path` and `public_url` are those of `[webhook]`. Without `all_seen` its organization may have hooks that the token
 /// cannot see.
 pub fn judge(
     subject: &str,
     repository: &Repository,
     path: &str,
+    public_url: Option<&Url>,
     hooks: &[Hook],
     all_seen: bool,
 ) -> Finding {
@@ -30,12 +33,15 @@ pub fn judge(
             true => "",
             false => " (its organization may have one that the token cannot see)",
         };
+        let payload_url =
+            public_url.map_or_else(|| format!("https://THIS-HOST{path}"), Url::to_string);
         return Finding::warn(
             subject,
             format!("{told}{unseen}: its jobs are found only by the sweep, minutes late"),
             format!(
-                "add one under Settings → Webhooks ({page}): payload URL https://THIS-HOST{path}, content type \
-                 application/json, the secret of [webhook], the single event \"Workflow jobs\", active"
+                "add one under Settings → Webhooks ({page}): payload URL {payload_url}, content type \
+                 application/json, the secret of [webhook], the single event \"Workflow jobs\", active; or let \
+                 roustabout hooks sync do it"
             ),
         );
     }
@@ -102,7 +108,7 @@ mod tests {
             topics: None,
             default_branch: None,
         };
-        judge("github octo/app", &repository, "/webhook", hooks, true)
+        judge("github octo/app", &repository, "/webhook", None, hooks, true)
     }
 
     const JOBS: &[&str] = &["workflow_job"];
@@ -125,7 +131,7 @@ mod tests {
             assert!(found.message.starts_with("has no webhook for jobs"), "{found:?}");
             insta::allow_duplicates! {
                 insta::assert_snapshot!(found.fix.unwrap(), @r#"
-                add one under Settings → Webhooks (https://github.com/octo/app/settings/hooks): payload URL https://THIS-HOST/webhook, content type application/json, the secret of [webhook], the single event "Workflow jobs", active
+                add one under Settings → Webhooks (https://github.com/octo/app/settings/hooks): payload URL https://THIS-HOST/webhook, content type application/json, the secret of [webhook], the single event "Workflow jobs", active; or let roustabout hooks sync do it
                 "#);
             }
         }

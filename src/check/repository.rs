@@ -6,7 +6,7 @@ use super::hooks;
 use super::minting::Minting;
 use super::plan::Named;
 use super::refused::refused;
-use crate::config::{ScopeKind, Settings};
+use crate::config::{ScopeKind, Settings, Webhook};
 use crate::forge::{Asks, obstacles, owner_of, policy_obstacle};
 use crate::github::{
     Client, Error, Operation, Repository, RepositoryRunners, RunnersOf, permission_for,
@@ -112,8 +112,10 @@ pub async fn repository(
             };
             let all_seen = !found.owned_by_organization || organization.is_some();
             hooks.extend(organization.unwrap_or_default());
-            let path = &settings.webhook.path;
-            findings.push(hooks::judge(&subject, &found, path, &hooks, all_seen));
+            let Webhook { path, public_url, .. } = &settings.webhook;
+            let judged =
+                hooks::judge(&subject, &found, path, public_url.as_ref(), &hooks, all_seen);
+            findings.push(judged);
         }
         // Serving needs no such permission.
         Some(Err(Error::Forbidden { .. } | Error::NotFound { .. })) => findings.push(Finding::ok(
