@@ -11,11 +11,17 @@ const KEY: &str = "labels";
 
 /// `config.sh` of GitHub's runner rejects longer ones.
 const LONGEST: usize = 256;
+/// GitHub takes no more for one runner (its OpenAPI description, generate-jitconfig).
+const MOST: usize = 100;
 
 pub(super) fn read(section: &Section, kind: Option<ForgeKind>) -> Option<Vec<String>> {
     let labels = section.required(KEY, Section::filled_list)?;
     if let Some(what) = labels.iter().find_map(|label| check(label, kind).err()) {
         section.refuse(KEY, what);
+        return None;
+    }
+    if labels.len() > MOST {
+        section.refuse(KEY, format!("has more than {MOST} labels, which GitHub refuses"));
         return None;
     }
     let mut seen = BTreeSet::new();
@@ -94,6 +100,8 @@ mod tests {
         }
         assert!(told("[\"\"]").contains("contains an empty string"));
         assert!(told("[]").contains("is empty"));
+        let many: Vec<String> = (0..101).map(|n| format!("\"l{n}\"")).collect();
+        assert!(told(&format!("[{}]", many.join(","))).contains("more than 100 labels"));
         assert!(told(&format!("[\"{}\"]", "a".repeat(257))).contains("longer than 256"));
         let gitea = "[github]\nkind = \"gitea\"\napi_url = \"https://git.test/api/v1\"\n";
         let colon = pool_with("labels = [\"linux:host\"]");

@@ -11,7 +11,7 @@ use crate::ledger::effect::Target;
 /// A forge that asks to wait longer is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Times that one change is tried again.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// `wanted` is needed by what makes or changes a webhook. `told` hears of progress.
 pub async fn carry_out(
@@ -45,12 +45,7 @@ async fn change(
     let mut tries = 0;
     loop {
         match once(forge, target, entry, wanted).await {
-            Err(Error { kind: Kind::Wait, retry_after, .. })
-                if tries < TRIES && retry_after.is_some_and(|wait| wait <= LONGEST_WAIT) =>
-            {
-                tries += 1;
-                tokio::time::sleep(retry_after.unwrap_or_default()).await;
-            }
+            Err(error) if tries < TRIES && waited_for(&error).await => tries += 1,
             // It may have been made although no answer came: then it is there.
             Err(error) if entry.state == State::Create && error.kind == Kind::Away => {
                 let wanted = wanted.map(|wanted| wanted.url.as_str());
@@ -60,6 +55,19 @@ async fn change(
             }
             answer => return answer,
         }
+    }
+}
+
+/// Waits until the limit lets requests through again, if that is what failed; false: it is not, or takes
+/// too long.
+pub(super) async fn waited_for(error: &Error) -> bool {
+    let limited = matches!(error.kind, Kind::Wait | Kind::Share);
+    match error.retry_after.filter(|wait| limited && *wait <= LONGEST_WAIT) {
+        Some(wait) => {
+            tokio::time::sleep(wait).await;
+            true
+        }
+        None => false,
     }
 }
 

@@ -33,14 +33,10 @@ impl Apps {
         Self { credentials, renew, named: Arc::default() }
     }
 
-    /// Whether one of the signers speaks for that owner.
+    /// Whether one of the signers speaks for that owner: of several credentials the first is the owner's.
     pub(super) fn are_for(&self, signers: &[Signer], owner: &str) -> bool {
-        signers.iter().any(|signer| match signer.app {
-            None => true,
-            Some(app) => {
-                self.credentials.get(app).is_some_and(|credential| credential.matches(owner))
-            }
-        })
+        let its = self.credentials.iter().position(|credential| credential.matches(owner));
+        signers.iter().any(|signer| signer.app.is_none() || signer.app == its)
     }
 
     pub(super) fn tell(&self, news: News) {

@@ -157,9 +157,8 @@ impl Client {
     ) -> Result<(T, Answer), Error> {
         let request = call.name();
         let answer = self.call(call).await?;
-        // serde_json's errors name places and types, not the strings of the body.
         let read = serde_json::from_slice(&answer.body)
-            .map_err(|e| Error::Protocol { request, reason: e.to_string() })?;
+            .map_err(|error| Error::Protocol { request, reason: transport::misread(&error) })?;
         Ok((read, answer))
     }
 

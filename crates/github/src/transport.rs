@@ -413,7 +413,6 @@ fn after(now: Timestamp, wait: Duration) -> Timestamp {
 }
 
 pub(super) fn parse<T: DeserializeOwned>(request: String, answer: &Answer) -> Result<T, Error> {
-    // serde_json's errors name places and types, not the strings of the body.
     serde_json::from_slice(&answer.body)
-        .map_err(|e| Error::Protocol { request, reason: e.to_string() })
+        .map_err(|error| Error::Protocol { request, reason: transport::misread(&error) })
 }

@@ -137,8 +137,8 @@ impl EventStream {
     }
 
     fn read(&self, line: &[u8]) -> Result<Vec<StreamEvent>, Error> {
-        let wire: WireLine =
-            serde_json::from_slice(line).map_err(|error| self.protocol(&error.to_string()))?;
+        let wire: WireLine = serde_json::from_slice(line)
+            .map_err(|error| self.protocol(&transport::misread(&error)))?;
         let event = |wire: WireEvent| {
             // The job is the key of its own events, and the first filter key of the others.
             let job = match wire.topic.as_str() {

@@ -198,10 +198,8 @@ impl Client {
     ) -> Result<(T, Answer), Error> {
         let request = call.name();
         let mut answer = self.call(call).await?;
-        // serde_json's errors name places and types; values of strings only where an enum is
-        // unknown, and our wire types have no enums.
         let value = serde_json::from_slice(&answer.body)
-            .map_err(|e| Error::Protocol { request, reason: e.to_string() })?;
+            .map_err(|error| Error::Protocol { request, reason: transport::misread(&error) })?;
         answer.body = Vec::new();
         Ok((value, answer))
     }

@@ -9,7 +9,7 @@ mod exchange;
 mod http;
 mod proxies;
 
-pub use answers::{forge_message, redirect};
+pub use answers::{forge_message, misread, redirect};
 pub use exchange::{
     Answering, Body, Exchange, Failure, Observer, Request, Response, Transport, Unread, observe,
 };

@@ -98,7 +98,8 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         at.port(),
         at,
     ))?;
-    let created = exchange(&github, listener, served, &state).await?;
+    let mut created = exchange(&github, listener, served, &state).await?;
+    created.slug = as_file_name(&created.slug);
     let secret = created.webhook_secret.clone();
     let key_file = kept::write_new(&folder, &format!("{}.pem", created.slug), &created.pem)?;
     let secret_file = match &secret {
@@ -284,8 +285,17 @@ fn next_steps(
          [[github.credentials]]\nowners = [{owner:?}]\n[github.credentials.app]\n{issuer}\n\
          private_key_file = {key_file:?}\n{secret}\n\
          3. Run roustabout app status\n",
-        created.slug, created.html_url,
+        created.slug,
+        strangers_text::harmless(&created.html_url),
     )
+}
+
+/// GitHub's name of the App, as files are called by it: nothing in it leads to another folder, or does
+/// anything in a terminal.
+fn as_file_name(slug: &str) -> String {
+    let is_good = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+    let name: String = slug.chars().filter(is_good).take(100).collect();
+    if name.is_empty() { "github-app".to_owned() } else { name }
 }
 
 /// What is not the result: it goes to standard error.
@@ -331,6 +341,18 @@ mod tests {
         for wrong in ["http://127.0.0.1:5/created?code=abc123&state=s2", "code=", "a b", "code=a/b"]
         {
             assert_eq!(found(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_app_leads_to_no_other_folder() {
+        for (slug, name) in [
+            ("octo-ci", "octo-ci"),
+            ("../../evil", "evil"),
+            ("x\u{1b}[31m", "x31m"),
+            ("/", "github-app"),
+        ] {
+            assert_eq!(as_file_name(slug), name);
         }
     }
 }
