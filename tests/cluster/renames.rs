@@ -9,7 +9,8 @@ use simulated::github::{DeliveryFaults, Status};
 use support::until;
 use support::world::{Parts, Plan, World};
 
-const LIMIT: Duration = Duration::from_secs(60);
+// A repository that is swept is asked for its name every 30 looks only.
+const LIMIT: Duration = Duration::from_secs(180);
 
 async fn ran(world: &World, job: u64) {
     let so =
@@ -22,7 +23,7 @@ async fn ran(world: &World, job: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_was_renamed_is_served_on_and_the_log_says_what_to_write() {
-    let github_keys = "sweep_interval = \"3s\"\nfull_sweep_interval = \"4s\"".to_owned();
+    let github_keys = "sweep_interval = \"1s\"\nfull_sweep_interval = \"2s\"".to_owned();
     let plan = Plan { github_keys, ..Plan::default() };
     let mut world = World::around(Parts::start().await, plan).await;
     world.daemon.configure(|config| config.replace("\"octo/*\"", "\"octo/app\", \"octo/lib\""));
