@@ -282,11 +282,9 @@ impl World {
                 *parents.entry(child.parent.clone()).or_insert(0) += 1;
             }
         }
-        // Who came late, after nobody counted on it any more, is one more than allowed, each.
-        let mut late = 0;
-        if self.weather.has(Trouble::RequestsActLate) {
-            late = count(self.watching.late.iter().filter(|key| nomad.is_alive(key)));
-        }
+        // Who came late, after nobody counted on it any more, is one more than allowed, each. A crash has
+        // requests under way in any weather.
+        let late = count(self.watching.late.iter().filter(|key| nomad.is_alive(key)));
         drop(tokens);
         drop(nomad);
         // Nothing that the config says meanwhile is more than this.
