@@ -68,17 +68,17 @@ fn pools(status: &StatusView, to: &mut Exposition) {
 fn parts(shared: &Shared, to: &mut Exposition) {
     let help = "Requests left until GitHub's rate limit is set anew.";
     to.family("roustabout_github_rate_limit_remaining", Kind::Gauge, help);
-    for (forge, owners) in shared.explainer.forges.all() {
-        let first = owners.split(", ").next().unwrap_or(owners);
-        if let Some(left) = forge.remaining() {
+    let github = &shared.explainer.settings.github;
+    let forges = shared.explainer.forges.all().zip(&github.credentials);
+    for ((forge, _), credential) in forges {
+        if let Some((left, first)) = forge.remaining().zip(credential.owners.first()) {
             to.gauge(&[("credential", first)], left as f64);
         }
     }
     to.family("roustabout_degraded", Kind::Gauge, "1 while this part is in trouble.");
-    let forge = shared.explainer.settings.github.kind.name().to_lowercase();
-    let degraded = shared.asking.health.degraded();
+    let forge = github.kind.name().to_lowercase();
     for part in [forge.as_str(), "nomad", "store"] {
-        let is = degraded.iter().any(|line| line.split(':').next() == Some(part));
+        let is = shared.asking.health.is_degraded(part);
         to.gauge(&[("part", part)], f64::from(u8::from(is)));
     }
 }

@@ -99,17 +99,7 @@ mod tests {
         // A second one finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let server = MockServer::start().await;
-        let client = Client::new(Connection {
-            address: Address::Http(server.uri().parse().unwrap()),
-            namespace: "default".into(),
-            region: None,
-            token: None,
-            token_file: None,
-            ca_cert_pem: None,
-            client_identity_pem: None,
-            tls_server_name: None,
-            tls_skip_verify: false,
-        });
+        let client = Client::new(Connection::to(Address::Http(server.uri().parse().unwrap())));
         has(&server, keys).await;
         (server, Keys::new(client.unwrap()))
     }

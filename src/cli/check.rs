@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::Failed;
-use crate::check::{self, Unit, View};
+use crate::check::{self, Report, Unit, View};
 use crate::config::Environment;
 use crate::daemon::connections;
 
@@ -49,12 +49,17 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         let loaded = super::load_by(config, &view.environment())?;
         check::check(&loaded, &view, connections::nomad(&loaded.settings)).await
     };
+    print(&report, options.json)
+}
+
+/// Failed, if one of the findings is.
+pub(super) fn print(report: &Report, json: bool) -> Result<(), Failed> {
     let mut out = std::io::stdout().lock();
     let colour =
         out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = match options.json {
-        true => format!("{}\n", check::json(&report)),
-        false => check::text(&report, colour),
+    let text = match json {
+        true => format!("{}\n", check::json(report)),
+        false => check::text(report, colour),
     };
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?;
     if report.failed() { Err(Failed::Said) } else { Ok(()) }

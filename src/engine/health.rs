@@ -23,6 +23,12 @@ struct Told {
     all: BTreeMap<(String, String), String>,
 }
 
+impl Told {
+    fn has(&self, who: &str) -> bool {
+        self.all.keys().any(|(other, _)| other == who)
+    }
+}
+
 impl Health {
     pub fn new(happenings: Happenings) -> Self {
         Self { told: Arc::default(), happenings, setup: 0 }
@@ -35,20 +41,19 @@ impl Health {
         if told.setup != self.setup {
             return;
         }
-        let all = &mut told.all;
-        let known = all.keys().any(|(other, _)| other == who);
+        let known = told.has(who);
         let key = (who.to_owned(), part.to_owned());
         match trouble {
             Some(reason) => {
-                all.insert(key, reason.clone());
+                told.all.insert(key, reason.clone());
                 if !known {
                     let who = who.to_owned();
                     self.tell(Happened::Degraded { who, reason });
                 }
             }
             None => {
-                all.remove(&key);
-                if known && !all.keys().any(|(other, _)| other == who) {
+                told.all.remove(&key);
+                if known && !told.has(who) {
                     self.tell(Happened::Recovered { who: who.to_owned() });
                 }
             }
@@ -74,6 +79,11 @@ impl Health {
         let lines: BTreeSet<_> =
             told.all.iter().map(|((who, _), why)| format!("{who}: {why}")).collect();
         lines.into_iter().collect()
+    }
+
+    /// Whether a part of it is in trouble, or the whole.
+    pub fn is_degraded(&self, who: &str) -> bool {
+        self.lock().has(who)
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {

@@ -1,17 +1,11 @@
 //! Carries a plan out, one change after the other: GitHub asks those who make many changes not to make
 //! them at once (docs, "Best practices for using the REST API"). What fails is told, and the rest done.
 
-use std::time::Duration;
-
+use super::patience::patiently;
 use super::plan::{Entry, State};
 use crate::forge::hooks::WantedHook;
 use crate::forge::{Error, Forge, Forges, Kind};
 use crate::ledger::effect::Target;
-
-/// A forge that asks to wait longer is not waited for.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// Times that one change is tried again.
-pub(super) const TRIES: u32 = 3;
 
 /// `wanted` is needed by what makes or changes a webhook. `told` hears of progress.
 pub async fn carry_out(
@@ -42,32 +36,15 @@ async fn change(
     wanted: Option<&WantedHook>,
 ) -> Result<Option<u64>, Error> {
     let forge = forges.of(target.owner())?;
-    let mut tries = 0;
-    loop {
-        match once(forge, target, entry, wanted).await {
-            Err(error) if tries < TRIES && waited_for(&error).await => tries += 1,
-            // It may have been made although no answer came: then it is there.
-            Err(error) if entry.state == State::Create && error.kind == Kind::Away => {
-                let wanted = wanted.map(|wanted| wanted.url.as_str());
-                let hooks = forge.hooks(target).await.map_err(|_| error.clone())?;
-                let made = hooks.into_iter().find(|hook| Some(hook.url.as_str()) == wanted);
-                return made.map(|hook| Some(hook.id)).ok_or(error);
-            }
-            answer => return answer,
+    match patiently(|| once(forge, target, entry, wanted)).await {
+        // It may have been made although no answer came: then it is there.
+        Err(error) if entry.state == State::Create && error.kind == Kind::Away => {
+            let wanted = wanted.map(|wanted| wanted.url.as_str());
+            let hooks = forge.hooks(target).await.map_err(|_| error.clone())?;
+            let made = hooks.into_iter().find(|hook| Some(hook.url.as_str()) == wanted);
+            made.map(|hook| Some(hook.id)).ok_or(error)
         }
-    }
-}
-
-/// Waits until the limit lets requests through again, if that is what failed; false: it is not, or takes
-/// too long.
-pub(super) async fn waited_for(error: &Error) -> bool {
-    let limited = matches!(error.kind, Kind::Wait | Kind::Share);
-    match error.retry_after.filter(|wait| limited && *wait <= LONGEST_WAIT) {
-        Some(wait) => {
-            tokio::time::sleep(wait).await;
-            true
-        }
-        None => false,
+        answer => answer,
     }
 }
 

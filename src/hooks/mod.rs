@@ -6,6 +6,7 @@
 
 mod carrying_out;
 mod many;
+mod patience;
 mod picked;
 mod plan;
 mod render;

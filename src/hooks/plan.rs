@@ -3,7 +3,7 @@
 
 use url::Url;
 
-use super::carrying_out::{TRIES, waited_for};
+use super::patience::patiently;
 use super::picked::Place;
 use crate::forge::Forges;
 use crate::forge::hooks::{EVENTS, Hook};
@@ -85,13 +85,8 @@ pub async fn of_place(forges: &Forges, place: Place, url: &Url, aim: Aim) -> Vec
     };
     let found = match forges.of(target.owner()) {
         Ok(forge) => {
-            let mut tries = 0;
-            loop {
-                match forge.hooks(&target).await {
-                    Err(error) if tries < TRIES && waited_for(&error).await => tries += 1,
-                    found => break found.map(|hooks| (hooks, forge.can_set_secrets())),
-                }
-            }
+            let hooks = patiently(|| forge.hooks(&target)).await;
+            hooks.map(|hooks| (hooks, forge.can_set_secrets()))
         }
         Err(error) => Err(error),
     };

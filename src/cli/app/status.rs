@@ -1,12 +1,10 @@
 //! `app status`: one line per finding about each configured App, as `check` has them; with
 //! `--rotate-secret` its webhook gets another secret.
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
-
 use super::super::Failed;
+use super::super::check::print;
 use super::rotate;
 use crate::check;
 
@@ -54,14 +52,5 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         };
         rotate::rotate(settings, &credentials[app]).await?;
     }
-    let report = check::apps(settings, &apps).await;
-    let mut out = std::io::stdout().lock();
-    let colour =
-        out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let text = match options.json {
-        true => format!("{}\n", check::json(&report)),
-        false => check::text(&report, colour),
-    };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?;
-    if report.failed() { Err(Failed::Said) } else { Ok(()) }
+    print(&check::apps(settings, &apps).await, options.json)
 }
