@@ -1,6 +1,8 @@
 //! Asks a running daemon's private door, for the commands that show something or have it do
 //! something.
 
+use std::path::Path;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use strangers_text::harmless_up_to;
@@ -52,12 +54,24 @@ impl ClientError {
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Where it is, for errors, where `base` does not say.
+    socket: Option<Url>,
     token: Option<SecretString>,
 }
 
 impl Client {
     pub fn new(base: Url, token: Option<SecretString>) -> Result<Self, ClientError> {
-        Ok(Self { http: http(&base).map_err(ClientError::SetUp)?, base, token })
+        let http = http(&base).map_err(ClientError::SetUp)?;
+        Ok(Self { http, base, socket: None, token })
+    }
+
+    /// Through a Unix socket, whose mode says who may.
+    pub fn through(socket: &Path) -> Result<Self, ClientError> {
+        let base = Url::parse("http://localhost/").unwrap_or_else(|_| unreachable!("it is one"));
+        let shown = Url::parse(&format!("unix://{}", socket.display())).ok();
+        let http = transport::builder_for(&base).unix_socket(socket).no_proxy().build();
+        let http = http.map_err(ClientError::SetUp)?;
+        Ok(Self { http, base, socket: shown, token: None })
     }
 
     /// `GET` of a path such as `/api/v1/status`.
@@ -121,6 +135,9 @@ impl Client {
         request = request.timeout(PATIENCE);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
+        }
+        if let Some(socket) = &self.socket {
+            url = socket.clone();
         }
         let away = |error: reqwest::Error| ClientError::Away {
             url: url.clone(),

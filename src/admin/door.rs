@@ -1,15 +1,17 @@
 //! The routes of the private door. Who may use them is judged by `who.rs`; health and metrics ask
-//! nobody.
+//! nobody. The pages for people have their own in `page`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use clock::Clock;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -20,14 +22,15 @@ use super::list::List;
 use super::metrics;
 use super::named::{Named, no_job};
 use super::operate;
+use super::page;
 use super::reporting;
-use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
-use super::who::{Guard, Refused};
+use super::shared::{Door, Explainer, Obstacles, Shared, ask, no_answer, problem, read, unread};
+use super::who::{Guard, Posted, Refused, Way};
 use crate::engine::{Asking, Happenings};
 use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::webhook::Tally;
-use crate::webhook::listener::LocalAddress;
+use crate::webhook::listener::CameBy;
 
 /// How many rows a list shows.
 const LIMIT: usize = 1000;
@@ -46,10 +49,12 @@ pub struct Admin {
     pub store: Store,
     pub guard: Guard,
     pub explainer: Explainer,
+    pub clock: Clock,
 }
 
 pub fn router(admin: Admin) -> Router {
-    let Admin { tally, asking, happenings, metrics, stop, store, guard: who, explainer } = admin;
+    let Admin { tally, asking, happenings, metrics, stop, store, guard: who, explainer, clock } =
+        admin;
     let readers = store.readers();
     let shared = Arc::new(Shared {
         tally,
@@ -61,6 +66,8 @@ pub fn router(admin: Admin) -> Router {
         readers,
         guard: who,
         explainer,
+        clock,
+        obstacles: Obstacles::default(),
     });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))
@@ -74,7 +81,6 @@ pub fn router(admin: Admin) -> Router {
         .route("/api/v1/pools/{name}/pause", post(operate::pause))
         .route("/api/v1/pools/{name}/resume", post(operate::resume))
         .route("/api/v1/jobs/{id}/retry", post(operate::retry))
-        .route("/", any(not_yet))
         .route("/events", get(events::stream))
         .layer(from_fn_with_state(shared.clone(), guard));
     Router::new()
@@ -82,6 +88,8 @@ pub fn router(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics))
         .merge(guarded)
+        .merge(page::router(&shared))
+        .merge(page::open())
         .fallback(async || problem(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             problem(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method")
@@ -89,29 +97,45 @@ pub fn router(admin: Admin) -> Router {
         .with_state(shared)
 }
 
-async fn not_yet() -> Response {
-    problem(StatusCode::NOT_IMPLEMENTED, "not yet: this version does not have it")
+/// Judges who asks, and reads what little a body may hold within its limits.
+async fn guard(State(shared): Door, way: Way, request: Request, next: Next) -> Response {
+    let (method, headers) = (request.method(), request.headers());
+    if let Err(why) = shared.guard.judge(method, headers, way, Posted::Json, shared.now()) {
+        return refused(why);
+    }
+    match whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refused) => refused,
+    }
 }
 
-/// Judges who asks, and reads what little a body may hold within its limits.
-async fn guard(State(shared): Door, request: Request, next: Next) -> Response {
-    let local = request.extensions().get::<LocalAddress>().map(|local| local.0.ip());
-    match shared.guard.judge(request.method(), request.headers(), local) {
-        Ok(()) => {}
-        Err(why) => return refused(why),
+impl<S: Send + Sync> FromRequestParts<S> for Way {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(match parts.extensions.get::<CameBy>() {
+            Some(CameBy::Socket) => Way::Socket,
+            Some(CameBy::Tcp(local)) => Way::Tcp(Some(local.ip())),
+            None => Way::Tcp(None),
+        })
     }
+}
+
+/// The request with its body in memory, within the limits.
+pub(super) async fn whole(request: Request) -> Result<Request, Response> {
     let (head, body) = request.into_parts();
     let whole = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, BODY_BYTES)).await;
     match whole {
-        Ok(Ok(body)) => next.run(Request::from_parts(head, body.into())).await,
-        Ok(Err(_)) => {
-            problem(StatusCode::PAYLOAD_TOO_LARGE, "the body was cut off, or is longer than 64 kB")
-        }
-        Err(_) => problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s"),
+        Ok(Ok(body)) => Ok(Request::from_parts(head, body.into())),
+        Ok(Err(_)) => Err(problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the body was cut off, or is longer than 64 kB",
+        )),
+        Err(_) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 10 s")),
     }
 }
 
-fn refused(why: Refused) -> Response {
+pub(super) fn refused(why: Refused) -> Response {
     let (status, words) = match why {
         Refused::Host => (
             StatusCode::MISDIRECTED_REQUEST,
@@ -156,7 +180,7 @@ async fn status(State(shared): Door) -> Response {
     match ask(shared.asking.status()).await {
         Ok(status) => {
             let deliveries = shared.tally.as_ref().map(Tally::deliveries);
-            Json(StatusJson::of(status, deliveries)).into_response()
+            Json(StatusJson::of(status, deliveries, shared.asking.health.sweeps())).into_response()
         }
         Err(why) => no_answer(why),
     }

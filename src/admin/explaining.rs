@@ -163,6 +163,20 @@ async fn story(
     waits: Option<String>,
     end: Instant,
 ) -> Result<JobStory, StoreError> {
+    let known = gathered(shared, job, waits, end).await?;
+    let obstacles = obstacles(shared, &known.job, end).await;
+    let mut story = explain::tell(&known, &shared.explainer.rules);
+    story.now.extend(obstacles);
+    Ok(story)
+}
+
+/// What rows and Nomad know of a job.
+pub(super) async fn gathered(
+    shared: &Shared,
+    job: Job,
+    waits: Option<String>,
+    end: Instant,
+) -> Result<Known, StoreError> {
     let id = job.id();
     let (mut runners, happened) = read(shared, move |reader| {
         let runners = reader.runners_of(id)?;
@@ -180,18 +194,34 @@ async fn story(
     let looks =
         explain::look(&shared.explainer.nomad, &shared.explainer.rules, &runners, end).await;
     let runners = runners.into_iter().zip(looks).collect();
-    let Explainer { forges, settings, rules, .. } = &shared.explainer;
-    let obstacles = match job.is_demand() {
-        true => explain::obstacles(forges, settings, &job, end).await,
+    Ok(Known { job, runners, happened, waits })
+}
+
+/// What keeps it at the forge, as the forge said within the last minute.
+pub(super) async fn obstacles_lately(shared: &Shared, job: &Job, end: Instant) -> Vec<String> {
+    let asked = (job.id(), job.report.status);
+    if job.report.status.has_begun() {
+        return Vec::new();
+    }
+    if let Some(known) = shared.obstacles.known(asked) {
+        return known;
+    }
+    let obstacles = obstacles(shared, job, end).await;
+    shared.obstacles.keep(asked, obstacles.clone());
+    obstacles
+}
+
+/// What keeps it at the forge, which is asked.
+async fn obstacles(shared: &Shared, job: &Job, end: Instant) -> Vec<String> {
+    let Explainer { forges, settings, .. } = &shared.explainer;
+    match job.is_demand() {
+        true => explain::obstacles(forges, settings, job, end).await,
         // What the forge holds back may wait for a concurrency group.
         false if job.report.status == JobStatus::Waiting => {
             explain::ahead(forges, &job.repository_name, job.report.run, end).await
         }
         false => Vec::new(),
-    };
-    let mut story = explain::tell(&Known { job, runners, happened, waits }, rules);
-    story.now.extend(obstacles);
-    Ok(story)
+    }
 }
 
 /// Whether it was hired for jobs such as this.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Capacity, Oldest, PoolView, StatusView, UnservedView};
+use crate::engine::{Capacity, Oldest, PoolView, StatusView, SweepsView, UnservedView};
 use crate::ledger::{Job, Runner, Time};
 use crate::store::Unparsed;
 use crate::webhook::Deliveries;
@@ -17,13 +17,14 @@ pub struct StatusJson {
     unserved: UnservedView,
     /// `None`: the public door is off.
     deliveries: Option<Deliveries>,
+    sweeps: SweepsView,
     degraded: Vec<String>,
 }
 
 impl StatusJson {
-    pub fn of(status: StatusView, deliveries: Option<Deliveries>) -> Self {
+    pub fn of(status: StatusView, deliveries: Option<Deliveries>, sweeps: SweepsView) -> Self {
         let StatusView { capacity, pools, oldest_waiting, unserved, degraded } = status;
-        Self { capacity, pools, oldest_waiting, unserved, deliveries, degraded }
+        Self { capacity, pools, oldest_waiting, unserved, deliveries, sweeps, degraded }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The private door: health, readiness, the JSON that `status` and `explain` show, and what
-//! people may ask of a running daemon (`operate`), what ran (`reporting`), and what happens as it
-//! happens (`events`). What is not built yet (the page) has its path already and answers "not yet".
+//! people may ask of a running daemon (`operate`), what ran (`reporting`), what happens as it happens
+//! (`events`), and the pages for people (`page`).
 
 mod client;
 mod door;
@@ -11,7 +11,9 @@ mod list;
 mod metrics;
 mod named;
 mod operate;
+mod page;
 mod reporting;
+mod session;
 mod shared;
 pub mod token;
 mod who;
@@ -23,4 +25,5 @@ pub use shared::Explainer;
 
 pub use json::DeliveryJson;
 pub use operate::pause_time;
+pub use session::SignedOut;
 pub use who::Guard;

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::named::{Named, no_job};
 use super::shared::{Door, Shared, ask, no_answer, problem, read};
 use crate::engine::Operation;
-use crate::ledger::PoolName;
+use crate::ledger::{JobId, PoolName};
 use crate::quantity;
 
 /// How long a pool is to be paused: `30m`, `2h`, `1d`. The error says what is wrong.
@@ -64,8 +64,8 @@ pub(super) async fn pause(State(shared): Door, Named(name): Named, body: Bytes) 
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
     };
     let pool = PoolName(name.clone());
-    if let Err(refused) = do_pool(&shared, &name, Operation::Pause(pool, time)).await {
-        return refused;
+    if let Err((status, why)) = self::pool(&shared, &name, Operation::Pause(pool, time)).await {
+        return problem(status, &why);
     }
     let until = match ask(shared.asking.status()).await {
         Ok(status) => status.pools.into_iter().find(|pool| pool.name == name),
@@ -77,37 +77,50 @@ pub(super) async fn pause(State(shared): Door, Named(name): Named, body: Bytes) 
 
 pub(super) async fn resume(State(shared): Door, Named(name): Named) -> Response {
     let operation = Operation::Resume(PoolName(name.clone()));
-    match do_pool(&shared, &name, operation).await {
+    match pool(&shared, &name, operation).await {
         Ok(()) => Json(json!({"done": true, "pool": name})).into_response(),
-        Err(refused) => refused,
+        Err((status, why)) => problem(status, &why),
     }
 }
 
-async fn do_pool(shared: &Shared, name: &str, operation: Operation) -> Result<(), Response> {
-    let status = ask(shared.asking.status()).await.map_err(no_answer)?;
+/// Why it was not done: what the answer is, and in words.
+pub(super) type No = (StatusCode, String);
+
+/// Pauses or resumes the pool of this name.
+pub(super) async fn pool(shared: &Shared, name: &str, operation: Operation) -> Result<(), No> {
+    let status = ask(shared.asking.status()).await.map_err(not_now)?;
     let known = status.pools.iter().any(|pool| pool.name == name);
     operate(shared, operation, known).await
 }
 
 pub(super) async fn retry(State(shared): Door, id: Named) -> Response {
     let Some(id) = id.job() else { return no_job() };
-    let job = read(&shared, move |reader| reader.job(id)).await;
-    let open = job.is_ok_and(|job| job.is_some_and(|j| j.ended_at.is_none() && j.pool.is_some()));
-    match operate(&shared, Operation::Retry(id), open).await {
+    match job(&shared, id).await {
         Ok(()) => Json(json!({"done": true, "job": id})).into_response(),
-        Err(refused) => refused,
+        Err((status, why)) => problem(status, &why),
     }
 }
 
+/// Looks at this job again now.
+pub(super) async fn job(shared: &Shared, id: JobId) -> Result<(), No> {
+    let job = read(shared, move |reader| reader.job(id)).await;
+    let open = job.is_ok_and(|job| job.is_some_and(|j| j.ended_at.is_none() && j.pool.is_some()));
+    operate(shared, Operation::Retry(id), open).await
+}
+
 /// `known`: what it is about is there, so that a no is only for now.
-async fn operate(shared: &Shared, operation: Operation, known: bool) -> Result<(), Response> {
+async fn operate(shared: &Shared, operation: Operation, known: bool) -> Result<(), No> {
     let asked = async { Some(shared.asking.operate(operation).await) };
     match ask(asked).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(why)) if known => Err(problem(StatusCode::SERVICE_UNAVAILABLE, &why)),
-        Ok(Err(why)) => Err(problem(StatusCode::NOT_FOUND, &why)),
-        Err(why) => Err(no_answer(why)),
+        Ok(Err(why)) if known => Err((StatusCode::SERVICE_UNAVAILABLE, why)),
+        Ok(Err(why)) => Err((StatusCode::NOT_FOUND, why)),
+        Err(why) => Err(not_now(why)),
     }
+}
+
+fn not_now(why: &str) -> No {
+    (StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
 }
 
 #[cfg(test)]

@@ -10,12 +10,43 @@ use axum::http::{HeaderMap, Method, header};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use super::session::{self, Session, Sessions, SignedOut};
+
 /// What requests are judged by.
 #[derive(Clone)]
 pub struct Guard {
-    pub token: SecretString,
+    token: SecretString,
     /// `[admin] hosts`: names under which browsers may reach the door.
-    pub hosts: Vec<String>,
+    hosts: Vec<String>,
+    pub(super) sessions: Sessions,
+}
+
+/// Who asks, as it has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// By the token.
+    Bearer,
+    /// A browser that has signed in.
+    Browser(Session),
+    /// A process that may open the socket.
+    Socket,
+}
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By TCP, to this address where it is known.
+    Tcp(Option<IpAddr>),
+    /// Through the Unix socket, whose mode says who may.
+    Socket,
+}
+
+/// What a request that changes something has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Posted {
+    Json,
+    /// A button of the door's own pages.
+    Form,
 }
 
 /// Why a request is refused.
@@ -25,33 +56,86 @@ pub enum Refused {
     Host,
     /// Another page's script or form.
     Origin,
-    /// Not JSON, so a form of any page could have sent it.
+    /// Not JSON, so a form of any page could have sent it; or for a page's button, no form.
     ContentType,
     /// No token, or a wrong one.
     Token,
 }
 
+impl Posted {
+    fn content_type(self) -> &'static str {
+        match self {
+            Posted::Json => "application/json",
+            Posted::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
 impl Guard {
+    pub fn new(token: SecretString, hosts: Vec<String>, signed_out: SignedOut) -> Self {
+        let sessions = Sessions::new(token.clone(), signed_out);
+        Self { token, hosts, sessions }
+    }
+
     /// # Errors
     /// The first reason to refuse.
     pub fn judge(
         &self,
         method: &Method,
         headers: &HeaderMap,
-        local: Option<IpAddr>,
+        way: Way,
+        posted: Posted,
+        now: u64,
+    ) -> Result<Who, Refused> {
+        self.judge_page(method, headers, way, posted)?;
+        if way == Way::Socket {
+            return Ok(Who::Socket);
+        }
+        if self.shows_token(headers) {
+            return Ok(Who::Bearer);
+        }
+        let session = session::cookie(headers).and_then(|value| self.sessions.judge(value, now));
+        let session = session.ok_or(Refused::Token)?;
+        // Cookies are sent for every port of a host: what they allow is for the door's own pages.
+        match changes(method) {
+            true if !says_where_from(headers) => Err(Refused::Origin),
+            false if !self.is_own_page(headers) && !is_visit(headers) => Err(Refused::Origin),
+            _ => Ok(Who::Browser(session)),
+        }
+    }
+
+    /// The same for whoever has shown nothing yet: where it was sent, and from which page.
+    ///
+    /// # Errors
+    /// The first reason to refuse.
+    pub fn judge_page(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        way: Way,
+        posted: Posted,
     ) -> Result<(), Refused> {
+        let local = match way {
+            Way::Tcp(local) => local,
+            Way::Socket => None,
+        };
         if !self.is_own_host(headers, local) {
             return Err(Refused::Host);
         }
-        if *method != Method::GET && *method != Method::HEAD {
+        if changes(method) {
             if !self.is_own_page(headers) {
                 return Err(Refused::Origin);
             }
-            if !is_json(headers) {
+            if !has_content_type(headers, posted.content_type()) {
                 return Err(Refused::ContentType);
             }
         }
-        if self.shows_token(headers) { Ok(()) } else { Err(Refused::Token) }
+        Ok(())
+    }
+
+    /// Whether this is the token, of a form.
+    pub fn is_token(&self, given: &str) -> bool {
+        given.as_bytes().ct_eq(self.token.expose_secret().as_bytes()).into()
     }
 
     /// Loopback, the address that was reached, or a name from the config.
@@ -91,10 +175,25 @@ impl Guard {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn changes(method: &Method) -> bool {
+    *method != Method::GET && *method != Method::HEAD
+}
+
+fn has_content_type(headers: &HeaderMap, wanted: &str) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// A browser that says nothing of it is too old for `SameSite` as well.
+fn says_where_from(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site")
+}
+
+/// Somebody follows a link: the answer is shown as a page of its own, and no other page reads it.
+fn is_visit(headers: &HeaderMap) -> bool {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|it| it == value);
+    says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
 }
 
 /// `None` where it is no host at all.
@@ -115,7 +214,7 @@ mod tests {
     use super::*;
 
     fn guard() -> Guard {
-        Guard { token: "t0ken".into(), hosts: vec!["ci.example.org".to_owned()] }
+        Guard::new("t0ken".into(), vec!["ci.example.org".to_owned()], SignedOut::default())
     }
 
     fn headers(all: &[(&str, &str)]) -> HeaderMap {
@@ -126,7 +225,8 @@ mod tests {
     }
 
     fn judged(method: Method, all: &[(&str, &str)]) -> Result<(), Refused> {
-        guard().judge(&method, &headers(all), Some("10.0.0.7".parse().unwrap()))
+        let way = Way::Tcp(Some("10.0.0.7".parse().unwrap()));
+        guard().judge(&method, &headers(all), way, Posted::Json, 0).map(drop)
     }
 
     const TOKEN: (&str, &str) = ("authorization", "Bearer t0ken");
@@ -170,5 +270,38 @@ mod tests {
             assert_eq!(post(&[("content-type", form)]), Err(Refused::ContentType), "{form}");
         }
         assert_eq!(post(&[]), Err(Refused::ContentType));
+    }
+
+    #[test]
+    fn a_cookie_is_for_the_doors_own_pages() {
+        let cookie = format!("roustabout-9090={}", guard().sessions.begin(0).unwrap());
+        let base = [("host", "localhost:9090"), ("cookie", cookie.as_str())];
+        let get = |more: &[(&str, &str)]| judged(Method::GET, &[&base, more].concat());
+        assert_eq!(get(&[]), Ok(()));
+        assert_eq!(get(&[("sec-fetch-site", "same-origin")]), Ok(()));
+        for other in ["cross-site", "same-site"] {
+            let site = ("sec-fetch-site", other);
+            assert_eq!(get(&[site]), Err(Refused::Origin), "a picture or a script");
+            let visit = [site, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+            assert_eq!(get(&visit), Ok(()), "somebody follows a link");
+            let frame = [site, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+            assert_eq!(get(&frame), Err(Refused::Origin));
+        }
+        let json = ("content-type", "application/json");
+        let post = |more: &[(&str, &str)]| judged(Method::POST, &[&base, more].concat());
+        assert_eq!(post(&[json, ("origin", "http://localhost:9090")]), Ok(()));
+        assert_eq!(post(&[json, ("sec-fetch-site", "same-origin")]), Ok(()));
+        assert_eq!(post(&[json]), Err(Refused::Origin), "nobody knows from where");
+        assert_eq!(post(&[json, ("origin", "http://localhost:8080")]), Err(Refused::Origin));
+    }
+
+    #[test]
+    fn whoever_may_open_the_socket_needs_no_token_and_its_host_is_judged_all_the_same() {
+        let judge = |host| {
+            let headers = headers(&[("host", host)]);
+            guard().judge(&Method::GET, &headers, Way::Socket, Posted::Json, 0)
+        };
+        assert_eq!(judge("localhost"), Ok(Who::Socket));
+        assert_eq!(judge("evil.example.org"), Err(Refused::Host));
     }
 }

@@ -8,7 +8,7 @@ use transport::is_loopback;
 use url::Url;
 
 use super::finding::Finding;
-use crate::config::{Loaded, NomadAddress, Origin, SecretPlace, Settings};
+use crate::config::{Listen, Loaded, NomadAddress, Origin, SecretPlace, Settings};
 
 /// Others may not read a secret, and only its owner may change it. Reading by group
 /// (`root:roustabout`, 0640) is allowed: that is how a service reads a file that it does not own.
@@ -130,12 +130,16 @@ fn in_the_clear(settings: &Settings) -> Vec<Finding> {
         ));
     }
     let admin = &settings.admin;
-    findings.push(match admin.listen.ip().is_loopback() {
-        true => Finding::ok(
+    findings.push(match &admin.listen {
+        Listen::Socket(path) => Finding::ok(
+            "admin",
+            format!("{} is open to its owner and its group, without a token", path.display()),
+        ),
+        Listen::Tcp(address) if address.ip().is_loopback() => Finding::ok(
             "admin",
             format!("{} is reachable only from this machine, and requires the token", admin.listen),
         ),
-        false => Finding::warn(
+        Listen::Tcp(_) => Finding::warn(
             "admin",
             format!(
                 "{} requires the token, but is reachable from other machines without encryption: anyone on the network path can read it",

@@ -8,12 +8,13 @@ use url::Url;
 
 use super::{Failed, warn};
 use crate::admin::{self, Client};
-use crate::config::AdminAlone;
+use crate::config::{AdminAlone, Listen};
 use transport::is_loopback;
 
 #[derive(clap::Args)]
 pub struct Daemon {
-    /// The daemon's admin address, such as http://127.0.0.1:9090; default: [admin] listen of the config.
+    /// The daemon's admin address, such as http://127.0.0.1:9090 or unix:///run/roustabout/admin.sock;
+    /// default: [admin] listen of the config.
     #[arg(long, env = "ROUSTABOUT_ADDR")]
     address: Option<String>,
     /// File with the admin token; default: the config's token, else the one that the daemon created.
@@ -27,6 +28,14 @@ impl Daemon {
         let environment = crate::config::Environment::of_process();
         let admin = crate::config::load_admin(config.as_deref(), &environment);
         match &self.address {
+            Some(address) if address.starts_with("unix:") => {
+                match address.strip_prefix("unix://") {
+                    Some(path) if path.starts_with('/') => Ok(Client::through(Path::new(path))?),
+                    _ => Err(Failed::Wrong(format!(
+                        "--address {address}: not the absolute path of a socket; write it as unix:///PATH"
+                    ))),
+                }
+            }
             Some(address) => {
                 let url = if address.contains("://") {
                     address.to_owned()
@@ -50,7 +59,10 @@ impl Daemon {
             None => {
                 let alone = admin
                     .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?;
-                let mut listen = alone.admin.listen;
+                let mut listen = match &alone.admin.listen {
+                    Listen::Socket(path) => return Ok(Client::through(path)?),
+                    Listen::Tcp(address) => *address,
+                };
                 if listen.ip().is_unspecified() {
                     listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
                 }
@@ -71,12 +83,15 @@ impl Daemon {
             return Ok(Some(read_token(file)?));
         }
         let Some(alone) = alone else { return Ok(None) };
-        let listen = alone.admin.listen;
         let ours = is_loopback(url)
-            || (url.port_or_known_default() == Some(listen.port())
-                && url
-                    .host_str()
-                    .is_some_and(|host| host.trim_matches(['[', ']']).parse() == Ok(listen.ip())));
+            || match &alone.admin.listen {
+                Listen::Socket(_) => false,
+                Listen::Tcp(listen) => {
+                    let host = url.host_str().map(|host| host.trim_matches(['[', ']']).parse());
+                    url.port_or_known_default() == Some(listen.port())
+                        && host == Some(Ok(listen.ip()))
+                }
+            };
         match (&alone.admin.token, ours) {
             // Set explicitly, for whatever address.
             (Some(token), _) => Ok(Some(token.clone())),

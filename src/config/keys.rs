@@ -116,6 +116,7 @@ const KEYS: &[Key] = &[
     ),
     default("nomad.address", Text("http://127.0.0.1:4646"))
         .filled_by(&["NOMAD_ADDR", "NOMAD_UNIX_ADDR"]),
+    open("nomad.ui_url", r#""https://nomad.example.org""#),
     default("nomad.namespace", Text("default")).filled_by(&["NOMAD_NAMESPACE"]),
     open("nomad.region", r#""global""#).filled_by(&["NOMAD_REGION"]),
     open("nomad.token", r#""an-acl-token""#).filled_by(&["NOMAD_TOKEN"]),

@@ -38,7 +38,7 @@ mod webhook;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use admin::Admin;
+pub use admin::{Admin, Listen};
 pub use app::{App, Secret};
 pub use claims::{Claims, TlsFiles};
 pub use environment::{Environment, SystemdCredential};

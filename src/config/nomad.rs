@@ -16,6 +16,8 @@ use super::section::Section;
 #[derive(Debug, Clone)]
 pub struct Nomad {
     pub address: NomadAddress,
+    /// Where people reach Nomad's UI, if not at the address.
+    pub ui_url: Option<Url>,
     /// For pools without their own.
     pub namespace: String,
     /// For pools without their own; if not set, the agent's region.
@@ -47,6 +49,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     // `NOMAD_UNIX_ADDR` may be a bare path; an address in the file has a scheme.
     let bare_path = section.variable("address").as_deref() == Some("NOMAD_UNIX_ADDR");
     let address = section.parsed("address", |text| address(text, bare_path));
+    let ui_url = section.parsed("ui_url", |text| web_url(text, &["http", "https"]));
     let namespace = section.parsed("namespace", nomad_name);
     let (token, token_file) = match secrets::find_token(section, "token", Some("nomad-token")) {
         Found::Secret(token, file) => (Some(token), file),
@@ -77,6 +80,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
     }
     Some(Nomad {
         address: address?,
+        ui_url,
         namespace: namespace?,
         region,
         token,

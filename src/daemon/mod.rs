@@ -19,14 +19,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin;
+use crate::admin::{self, SignedOut};
 use crate::claims;
-use crate::config::{self, Settings};
+use crate::config::{self, Listen, Settings};
 use crate::engine::{self, Engine, Setup, Watcher};
 use crate::forge::Forges;
 use crate::reconcile;
 use crate::store::Store;
-use crate::webhook::listener::{self, Limits, Served};
+use crate::webhook::listener::{self, Limits, Listener, Served, Socket};
 use crate::webhook::{self, Apps, Bodies, Door, InFlight, Quota, Tally, Tls, signature::Secrets};
 use systemd::Sockets;
 
@@ -38,7 +38,7 @@ const ADMIN_CONNECTIONS: usize = 256;
 
 pub struct Running {
     pub door: Option<SocketAddr>,
-    pub admin: SocketAddr,
+    pub admin: Listen,
     /// Where tasks claim their credentials.
     pub claims: Option<SocketAddr>,
     engine: Engine,
@@ -51,6 +51,7 @@ pub struct Running {
     served_claims: Option<watch::Sender<Served>>,
     /// What the private door asks for where the config gives no token.
     made_token: SecretString,
+    signed_out: SignedOut,
     stop: CancellationToken,
     doors: Vec<tokio::task::JoinHandle<()>>,
     grace: Duration,
@@ -73,8 +74,8 @@ impl Running {
         let made_token = made_token(&settings.store.path)?;
         // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
         let private = match sockets.private.is_empty() {
-            true => vec![bind(settings.admin.listen, "[admin] listen").await?],
-            false => sockets.private,
+            true => vec![private(&settings.admin.listen).await?],
+            false => sockets.private.into_iter().map(Listener::from).collect(),
         };
         let public = match (settings.webhook.enabled, sockets.public.is_empty()) {
             (true, true) => vec![bind(settings.webhook.listen, "[webhook] listen").await?],
@@ -99,11 +100,21 @@ impl Running {
         let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
         let last_good = store.reader()?.last_delivery()?;
         let tally = Tally::new(setup.clock.now().into(), last_good);
-        let admin = private[0].local_addr()?;
+        let admin = match &private[0] {
+            Listener::Tcp(listener) => Listen::Tcp(listener.local_addr()?),
+            Listener::Socket(_) => settings.admin.listen.clone(),
+        };
+        let signed_out = SignedOut::default();
         let door = public.first().map(TcpListener::local_addr).transpose()?;
         let stop = CancellationToken::new();
-        let (served_private, private_door) =
-            watch::channel(served_private(&setup, &engine, &store, &made_token, &tally, &stop)?);
+        let (served_private, private_door) = watch::channel(served_private(
+            &setup,
+            &engine,
+            &store,
+            Access { made_token: &made_token, signed_out: &signed_out },
+            &tally,
+            &stop,
+        )?);
         let mut doors = Vec::new();
         for listener in private {
             doors.push(tokio::spawn(listener::serve(listener, private_door.clone(), stop.clone())));
@@ -146,6 +157,7 @@ impl Running {
             served_private,
             served_claims,
             made_token,
+            signed_out,
             stop,
             doors,
             grace: settings.shutdown_grace,
@@ -170,7 +182,7 @@ impl Running {
             &setup,
             &self.engine,
             &self.store,
-            &self.made_token,
+            Access { made_token: &self.made_token, signed_out: &self.signed_out },
             &self.tally,
             &self.stop,
         )?;
@@ -229,11 +241,17 @@ fn made_token(database: &Path) -> anyhow::Result<SecretString> {
         .with_context(|| format!("cannot use the admin token in {}", file.display()))
 }
 
+/// What says who may use the private door, beside the config.
+struct Access<'a> {
+    made_token: &'a SecretString,
+    signed_out: &'a SignedOut,
+}
+
 fn served_private(
     setup: &Setup,
     engine: &Engine,
     store: &Store,
-    made_token: &SecretString,
+    access: Access<'_>,
     tally: &Tally,
     stop: &CancellationToken,
 ) -> anyhow::Result<Served> {
@@ -246,10 +264,12 @@ fn served_private(
         metrics: engine.metrics.clone(),
         stop: stop.clone(),
         store: store.clone(),
-        guard: admin::Guard {
-            token: settings.token.clone().unwrap_or_else(|| made_token.clone()),
-            hosts: settings.hosts.clone(),
-        },
+        guard: admin::Guard::new(
+            settings.token.clone().unwrap_or_else(|| access.made_token.clone()),
+            settings.hosts.clone(),
+            access.signed_out.clone(),
+        ),
+        clock: setup.clock.clone(),
         explainer: admin::Explainer {
             forges: setup.forges.clone(),
             nomad: setup.nomad.clone(),
@@ -321,6 +341,18 @@ fn secrets(settings: &Settings) -> Secrets {
         let secret = |of: &Option<config::Secret>| of.as_ref().map(|one| one.secret.clone());
         all.and(Some(index), secret(&app.webhook), secret(&app.previous_webhook))
     })
+}
+
+async fn private(listen: &Listen) -> anyhow::Result<Listener> {
+    match listen {
+        Listen::Tcp(address) => Ok(bind(*address, "[admin] listen").await?.into()),
+        Listen::Socket(path) => {
+            let socket = Socket::bind(path);
+            let socket =
+                socket.with_context(|| format!("cannot listen on {listen} ([admin] listen)"))?;
+            Ok(Listener::Socket(socket))
+        }
+    }
 }
 
 async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

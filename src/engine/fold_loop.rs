@@ -21,7 +21,7 @@ use super::steady::Steady;
 use super::taking::Taken;
 use super::witness::Witness;
 use super::workers::Workers;
-use super::{Health, Operation, Query, Setup, rules, views};
+use super::{Health, Operation, Query, Setup, overview, rules, views};
 use crate::ledger::{
     Effects, Event, Happening, JobStatus, PoolName, Record, Request, State, Time, Verdict, step,
 };
@@ -374,6 +374,10 @@ impl FoldLoop {
         match query {
             Query::Status(to) => {
                 let _ = to.send(views::status(&self.state, self.now(), self.health.degraded()));
+            }
+            Query::Overview(limit, to) => {
+                let degraded = self.health.degraded();
+                let _ = to.send(overview::overview(&self.state, self.now(), degraded, limit));
             }
             Query::Reasons(jobs, to) => {
                 let _ = to.send(views::reasons(&self.state, &jobs, self.now()));

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+
 use super::happenings::Happenings;
-use crate::ledger::{About, Happened};
+use crate::ledger::{About, Happened, Time};
 
 /// Shared; clones see the same.
 #[derive(Debug, Clone)]
@@ -21,6 +23,18 @@ struct Told {
     setup: u64,
     /// By who and part: the trouble.
     all: BTreeMap<(String, String), String>,
+    sweeps: SweepsView,
+}
+
+/// When sweeps were made last, as `status` shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SweepsView {
+    /// The end of the last one of everything.
+    pub full: Option<String>,
+    /// Whether it was answered for every repository.
+    pub full_complete: bool,
+    /// The start of the last one of what is or lately was open.
+    pub recent: Option<String>,
 }
 
 impl Told {
@@ -79,6 +93,22 @@ impl Health {
         let lines: BTreeSet<_> =
             told.all.iter().map(|((who, _), why)| format!("{who}: {why}")).collect();
         lines.into_iter().collect()
+    }
+
+    /// A sweep of everything has ended; `whole`: every repository was answered.
+    pub fn swept_all(&self, now: Time, whole: bool) {
+        let mut told = self.lock();
+        told.sweeps.full = Some(now.to_string());
+        told.sweeps.full_complete = whole;
+    }
+
+    /// A sweep of what is or lately was open has begun.
+    pub fn sweeps_recent(&self, now: Time) {
+        self.lock().sweeps.recent = Some(now.to_string());
+    }
+
+    pub fn sweeps(&self) -> SweepsView {
+        self.lock().sweeps.clone()
     }
 
     /// Whether a part of it is in trouble, or the whole.

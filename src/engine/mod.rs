@@ -16,6 +16,7 @@ mod held_up;
 mod helpers;
 mod incoming;
 mod meta;
+mod overview;
 mod parents;
 mod places;
 mod probes;
@@ -42,8 +43,9 @@ use tokio_util::sync::CancellationToken;
 pub use children::phase_of;
 pub use claims::{Claims, Handed};
 pub use happenings::{Happenings, Mark, News, Told, Watcher};
-pub use health::Health;
+pub use health::{Health, SweepsView};
 pub use helpers::{Beside, Sweeps};
+pub use overview::{Few, OpenJob, Overview};
 pub use places::{at, named, tell, went_away};
 pub use renewing::renewing;
 pub use rules::rules;
@@ -69,6 +71,8 @@ pub struct Setup {
 /// Questions that only the loop can answer.
 pub(crate) enum Query {
     Status(oneshot::Sender<StatusView>),
+    /// What the status page lists, so many of each.
+    Overview(usize, oneshot::Sender<Overview>),
     /// Why these jobs wait, those of them that do.
     Reasons(Vec<JobId>, oneshot::Sender<BTreeMap<JobId, String>>),
     /// What the sweeps need to know.
@@ -230,6 +234,13 @@ impl Asking {
     pub async fn status(&self) -> Option<StatusView> {
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Status(answer)).await.ok()?;
+        told.await.ok()
+    }
+
+    /// `None` while the engine is ending.
+    pub async fn overview(&self, limit: usize) -> Option<Overview> {
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Overview(limit, answer)).await.ok()?;
         told.await.ok()
     }
 

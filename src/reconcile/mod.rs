@@ -110,6 +110,7 @@ impl Reconciler {
             let now = Instant::now();
             recent.extend(known.repositories.into_iter().map(|name| (name, now)));
             recent.retain(|_, seen| seen.elapsed() < LATELY);
+            self.health.sweeps_recent(self.clock.now().into());
             lanes.start(self, recent.keys().cloned().collect());
         }
     }
@@ -136,6 +137,7 @@ impl Reconciler {
             let unlisted = self.list_all_children().await;
             self.list_runners(served.targets(), &unlisted, seen.runners).await;
             self.fetch_failed_deliveries(&served.organizations(), seen.hooks).await;
+            self.health.swept_all(self.clock.now().into(), whole);
             let mut next = began + full;
             if first && whole {
                 first = false;

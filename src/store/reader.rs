@@ -226,6 +226,11 @@ impl Reader {
         ids().map_err(StoreError::unread)
     }
 
+    /// The newest that have ended.
+    pub fn ended_jobs(&self, limit: usize) -> Result<Vec<Job>, StoreError> {
+        self.bodies(ENDED_JOBS, params![limit_of(limit)])
+    }
+
     /// Runners that are not gone first, then the newest that ended; at most `limit`.
     pub fn each_runner(
         &self,

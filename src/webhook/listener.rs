@@ -7,7 +7,6 @@
 //! idle, and hyper has none for an answer that is not taken. Bodies are timed where they are read.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,9 +17,9 @@ use axum::http::{HeaderValue, header};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -28,6 +27,8 @@ use tracing::{debug, warn};
 use super::open::Open;
 use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
+pub use super::socket::{CameBy, Listener, Socket};
+use super::socket::{Stream, came_by};
 use super::tls::Tls;
 
 /// How many connections a door has, and how long each thing may take on one.
@@ -61,10 +62,6 @@ impl Default for Limits {
     }
 }
 
-/// The local address of the connection on which a request came: an extension of each request.
-#[derive(Debug, Clone, Copy)]
-pub struct LocalAddress(pub SocketAddr);
-
 /// What a door serves, and within which limits. A new router answers the next request of every
 /// connection, new limits hold for connections that come after.
 #[derive(Clone)]
@@ -86,10 +83,11 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Serves until `stop`; then accepts nobody new, and answers what comes on open connections with
 /// `Connection: close`. Returns when the last connection has ended.
 pub async fn serve(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     served: watch::Receiver<Served>,
     stop: CancellationToken,
 ) {
+    let listener = listener.into();
     let open = Open::default();
     let failures = Quota::default();
     let refusals = Arc::new(Semaphore::new(REFUSING));
@@ -100,7 +98,7 @@ pub async fn serve(
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 let (limits, tls) = (served.borrow().limits, served.borrow().tls.clone());
                 if open.count() < limits.connections || open.end_one() {
                     let slot = open.enter();
@@ -136,7 +134,7 @@ pub async fn serve(
 }
 
 async fn begun(
-    stream: TcpStream,
+    stream: Stream,
     tls: Option<Tls>,
     served: watch::Receiver<Served>,
     limits: Limits,
@@ -144,13 +142,15 @@ async fn begun(
     phase: Arc<Phase>,
 ) {
     // Answers are small and wait for nobody.
-    let _ = stream.set_nodelay(true);
-    let local = stream.local_addr().ok().map(LocalAddress);
+    if let Either::Left(stream) = &stream {
+        let _ = stream.set_nodelay(true);
+    }
+    let came_by = came_by(&stream);
     let Some(tls) = tls else {
-        return connection(stream, local, served, limits, stop, phase).await;
+        return connection(stream, came_by, served, limits, stop, phase).await;
     };
     match tokio::time::timeout(limits.head, tls.acceptor().accept(stream)).await {
-        Ok(Ok(stream)) => connection(stream, local, served, limits, stop, phase).await,
+        Ok(Ok(stream)) => connection(stream, came_by, served, limits, stop, phase).await,
         Ok(Err(error)) => debug!(%error, "no TLS with a client"),
         Err(_) => debug!("a TLS handshake took too long"),
     }
@@ -158,7 +158,7 @@ async fn begun(
 
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    local: Option<LocalAddress>,
+    came_by: Option<CameBy>,
     served: watch::Receiver<Served>,
     limits: Limits,
     stop: CancellationToken,
@@ -170,8 +170,8 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             phase.is(Doing::Serving);
             request.extensions_mut().insert(phase.clone());
-            if let Some(local) = local {
-                request.extensions_mut().insert(local);
+            if let Some(came_by) = came_by {
+                request.extensions_mut().insert(came_by);
             }
             let (phase, stopping) = (phase.clone(), stopping.clone());
             let router = served.borrow().router.clone();
@@ -213,7 +213,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-async fn refuse(mut stream: TcpStream, linger: Duration) {
+async fn refuse(mut stream: Stream, linger: Duration) {
     const BODY: &str = "{\"outcome\":\"unavailable\",\"reason\":\"too many connections are open\"}";
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\

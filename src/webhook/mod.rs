@@ -17,6 +17,7 @@ mod payload;
 mod phase;
 mod quota;
 pub mod signature;
+mod socket;
 mod tally;
 mod tls;
 

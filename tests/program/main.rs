@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin_socket;
 mod app;
 mod borders;
 mod check_offline;
@@ -24,6 +25,7 @@ mod hook;
 mod metrics;
 mod octokit;
 mod operate;
+mod page;
 mod reload;
 mod report;
 mod simulated_runner;

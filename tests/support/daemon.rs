@@ -94,6 +94,21 @@ impl Daemon {
         binary: &Path,
         change: impl FnOnce(&mut Command),
     ) {
+        self.spawn(wrapper, binary, change);
+        let url = format!("http://127.0.0.1:{}/healthz", self.admin);
+        let answers = async || reqwest::get(&url).await.is_ok_and(|it| it.status().is_success());
+        self.until_up(answers).await;
+    }
+
+    /// The same with its private door on this socket, as its config says.
+    pub async fn start_at_socket(&mut self, socket: &Path) {
+        self.spawn(&[], Path::new(env!("CARGO_BIN_EXE_roustabout")), |_| {});
+        let client = reqwest::Client::builder().unix_socket(socket).build().unwrap();
+        let answers = async || client.get("http://localhost/healthz").send().await.is_ok();
+        self.until_up(answers).await;
+    }
+
+    fn spawn(&mut self, wrapper: &[&str], binary: &Path, change: impl FnOnce(&mut Command)) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let log = File::create(self.log_file(self.starts)).unwrap();
@@ -109,14 +124,15 @@ impl Daemon {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         change(&mut command);
         self.child = Some(command.spawn().unwrap());
-        let admin = self.admin;
+    }
+
+    async fn until_up(&mut self, answers: impl AsyncFn() -> bool) {
         let started = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.as_mut().unwrap().try_wait().unwrap() {
                 panic!("the daemon ended with {status}:\n{}", self.log());
             }
-            let healthy = reqwest::get(format!("http://127.0.0.1:{admin}/healthz")).await;
-            if healthy.is_ok_and(|answer| answer.status().is_success()) {
+            if answers().await {
                 return;
             }
             assert!(started.elapsed() < Duration::from_secs(20), "not up:\n{}", self.log());

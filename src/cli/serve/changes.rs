@@ -30,7 +30,7 @@ pub fn between(before: &Settings, mut new: Settings) -> Changes {
         new.webhook.listen = before.webhook.listen;
     }
     if stays("admin.listen", before.admin.listen != new.admin.listen) {
-        new.admin.listen = before.admin.listen;
+        new.admin.listen.clone_from(&before.admin.listen);
     }
     let listens = |settings: &Settings| settings.claims.as_ref().map(|it| it.listen);
     if stays("claims.listen", listens(before) != listens(&new)) {

@@ -1,0 +1,120 @@
+//! What every page has around its content, and the headers that keep other pages out.
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+
+use super::{Viewer, assets};
+
+/// Nothing from elsewhere, nothing inline, in no frame, and forms post to this door alone.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Seconds after which a browser without scripts loads the page again.
+const REFRESH: u32 = 15;
+
+const HEADERS: [(HeaderName, &str); 8] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    // With `no-referrer` browsers would say `Origin: null` where a button is pressed.
+    (header::REFERRER_POLICY, "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// A page for somebody who may see it; with a script it goes on by itself.
+pub(super) fn page(title: &str, viewer: &Viewer, content: &Markup) -> Response {
+    let sign_out = viewer.signed_in.then(|| {
+        html! {
+            form method="post" action="/logout" {
+                (viewer.key())
+                button.quiet id="sign-out" { "Sign out" }
+            }
+        }
+    });
+    let header = html! {
+        p.live id="live" role="status" { noscript { "Refreshes every " (REFRESH) " s" } }
+        @if let Some(sign_out) = sign_out { (sign_out) }
+    };
+    let head = html! {
+        noscript { meta http-equiv="refresh" content=(REFRESH); }
+        script src=(assets::SCRIPT.path()) defer {}
+    };
+    whole(StatusCode::OK, title, &head, &header, content)
+}
+
+/// One that stays as it is.
+pub(super) fn plain(status: StatusCode, title: &str, head: &Markup, content: &Markup) -> Response {
+    whole(status, title, head, &html! {}, content)
+}
+
+/// Why there is no such page, or why a button did nothing.
+pub(super) fn problem(status: StatusCode, why: &str) -> Response {
+    let title = match status {
+        StatusCode::NOT_FOUND => "Not found",
+        StatusCode::SERVICE_UNAVAILABLE => "Not now",
+        _ => "That did not work",
+    };
+    let content = html! {
+        section.card {
+            h1 { (title) }
+            p { (capital(why)) "." }
+            p { a href="/" { "Back to the status page" } }
+        }
+    };
+    plain(status, title, &html! {}, &content)
+}
+
+/// The first letter as at the start of a sentence.
+pub(super) fn capital(words: &str) -> String {
+    let mut rest = words.chars();
+    match rest.next() {
+        // A word in itself, such as a name, begins as it is written.
+        Some(first) => first.to_uppercase().chain(rest).collect(),
+        None => String::new(),
+    }
+}
+
+fn whole(
+    status: StatusCode,
+    title: &str,
+    head: &Markup,
+    header: &Markup,
+    content: &Markup,
+) -> Response {
+    let text = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · roustabout" }
+                link rel="icon" href=(assets::ICON.path());
+                link rel="stylesheet" href=(assets::STYLE.path());
+                (head)
+            }
+            body {
+                a.skip href="#main" { "Skip to content" }
+                header.site {
+                    a.brand href="/" { img src=(assets::ICON.path()) alt="" width="24" height="24"; "roustabout" }
+                    (header)
+                }
+                main id="main" tabindex="-1" { (content) }
+                footer { "roustabout " (env!("CARGO_PKG_VERSION")) }
+            }
+        }
+    };
+    let mut response = (status, text.into_string()).into_response();
+    guarded(&mut response);
+    response
+}
+
+fn guarded(response: &mut Response) {
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+}

@@ -1,0 +1,129 @@
+//! What the status page lists: the jobs that have waited longest and those that run, beside what
+//! `status` says. As many as a page shows, with how many there are.
+
+use super::views::{self, StatusView};
+use crate::ledger::{Job, JobId, JobStatus, State, Time};
+
+#[derive(Debug)]
+pub struct Overview {
+    pub now: Time,
+    pub status: StatusView,
+    /// For a runner, or for an answer about their policy; those that have waited longest.
+    pub waiting: Few,
+    /// On a runner; the newest.
+    pub running: Few,
+    /// What GitHub holds back: an approval, or a concurrency group.
+    pub held: Few,
+    /// How many are not gone.
+    pub runners: usize,
+}
+
+/// Some jobs of all that there are.
+#[derive(Debug, Default)]
+pub struct Few {
+    pub jobs: Vec<OpenJob>,
+    pub total: usize,
+}
+
+#[derive(Debug)]
+pub struct OpenJob {
+    pub id: JobId,
+    pub name: String,
+    pub repository: String,
+    pub branch: Option<String>,
+    pub pool: Option<String>,
+    /// When it was received.
+    pub since: Time,
+    /// When it began, where that was told.
+    pub began: Option<Time>,
+    pub reason: Option<String>,
+    pub runner: Option<String>,
+}
+
+/// Of each list at most `limit`.
+pub fn overview(state: &State, now: Time, degraded: Vec<String>, limit: usize) -> Overview {
+    let of = |status: JobStatus| {
+        state.jobs.values().filter(move |job| job.pool.is_some() && job.report.status == status)
+    };
+    let queued = of(JobStatus::Queued).filter(|job| job.is_demand() || job.awaits_verdict());
+    let mut waiting = few(queued, limit, |job| job.received_at.0);
+    let ids: Vec<JobId> = waiting.jobs.iter().map(|job| job.id).collect();
+    let mut reasons = views::reasons(state, &ids, now);
+    for job in &mut waiting.jobs {
+        job.reason = reasons.remove(&job.id);
+    }
+    Overview {
+        now,
+        status: views::status(state, now, degraded),
+        waiting,
+        running: few(of(JobStatus::InProgress), limit, |job| -job.received_at.0),
+        held: few(of(JobStatus::Waiting), limit, |job| job.received_at.0),
+        runners: state.runners.values().count(),
+    }
+}
+
+/// Those that come first by `order`.
+fn few<'a>(jobs: impl Iterator<Item = &'a Job>, limit: usize, order: fn(&Job) -> i64) -> Few {
+    let mut all: Vec<&Job> = jobs.collect();
+    let total = all.len();
+    let key = |job: &&Job| (order(job), job.id());
+    if total > limit {
+        all.select_nth_unstable_by_key(limit, key);
+        all.truncate(limit);
+    }
+    all.sort_unstable_by_key(key);
+    Few { jobs: all.into_iter().map(open_job).collect(), total }
+}
+
+fn open_job(job: &Job) -> OpenJob {
+    let report = &job.report;
+    OpenJob {
+        id: job.id(),
+        name: report.name.clone(),
+        repository: job.repository_name.clone(),
+        branch: report.head_branch.clone(),
+        pool: job.pool.as_ref().map(|pool| pool.0.clone()),
+        since: job.received_at,
+        began: report.details.as_ref().and_then(|details| details.started_at),
+        reason: job.verdict.reason(),
+        runner: report.runner_name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::ledger::event::Webhook;
+    use crate::ledger::step::testing::{pool, report, repository, rules};
+    use crate::ledger::{DeliveryId, Event, step};
+
+    #[test]
+    fn the_longest_waiting_come_first_and_all_are_counted() {
+        let mut state = State::new(rules(2, vec![pool("x64", &["linux"])]));
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut tell = |job: u64, status, now| {
+            let webhook = Event::Webhook(Box::new(Webhook {
+                delivery: DeliveryId::from(format!("{job}-{status:?}").as_str()),
+                received_at: now,
+                repository: repository(1, "octo/app"),
+                report: Some(report(job, status)),
+                past: None,
+            }));
+            let _ = step(&mut state, webhook, now, &mut rng);
+        };
+        for job in 0..7 {
+            tell(100 - job, JobStatus::Queued, Time(1_000 + job.cast_signed()));
+        }
+        tell(7, JobStatus::InProgress, Time(2_000));
+        let seen = overview(&state, Time(61_000), Vec::new(), 3);
+        let ids = |few: &Few| few.jobs.iter().map(|job| job.id.0).collect::<Vec<_>>();
+        assert_eq!((ids(&seen.waiting), seen.waiting.total), (vec![100, 99, 98], 7));
+        assert_eq!((ids(&seen.running), seen.running.total), (vec![7], 1));
+        assert_eq!(seen.held.total, 0);
+        assert!(seen.waiting.jobs.iter().all(|job| job.reason.is_some()), "and why");
+        assert_eq!(seen.status.pools[0].waiting, 7);
+    }
+}
