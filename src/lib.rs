@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod daemon;
+pub mod deposit;
 pub mod engine;
 pub mod explain;
 pub mod forge;

@@ -87,11 +87,12 @@ fn declares(takes: &Parameterized, key: &str) -> bool {
 fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
     let sends = match pool.delivery {
         Delivery::Payload => true,
-        Delivery::Claim | Delivery::Meta => false,
+        Delivery::Claim | Delivery::Variable | Delivery::Meta => false,
         Delivery::None => pool.payload.is_some(),
     };
     let delivery = match pool.delivery {
         Delivery::Claim => "claim",
+        Delivery::Variable => "variable",
         Delivery::Payload => "payload",
         Delivery::Meta => "meta",
         Delivery::None => "none",

@@ -7,8 +7,7 @@ const KEYS: &[&str] = &["vault"];
 /// Single values of keys that are otherwise supported, and what to use instead.
 const VALUES: &[(&str, &str, &str)] = &[
     ("store.url", "postgres", r#"use "sqlite://FILE""#),
-    ("pools.delivery", "variable", r#"use "claim", "payload", "meta" or "none""#),
-    ("pools.delivery", "vault", r#"use "claim", "payload", "meta" or "none""#),
+    ("pools.delivery", "vault", r#"use "claim", "variable", "payload", "meta" or "none""#),
 ];
 
 /// Whether a key, or the section it is in, is not yet supported.

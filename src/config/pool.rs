@@ -86,6 +86,8 @@ pub enum CredentialKind {
 pub enum Delivery {
     /// The running task asks for it, by its Nomad workload identity.
     Claim,
+    /// In a Nomad Variable of its own, which its task's template reads.
+    Variable,
     /// As the dispatch's payload.
     Payload,
     /// As dispatch meta.
@@ -169,6 +171,7 @@ fn pool(
     let topics = topics::read(section);
     let deliveries = [
         ("claim", Delivery::Claim),
+        ("variable", Delivery::Variable),
         ("payload", Delivery::Payload),
         ("meta", Delivery::Meta),
         ("none", Delivery::None),

@@ -15,7 +15,9 @@ use super::parents::Version;
 use super::places::{at, forbidden, tell_words};
 use crate::config::{self, Delivery, Settings};
 use crate::credential::Tokens;
+use crate::deposit::{Contents, Deposits, NotPut};
 use crate::ledger::Time;
+use crate::ledger::deposit::Deposit;
 use crate::ledger::effect::DispatchOrder;
 use crate::ledger::event::DispatchOutcome;
 use crate::ledger::pool::CredentialKind;
@@ -32,6 +34,7 @@ pub struct Dispatcher {
     settings: Arc<Settings>,
     nomad: Client,
     tokens: Arc<Tokens>,
+    deposits: Deposits,
     health: Health,
     clock: Clock,
     places: Arc<Semaphore>,
@@ -61,6 +64,7 @@ impl Dispatcher {
         settings: Arc<Settings>,
         nomad: Client,
         tokens: Arc<Tokens>,
+        deposits: Deposits,
         health: Health,
         clock: Clock,
     ) -> Self {
@@ -68,6 +72,7 @@ impl Dispatcher {
             settings,
             nomad,
             tokens,
+            deposits,
             health,
             clock,
             places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -86,6 +91,8 @@ impl Dispatcher {
             DispatchOutcome::Accepted { .. } => None,
             DispatchOutcome::Refused { .. }
             | DispatchOutcome::TooLarge { .. }
+            | DispatchOutcome::NotDeposited(_)
+            | DispatchOutcome::DepositTaken { .. }
             | DispatchOutcome::CredentialMissing => return outcome,
         };
         if matches!(outcome, DispatchOutcome::Accepted { .. }) {
@@ -112,14 +119,15 @@ impl Dispatcher {
                 Err(outcome) => return outcome,
             },
         };
-        let outcome = self.send(order, pool, &place, &declared).await;
+        let mut deposit = order.deposit.clone();
+        let outcome = self.send(order, pool, &mut deposit, &declared).await;
         if !matches!(outcome, DispatchOutcome::Refused { .. }) || fresh {
             return outcome;
         }
         // What was believed may be out of date: the job may take other keys by now.
         match self.ask(&place, &order.parent).await {
             Ok(newer) if newer.version != declared.version => {
-                self.send(order, pool, &place, &newer).await
+                self.send(order, pool, &mut deposit, &newer).await
             }
             Ok(_) => outcome,
             Err(outcome) => outcome,
@@ -130,9 +138,10 @@ impl Dispatcher {
         &self,
         order: &DispatchOrder,
         pool: &config::Pool,
-        place: &Place,
+        deposit: &mut Option<Deposit>,
         declared: &Declared,
     ) -> DispatchOutcome {
+        let place = &at(&order.place);
         let takes = &declared.takes;
         let now = Time::from(self.clock.now());
         let life = pool.placement_timeout + pool.boot_timeout;
@@ -158,10 +167,23 @@ impl Dispatcher {
         };
         let claims = self.settings.claims.as_ref();
         let claim_url = claims.map(config::Claims::claim_url);
-        let cargo = match meta::load(order, pool, takes, secret.as_ref(), claim_url.as_deref()) {
+        // What lies somewhere else is not carried.
+        let carried = secret.as_ref().filter(|_| deposit.is_none());
+        let cargo = match meta::load(order, pool, takes, carried, claim_url.as_deref()) {
             Ok(cargo) => cargo,
             Err(reason) => return refused(reason),
         };
+        if let (Some(deposit), Some(secret)) = (deposit, secret) {
+            let (runner, kind) = (order.runner.clone(), order.credential);
+            let contents = Contents { runner, kind, secret };
+            match self.deposits.put(deposit, &order.place, &contents).await {
+                // From here on what is there is ours.
+                Ok(()) => deposit.tried = true,
+                Err(NotPut::NomadAway(reason)) => return DispatchOutcome::NotSent { reason },
+                Err(NotPut::Failed(failure)) => return DispatchOutcome::NotDeposited(failure),
+                Err(NotPut::Taken(reason)) => return DispatchOutcome::DepositTaken { reason },
+            }
+        }
         let request = DispatchRequest {
             idempotency_token: &order.idempotency_token,
             payload: cargo.payload.as_ref(),

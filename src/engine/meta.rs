@@ -99,10 +99,13 @@ pub fn load(
             Some(text) => Some(SecretString::from(fill(text, &facts))),
             None if key == carries => match pool.delivery {
                 Delivery::Meta => credential.cloned(),
-                Delivery::Claim | Delivery::Payload | Delivery::None => None,
+                Delivery::Claim | Delivery::Variable | Delivery::Payload | Delivery::None => None,
             },
             None if key == "claim_url" && pool.delivery == Delivery::Claim => {
                 claim_url.map(SecretString::from)
+            }
+            None if key == "credential_path" && order.deposit.is_some() => {
+                order.deposit.as_ref().map(|deposit| SecretString::from(deposit.path.as_str()))
             }
             None => facts.get(key.as_str()).map(|fact| SecretString::from(fact.as_str())),
         };
@@ -140,7 +143,7 @@ pub fn load(
     }
     let payload = match pool.delivery {
         Delivery::Payload => credential.cloned(),
-        Delivery::Claim | Delivery::Meta => None,
+        Delivery::Claim | Delivery::Variable | Delivery::Meta => None,
         Delivery::None => pool.payload.as_ref().map(|text| SecretString::from(fill(text, &facts))),
     };
     Ok(Cargo { meta, payload })
@@ -200,6 +203,7 @@ mod tests {
             idempotency_token: "roustabout-x64-0123456789abc@octo/app".into(),
             scope: ScopeKey::Repository(RepositoryId(1)),
             credential: CredentialKind::RegistrationToken,
+            deposit: None,
             target: Target::Repository("octo/app".into()),
             labels: vec!["self-hosted".into(), "linux".into()],
             runner_url: "https://github.com/octo/app".into(),

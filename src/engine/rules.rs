@@ -1,6 +1,8 @@
 //! Turns the config's pools into the ledger's: the one place where the two meet.
 
 use crate::config::{self, ForgeKind, Settings};
+use crate::deposit::variable_path;
+use crate::ledger::deposit::{DepositRule, Keeper};
 use crate::ledger::matching::RepositoryGlobs;
 use crate::ledger::pool::{CredentialKind, Delivery, Forge};
 use crate::ledger::{NomadPlace, Patterns, Pool, PoolName, Rules, ScopeKind};
@@ -15,7 +17,7 @@ pub fn rules(settings: &Settings) -> Rules {
         },
         max: settings.runners.max,
         robots: settings.runners.robots.clone(),
-        pools: settings.pools.iter().map(pool).collect(),
+        pools: settings.pools.iter().map(|it| pool(settings, it)).collect(),
     }
 }
 
@@ -30,7 +32,7 @@ fn forge(github: &config::GitHub) -> Forge {
     }
 }
 
-fn pool(pool: &config::Pool) -> Pool {
+fn pool(settings: &Settings, pool: &config::Pool) -> Pool {
     Pool {
         name: PoolName(pool.name.clone()),
         nomad_job: pool.nomad_job.clone(),
@@ -41,6 +43,10 @@ fn pool(pool: &config::Pool) -> Pool {
         topics: pool.topics.clone(),
         delivery: match pool.delivery {
             config::Delivery::Claim => Delivery::Claim,
+            config::Delivery::Variable => {
+                let path = variable_path(&settings.runners.name_prefix, &pool.name);
+                Delivery::Deposit(DepositRule { keeper: Keeper::Variable, path })
+            }
             config::Delivery::Payload => Delivery::Payload,
             config::Delivery::Meta => Delivery::Meta,
             config::Delivery::None => Delivery::None,

@@ -15,6 +15,7 @@ use super::health::Health;
 use super::parents;
 use super::places::at;
 use crate::credential::{Jit, Tokens};
+use crate::deposit::Deposits;
 use crate::ledger::effect::ChildAt;
 use crate::ledger::event::{Answer, Failure, FoundChild, MintOutcome};
 use crate::ledger::pool::CredentialKind;
@@ -31,6 +32,7 @@ struct Crew {
     desk: Desk,
     nomad: Client,
     dispatcher: Dispatcher,
+    deposits: Deposits,
     tokens: Arc<Tokens>,
     claims: Claims,
     clock: Clock,
@@ -76,11 +78,18 @@ impl Workers {
 impl Crew {
     fn new(setup: &Setup, tokens: Arc<Tokens>, claims: Claims, health: Health) -> Self {
         let Setup { settings, forges, nomad, clock } = setup.clone();
-        let dispatcher =
-            Dispatcher::new(settings, nomad.clone(), tokens.clone(), health.clone(), clock.clone());
+        let deposits = Deposits::new(nomad.clone());
+        let dispatcher = Dispatcher::new(
+            settings,
+            nomad.clone(),
+            tokens.clone(),
+            deposits.clone(),
+            health.clone(),
+            clock.clone(),
+        );
         let desk = Desk::new(forges, health);
         let watches = parents::Watches::default();
-        Self { desk, nomad, dispatcher, tokens, claims, clock, watches }
+        Self { desk, nomad, dispatcher, deposits, tokens, claims, clock, watches }
     }
 
     async fn answer(&self, request: Request) -> Option<Event> {
@@ -164,6 +173,10 @@ impl Crew {
                 self.tokens.jit.forget(&runner);
                 self.tokens.claimed.forget(&runner);
                 Event::RegistrationDeleted { runner, answer: self.desk.delete(&target, id).await }
+            }
+            Request::RemoveDeposit(at) => {
+                let answer = self.deposits.remove(&at).await;
+                Event::DepositRemoved { at, answer }
             }
             Request::AskRun { repository, full_name, run } => Event::RunKnown {
                 run,

@@ -8,6 +8,7 @@
 mod cache;
 mod children;
 mod deliveries;
+mod deposits;
 mod lanes;
 mod runners;
 mod served;
@@ -146,6 +147,7 @@ impl Reconciler {
                 // Something did not answer: nobody is let go until it has.
                 next = began + github.sweep_interval.min(full);
             }
+            self.list_deposits().await;
             tokio::time::sleep_until(next).await;
         }
     }

@@ -70,7 +70,7 @@ fn the_ledger_has_no_runtime_no_http_and_no_clock() {
 }
 
 /// The folders of the daemon from the ground up: each uses those before it and none after.
-const FLOORS: [&str; 19] = [
+const FLOORS: [&str; 20] = [
     "quantity",
     "log_lines",
     "config",
@@ -79,6 +79,7 @@ const FLOORS: [&str; 19] = [
     "store",
     "webhook",
     "forge",
+    "deposit",
     "engine",
     "claims",
     "check",

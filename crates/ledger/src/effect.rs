@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::pool::CredentialKind;
 use super::{
-    Breaker, BreakerKey, ClassKey, DeliveryId, Happening, Job, JobId, NoCredential, NomadPlace,
-    PoolName, Repository, RepositoryId, RunId, Runner, RunnerName, ScopeKey, Ticket,
+    Breaker, BreakerKey, ClassKey, DeliveryId, Deposit, DepositAt, Happening, Job, JobId,
+    NoCredential, NomadPlace, PoolName, Repository, RepositoryId, RunId, Runner, RunnerName,
+    ScopeKey, Ticket,
 };
 
 #[must_use]
@@ -139,6 +140,8 @@ pub enum Request {
         runner: RunnerName,
         at: ChildAt,
     },
+    /// The credential of a runner that does not need it any more, from where it lies.
+    RemoveDeposit(DepositAt),
     DeleteRegistration {
         runner: RunnerName,
         target: Target,
@@ -219,6 +222,8 @@ pub struct DispatchOrder {
     pub scope: ScopeKey,
     pub target: Target,
     pub credential: CredentialKind,
+    /// Where its credential is laid down before it is dispatched.
+    pub deposit: Option<Deposit>,
     /// What the runner registers with.
     pub labels: Vec<String>,
     /// What `config.sh --url` wants.

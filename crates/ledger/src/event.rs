@@ -5,8 +5,8 @@ use std::time::Duration;
 
 pub use super::child::{ChildPhase, Children};
 use super::{
-    Claim, ClassKey, DeliveryId, Job, JobId, JobReport, NomadPlace, Repository, RepositoryId,
-    RunCause, RunDetails, RunId, RunnerName, ScopeKey, Ticket, Time,
+    Claim, ClassKey, DeliveryId, DepositAt, Job, JobId, JobReport, NomadPlace, Repository,
+    RepositoryId, RunCause, RunDetails, RunId, RunnerName, ScopeKey, Ticket, Time,
 };
 
 /// A question that got no answer.
@@ -133,6 +133,11 @@ pub enum Event {
         runner: RunnerName,
         answer: Answer<()>,
     },
+    /// Whether a credential is gone from where it lay.
+    DepositRemoved {
+        at: DepositAt,
+        answer: Answer<()>,
+    },
     RegistrationDeleted {
         runner: RunnerName,
         answer: Answer<Deletion>,
@@ -217,6 +222,10 @@ pub enum DispatchOutcome {
     Refused { reason: String },
     /// Nothing was made, for what this one carries of its job is too much.
     TooLarge { reason: String },
+    /// Its credential could not be laid down, so nothing was sent.
+    NotDeposited(Failure),
+    /// Something that is not ours lies where its credential was to be; nothing was sent.
+    DepositTaken { reason: String },
     /// It certainly did not reach Nomad.
     NotSent { reason: String },
     /// The credential's time was over before the request was made; nothing was sent.

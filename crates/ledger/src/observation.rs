@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::child::ChildPhase;
+use super::deposit::Keeper;
 use super::effect::Target;
-use super::{JobReport, NomadPlace, Repository, RepositoryId, RunId, Time};
+use super::{JobReport, NomadPlace, Repository, RepositoryId, RunId, RunnerName, Time};
 
 #[derive(Debug, Clone)]
 pub enum Observation {
@@ -27,6 +28,8 @@ pub enum Observation {
     SweptAll,
     /// All of a scope's runners whose names are of our form.
     Runners { target: Target, runners: Vec<Registered> },
+    /// All that lies there under names of our form.
+    Deposits { keeper: Keeper, place: NomadPlace, found: Vec<FoundDeposit> },
     /// Children that are ours by their token, alive, and not followed yet.
     Children(Vec<Found>),
 }
@@ -39,6 +42,13 @@ pub struct Registered {
     pub busy: bool,
     /// Its program is connected, so it can be given a job.
     pub online: bool,
+}
+
+/// A credential, by the runner for which it was laid down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundDeposit {
+    pub runner: RunnerName,
+    pub path: String,
 }
 
 /// A child of ours that the ledger does not know: adopted by what its token tells.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::deposit::DepositRule;
 use super::matching::{Candidate, RepositoryGlobs};
 use super::{ClassKey, NomadPlace, Patterns, PoolName, RunId, Runner};
 
@@ -15,10 +16,12 @@ pub enum ScopeKind {
 }
 
 /// How the credential reaches the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// The running task asks for it.
     Claim,
+    /// It is laid down where the task reads it.
+    Deposit(DepositRule),
     Payload,
     Meta,
     /// The operator's own job fetches what it needs.

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::pool::CredentialKind;
-use super::{Claimed, ClassKey, JobId, NomadPlace, RunnerName, Time};
+use super::{Claimed, ClassKey, Deposit, JobId, NomadPlace, RunnerName, Time};
 
 /// Where a hiring stands. `busy` is not among these: a runner that took a job did so whatever
 /// we knew of its dispatch at that moment (see `Runner::took`).
@@ -119,6 +119,9 @@ pub struct Runner {
     pub by_claim: bool,
     #[serde(default)]
     pub claimed: Option<Claimed>,
+    /// Where its credential lies; `None`: nowhere, or not any more.
+    #[serde(default)]
+    pub deposit: Option<Deposit>,
     /// It was told that somebody else claimed its credential.
     #[serde(default)]
     pub told_of_claim: bool,
@@ -177,6 +180,7 @@ impl Runner {
             credential: CredentialKind::default(),
             by_claim: false,
             claimed: None,
+            deposit: None,
             told_of_claim: false,
             namespace: None,
             region: None,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::class::Hold;
+use super::deposit::{Deposits, Way};
 use super::runner::{Leaving, RunnerState, Sending};
 use super::unserved::Unserved;
 use super::{
@@ -42,6 +43,8 @@ pub struct State {
     pub minting: BTreeMap<BreakerKey, Gate>,
     /// Tasks that wait for the credential of their runner.
     pub claims: BTreeMap<RunnerName, Vec<Ticket>>,
+    /// Credentials that are laid down for tasks.
+    pub deposits: Deposits,
     /// Pools whose parameterized job refused a dispatch.
     pub refusals: BTreeMap<PoolName, Gate>,
     /// Pools and scopes whose runners ended unused.
@@ -145,6 +148,8 @@ pub enum Timer {
     Pause(PoolName),
     Credential(ScopeKey),
     Refusal(PoolName),
+    /// Credentials are to be removed there.
+    Deposits(Way),
     Nomad(NomadPlace),
     /// Of which a question about a fork failed.
     RunQuestions(RepositoryId),
@@ -179,6 +184,7 @@ impl State {
             credentials: BTreeMap::new(),
             minting: BTreeMap::new(),
             claims: BTreeMap::new(),
+            deposits: Deposits::default(),
             refusals: BTreeMap::new(),
             breakers: BTreeMap::new(),
             pauses: BTreeMap::new(),

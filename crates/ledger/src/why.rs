@@ -157,10 +157,11 @@ fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Why {
         return why;
     }
     type Cause = fn(&State, &ClassKey, &Pool, Time) -> Option<String>;
-    let causes: [(Word, Cause); 4] = [
+    let causes: [(Word, Cause); 5] = [
         (Word::Asking, asked),
         (Word::RunnersFail, ended_in_vain),
         (Word::DispatchRefused, refused),
+        (Word::Credential, not_deposited),
         (Word::Credential, without_credential),
     ];
     causes
@@ -264,6 +265,11 @@ fn refused(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String>
         Some(_) => when(gate, now)?,
     };
     Some(format!("Nomad refused the dispatch: {}; {when}", gate.reason))
+}
+
+fn not_deposited(state: &State, key: &ClassKey, _: &Pool, now: Time) -> Option<String> {
+    let gate = state.deposits.refused.get(&key.pool)?;
+    Some(format!("credential not written: {}; {}", gate.reason, when(gate, now)?))
 }
 
 /// One that lives long enough is good whatever became of the question for the next.

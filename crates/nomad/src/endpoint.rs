@@ -22,6 +22,10 @@ pub(super) enum Endpoint<'a> {
     Allocations(&'a str),
     Evaluations(&'a str),
     Allocation(&'a str),
+    Variables,
+    /// Its path, which may hold slashes.
+    PutVariable(&'a str),
+    DeleteVariable(&'a str),
     SigningKeys,
 }
 
@@ -38,10 +42,11 @@ impl<'a> Endpoint<'a> {
             | Self::Allocations(_)
             | Self::Evaluations(_)
             | Self::Allocation(_)
+            | Self::Variables
             | Self::SigningKeys => Method::GET,
             Self::Parse | Self::Statuses => Method::POST,
-            Self::Register | Self::Dispatch(_) => Method::PUT,
-            Self::Deregister(_) => Method::DELETE,
+            Self::Register | Self::Dispatch(_) | Self::PutVariable(_) => Method::PUT,
+            Self::Deregister(_) | Self::DeleteVariable(_) => Method::DELETE,
         }
     }
 
@@ -69,6 +74,10 @@ impl<'a> Endpoint<'a> {
             Self::Allocations(id) => vec!["job", id, "allocations"],
             Self::Evaluations(id) => vec!["job", id, "evaluations"],
             Self::Allocation(id) => vec!["allocation", id],
+            Self::Variables => vec!["vars"],
+            Self::PutVariable(path) | Self::DeleteVariable(path) => {
+                ["var"].into_iter().chain(path.split('/')).collect()
+            }
             Self::SigningKeys => vec!["jwks.json"],
         }
     }
@@ -119,6 +128,9 @@ mod tests {
             Allocations("*"),
             Evaluations("*"),
             Allocation("*"),
+            Variables,
+            PutVariable("ghr/runner-1"),
+            DeleteVariable("ghr/runner-1"),
             SigningKeys,
         ];
         let recorded = recorded();
@@ -127,7 +139,7 @@ mod tests {
             match endpoint {
                 Leader | Agent | OwnToken | Events | Nodes | Jobs | Register | Parse | Statuses
                 | Job(_) | Deregister(_) | Dispatch(_) | Allocations(_) | Evaluations(_)
-                | Allocation(_) | SigningKeys => {}
+                | Allocation(_) | Variables | PutVariable(_) | DeleteVariable(_) | SigningKeys => {}
             }
             let segments = endpoint.segments().join(" ");
             let call = format!("{} {} {segments}", endpoint.method(), endpoint.root());

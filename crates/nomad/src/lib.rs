@@ -27,6 +27,7 @@ mod statuses;
 mod stop;
 mod token;
 mod transport;
+mod variables;
 mod wire;
 
 pub use agent::AclToken;
@@ -45,6 +46,7 @@ pub use refusal::Refusal;
 pub use signing_keys::{PublicKey, SigningKey};
 pub use statuses::{AllocStub, ChildStatus, Statuses};
 pub use transport::Client;
+pub use variables::Written;
 
 #[cfg(test)]
 mod testing;

@@ -79,6 +79,12 @@ pub enum Happened {
     RunnerMinted { id: u64 },
     #[serde(rename = "runner.mint_failed")]
     MintFailed { reason: String },
+    /// It could not be laid down where the task reads it.
+    #[serde(rename = "runner.deposit_failed")]
+    DepositFailed { reason: String },
+    /// It lies there although nobody needs it any more.
+    #[serde(rename = "runner.deposit_left")]
+    DepositLeft { path: String, reason: String },
     /// Its task was given its credential.
     #[serde(rename = "runner.claimed")]
     RunnerClaimed { allocation: String },
@@ -186,6 +192,8 @@ impl Happened {
             Happened::RunnerLaunched { .. } => "runner.launched",
             Happened::RunnerMinted { .. } => "runner.minted",
             Happened::MintFailed { .. } => "runner.mint_failed",
+            Happened::DepositFailed { .. } => "runner.deposit_failed",
+            Happened::DepositLeft { .. } => "runner.deposit_left",
             Happened::RunnerClaimed { .. } => "runner.claimed",
             Happened::ClaimRefused { .. } => "runner.claim_refused",
             Happened::RunnerDispatched { .. } => "runner.dispatched",
@@ -227,6 +235,8 @@ impl Happened {
             Happened::JobUnserved { self_hosted, .. } => *self_hosted,
             Happened::RunUnknown { .. }
             | Happened::MintFailed { .. }
+            | Happened::DepositFailed { .. }
+            | Happened::DepositLeft { .. }
             | Happened::RunNotCancelled { .. }
             | Happened::ClaimRefused { .. }
             | Happened::DispatchRefused { .. }

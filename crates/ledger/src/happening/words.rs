@@ -62,6 +62,10 @@ impl fmt::Display for Happening {
                 write!(f, "JIT configuration received, registered as runner {id}")
             }
             Happened::MintFailed { reason } => write!(f, "no JIT configuration: {reason}"),
+            Happened::DepositFailed { reason } => write!(f, "credential not written: {reason}"),
+            Happened::DepositLeft { path, reason } => {
+                write!(f, "cannot delete the credential at {path}, retrying: {reason}")
+            }
             Happened::RunnerClaimed { allocation } => {
                 write!(f, "credential claimed by allocation {allocation}")
             }

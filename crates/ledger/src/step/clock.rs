@@ -10,6 +10,7 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::Fold;
+use crate::deposit::Deposits;
 use crate::runner::Leaving;
 use crate::state::{CredentialState, Gate, NomadState, State, Swept};
 use crate::{About, Breaker, Happened, InVain, Job, Record, Runner, RunnerName, Time};
@@ -83,6 +84,7 @@ fn shift(state: &mut State, by: i64) {
         credentials,
         minting,
         claims: _,
+        deposits,
         refusals,
         breakers,
         pauses,
@@ -115,6 +117,9 @@ fn shift(state: &mut State, by: i64) {
     minting.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     run_questions.held.values_mut().for_each(|gate| times_of_gate(gate, move_on));
     refusals.values_mut().for_each(|gate| times_of_gate(gate, move_on));
+    let Deposits { refused, owed: _, closed } = deposits;
+    let closed = closed.values_mut();
+    refused.values_mut().chain(closed).for_each(|gate| times_of_gate(gate, move_on));
     for Breaker { ends: _, counted_at, from: _, gate } in breakers.values_mut() {
         counted_at.iter_mut().for_each(&mut *move_on);
         gate.iter_mut().for_each(|gate| times_of_gate(gate, move_on));
@@ -155,6 +160,7 @@ fn times_of_runner(runner: &mut Runner, visit: &mut impl FnMut(&mut Time)) {
         credential: _,
         by_claim: _,
         claimed,
+        deposit: _,
         told_of_claim: _,
         state,
         took: _,

@@ -41,6 +41,10 @@ impl<R: Rng> Fold<'_, R> {
             self.unregister(name);
             return self.drive(name);
         }
+        if runner.state == RunnerState::Dispatching(Sending::Sent) {
+            self.choose_deposit(name);
+        }
+        let Some(runner) = self.state.runners.get(name) else { return };
         let request = match &runner.state {
             RunnerState::Dispatching(Sending::Minting | Sending::MintingAgain) => {
                 self.mint_order(runner)
@@ -96,6 +100,7 @@ impl<R: Rng> Fold<'_, R> {
             if sends {
                 runner.sends += 1;
                 runner.last_sent_at = Some(now);
+                runner.deposit.iter_mut().for_each(|deposit| deposit.tried = true);
             }
         });
         self.request(request);
@@ -174,6 +179,7 @@ impl<R: Rng> Fold<'_, R> {
                 });
                 self.nomad_answers(&place);
                 self.parent_changed(&pool);
+                self.deposits_are_taken(&pool);
                 self.child_known(name, child);
             }
             DispatchOutcome::Refused { reason } => {
@@ -181,6 +187,8 @@ impl<R: Rng> Fold<'_, R> {
                 self.refused(name, &pool, reason);
             }
             DispatchOutcome::TooLarge { reason } => self.too_large(name, &pool, reason),
+            DispatchOutcome::NotDeposited(failure) => self.not_deposited(name, &pool, failure),
+            DispatchOutcome::DepositTaken { reason } => self.deposit_taken(name, &pool, reason),
             DispatchOutcome::NotSent { reason } => {
                 let trouble = NomadTrouble::Unreachable(reason.clone());
                 self.nomad_away(place, Some(name), &trouble);

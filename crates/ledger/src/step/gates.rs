@@ -128,7 +128,8 @@ impl<R: Rng> Fold<'_, R> {
     fn release_dispatch_probe(&mut self, name: &RunnerName) {
         let away = self.state.nomad.values_mut().filter_map(NomadState::gate);
         let minting = self.state.minting.values_mut();
-        for gate in self.state.refusals.values_mut().chain(minting).chain(away) {
+        let deposits = self.state.deposits.refused.values_mut();
+        for gate in self.state.refusals.values_mut().chain(deposits).chain(minting).chain(away) {
             gate.release(name);
         }
     }
@@ -142,7 +143,8 @@ impl State {
         let away = place.and_then(|place| self.nomad.get_mut(&place)?.gate());
         let minting = self.minting.get_mut(&key.breaker());
         let refused = self.refusals.get_mut(&key.pool);
-        refused.into_iter().chain(minting).chain(away).for_each(&mut see);
+        let refused = refused.into_iter().chain(self.deposits.refused.get_mut(&key.pool));
+        refused.chain(minting).chain(away).for_each(&mut see);
         for of in key.breakers() {
             let breaker = self.breakers.get_mut(&of);
             breaker.and_then(|breaker| breaker.gate.as_mut()).into_iter().for_each(&mut see);

@@ -158,7 +158,8 @@ impl<R: Rng> Fold<'_, R> {
         let tried = |gate: &Gate| gate.probe.is_some();
         let breaker = self.state.breaker(&key.pool, None).and_then(|b| b.gate.as_ref());
         let refused = self.state.refusals.get(&key.pool);
-        let closed = refused.is_some_and(|gate| !gate.may_pass(self.now));
+        let refused = refused.into_iter().chain(self.state.deposits.refused.get(&key.pool));
+        let closed = refused.into_iter().any(|gate| !gate.may_pass(self.now));
         let full = taken >= pool.max_runners as usize || self.is_paused(&key.pool);
         if full || closed || breaker.is_some_and(tried) || !self.nomad_takes_more(pool) {
             return Some(Obstacle::Pool);
@@ -339,6 +340,7 @@ impl<R: Rng> Fold<'_, R> {
             scope: runner.class.scope.clone(),
             target,
             credential: runner.credential,
+            deposit: runner.deposit.clone(),
             labels: pool.labels_of(&runner.class),
             runner_url,
             place: self.state.rules.place_of_runner(runner),

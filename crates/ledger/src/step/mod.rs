@@ -2,7 +2,7 @@
 //!
 //! One file a theme: `job_events` folds what GitHub says (`run_questions` what a run is, `busy`
 //! which runner took which job), `hiring` holds supply to demand, `credentials` and `gates` say
-//! whether it can, `minting` gets a runner its own credential, `claims` hands it to the task that asks, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
+//! whether it can, `minting` gets a runner its own credential, `claims` hands it to the task that asks, `deposits` sees to where it lies, `dispatching` follows a dispatch to a certain outcome, `children` what Nomad
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
 //! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `superseding` runs that a newer push has made pointless, `reruns` jobs that are queued again under their
@@ -16,6 +16,7 @@ mod claims;
 mod clock;
 mod credentials;
 mod deadlines;
+mod deposits;
 mod dispatching;
 mod gates;
 mod hiring;
@@ -90,6 +91,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::LookedForAtForge { runner, answer } => fold.looked_for_at_forge(&runner, answer),
         Event::PlacementSeen { runner, answer } => fold.placement_seen(&runner, answer),
         Event::ChildStopped { runner, answer } => fold.child_stopped(&runner, answer),
+        Event::DepositRemoved { at, answer } => fold.deposit_removed(&at, answer),
         Event::RegistrationDeleted { runner, answer } => fold.registration_deleted(&runner, answer),
         Event::ChildrenSeen(children) => fold.children_seen(children),
         Event::ChildrenHeldUp(told) => fold.children_held_up(told),
@@ -135,6 +137,7 @@ pub fn resume(state: &mut State, now: Time, rng: &mut impl Rng) -> Effects {
         fold.touch(&class);
         fold.drive(name);
         fold.start_clocks(name);
+        fold.let_go_of_deposit(name);
     }
     let pauses: Vec<_> =
         fold.state.pauses.iter().map(|(pool, until)| (pool.clone(), *until)).collect();
@@ -326,6 +329,7 @@ impl<'a, R: Rng> Fold<'a, R> {
                 self.state.set_timer(self.now + ASK_AFTER_END, Timer::Job(job));
             }
         }
+        self.let_go_of_deposits();
         let breakers = self.breaker_records();
         let Self { state, mut effects, jobs, runners, gone, .. } = self;
         effects.records.extend(breakers);

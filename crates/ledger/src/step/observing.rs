@@ -7,6 +7,7 @@ use rand::Rng;
 use rand::seq::IteratorRandom;
 
 use super::Fold;
+use super::deposits::adopted_deposit;
 use super::job_events::{Source, merge};
 use crate::effect::Target;
 use crate::event::ChildPhase;
@@ -36,6 +37,9 @@ impl<R: Rng> Fold<'_, R> {
             }
             Observation::SweptAll => {
                 self.state.swept.all = true;
+            }
+            Observation::Deposits { keeper, place, found } => {
+                self.deposits_listed(keeper, &place, found);
             }
             Observation::Runners { target, runners } => self.runners_listed(&target, runners),
             Observation::Children(found) => {
@@ -120,7 +124,7 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Ours by its form, and not the runner of a child that is yet to be shown.
-    fn is_stray(&self, name: &RunnerName) -> bool {
+    pub(super) fn is_stray(&self, name: &RunnerName) -> bool {
         let pool = runner_name::pool_of(&self.state.rules.name_prefix, name.as_str());
         pool.is_some_and(|pool| self.is_listed(&pool.into()))
     }
@@ -238,6 +242,7 @@ impl<R: Rng> Fold<'_, R> {
         let rules = self.state.rules.pool(&pool);
         let by_claim = rules.is_some_and(|pool| pool.delivery == Delivery::Claim);
         let life = rules.filter(|_| !by_claim).map(|pool| pool.credential_life());
+        let deposit = rules.and_then(|pool| adopted_deposit(pool, &name));
         let credential = rules.map(|pool| pool.credential).unwrap_or_default();
         // By Nomad's clock, which may be ahead of ours.
         let submitted_at = found.submitted_at.min(self.now);
@@ -253,6 +258,7 @@ impl<R: Rng> Fold<'_, R> {
             nameless: found.nameless && credential == CredentialKind::RegistrationToken,
             credential,
             by_claim,
+            deposit,
             place: Some(found.place),
             parent: found.parent,
             hired_at: submitted_at,

@@ -42,7 +42,7 @@ impl<R: Rng> Fold<'_, R> {
     /// What Nomad has no place for yet: what was wrong may be mended by what is dispatched now.
     fn let_go_of_what_waits_by_old_orders(&mut self, before: &Rules) {
         let told = |pool: &Pool| {
-            (pool.delivery, pool.labels.clone(), pool.credential, pool.runner_group.clone())
+            (pool.delivery.clone(), pool.labels.clone(), pool.credential, pool.runner_group.clone())
         };
         let others: BTreeSet<PoolName> = {
             let pools = before.pools.iter();
@@ -80,7 +80,7 @@ impl<R: Rng> Fold<'_, R> {
     fn forget_other_parents(&mut self, before: &Rules) {
         let parent = |rules: &Rules, name: &PoolName| {
             let pool = rules.pool(name)?;
-            Some((pool.nomad_job.clone(), rules.place_of(pool), pool.delivery))
+            Some((pool.nomad_job.clone(), rules.place_of(pool), pool.delivery.clone()))
         };
         let same = |name: &PoolName| {
             let now = parent(&self.state.rules, name);
@@ -90,6 +90,7 @@ impl<R: Rng> Fold<'_, R> {
         let others: Vec<PoolName> = known.filter(|name| !same(name)).collect();
         for name in others {
             self.state.refusals.remove(&name);
+            self.state.deposits.refused.remove(&name);
             self.forget_ends(&name);
         }
     }
@@ -101,9 +102,14 @@ impl<R: Rng> Fold<'_, R> {
         let refusals = self.state.refusals.values_mut();
         let credentials = self.state.credentials.values_mut().filter_map(|c| c.failed.as_mut());
         let minting = self.state.minting.values_mut();
+        let deposits = &mut self.state.deposits;
+        let ways: Vec<_> = deposits.closed.keys().cloned().collect();
+        let deposits = deposits.refused.values_mut().chain(deposits.closed.values_mut());
+        let refusals = refusals.chain(deposits);
         for gate in refusals.chain(credentials).chain(minting).chain(away) {
             gate.until = gate.until.min(now);
         }
+        ways.iter().for_each(|way| self.remove_deposits(way));
         self.state.run_questions.held.clear();
         let unanswered = self.state.classes.iter();
         let unanswered = unanswered

@@ -22,6 +22,7 @@ impl<R: Rng> Fold<'_, R> {
                 Timer::Pause(pool) => self.pause_is_over(&pool),
                 Timer::Credential(scope) => self.touch_scope(&scope),
                 Timer::Refusal(pool) => self.touch_pool(&pool),
+                Timer::Deposits(way) => self.remove_deposits(&way),
                 Timer::Nomad(place) => self.touch_place(&place),
                 Timer::RunQuestions(repository) => self.touch_questions_of(repository),
                 Timer::Job(job) => self.ask_job(job),

@@ -8,6 +8,7 @@ mod claims;
 mod clock;
 mod crowd;
 mod deadlines;
+mod deposits;
 mod details;
 mod dispatching;
 mod ending;
@@ -420,6 +421,7 @@ fn word(request: &Request) -> String {
         Request::LookAtPlacement { .. } => "look at placement".into(),
         Request::StopChild { .. } => "stop child".into(),
         Request::DeleteRegistration { id, .. } => format!("delete registration {id}"),
+        Request::RemoveDeposit(at) => format!("remove {}", at.path),
         Request::DeleteStray { id, .. } => format!("delete stray {id}"),
         Request::AskRun { run, .. } => format!("ask about run {run}"),
         Request::AskJobs { names, .. } => format!("ask jobs after {} ended", names.len()),

@@ -1,0 +1,35 @@
+//! Lists the credentials that lie somewhere under names of ours: after a crash one may be left that nobody
+//! needs. What is to be removed is the ledger's to say.
+
+use std::collections::BTreeSet;
+
+use tracing::warn;
+
+use super::Reconciler;
+use crate::deposit::Deposits;
+use crate::engine;
+use crate::ledger::NomadPlace;
+use crate::ledger::deposit::Keeper;
+use crate::ledger::observation::Observation;
+
+impl Reconciler {
+    /// After the children, so that what one of them is about to read is not taken for left.
+    pub(super) async fn list_deposits(&self) {
+        let rules = engine::rules(&self.settings);
+        let kept: BTreeSet<(Keeper, NomadPlace)> = rules
+            .pools
+            .iter()
+            .filter_map(|pool| Some((pool.deposit_rule()?.keeper, rules.place_of(pool))))
+            .collect();
+        let deposits = Deposits::new(self.nomad.clone());
+        for (keeper, place) in kept {
+            match deposits.list(keeper, &place, &rules.name_prefix).await {
+                Ok(found) => self.tell(Observation::Deposits { keeper, place, found }),
+                Err(failure) => {
+                    let NomadPlace { namespace, region } = &place;
+                    warn!(reason = failure.reason, namespace, region, "listing credentials failed");
+                }
+            }
+        }
+    }
+}
