@@ -108,8 +108,8 @@ job "github-runner" {
     # credential (registration-token or jit: what the payload is) and the group are used below; the rest
     # is informational, to identify a child job.
     meta_optional = [
-      "claim_url", "credential", "runner_group", "runner_scope", "repository", "workflow_job_id", "run_id",
-      "workflow_name", "workflow_job_name",
+      "claim_url", "credential_path", "credential", "runner_group", "runner_scope", "repository",
+      "workflow_job_id", "run_id", "workflow_name", "workflow_job_name",
     ]
   }
 
@@ -163,6 +163,16 @@ job "github-runner" {
 
       dispatch_payload {
         file = "token"
+      }
+
+      # With delivery = "variable": the credential, which lies in a Nomad Variable of this one runner. The policy that is
+      # attached to this job says that it may read it. roustabout deletes the Variable once the runner is registered.
+      template {
+        destination = "secrets/credential"
+        change_mode = "noop"
+        data        = <<-EOT
+          {{ with env "NOMAD_META_credential_path" }}{{ with nomadVar . }}{{ if eq (env "NOMAD_META_credential") "jit" }}{{ .jit_config }}{{ else }}{{ .token }}{{ end }}{{ end }}{{ end }}
+        EOT
       }
 
       # Says to roustabout who asks, with delivery = "claim". In the environment, because a file would be renewed
@@ -335,12 +345,15 @@ job "github-runner" {
               CURL_CA_BUNDLE="$CLAIM_CA_FILE" curl -sSf -X POST --config - --max-time 30 --retry 1000 --retry-delay 2 \
                 --retry-connrefused --retry-max-time 600 "$NOMAD_META_claim_url")
             unset NOMAD_TOKEN_roustabout nonce
+          elif [ -n "$NOMAD_META_credential_path" ]; then
+            token=$(cat "$NOMAD_SECRETS_DIR/credential")
+            rm -f "$NOMAD_SECRETS_DIR/credential"
           else
             token=$(cat "$NOMAD_TASK_DIR/token")
             rm -f "$NOMAD_TASK_DIR/token"
           fi
           if [ -z "$token" ]; then
-            echo "no credential: the payload of this dispatch is empty, and so is claim_url" >&2
+            echo "no credential: the payload of this dispatch is empty, and so are claim_url and credential_path" >&2
             exit 1
           fi
 

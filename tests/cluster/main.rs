@@ -40,3 +40,4 @@ mod storms;
 mod sweeps;
 mod systemd_live;
 mod topics;
+mod variables;
