@@ -52,7 +52,7 @@ variable "path" {
 }
 
 variable "claim_audience" {
-  description = "What claims.audience says, for delivery = \"claim\". The task needs curl for that."
+  description = "What claims.audience says, for delivery = \"claim\". The task needs curl for that. Empty: no identity, as delivery = \"variable\" wants it."
   default     = "roustabout"
 }
 
@@ -169,11 +169,15 @@ job "github-runner" {
 
       # Says to roustabout who asks, with delivery = "claim". In the environment, because a file would be renewed
       # for as long as the allocation runs, where jobs might read it.
-      identity {
-        name = "roustabout"
-        aud  = [var.claim_audience]
-        env  = true
-        ttl  = "1h"
+      # Nomad takes it for a token of its API as well, so a job with a policy for Variables goes without.
+      dynamic "identity" {
+        for_each = var.claim_audience == "" ? [] : [var.claim_audience]
+        content {
+          name = "roustabout"
+          aud  = [identity.value]
+          env  = true
+          ttl  = "1h"
+        }
       }
 
       # Not unpacked by Nomad, which stops at 4096 files by default and makes its own user their owner.

@@ -10,6 +10,7 @@ mod at_once;
 mod claims;
 mod clock;
 mod credential;
+mod delivery;
 mod finding;
 mod gitea;
 mod hooks;

@@ -15,7 +15,7 @@ use rand::{Rng, SeedableRng};
 
 use super::at_once::AtOnce;
 use super::finding::Finding;
-use super::{claims, placing, pool_job};
+use super::{claims, delivery, placing, pool_job};
 use crate::config::{Pool, Settings};
 use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Node, Place, Refusal};
 
@@ -65,12 +65,15 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
     let nodes = Arc::new(nodes);
     for pool in settings.pools.clone() {
         let (asked, nodes, claims) = (client.clone(), nodes.clone(), settings.claims.clone());
+        let prefix = settings.runners.name_prefix.clone();
         at_once.add(format!("pool {}", pool.name), FIX, async move {
             let place = place(&asked, &pool);
             let mut found = match asked.job(&place, &pool.nomad_job).await {
                 Ok(job) => pool_job::judge(&pool, claims.as_ref(), &place.namespace, &job),
                 Err(error) => return vec![no_job(&pool, &place, &error)],
             };
+            found.extend(delivery::readers(&pool, &place.namespace));
+            found.extend(delivery::variables(&asked, &place, &prefix, &pool).await);
             let needs = asked.needs(&place, &pool.nomad_job).await;
             if let (Ok(needs), Some(Ok(nodes))) = (needs, nodes.get(&place.region)) {
                 found.extend(placing::judge(&pool.name, &pool.nomad_job, &needs, nodes));

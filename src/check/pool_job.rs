@@ -65,6 +65,7 @@ pub fn judge(
         remarks(pool, takes)
             .into_iter()
             .chain(repeats(job))
+            .chain(reads_no_variable(pool, job))
             .map(|(what, fix)| Finding::warn(&subject, format!("{name} {what}"), fix)),
     );
     found
@@ -111,6 +112,17 @@ fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
         )),
         _ => None,
     }
+}
+
+/// It may still read it by other means than a template.
+fn reads_no_variable(pool: &config::Pool, job: &Job) -> Option<Trouble> {
+    let reads = job.groups.is_empty() || job.groups.iter().any(|group| group.reads_variables);
+    (pool.delivery == Delivery::Variable && !reads).then(|| {
+        (
+            "has no task with a template that reads a Nomad Variable, so the credential probably reaches no task".to_owned(),
+            "register the current jobspec of roustabout, or add a template with nomadVar (env \"NOMAD_META_credential_path\")".to_owned(),
+        )
+    })
 }
 
 /// Why no task could claim the credential.
@@ -250,6 +262,10 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
             "does not declare claim_url, so it must itself know where to claim the credential";
         remarks.push((what.to_owned(), optional("claim_url")));
     }
+    if pool.delivery == Delivery::Variable && !declares(takes, "credential_path") {
+        let what = "does not declare credential_path, so it must itself know where the Variable of its runner lies";
+        remarks.push((what.to_owned(), optional("credential_path")));
+    }
     if registers && pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
         let what = "does not declare runner_group, so the pool's runner_group has no effect";
         remarks.push((what.to_owned(), optional("runner_group")));
@@ -296,6 +312,7 @@ mod tests {
         reschedules: false,
         restarts: false,
         takes_payload: true,
+        reads_variables: true,
         identities: Vec::new(),
     };
 

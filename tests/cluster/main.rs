@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acl;
 mod agent;
 mod app;
 mod away;

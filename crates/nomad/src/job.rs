@@ -63,6 +63,8 @@ pub struct Group {
     pub restarts: bool,
     /// One of its tasks gets the dispatch's payload, as a file.
     pub takes_payload: bool,
+    /// A template of one of its tasks reads a Nomad Variable.
+    pub reads_variables: bool,
     /// Workload identities that its tasks are shown.
     pub identities: Vec<Identity>,
 }
@@ -176,6 +178,15 @@ struct WireTask {
     restart_policy: Option<WireAttempts>,
     #[serde(default, deserialize_with = "wire::or_default")]
     identities: Vec<WireIdentity>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    templates: Vec<WireTemplate>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireTemplate {
+    #[serde(default, deserialize_with = "wire::or_default")]
+    embedded_tmpl: String,
 }
 
 #[derive(Deserialize)]
@@ -204,6 +215,11 @@ impl From<WireGroup> for Group {
             restarts: main
                 .any(|task| WireAttempts::any(task.restart_policy.or(wire.restart_policy))),
             takes_payload: wire.tasks.iter().any(|task| task.dispatch_payload.is_some()),
+            reads_variables: wire
+                .tasks
+                .iter()
+                .flat_map(|task| &task.templates)
+                .any(|template| template.embedded_tmpl.contains("nomadVar")),
             identities,
         }
     }
@@ -330,6 +346,7 @@ mod tests {
             reschedules,
             restarts,
             takes_payload,
+            reads_variables: false,
             identities: if takes_payload {
                 vec![Identity { audience: vec!["a".into()], ends: true }]
             } else {
