@@ -30,6 +30,7 @@ mod storms;
 mod story;
 mod structure;
 mod troubles;
+mod variables;
 mod watching;
 mod wires;
 mod world;

@@ -22,6 +22,7 @@ impl World {
             && self.github.next_delivery().is_none()
             && self.left_at_github().is_empty()
             && self.nomad.lock().leftovers().is_empty()
+            && self.variables_left().is_empty()
     }
 
     /// What of the ledger's memory is looked at between two folds.
@@ -60,6 +61,7 @@ impl World {
                 ("by_run", state.by_run.len()),
                 ("forks", state.run_questions.len()),
                 ("outdated", state.outdated.len()),
+                ("deposits", state.deposits.owed.len()),
             ],
             unrest,
         }
@@ -76,6 +78,7 @@ impl World {
     pub fn unrest(&self) -> String {
         let mut left = self.left_at_github();
         left.extend(self.nomad.lock().leftovers());
+        left.extend(self.variables_left());
         match &self.daemon {
             Some(daemon) => left.extend(daemon.seen.unrest.iter().cloned()),
             None => left.push("the daemon is off".to_owned()),

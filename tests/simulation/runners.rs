@@ -74,9 +74,10 @@ impl World {
 
     fn begin_process(&mut self, started: Started) {
         let meta = |key: &str| started.meta.get(key).cloned().unwrap_or_default();
+        let token = self.credential_of(&started);
         let asked = Registration {
             url: meta("runner_url"),
-            token: String::from_utf8(started.payload.clone().unwrap_or_default()).unwrap(),
+            token: token.clone().unwrap_or_default(),
             name: match meta("runner_name").as_str() {
                 "" => format!("{OWN}{}", &started.allocation[..8]),
                 name => name.to_owned(),
@@ -99,6 +100,9 @@ impl World {
         let second = self.nomad.lock().allocations_of(&started.child).count() > 1;
         if second && !self.weather.has(Trouble::SecondAllocations) {
             self.enter_step(&started.allocation, 0, Step::Exit(1));
+        } else if token.is_none() {
+            // Its template waits for as long as it is let.
+            self.story.tell(self.now, "runner", || format!("{} finds no credential", asked.name));
         } else if !asked.name.starts_with(OWN) && self.strikes(Trouble::RunnersHang, 0.2) {
             self.story.tell(self.now, "runner", || format!("{} hangs", asked.name));
         } else {

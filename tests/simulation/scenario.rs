@@ -37,6 +37,8 @@ pub struct Setting {
     pub nameless: BTreeSet<String>,
     /// Pools, in their order, whose runners have a credential of their own.
     pub jit: BTreeSet<usize>,
+    /// … and those whose runners find it in a Nomad Variable.
+    pub variables: BTreeSet<usize>,
     /// The seed of those in which the daemon is a GitHub App, and the App.
     pub plays_app: Option<u64>,
     pub app: Option<u64>,

@@ -42,6 +42,7 @@ impl World {
     }
 
     pub fn before_nomad_acts(&mut self, request: &Request) {
+        self.before_a_variable_is_written(request);
         let Some(id) = request.url.path().strip_prefix("/v1/job/") else { return };
         if request.method != Method::DELETE {
             return;

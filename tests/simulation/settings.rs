@@ -69,7 +69,11 @@ fn add(text: &mut String, pool: &Pool) {
             let _ = writeln!(text, "{key} = [\"*\", \"!{refused}\"]");
         }
     }
-    let delivery = if pool.delivery == Delivery::None { "none" } else { "payload" };
+    let delivery = match pool.delivery {
+        Delivery::None => "none",
+        Delivery::Deposit(_) => "variable",
+        _ => "payload",
+    };
     if pool.credential == CredentialKind::Jit {
         let _ = writeln!(text, "credential = \"jit\"");
     }

@@ -126,6 +126,13 @@ impl World {
             self.setting.nameless.insert(format!("runner-{name}"));
         }
         let jit = self.setting.jit.contains(&self.rules.pools.len()) && !own;
+        let delivery = match () {
+            () if own => Delivery::None,
+            () if self.setting.variables.contains(&self.rules.pools.len()) => {
+                Delivery::Deposit(crate::variables::rule(name))
+            }
+            () => Delivery::Payload,
+        };
         Pool {
             name: PoolName::from(name),
             nomad_job: format!("runner-{name}"),
@@ -134,7 +141,7 @@ impl World {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             repositories: RepositoryGlobs::new(&["octo/*"]),
             topics: Vec::new(),
-            delivery: if own { Delivery::None } else { Delivery::Payload },
+            delivery,
             credential: match jit {
                 true => CredentialKind::Jit,
                 false => CredentialKind::RegistrationToken,
@@ -193,7 +200,9 @@ impl World {
         let replace = self.draw(0, 1) == 0;
         self.setting.spec = JobSpec {
             meta_required: vec!["runner_name".to_owned()],
-            meta_optional: vec!["runner_labels".to_owned(), "runner_url".to_owned()],
+            meta_optional: ["runner_labels", "runner_url", "credential_path"]
+                .map(str::to_owned)
+                .to_vec(),
             poststop: (poststop == 0).then_some(3 * SECOND),
             disconnect: (disconnect == 0).then_some(Disconnect { lost_after, replace }),
             ..JobSpec::default()

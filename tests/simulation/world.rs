@@ -24,6 +24,7 @@ use crate::scenario::Setting;
 use crate::stage::place;
 use crate::story::{Story, Telling};
 use crate::troubles::{Trouble, Weather};
+use crate::variables;
 use crate::watching::Watching;
 
 /// When every story begins.
@@ -124,6 +125,7 @@ impl World {
             weather,
             setting: Setting {
                 jit: jit_pools(seed),
+                variables: variables::pools(seed),
                 plays_app: app::is_played(seed).then_some(seed),
                 ..Setting::default()
             },
