@@ -67,6 +67,18 @@ variable "admin_port" {
   default     = 9090
 }
 
+variable "claims_port" {
+  description = "Of the listener for delivery = \"claim\": what claims.listen in the config says."
+  type        = number
+  default     = 9191
+}
+
+variable "claims_tls" {
+  description = "Whether the Variable has claims_cert and claims_key, in PEM, for that listener."
+  type        = bool
+  default     = false
+}
+
 job "roustabout" {
   id          = var.job
   name        = var.job
@@ -86,6 +98,10 @@ job "roustabout" {
       }
       port "admin" {
         static = var.admin_port
+      }
+      # Nomad's clients have to reach it, and nobody else. Without [claims] in the config nobody listens.
+      port "claims" {
+        static = var.claims_port
       }
     }
 
@@ -170,6 +186,20 @@ job "roustabout" {
           uid                  = var.uid
           change_mode          = "signal"
           change_signal        = "SIGHUP"
+        }
+      }
+
+      # In the config: tls_cert_file = "{{ env `NOMAD_SECRETS_DIR` }}/claims-cert", and claims-key the same way. The
+      # files are read again when they change.
+      dynamic "template" {
+        for_each = var.claims_tls ? ["claims-cert", "claims-key"] : []
+        content {
+          destination          = "secrets/${template.value}"
+          data                 = "{{ with nomadVar (print \"nomad/jobs/\" (env \"NOMAD_JOB_ID\")) }}{{ index . \"${replace(template.value, "-", "_")}\" }}{{ end }}"
+          error_on_missing_key = true
+          perms                = "0600"
+          uid                  = var.uid
+          change_mode          = "noop"
         }
       }
 

@@ -1,7 +1,14 @@
 //! `[claims]`: whether tasks can reach the listener, whether its certificate can be used, and whether Nomad
 //! shows the keys that it signs identities with.
 
+use std::path::Path;
+
+use rustls::client::verify_server_name;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use transport::is_loopback;
+use url::{Host, Url};
 
 use super::finding::Finding;
 use crate::config::{Delivery, NomadAddress, Settings};
@@ -16,7 +23,9 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
     let mut found = Vec::new();
     if let Some(files) = &claims.tls {
         found.push(match Tls::of(&files.cert, &files.key) {
-            Ok(_) => Finding::ok(SUBJECT, "the certificate and its key can be used"),
+            Ok(_) => named(&files.cert, &claims.url).unwrap_or_else(|| {
+                Finding::ok(SUBJECT, "the certificate and its key can be used")
+            }),
             Err(why) => Finding::fail(
                 SUBJECT,
                 format!("the certificate cannot be used: {why}"),
@@ -50,6 +59,28 @@ pub fn check(settings: &Settings) -> Vec<Finding> {
         ));
     }
     found
+}
+
+/// Whether tasks would refuse the certificate because it is for other names than the one by which they reach it.
+fn named(cert: &Path, url: &Url) -> Option<Finding> {
+    if url.scheme() != "https" {
+        return None;
+    }
+    let host = match url.host()? {
+        Host::Domain(name) => name.to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    };
+    let leaf = CertificateDer::from_pem_file(cert).ok()?;
+    let name = ServerName::try_from(host.clone()).ok()?;
+    let fits = ParsedCertificate::try_from(&leaf).and_then(|it| verify_server_name(&it, &name));
+    fits.is_err().then(|| {
+        Finding::fail(
+            SUBJECT,
+            format!("the certificate is not for {host}, the host of claims.url, so tasks refuse it"),
+            "use a certificate with this name among its subject alternative names, or correct claims.url",
+        )
+    })
 }
 
 /// By what Nomad answers when it is asked for its keys.
@@ -98,6 +129,24 @@ mod tests {
             "tls_cert_file = \"/dev/null\"\ntls_key_file = \"/dev/null\"\nurl = \"https:",
         );
         assert!(told(&tls, "claim").contains("the certificate cannot be used: /dev/null"));
+    }
+
+    #[test]
+    fn a_certificate_for_another_name_is_told() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["ci.example".to_owned(), "10.0.0.1".to_owned()];
+        let cert = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), cert.pem()).unwrap();
+        let told = |url: &str| {
+            named(file.path(), &url.parse().unwrap()).map(|it| it.message).unwrap_or_default()
+        };
+        assert_eq!(told("https://ci.example:9191"), "");
+        assert_eq!(told("https://10.0.0.1:9191"), "");
+        let other =
+            "the certificate is not for other.example, the host of claims.url, so tasks refuse it";
+        assert_eq!(told("https://other.example"), other);
+        assert!(told("https://[::1]:9191").contains("is not for ::1"));
     }
 
     #[test]
