@@ -13,6 +13,7 @@ mod acl;
 mod agent;
 mod app;
 mod away;
+mod browser;
 mod check;
 mod claims;
 mod client;

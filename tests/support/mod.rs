@@ -3,13 +3,14 @@
 //! requests at the moments that matter (`proxy`), both together (`proxied`), parameterized jobs
 //! of the tests' own (`parents`), a root file system and a Docker engine (`root`), a machine with a
 //! systemd (`machine`), webhooks without a pause (`senders`), the certificates of a cluster
-//! (`certificates`), the programs that are started (`programs`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
+//! (`certificates`), a browser (`browser`), the programs that are started (`programs`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
 //! Gitea (`gitea`) and the world around that (`gitea_world`). Which Nomad it all runs on is said in
 //! `cluster`, what only a real one shows in `only_nomad`, and what other parts a test may lack in
 //! `parts`. Each test starts its own and ends it.
 
 #![allow(dead_code, reason = "every test file uses another part of it")]
 
+pub mod browser;
 pub mod certificates;
 pub mod checking;
 pub mod cluster;

@@ -28,6 +28,10 @@ pub enum Part {
     Octokit,
     /// Prometheus' checker of metrics and alert rules, which `scripts/get-promtool` fetches.
     Promtool,
+    /// Chromium with its driver.
+    Browser,
+    /// What judges the accessibility of pages, which `scripts/get-axe` fetches.
+    Axe,
     /// The rights that a systemd of one's own needs.
     Systemd,
     /// systemd's tool that judges units.
@@ -64,6 +68,14 @@ impl Part {
             Self::Promtool => absent(
                 folder("ROUSTABOUT_TEST_PROMTOOL").is_some(),
                 "promtool (scripts/get-promtool)",
+            ),
+            Self::Browser => absent(
+                runs("chromedriver", "--version") && runs("chromium", "--version"),
+                "Chromium and its driver (Debian: chromium, chromium-driver)",
+            ),
+            Self::Axe => absent(
+                folder("ROUSTABOUT_TEST_AXE").is_some(),
+                "axe-core (scripts/get-axe, with npm)",
             ),
             Self::Systemd => script("scripts/has-systemd", &[]),
             Self::SystemdAnalyze => {

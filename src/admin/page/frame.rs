@@ -68,13 +68,15 @@ pub(super) fn problem(status: StatusCode, why: &str) -> Response {
     plain(status, title, &html! {}, &content)
 }
 
-/// The first letter as at the start of a sentence.
+/// As a sentence begins. A name, such as a runner's, stays as it is written.
 pub(super) fn capital(words: &str) -> String {
     let mut rest = words.chars();
+    let first = words.split([' ', ':', ',']).next().unwrap_or_default();
     match rest.next() {
-        // A word in itself, such as a name, begins as it is written.
-        Some(first) => first.to_uppercase().chain(rest).collect(),
-        None => String::new(),
+        Some(letter) if first.chars().all(char::is_alphabetic) => {
+            letter.to_uppercase().chain(rest).collect()
+        }
+        _ => words.to_owned(),
     }
 }
 
@@ -116,5 +118,18 @@ fn whole(
 fn guarded(response: &mut Response) {
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_a_name_stays() {
+        assert_eq!(capital("pool x64 is paused"), "Pool x64 is paused");
+        assert_eq!(capital("waits: no room"), "Waits: no room");
+        assert_eq!(capital("roustabout-x64-1: busy"), "roustabout-x64-1: busy");
+        assert_eq!(capital(""), "");
     }
 }

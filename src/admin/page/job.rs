@@ -165,6 +165,11 @@ fn allocation(explainer: &Explainer, runner: &Runner, allocation: &Allocation) -
 }
 
 fn timeline(lines: &[Line]) -> Markup {
+    // Of one runner it is said above.
+    let mut named: Vec<&String> = lines.iter().filter_map(|line| line.runner.as_ref()).collect();
+    named.sort_unstable();
+    named.dedup();
+    let several = named.len() > 1;
     let earlier = lines.len().saturating_sub(LINES);
     let shown = &lines[earlier..];
     html! {
@@ -185,7 +190,7 @@ fn timeline(lines: &[Line]) -> Markup {
                         span.event {
                             @if line.warn { span.hidden { "Warning: " } }
                             (frame::capital(&line.what))
-                            @if let Some(runner) = &line.runner { span.from { (runner) } }
+                            @if let Some(runner) = line.runner.as_ref().filter(|_| several) { span.from { (runner) } }
                         }
                         time datetime=(line.at) title=(line.at) { (clock_time(&line.at)) }
                     }

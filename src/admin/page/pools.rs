@@ -42,7 +42,8 @@ fn card(viewer: &Viewer, pool: &PoolView) -> Markup {
                     "Circuit breaker open: runners ended without a job. One runner is launched at a time."
                 }
             }
-            @if !pool.waiting_for.is_empty() {
+            // Paused is the reason then, and said above.
+            @if !pool.paused && !pool.waiting_for.is_empty() {
                 ul.reasons { @for reason in &pool.waiting_for { li { (frame::capital(reason)) } } }
             }
             (buttons(viewer, pool))
