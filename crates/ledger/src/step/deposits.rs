@@ -4,6 +4,8 @@
 //! The row says where one lies before the request leaves. A removal that failed is tried again, one at a time
 //! in each way; what a crash left behind is found by listing, once all children of ours are known.
 
+use std::collections::btree_map::Entry;
+
 use rand::Rng;
 
 use super::{Fold, when_to_retry};
@@ -131,10 +133,9 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     fn owe_removal(&mut self, at: DepositAt) {
-        let owed = &mut self.state.deposits.owed;
-        if !owed.contains_key(&at) {
-            let way = at.way.clone();
-            owed.insert(at, Owed::default());
+        let way = at.way.clone();
+        if let Entry::Vacant(vacant) = self.state.deposits.owed.entry(at) {
+            vacant.insert(Owed::default());
             self.remove_deposits(&way);
         }
     }
