@@ -18,6 +18,9 @@ use crate::nomad::{Error, JobStatus, Place};
 
 /// Between tries to list a place, for until then nobody is hired there.
 const LIST_AGAIN: Duration = Duration::from_secs(2);
+/// While the forge does not say where children belong, each is asked about again: at growing distances, up to
+/// this.
+const LIST_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 
 impl Reconciler {
     /// Lists what has not been listed since the start, until all has been.
@@ -34,10 +37,14 @@ impl Reconciler {
 
     async fn list_until_it_answers(&self, place: &Place) {
         let mut told = None;
+        let mut distance = LIST_AGAIN;
         loop {
+            let mut pause = LIST_AGAIN;
             let trouble = match self.list_children(place).await {
                 Ok(None) => break,
                 Ok(Some(child)) => {
+                    pause = distance;
+                    distance = LIST_AGAIN_AT_MOST.min(2 * distance);
                     Event::NomadAway { place: named(place), trouble: NomadTrouble::Unplaced(child) }
                 }
                 Err(error) => went_away(place, &error),
@@ -51,7 +58,7 @@ impl Reconciler {
             }
             // Closed: the daemon is shutting down, and so is this task.
             let _ = self.events.send(trouble);
-            tokio::time::sleep(LIST_AGAIN).await;
+            tokio::time::sleep(pause).await;
         }
         self.listed.send_if_modified(|listed| listed.insert(place.clone()));
     }

@@ -257,7 +257,9 @@ impl<R: Rng> Fold<'_, R> {
         let Some(class) = self.state.classes.get(&runner.class) else { return };
         let Some(pool) = self.state.rules.pool(&runner.class.pool).cloned() else { return };
         let (old, cause) = (runner.cause, class.unnamed.first().map(|(_, job)| *job));
-        let stale = old.is_none_or(|job| !class.waiting.contains(&job));
+        // One that is held back is launched for nobody: not for it either.
+        let waits = |job: &JobId| class.waiting.contains(job) && !class.held.contains(job);
+        let stale = old.is_none_or(|job| !waits(&job));
         let place = self.state.rules.place_of(&pool);
         self.change(name, |runner| {
             runner.place = Some(place);

@@ -109,9 +109,13 @@ impl<R: Rng> Fold<'_, R> {
             runner.reason = None;
         });
         self.happened_to(name, Happened::RunnerMinted { id });
-        match self.state.runners.get(name).is_some_and(|runner| runner.unwanted) {
-            true => self.end_unsent(name, Gone::NotNeededBeforeDispatch),
-            false => self.drive(name),
+        // The answer may take long: its jobs may be refused or held back by now, or its pool be paused.
+        let is_needed = self.state.runners.get(name).is_some_and(|runner| {
+            !runner.unwanted && !self.is_surplus(runner) && !self.is_paused(&runner.class.pool)
+        });
+        match is_needed {
+            true => self.drive(name),
+            false => self.end_unsent(name, Gone::NotNeededBeforeDispatch),
         }
     }
 

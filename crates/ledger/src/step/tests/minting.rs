@@ -137,6 +137,20 @@ fn one_that_is_not_needed_any_more_is_deleted_by_its_id_wherever_it_is() {
 }
 
 #[test]
+fn what_is_minted_while_its_pool_is_paused_or_its_job_is_refused_is_not_dispatched() {
+    let mut it = ledger();
+    let runner = it.mints(1);
+    let _ = it.step(Event::Pause { pool: "x64".into(), until: None });
+    assert_eq!(words(&it.is_minted(&runner, 7)), ["delete registration 7"]);
+    // After a start nobody is let go before everything was seen once; nor is anybody sent.
+    let mut it = Ledger::with(rules(20, vec![pool_of_jit(20)]));
+    let _ = it.step(children_seen(Vec::new()));
+    let runner = it.mints(1);
+    let _ = it.cancelled(1);
+    assert_eq!(words(&it.is_minted(&runner, 7)), ["delete registration 7"]);
+}
+
+#[test]
 fn a_dispatch_that_is_refused_leaves_no_registration() {
     for outcome in [
         DispatchOutcome::NotSent { reason: "connection refused".into() },
