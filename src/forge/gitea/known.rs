@@ -1,7 +1,8 @@
 //! What was learned of a Gitea and need not be asked again: who is an organization, whose the
-//! token is, and what runners are called that are not registered any more.
+//! token is, what runners are called that are not registered any more, and what repositories are
+//! called by now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many runners' names are kept: those of the last, for ids ascend.
@@ -15,6 +16,10 @@ struct Facts {
     organizations: BTreeMap<String, bool>,
     login: Option<String>,
     runners: BTreeMap<u64, String>,
+    /// By id, as last seen.
+    repositories: BTreeMap<u64, String>,
+    /// Names, in lower case, by which an answer came from a repository that is called otherwise.
+    former: BTreeSet<String>,
 }
 
 impl Known {
@@ -44,6 +49,24 @@ impl Known {
         if facts.runners.len() > RUNNERS {
             facts.runners.pop_first();
         }
+    }
+
+    pub fn repository_is_called(&self, id: u64, name: &str) {
+        let mut facts = self.lock();
+        facts.former.remove(&name.to_lowercase());
+        facts.repositories.insert(id, name.to_owned());
+    }
+
+    /// An answer showed that the repository of this name has another by now.
+    pub fn is_former(&self, name: &str) {
+        self.lock().former.insert(name.to_lowercase());
+    }
+
+    /// Whether a repository that was seen under this name is still called so, as far as is known.
+    pub fn is_still_called(&self, id: u64, name: &str) -> bool {
+        let facts = self.lock();
+        let last = facts.repositories.get(&id);
+        last.is_none_or(|last| last == name) && !facts.former.contains(&name.to_lowercase())
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {

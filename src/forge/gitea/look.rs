@@ -53,7 +53,9 @@ impl Gitea {
         round: &Round,
     ) -> Result<Look, Error> {
         let repository = match &memory.repository {
-            Some(known) if !memory.looks.is_multiple_of(BELIEVED) => known.clone(),
+            Some(known) if !memory.looks.is_multiple_of(BELIEVED) && self.is_current(known) => {
+                known.clone()
+            }
             _ => self.repository(full_name).await?,
         };
         memory.looks += 1;
@@ -84,6 +86,11 @@ impl Gitea {
         let reports = here.map(report).collect();
         let unseen = BTreeSet::new();
         Ok(Look { repository, reports, began: open.began, unseen, cut: false })
+    }
+
+    /// Under a former name nothing would be found in the list, and each open job be asked for.
+    fn is_current(&self, repository: &Repository) -> bool {
+        self.known.is_still_called(repository.id.0, &repository.full_name)
     }
 
     /// `None` where they cannot be had in one: another account's.

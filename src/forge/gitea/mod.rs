@@ -112,7 +112,14 @@ impl Gitea {
                 Ok(None)
             }
             Err(error) => Err(about(&error, "read:repository", full_name)),
-            Ok(job) => Ok(Some(self.report(job))),
+            Ok(job) => {
+                // Gitea sends on from a former name.
+                let now = job.repository.as_deref();
+                if now.is_some_and(|now| !now.eq_ignore_ascii_case(full_name)) {
+                    self.known.is_former(full_name);
+                }
+                Ok(Some(self.report(job)))
+            }
         }
     }
 
@@ -179,6 +186,7 @@ impl Gitea {
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let found = self.client.repository(full_name).await;
         let found = found.map_err(|error| about(&error, "read:repository", full_name))?;
+        self.known.repository_is_called(found.id, &found.full_name);
         let owned_by_organization = self.may_be_organization(owner_of(&found.full_name)).await?;
         Ok(repository(found, owned_by_organization))
     }

@@ -165,6 +165,43 @@ async fn one_sweep_asks_once_for_all_repositories_of_an_owner() {
     assert_eq!(lists, 2, "{:?}", asked(&server).await);
 }
 
+/// Else each of its open jobs would be missing in the list, and asked for, at each sweep.
+#[tokio::test]
+async fn a_repository_that_was_renamed_is_looked_up_anew_once_an_answer_shows_it() {
+    let (gitea, server) = server().await;
+    give(&server, "GET", "/user", 200, json!({"login": "o"})).await;
+    let called = |name: &str| json!({"id": 1, "full_name": name, "private": true});
+    give(&server, "GET", "/repos/o/a", 200, called("o/a")).await;
+    give(&server, "GET", "/orgs/o", 404, json!({})).await;
+    let none = json!({"total_count": 0, "jobs": []});
+    give(&server, "GET", "/user/actions/jobs", 200, none).await;
+    let (mut memory, mut other) = (LookMemory::default(), LookMemory::default());
+    for memory in [&mut memory, &mut other] {
+        gitea.look("o/a", memory, &Round::default()).await.unwrap();
+    }
+    // Now it is called o/z, and Gitea sends on whoever asks by its former name.
+    server.reset().await;
+    let waiting = json!({"id": 5, "run_id": 4, "name": "one", "labels": [], "status": "queued",
+        "url": "http://git/api/v1/repos/o/z/actions/jobs/5"});
+    give(&server, "GET", "/repos/o/a", 200, called("o/z")).await;
+    give(&server, "GET", "/repos/o/a/actions/jobs/5", 200, waiting.clone()).await;
+    let jobs = json!({"total_count": 1, "jobs": [waiting]});
+    give(&server, "GET", "/user/actions/jobs", 200, jobs).await;
+    let runs = json!({"total_count": 0, "workflow_runs": []});
+    give(&server, "GET", "/user/actions/runs", 200, runs).await;
+    let ids = |look: &super::super::Look| look.reports.iter().map(|r| r.id.0).collect::<Vec<_>>();
+    let unseen = gitea.look("o/a", &mut memory, &Round::default()).await.unwrap();
+    assert!(unseen.reports.is_empty());
+    gitea.job("o/a", JobId(5)).await.unwrap().unwrap();
+    for memory in [&mut memory, &mut other] {
+        let seen = gitea.look("o/a", memory, &Round::default()).await.unwrap();
+        assert_eq!((seen.repository.full_name.as_str(), ids(&seen)), ("o/z", vec![5]));
+    }
+    gitea.look("o/a", &mut memory, &Round::default()).await.unwrap();
+    let looked_up = |one: &&String| *one == "GET /repos/o/a";
+    assert_eq!(asked(&server).await.iter().filter(looked_up).count(), 2);
+}
+
 #[tokio::test]
 async fn another_persons_repository_is_looked_at_by_itself() {
     let (gitea, server) = server().await;
