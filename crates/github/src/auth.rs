@@ -1,8 +1,8 @@
 //! By what a request says who asks: a token, an App's own JWT, or an installation token of an App
 //! that is minted when it is needed. A refusal that a new one may cure is tried once more here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
@@ -38,11 +38,16 @@ pub(super) struct Signer {
     key: AppKey,
     /// Seconds that GitHub's clock is ahead.
     skew: AtomicI64,
+    /// The last one, and what GitHub's time was then.
+    signed: Mutex<Option<(Timestamp, SecretString)>>,
 }
+
+/// One JWT serves all requests of so long; it is good for nine minutes.
+const SERVES: SignedDuration = SignedDuration::from_secs(240);
 
 impl Signer {
     pub fn new(issuer: String, key: AppKey) -> Signer {
-        Signer { issuer, key, skew: AtomicI64::new(0) }
+        Signer { issuer, key, skew: AtomicI64::new(0), signed: Mutex::default() }
     }
 
     pub fn issuer(&self) -> &str {
@@ -67,13 +72,25 @@ impl Signer {
     fn jwt(&self, client: &Client) -> SecretString {
         let skew = SignedDuration::from_secs(self.skew.load(Ordering::Relaxed));
         let now: Timestamp = client.clock().now();
-        self.key.sign(&self.issuer, now.checked_add(skew).unwrap_or(now))
+        let now = now.checked_add(skew).unwrap_or(now);
+        // Replaced as a whole, whatever panicked beside it.
+        let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, jwt)) = &*signed
+            && *at <= now
+            && now.duration_since(*at) < SERVES
+        {
+            return jwt.clone();
+        }
+        let jwt = self.key.sign(&self.issuer, now);
+        *signed = Some((now, jwt.clone()));
+        jwt
     }
 
-    /// Whether that makes a difference.
+    /// Whether that makes a difference. What was signed by the other clock is not used again.
     fn goes_by_githubs_clock(&self, client: &Client) -> bool {
         let Some((server, ours)) = client.server_clock() else { return false };
         let skew = server.as_second() - ours.as_second();
+        *self.signed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.skew.swap(skew, Ordering::Relaxed) != skew
     }
 }
