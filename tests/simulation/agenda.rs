@@ -19,7 +19,12 @@ pub enum Act {
     /// A webhook is at the door.
     Arrive(Box<Delivery>),
     /// A request that was given up arrives after all.
-    Late(Side, Box<transport::Request>),
+    Late {
+        side: Side,
+        /// When it left.
+        left: Millis,
+        request: Box<transport::Request>,
+    },
     /// A runner's process does its next step.
     Runner {
         process: String,

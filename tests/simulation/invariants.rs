@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use ledger::effect::{DispatchOrder, Target};
 use ledger::event::{AtForge, ChildPhase, Deletion};
+use ledger::runner::Sending;
 use ledger::state::NomadState;
 use ledger::why;
 use ledger::{
-    Breaker, BreakerKey, ClassKey, Effects, Event, Job, JobStatus, Request, Runner, RunnerName,
-    RunnerState, ScopeKey, State, Visibility,
+    Breaker, BreakerKey, ClassKey, Effects, Event, Job, JobId, JobStatus, Request, Runner,
+    RunnerName, RunnerState, ScopeKey, State, Visibility,
 };
 use roustabout::store::{Reader, Unfinished};
 use serde_json::Value;
-use simulated::github::model::{MINUTE, SECOND};
+use simulated::github::model::{MINUTE, Millis, SECOND};
 use simulated::github::{GitHub, Head};
 use simulated::nomad::JobKey;
 
@@ -24,7 +25,8 @@ use crate::settings::TOKEN;
 use crate::troubles::Trouble;
 use crate::world::World;
 
-/// How long after a look a stop may act: one round trip, time-outs and all.
+/// How long after a look a stop may leave: one round trip, time-outs and all. One that arrives long after it
+/// was given up is nobody's fault.
 const ROUND_TRIP: i64 = 60 * SECOND;
 
 impl World {
@@ -161,34 +163,49 @@ impl World {
         }
     }
 
+    /// Who has a credential of its own is launched when that is asked for, and dispatched when it is there.
+    fn check_pauses_at_launch(&mut self, state: &State, name: &RunnerName) {
+        let minting = RunnerState::Dispatching(Sending::Minting);
+        let launched = state.runners.get(name).filter(|it| it.state == minting && !it.by_claim);
+        if let Some(runner) = launched {
+            self.check_pauses(state, name, &runner.class.breaker(), runner.cause);
+        }
+    }
+
     /// Whatever life counted an end without a job: nobody is launched before the pause is over that
     /// followed from it.
-    fn check_pauses(&mut self, state: &State, order: &DispatchOrder) {
-        if order.again {
-            return;
-        }
+    fn check_pauses(
+        &mut self,
+        state: &State,
+        runner: &RunnerName,
+        key: &BreakerKey,
+        cause: Option<JobId>,
+    ) {
         let now = self.ledger_time();
-        let held = order.cause.as_ref().and_then(|job| state.jobs.get(&job.id()));
+        let held = cause.and_then(|job| state.jobs.get(&job));
         let held = held.is_some_and(|job| job.is_held(now));
-        let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
         let until = |breaker: &Breaker| breaker.gate.as_ref().map(|gate| gate.until);
-        let closed = state.breakers.get(&key).and_then(until).filter(|until| *until > now);
-        let in_rows = || self.rows().breakers.get(&key).and_then(until);
-        if held || (closed.is_some() && in_rows() == closed) {
-            let runner = &order.runner;
+        let closed = state.breakers.get(key).and_then(until).filter(|until| *until > now);
+        if held || (closed.is_some() && self.rows().breakers.get(key).and_then(until) == closed) {
             self.watching.broken(|| format!("{runner} is launched before a pause is over"));
         }
     }
 
     /// What a start would find now.
-    pub fn rows(&self) -> Unfinished {
-        Reader::open(&self.database()).unwrap().unfinished().unwrap()
+    pub fn rows(&mut self) -> Unfinished {
+        self.reader().unfinished().unwrap()
     }
 
-    pub fn open_jobs(&self) -> Vec<Job> {
+    pub fn open_jobs(&mut self) -> Vec<Job> {
         let mut jobs = Vec::new();
-        Reader::open(&self.database()).unwrap().each_open_job(|job| jobs.push(job)).unwrap();
+        self.reader().each_open_job(|job| jobs.push(job)).unwrap();
         jobs
+    }
+
+    /// Opening one takes much longer than reading; the next life may have another file.
+    fn reader(&mut self) -> &Reader {
+        let path = self.database();
+        self.reader.get_or_insert_with(|| Reader::open(&path).unwrap())
     }
 
     /// Nothing that people or disks get to see holds a credential.
@@ -210,12 +227,13 @@ impl World {
         let payload = dispatch["Payload"].as_str().unwrap_or_default();
         let secret = base64::engine::general_purpose::STANDARD.decode(payload).unwrap();
         let secret = String::from_utf8(secret).unwrap();
-        if secret.is_empty() {
-            return;
-        }
+        let minted = self.watching.minted.iter().map(String::as_str);
+        let secrets: Vec<&str> = minted.chain([&*secret]).filter(|it| !it.is_empty()).collect();
+        let holds = |value: &str| secrets.iter().any(|secret| value.contains(secret));
         let meta = dispatch["Meta"].as_object().into_iter().flatten();
-        let shown = meta.filter(|(_, value)| value.as_str().is_some_and(|it| it.contains(&secret)));
-        if let Some((key, _)) = shown.into_iter().next() {
+        let shown = meta.filter(|(_, value)| value.as_str().is_some_and(holds));
+        let shown = shown.map(|(key, _)| key.clone()).collect::<Vec<_>>();
+        if let Some(key) = shown.first() {
             self.watching.broken(|| format!("a credential is in sight: meta key {key}"));
         }
     }
@@ -224,12 +242,19 @@ impl World {
     /// the ledger knows at this moment.
     pub fn check_requests(&mut self, state: &State, requests: &[Request]) {
         for request in requests {
+            if let Request::MintFor { runner, .. } = request {
+                self.check_pauses_at_launch(state, runner);
+            }
             let Request::Dispatch(order) = request else { continue };
             if state.pauses.contains_key(&order.pool) && !order.again {
                 let runner = &order.runner;
                 self.watching.broken(|| format!("{runner} is hired, and its pool is paused"));
             }
-            self.check_pauses(state, order);
+            let is_minted = state.runners.get(&order.runner).is_some_and(Runner::is_minted);
+            if !order.again && !is_minted {
+                let key = BreakerKey { pool: order.pool.clone(), scope: Some(order.scope.clone()) };
+                self.check_pauses(state, &order.runner, &key, order.cause.as_ref().map(Job::id));
+            }
             if let Some(why) = stranger(&self.github, self.setting.public, state, order) {
                 self.watching.broken(|| format!("{} is hired for {why}", order.runner));
             }
@@ -336,7 +361,7 @@ impl World {
 
     /// Before a stop acts: it must not hit a runner that has a job, but in the one window that
     /// remains. A job that was there to be seen at the last look is never in it.
-    pub fn check_stop(&mut self, runner: &RunnerName, child: &JobKey) {
+    pub fn check_stop(&mut self, runner: &RunnerName, child: &JobKey, left: Millis) {
         let nomad = self.nomad.lock();
         let mut allocations = nomad.allocations_of(child);
         let process = allocations.find_map(|one| self.processes.get(&one.id));
@@ -351,7 +376,7 @@ impl World {
             return self.watching.broken(|| format!("{runner} is stopped at work, without a look"));
         };
         let visible = started.is_some_and(|at| at <= look) || given.at + MINUTE <= look;
-        if visible || self.now > look + ROUND_TRIP {
+        if visible || left > look + ROUND_TRIP {
             let (age, job) = (self.now - look, given.job);
             self.watching.broken(|| {
                 format!("{runner} is stopped at work on job {job}, {age} ms after the last look")

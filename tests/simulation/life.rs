@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use transport::Transport;
 
 use crate::app;
+use crate::claims::{self, Asked};
 use crate::disk::Disk;
 use crate::door::{self, SECRET};
 use crate::settings;
@@ -34,6 +35,8 @@ use crate::world::World;
 /// What the world has done in the daemon's own runtime.
 pub enum Errand {
     Knock(Box<Delivery>),
+    /// A task asks for the credential of its runner.
+    Claim(Box<Asked>),
     Operate(Operation),
     /// The config is read anew.
     Reload,
@@ -155,11 +158,12 @@ async fn go_on(shared: &Shared, seed: u64) {
     let entrance = Entrance {
         events: engine.events(),
         hand: engine.hand.clone(),
+        claims: engine.claims(),
         in_flight: InFlight::in_folder(path.parent().unwrap()),
         tally: Tally::new(setup.clock.now().into(), None),
         metrics: engine.metrics.clone(),
     };
-    let door = Arc::new(Mutex::new(entrance.door(&setup)));
+    let doors = Arc::new(Mutex::new(entrance.doors(&setup)));
     shared.with(World::after_start);
     loop {
         let (next, errands, over) = shared.of_a_dead(|world| {
@@ -173,16 +177,20 @@ async fn go_on(shared: &Shared, seed: u64) {
         for errand in errands {
             match errand {
                 Errand::Knock(delivery) => {
-                    let door = door.lock().unwrap().clone();
+                    let door = doors.lock().unwrap().webhooks.clone();
                     tokio::spawn(door::knock(shared.clone(), door, delivery));
+                }
+                Errand::Claim(asked) => {
+                    let door = doors.lock().unwrap().claims.clone();
+                    tokio::spawn(claims::ask(shared.clone(), door, *asked));
                 }
                 Errand::Operate(operation) => {
                     tokio::spawn(operate(engine.asking(), operation));
                 }
                 Errand::Reload => {
-                    let (asking, door) = (engine.asking(), door.clone());
+                    let (asking, doors) = (engine.asking(), doors.clone());
                     let (world, entrance) = (shared.clone(), entrance.clone());
-                    tokio::spawn(async move { reload(&world, &asking, &entrance, &door).await });
+                    tokio::spawn(async move { reload(&world, &asking, &entrance, &doors).await });
                 }
                 Errand::Stop => {
                     let ends = engine.stop();
@@ -239,17 +247,35 @@ fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
     }
 }
 
-/// What the public door is made of, and stays when the config changes.
+/// Who listens, as the config has it.
+struct Doors {
+    webhooks: Router,
+    /// None: nobody.
+    claims: Option<Router>,
+}
+
+/// What the doors are made of, and stays when the config changes.
 #[derive(Clone)]
 struct Entrance {
     events: tokio::sync::mpsc::UnboundedSender<ledger::Event>,
     hand: webhook::Hand,
+    claims: engine::Claims,
     in_flight: InFlight,
     tally: Tally,
     metrics: roustabout::metrics::Metrics,
 }
 
 impl Entrance {
+    fn doors(&self, setup: &Setup) -> Doors {
+        let claims = roustabout::claims::Door::new(
+            &setup.settings,
+            setup.nomad.clone(),
+            self.claims.clone(),
+            setup.clock.clone(),
+        );
+        Doors { webhooks: self.door(setup), claims: claims.map(roustabout::claims::router) }
+    }
+
     fn door(&self, setup: &Setup) -> Router {
         let door = Door {
             secrets: Secrets::new(SecretString::from(SECRET), None).and(
@@ -260,7 +286,8 @@ impl Entrance {
             apps: webhook::Apps::of(&setup.settings, engine::renewing(setup, self.events.clone())),
             rules: Arc::new(engine::rules(&setup.settings)),
             hand: self.hand.clone(),
-            bodies: Bodies::up_to(setup.settings.webhook.max_body),
+            // Files are written on other threads, whose turns no seed repeats.
+            bodies: Bodies { memory: u64::MAX, ..Bodies::up_to(setup.settings.webhook.max_body) },
             in_flight: self.in_flight.clone(),
             tally: self.tally.clone(),
             metrics: self.metrics.clone(),
@@ -282,13 +309,13 @@ async fn operate(asking: Asking, operation: Operation) {
 
 /// As `Daemon::reload`: first the ledger, then the door. Whoever asked for it asks again while the store
 /// refuses.
-async fn reload(shared: &Shared, asking: &Asking, entrance: &Entrance, door: &Mutex<Router>) {
+async fn reload(shared: &Shared, asking: &Asking, entrance: &Entrance, doors: &Mutex<Doors>) {
     loop {
         let (rules, gitea) = shared.with(|world| (world.config.clone(), world.is_gitea()));
         let setup = setup(shared, &rules, gitea);
         match asking.reload(setup.clone()).await {
             Ok(()) => {
-                *door.lock().unwrap() = entrance.door(&setup);
+                *doors.lock().unwrap() = entrance.doors(&setup);
                 return shared.with(World::is_reloaded);
             }
             Err(why) => shared.with(|world| world.is_not_reloaded(&why)),
@@ -303,9 +330,7 @@ async fn while_it_ends(shared: &Shared) {
         let (next, dying) = shared.of_a_dead(|world| {
             world.go_on();
             for errand in std::mem::take(&mut world.errands) {
-                if let Errand::Knock(delivery) = errand {
-                    world.answered(*delivery, None);
-                }
+                world.is_not_answered(errand);
             }
             (world.next(), world.is_dying() || world.is_over())
         });
@@ -352,6 +377,7 @@ impl Witness for Watch {
             }
             world.check_secrets(effects);
             world.check_requests(state, &effects.requests);
+            world.check_credentials(state, &effects.requests);
             world.check_ledger(state);
             world.see(state);
         });

@@ -12,6 +12,7 @@
 mod agenda;
 mod app;
 mod burst;
+mod claims;
 mod disk;
 mod door;
 mod gitea;

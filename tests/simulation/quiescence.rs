@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 
 use ledger::matching::Candidate;
+use ledger::state::NomadState;
 use ledger::{JobId, RunId, State, matching, runner_name};
 use rand::Rng as _;
 use roustabout::store::Reader;
-use simulated::github::model::MINUTE;
+use simulated::github::model::{HOUR, MINUTE};
 use simulated::github::{Conclusion, Status, What};
 use simulated::nomad;
 
 use crate::life::{Memory, Seen};
 use crate::runners::OWN;
+use crate::troubles::Trouble;
 use crate::world::World;
 
 impl World {
@@ -48,7 +50,12 @@ impl World {
             runners: state
                 .runners
                 .values()
-                .map(|it| (it.name.clone(), it.child.clone(), it.is_supply()))
+                .map(|it| {
+                    // Where children are not all adopted yet nobody is launched, nor followed.
+                    let place = state.nomad.get(&state.rules.place_of_runner(it));
+                    let is_followed = !matches!(place, None | Some(NomadState::Unlisted(_)));
+                    (it.name.clone(), it.child.clone(), it.is_supply() && is_followed)
+                })
                 .collect(),
             folds: folds + 1,
             written,
@@ -92,7 +99,10 @@ impl World {
         self.watching.verdict()?;
         self.each_job_ran_once()?;
         self.memory_is_empty()?;
-        if self.weather.is_fair() { self.nobody_was_hired_in_vain() } else { Ok(()) }
+        match self.weather.is_fair() {
+            true => self.each_was_minted_one().and_then(|()| self.nobody_was_hired_in_vain()),
+            false => Ok(()),
+        }
     }
 
     fn each_job_ran_once(&self) -> Result<(), String> {
@@ -116,7 +126,11 @@ impl World {
                 return Err(format!("job {id} is {:?}", job.status));
             }
             let skipped = job.spec.needs_others && job.conclusion == Some(Conclusion::Skipped);
-            let as_it_should = skipped || job.conclusion == Some(job.spec.conclusion);
+            // GitHub gives up what nobody has begun for a day, and the daemon may be off for most of it.
+            let gave_up = job.completed_at.is_some_and(|at| at >= job.queued_at + 24 * HOUR)
+                && self.weather.has(Trouble::OffForHours)
+                && job.conclusion == Some(Conclusion::Cancelled);
+            let as_it_should = skipped || gave_up || job.conclusion == Some(job.spec.conclusion);
             if !as_it_should && !self.watching.is_excused(id) {
                 let conclusion = job.conclusion.map(Conclusion::as_str);
                 return Err(format!("job {id} ended with {conclusion:?}, and nobody wanted that"));
@@ -130,10 +144,10 @@ impl World {
         Ok(())
     }
 
-    fn memory_is_empty(&self) -> Result<(), String> {
-        let Some(daemon) = &self.daemon else { return Ok(()) };
+    fn memory_is_empty(&mut self) -> Result<(), String> {
         let rows = self.rows();
         let open_jobs = self.open_jobs();
+        let Some(daemon) = &self.daemon else { return Ok(()) };
         let open_jobs = open_jobs.iter().filter(|job| job.pool.is_some()).count();
         let left = daemon.seen.left.iter().copied().chain([
             ("open jobs", open_jobs),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use reqwest::Method;
 use simulated::github::model::{MINUTE, Millis};
+use simulated::github::rest;
 use simulated::nomad;
 use transport::Request;
 
@@ -32,8 +33,10 @@ const REFUSED_IN_A_LIFE: usize = 10;
 
 /// In any one minute, to one side, of whatever kind: so many, most of them by the clock,
 const IN_A_MINUTE: usize = 200;
-/// and so many more for each job that there is, or was.
+/// so many more for each job that there is, or was,
 const IN_A_MINUTE_FOR_A_JOB: usize = 6;
+/// and for each start within it, which looks at everything once.
+const IN_A_MINUTE_FOR_A_START: usize = 40;
 
 #[derive(Default)]
 pub struct Requests {
@@ -41,6 +44,10 @@ pub struct Requests {
     nomad: Counted,
     /// How long the daemon has been running, in all its lives but this.
     pub lived: Millis,
+    /// When each life began.
+    pub starts: Vec<Millis>,
+    /// When GitHub refused one for its limits.
+    refused: Vec<Millis>,
 }
 
 #[derive(Default)]
@@ -56,10 +63,10 @@ impl Counted {
     fn one(&mut self, request: &Request, about_one: bool, now: Millis) {
         self.about_one += u64::from(about_one);
         // Each delivery that was missed is fetched once, however many there are; a parameterized job
-        // that refused a dispatch is looked at each second.
+        // that refused a dispatch is looked at each second; claims are counted by themselves.
         let path = request.url.path();
         let watches = path.starts_with("/v1/job/runner-") && !path.contains("dispatch");
-        if path.contains("/deliveries/") || watches {
+        if path.contains("/deliveries/") || path.starts_with("/v1/allocation/") || watches {
             return;
         }
         self.lately.push_back(now);
@@ -95,6 +102,7 @@ impl World {
     /// A request leaves the daemon.
     pub fn is_asked(&mut self, side: Side, request: &Request) {
         let now = self.now;
+        self.check_claims_requests(request.url.path());
         let counted = match side {
             Side::GitHub => &mut self.requests.forge,
             Side::Nomad => &mut self.requests.nomad,
@@ -102,18 +110,26 @@ impl World {
         counted.one(request, is_about_one(side, request), now);
         let lately = counted.lately.len();
         let jobs = self.github.jobs().count();
-        if lately > IN_A_MINUTE + IN_A_MINUTE_FOR_A_JOB * jobs {
+        let starts = self.requests.starts.iter().filter(|at| **at + MINUTE > now).count();
+        let more = IN_A_MINUTE_FOR_A_JOB * jobs + IN_A_MINUTE_FOR_A_START * starts;
+        if lately > IN_A_MINUTE + more {
             self.watching
                 .broken(|| format!("{lately} requests to {side:?} in a minute, for {jobs} jobs"));
         }
     }
 
+    /// An App that is suspended is refused in the same way, and not for asking too much.
+    pub fn is_refused(&mut self, answer: &rest::Answer) {
+        let message = answer.body.as_ref().and_then(|body| body["message"].as_str());
+        let for_limits = message.is_some_and(|it| it.to_lowercase().contains("rate limit"));
+        if for_limits && matches!(answer.status, 403 | 429) {
+            self.requests.refused.push(self.now);
+        }
+    }
+
     /// Whoever is told to wait does so, and all that ask by the same credential with it.
     fn check_refusals(&mut self) {
-        let refused = |status| status == 403 || status == 429;
-        let requests = self.github.requests().iter();
-        let at: Vec<Millis> =
-            requests.filter(|one| refused(one.status)).map(|one| one.at).collect();
+        let at = &self.requests.refused;
         let within = |from: usize| at[from..].partition_point(|one| *one < at[from] + 10 * MINUTE);
         let most = (0..at.len()).map(within).max().unwrap_or_default();
         if std::env::var_os("SIM_STATS").is_some() {

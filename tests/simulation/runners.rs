@@ -14,6 +14,7 @@ use simulated::protocol::{Beat, JobMessage, Poll, Registered, Registration};
 use simulated::runner::jit;
 
 use crate::agenda::Act;
+use crate::claims::Claiming;
 use crate::troubles::Trouble;
 use crate::world::World;
 
@@ -24,6 +25,10 @@ const OWN_PATIENCE: Millis = 15 * MINUTE;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// It asks the daemon for its credential.
+    Claim,
+    /// A thief does, as it.
+    Theft,
     Register,
     Listen,
     /// It asks for a job between two of its listenings: Gitea's ask every two seconds.
@@ -43,7 +48,9 @@ pub struct Process {
     pub is_ours: bool,
     pub registered: Option<Registered>,
     /// What it was registered as before it started.
-    jit: Option<Registered>,
+    pub jit: Option<Registered>,
+    /// Its task asks for its credential by this.
+    pub claims: Option<Claiming>,
     pub job: Option<JobMessage>,
     began: Millis,
     /// Until when it works.
@@ -93,6 +100,10 @@ impl World {
             Some(config) => Registration { name: config.name.clone(), ..asked },
             None => asked,
         };
+        let claims = match meta("claim_url").is_empty() {
+            true => None,
+            false => self.claiming(&started.child, &started.allocation),
+        };
         let boot = match self.strikes(Trouble::RunnersSlow, 0.3) {
             true => self.draw(MINUTE, 9 * MINUTE),
             false => self.draw(500, 20 * SECOND),
@@ -108,13 +119,20 @@ impl World {
         } else {
             let first = if self.strikes(Trouble::RunnersFail, 0.2) {
                 Step::Exit(1)
+            } else if claims.is_some() {
+                Step::Claim
             } else {
                 Step::Register
             };
+            if claims.is_some() && self.strikes(Trouble::Forgers, 0.3) {
+                let after = self.draw(0, 2 * MINUTE);
+                self.enter_step(&started.allocation, after, Step::Theft);
+            }
             self.enter_step(&started.allocation, boot, first);
         }
         let mut process = Process::new(asked, true, self.now);
         process.jit = jit.map(|config| config.registered);
+        process.claims = claims;
         if self.is_gitea() {
             let token = self.nomad.lock().child(&started.child).and_then(|it| it.token.clone());
             let token = token.unwrap_or_default();
@@ -131,7 +149,7 @@ impl World {
         self.enter_step(&id, 0, Step::Register);
     }
 
-    fn enter_step(&mut self, process: &str, after: Millis, step: Step) {
+    pub fn enter_step(&mut self, process: &str, after: Millis, step: Step) {
         let act = Act::Runner { process: process.to_owned(), step };
         self.agenda.enter(self.now + after, act);
     }
@@ -168,6 +186,8 @@ impl World {
             return;
         }
         match step {
+            Step::Claim => self.claim(id),
+            Step::Theft => self.steal(id),
             Step::Register => self.register(id),
             Step::Listen => self.listen(id, true),
             Step::Fetch => self.listen(id, false),
@@ -186,8 +206,10 @@ impl World {
         }
         if process.asked.token.is_empty() {
             // Its own script has a way to get one.
-            let repository =
-                self.github.repository(&process.page).map(|found| Scope::Repository(found.id));
+            let page = &process.page;
+            let found =
+                self.github.repository(page).or_else(|| self.github.renamed_repository(page));
+            let repository = found.map(|found| Scope::Repository(found.id));
             let scope = repository.unwrap_or(Scope::Organization(self.setting.organization));
             let (token, _) = self.github.mint_runner_token(scope, Purpose::Register, self.now);
             process.asked.token = token;
@@ -353,11 +375,16 @@ impl Process {
             is_ours,
             registered: None,
             jit: None,
+            claims: None,
             job: None,
             began,
             until: 0,
             awake: false,
         }
+    }
+
+    pub fn began(&self) -> Millis {
+        self.began
     }
 
     fn is_nameless(&self) -> bool {

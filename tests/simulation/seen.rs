@@ -5,6 +5,7 @@ use ledger::RunnerName;
 use reqwest::Method;
 use serde_json::Value;
 use simulated::github::Kind;
+use simulated::github::model::Millis;
 use simulated::nomad::JobKey;
 use transport::Request;
 
@@ -41,7 +42,8 @@ impl World {
         self.watching.late.extend(children.next().map(|(key, _)| key.clone()));
     }
 
-    pub fn before_nomad_acts(&mut self, request: &Request) {
+    /// It left then.
+    pub fn before_nomad_acts(&mut self, request: &Request, left: Millis) {
         self.before_a_variable_is_written(request);
         let Some(id) = request.url.path().strip_prefix("/v1/job/") else { return };
         if request.method != Method::DELETE {
@@ -53,7 +55,7 @@ impl World {
         let key = JobKey::new(namespace.map_or("default", |(_, value)| value), &id);
         let token = self.nomad.lock().child(&key).and_then(|child| child.token.clone());
         if let Some(token) = token {
-            self.check_stop(&runner_of(&token), &key);
+            self.check_stop(&runner_of(&token), &key, left);
         }
     }
 

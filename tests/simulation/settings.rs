@@ -40,6 +40,8 @@ fn text(rules: &Rules, gitea: bool, app: Option<u64>) -> String {
             crate::app::SECRET,
         );
     }
+    // Where nobody claims, nobody is there.
+    text.push_str("[claims]\nlisten = \"127.0.0.1:9191\"\nurl = \"http://127.0.0.1:9191\"\n");
     let _ = writeln!(text, "[nomad]\naddress = \"http://nomad.test:4646\"");
     let _ = writeln!(text, "[runners]\nmax = {}\nrobots = {:?}", rules.max, rules.robots);
     for pool in &rules.pools {
@@ -72,6 +74,7 @@ fn add(text: &mut String, pool: &Pool) {
     let delivery = match pool.delivery {
         Delivery::None => "none",
         Delivery::Deposit(_) => "variable",
+        Delivery::Claim => "claim",
         _ => "payload",
     };
     if pool.credential == CredentialKind::Jit {

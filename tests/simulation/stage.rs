@@ -131,6 +131,7 @@ impl World {
             () if self.setting.variables.contains(&self.rules.pools.len()) => {
                 Delivery::Deposit(crate::variables::rule(name))
             }
+            () if self.setting.claim.contains(&self.rules.pools.len()) => Delivery::Claim,
             () => Delivery::Payload,
         };
         Pool {
@@ -200,7 +201,7 @@ impl World {
         let replace = self.draw(0, 1) == 0;
         self.setting.spec = JobSpec {
             meta_required: vec!["runner_name".to_owned()],
-            meta_optional: ["runner_labels", "runner_url", "credential_path"]
+            meta_optional: ["runner_labels", "runner_url", "credential_path", "claim_url"]
                 .map(str::to_owned)
                 .to_vec(),
             poststop: (poststop == 0).then_some(3 * SECOND),

@@ -6,6 +6,8 @@ use ledger::RunnerName;
 use simulated::github::model::Millis;
 use simulated::nomad::JobKey;
 
+use crate::claims::Claims;
+
 #[derive(Default)]
 pub struct Watching {
     /// Deliveries that were answered with 2xx.
@@ -36,6 +38,7 @@ pub struct Watching {
     pub late: BTreeSet<JobKey>,
     /// The registration tokens that were given out last.
     pub minted: VecDeque<String>,
+    pub claims: Claims,
     /// How often was folded at this moment.
     folds: (Millis, u32),
     broken: Option<String>,

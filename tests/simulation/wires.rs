@@ -13,7 +13,7 @@ use jiff::fmt::rfc2822;
 use rand::Rng as _;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Method, StatusCode};
-use simulated::github::model::SECOND;
+use simulated::github::model::{Millis, SECOND};
 use simulated::github::rest;
 use simulated::nomad::InProcess;
 use transport::{Answering, Body, Exchange, Failure, Request, Response};
@@ -115,7 +115,7 @@ impl Wire {
             Side::GitHub => self.world.with(|world| world.ask_github(request)),
             Side::Nomad => {
                 let nomad = self.world.with(|world| {
-                    world.before_nomad_acts(request);
+                    world.before_nomad_acts(request, world.now);
                     world.nomad.clone()
                 });
                 let answer = at_nomad(&nomad, request).await;
@@ -150,16 +150,18 @@ impl crate::world::World {
     pub fn act_late(&mut self, side: Side, request: Request) {
         let asks = request.method == Method::GET || request.url.path() == "/v1/jobs/statuses";
         if !asks {
-            let at = self.now + self.draw(10 * SECOND, 120 * SECOND);
-            self.agenda.enter(at, crate::agenda::Act::Late(side, Box::new(request)));
+            let left = self.now;
+            let at = left + self.draw(10 * SECOND, 120 * SECOND);
+            let request = Box::new(request);
+            self.agenda.enter(at, crate::agenda::Act::Late { side, left, request });
         }
     }
 
-    pub fn arrive_late(&mut self, side: Side, request: &Request) {
+    pub fn arrive_late(&mut self, side: Side, left: Millis, request: &Request) {
         match side {
             Side::GitHub => drop(self.ask_github(request)),
             Side::Nomad => {
-                self.before_nomad_acts(request);
+                self.before_nomad_acts(request, left);
                 let nomad = self.nomad.clone();
                 // A write answers without waiting for anything.
                 let mut answer = pin!(at_nomad(&nomad, request));
@@ -207,8 +209,10 @@ impl crate::world::World {
         };
         let lags = request.method == Method::GET && self.strikes(Trouble::GitHubLags, 0.5);
         let (now, old) = (self.now, self.lagging.as_mut().filter(|_| lags));
-        let github = old.map_or(&mut self.github, |old| &mut **old);
-        let given = github.rest(&call, now);
+        // What lists are made from lags; tokens do by themselves, see `app.rs`.
+        let old = old.map(|old| old.rest(&call, now)).filter(|given| given.status != 401);
+        let given = old.unwrap_or_else(|| self.github.rest(&call, now));
+        self.is_refused(&given);
         let mut headers = self.dated();
         for (name, value) in given.headers {
             headers.insert(HeaderName::from_static(name), value.parse().unwrap());

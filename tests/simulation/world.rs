@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use ledger::{Happening, Rules, State};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use roustabout::store::Reader;
 use simulated::github::GitHub;
 use simulated::github::model::{MINUTE, Millis, SECOND};
 use simulated::nomad::{InProcess, Nomad};
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::agenda::{Act, Agenda};
 use crate::app;
+use crate::claims::{self, Claimed};
 use crate::gitea;
 use crate::life::{Daemon, Errand, Seen};
 use crate::requests::Requests;
@@ -47,6 +49,8 @@ pub struct World {
     lagged_at: Millis,
     pub nomad: InProcess,
     folder: TempDir,
+    /// Reads what this life has committed.
+    pub reader: Option<Reader>,
     pub life: u32,
     pub daemon: Option<Daemon>,
     /// What the daemon's own runtime is to do for the world.
@@ -118,6 +122,7 @@ impl World {
             lagged_at: BEGIN,
             nomad,
             folder: tempfile::tempdir().unwrap(),
+            reader: None,
             life: 0,
             daemon: None,
             errands: Vec::new(),
@@ -126,6 +131,7 @@ impl World {
             setting: Setting {
                 jit: jit_pools(seed),
                 variables: variables::pools(seed),
+                claim: claims::pools(seed),
                 plays_app: app::is_played(seed).then_some(seed),
                 ..Setting::default()
             },
@@ -210,7 +216,7 @@ impl World {
             Act::Plan(plan) => self.carry_out_plan(plan),
             Act::Clock => self.clock(),
             Act::Arrive(delivery) => self.arrive(*delivery),
-            Act::Late(side, request) => self.arrive_late(side, &request),
+            Act::Late { side, left, request } => self.arrive_late(side, left, &request),
             Act::Runner { process, step } => self.runner_step(&process, step),
             Act::Start => self.start(),
             Act::CalmDown => self.calm_down(),
@@ -244,7 +250,7 @@ impl World {
     fn lag(&mut self) {
         if self.now - self.lagged_at >= 15 * SECOND {
             self.lagged_at = self.now;
-            self.lagging = Some(Box::new(self.github.clone()));
+            self.lagging = Some(Box::new(self.github.without_logs()));
         }
     }
 
@@ -254,6 +260,7 @@ impl World {
             return;
         }
         self.life += 1;
+        self.requests.starts.push(self.now);
         let life = self.life;
         self.story.tell(self.now, "daemon", || format!("starts, life {life}"));
         let mut seen = Seen::default();
@@ -280,12 +287,11 @@ impl World {
     /// Its runtime is gone.
     pub fn is_dead(&mut self) {
         let Some(daemon) = self.daemon.take() else { return };
+        self.reader = None;
         self.requests.lived += self.now - daemon.since;
         self.watching.dispatching.clear();
         for errand in std::mem::take(&mut self.errands) {
-            if let Errand::Knock(delivery) = errand {
-                self.answered(*delivery, None);
-            }
+            self.is_not_answered(errand);
         }
         let Some(how) = daemon.dying else { return };
         self.story.tell(self.now, "daemon", || how);
@@ -303,6 +309,15 @@ impl World {
         let off = if self.weather.calm { 100 } else { off };
         self.starts_at = self.now + off;
         self.agenda.enter(self.starts_at, Act::Start);
+    }
+
+    /// Nobody is at the door.
+    pub fn is_not_answered(&mut self, errand: Errand) {
+        match errand {
+            Errand::Knock(delivery) => self.answered(*delivery, None),
+            Errand::Claim(asked) => self.claimed(&asked, &Claimed::Refused),
+            _ => {}
+        }
     }
 
     /// The config as this start finds it.

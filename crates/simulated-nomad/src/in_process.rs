@@ -5,18 +5,22 @@
 //! it is moved on. Read next: `answers/mod.rs`.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use bytes::Bytes;
 use rand::rngs::StdRng;
+use serde_json::json;
 
 use super::answers::{self, Door};
 use super::http::{Held, Server};
 use super::identity::Keyring;
 use super::model::{Millis, Nomad, in_form_of_uuid};
+use super::tasks::IdentityAsked;
 use super::wire::Request;
 
 /// Clones are the same server.
@@ -48,6 +52,22 @@ impl InProcess {
     /// The state itself, locked until this is dropped.
     pub fn lock(&self) -> Locked<'_> {
         Locked(self.0.hold())
+    }
+
+    /// The identity of a task that an `identity` block of that name and audience asks for, good for an hour.
+    /// `None`: there is no such allocation.
+    pub fn identity(&self, allocation: &str, name: &str, audience: &str) -> Option<String> {
+        let nanos: i64 = 3_600_000_000_000;
+        let spec = json!({"Name": name, "Audience": [audience], "TTL": nanos});
+        let spec = serde_json::from_value(spec).ok()?;
+        let asked =
+            IdentityAsked { allocation: allocation.to_owned(), task: "runner".into(), spec };
+        // This server signs it itself, and waits for nobody.
+        let mut signed = pin!(self.0.identity(asked));
+        match signed.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(signed) => signed.ok(),
+            Poll::Pending => None,
+        }
     }
 
     /// Answers a request to the agent. The body of a stream goes on for as long as it is read.

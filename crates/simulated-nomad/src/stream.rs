@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 /// Frames that are kept (`server.event_buffer_size`). The buffer's head is one more ([V]).
 const KEPT: usize = 100 + 1;
@@ -55,6 +56,27 @@ impl Buffer {
         let first = self.frames.iter().position(|told| told.index >= index);
         self.frames.iter().skip(first.unwrap_or(newest)).cloned().collect()
     }
+}
+
+/// A frame and its events as they are written, which takes no copy of a payload.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Frame<'a> {
+    events: &'a [Shown<'a>],
+    index: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Shown<'a> {
+    filter_keys: Option<&'a [String]>,
+    index: u64,
+    key: &'a str,
+    namespace: &'a str,
+    payload: &'a Value,
+    topic: &'a str,
+    #[serde(rename = "Type")]
+    kind: &'a str,
 }
 
 /// What a listener wants to hear.
@@ -109,25 +131,31 @@ impl Wanted {
 
     /// The line that tells the listener of it; None where nothing in it is for it.
     pub fn line(&self, told: &Told) -> Option<String> {
-        let events: Vec<Value> = told
+        let events: Vec<Shown> = told
             .events
             .iter()
             .filter(|event| self.has(event))
-            .map(|event| {
-                json!({
-                    "Topic": event.topic, "Type": event.kind, "Key": event.key,
-                    "Namespace": event.namespace, "FilterKeys": event.filter_keys,
-                    "Index": told.index, "Payload": event.payload,
-                })
+            .map(|event| Shown {
+                filter_keys: event.filter_keys.as_deref(),
+                index: told.index,
+                key: &event.key,
+                namespace: &event.namespace,
+                payload: &event.payload,
+                topic: event.topic,
+                kind: event.kind,
             })
             .collect();
-        let line = || format!("{}\n", json!({"Index": told.index, "Events": events}));
+        // A text of what was read as JSON can be written as it.
+        let line = || serde_json::to_string(&Frame { events: &events, index: told.index });
+        let line = || format!("{}\n", line().unwrap_or_default());
         (!events.is_empty()).then(line)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn told(index: u64) -> Arc<Told> {

@@ -128,6 +128,20 @@ pub struct GitHub {
 }
 
 impl GitHub {
+    /// A copy as it is now, but for what happened and was asked and delivered so far: that is long, and nothing
+    /// that is listed.
+    pub fn without_logs(&mut self) -> Self {
+        let logs = (
+            std::mem::take(&mut self.happenings),
+            std::mem::take(&mut self.requests),
+            std::mem::take(&mut self.delivery_log),
+            std::mem::take(&mut self.outbox),
+        );
+        let copy = self.clone();
+        (self.happenings, self.requests, self.delivery_log, self.outbox) = logs;
+        copy
+    }
+
     /// An empty GitHub whose pages and API live at `base` (`http://127.0.0.1:PORT`). All its draws
     /// come from `rng`, which makes it replay from a seed.
     #[must_use]

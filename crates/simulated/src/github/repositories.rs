@@ -105,7 +105,7 @@ impl GitHub {
     }
 
     /// The repository that was once called so.
-    pub(super) fn renamed_repository(&self, former: &str) -> Option<&Repository> {
+    pub fn renamed_repository(&self, former: &str) -> Option<&Repository> {
         self.repositories.values().find(|repository| {
             repository.former_names.iter().any(|name| name.eq_ignore_ascii_case(former))
         })
