@@ -9,7 +9,7 @@ use crate::support::daemon::{Daemon, here};
 use crate::support::parts::{Part, folder, is_missing};
 use crate::support::webhook::{Request, door, queued};
 
-async fn scraped(daemon: &Daemon, accept: &str) -> (String, String) {
+pub async fn scraped(daemon: &Daemon, accept: &str) -> (String, String) {
     // Nobody is asked for a token here.
     let url = format!("http://127.0.0.1:{}/metrics", daemon.admin);
     let asked = reqwest::Client::new().get(url).header("accept", accept);
@@ -20,7 +20,7 @@ async fn scraped(daemon: &Daemon, accept: &str) -> (String, String) {
 }
 
 /// After a good delivery and a bad one, with GitHub and Nomad away.
-async fn daemon_with_a_job() -> Daemon {
+pub async fn daemon_with_a_job() -> Daemon {
     let daemon = door().await;
     let reply = Request::job("one", &queued(7)).send(daemon.door).await;
     assert_eq!(reply.status, 202);
@@ -61,7 +61,7 @@ async fn what_happens_is_counted_by_the_names_of_the_contract() {
 }
 
 /// Names of families, as Prometheus reads them.
-fn families(text: &str) -> BTreeSet<&str> {
+pub fn families(text: &str) -> BTreeSet<&str> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types.filter_map(|line| line.split(' ').next()).collect()
 }
