@@ -34,4 +34,5 @@ mod static_arm64;
 mod status;
 mod strangers;
 mod systemd;
+mod upgrade;
 mod webhooks;
