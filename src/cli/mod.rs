@@ -92,11 +92,22 @@ fn printable(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// No core dump, whatever the limits are, and nobody of the same user reads this process's memory or
+/// environment: nearly every command holds a secret. Programs that it starts are as usual again.
+fn refuse_to_be_dumped() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
 /// Runs the command of this process.
 pub fn run() -> ExitCode {
     // First, because every TLS connection needs it. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments = Arguments::parse();
+    if let Err(error) = refuse_to_be_dumped() {
+        complain(&format!("roustabout: cannot turn core dumps off: {error}"));
+        return ExitCode::from(1);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

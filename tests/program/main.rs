@@ -15,6 +15,7 @@ mod check_offline;
 mod check_unit;
 mod commands;
 mod config_file;
+mod core_dumps;
 mod dashboard;
 mod demo;
 mod documents;

@@ -147,6 +147,12 @@ impl Daemon {
         child.wait().unwrap();
     }
 
+    /// SIGABRT, which dumps the core of a program that lets it.
+    pub fn abort(&mut self) -> std::process::ExitStatus {
+        signal(self.process(), "ABRT");
+        self.child.take().expect("it runs").wait().unwrap()
+    }
+
     /// SIGTERM, and waits for its end; the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         signal(self.process(), "TERM");
