@@ -192,10 +192,18 @@ job "gitea-runner" {
             # What is secret comes from stdin, because arguments are visible. The nonce says that it is the same
             # task that asks again: while roustabout restarts, and for as long as boot_timeout by default.
             nonce=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
-            token=$(printf 'header = "Authorization: Bearer %s"\nheader = "Claim-Nonce: %s"\n' \
+            cut=0
+            until token=$(printf 'header = "Authorization: Bearer %s"\nheader = "Claim-Nonce: %s"\n' \
               "$NOMAD_TOKEN_roustabout" "$nonce" |
               CURL_CA_BUNDLE="$CLAIM_CA_FILE" curl -sSf -X POST --config - --max-time 30 --retry 1000 --retry-delay 2 \
-                --retry-connrefused --retry-max-time 600 "$NOMAD_META_claim_url")
+                --retry-connrefused --retry-max-time 600 "$NOMAD_META_claim_url"); do
+              # Only a connection that broke off, which curl does not retry: roustabout restarts. The same
+              # nonce makes the second request safe.
+              case $? in 35 | 52 | 55 | 56) ;; *) exit 1 ;; esac
+              cut=$((cut + 1))
+              [ "$cut" -lt 300 ]
+              sleep 2
+            done
             unset NOMAD_TOKEN_roustabout nonce
           elif [ -n "$NOMAD_META_credential_path" ]; then
             token=$(cat "$NOMAD_SECRETS_DIR/credential")

@@ -10,6 +10,7 @@ use roustabout::nomad::DispatchRequest;
 use serde_json::{Value, json};
 use support::certificates::Certificates;
 use support::parents::{self, parameterized};
+use support::proxy::{Fate, Proxy};
 use support::world::{Parts, Plan, World};
 use support::{free_port, until};
 
@@ -30,9 +31,13 @@ fn requests(world: &World, method: &str, path: &str) -> usize {
 impl Claiming {
     /// Prepared, with one more pool, of jobs that tell their identity.
     async fn prepared(pool: &str, keys: &str, scheme: &str) -> Self {
-        let parts = Parts::start().await;
         let port = free_port();
-        let url = format!("{scheme}://127.0.0.1:{port}");
+        Self::reached_as(format!("{scheme}://127.0.0.1:{port}"), port, pool, keys).await
+    }
+
+    /// Its tasks ask at this URL.
+    async fn reached_as(url: String, port: u16, pool: &str, keys: &str) -> Self {
+        let parts = Parts::start().await;
         let plan = Plan {
             before_pools: format!(
                 "[claims]\nlisten = \"127.0.0.1:{port}\"\nurl = \"{url}\"\n{keys}"
@@ -257,6 +262,21 @@ async fn a_task_asks_again_until_the_daemon_is_back() {
     world.until_nothing_is_left(LIMIT).await;
     let conclusion = world.github.with(|github, _| github.job(job).unwrap().conclusion);
     assert_eq!(conclusion.unwrap().as_str(), "success");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_connection_breaks_off_asks_again_with_the_same_nonce() {
+    let port = free_port();
+    let proxy = Proxy::before(&format!("http://127.0.0.1:{port}")).await;
+    let _lost = [Fate::CutRequest, Fate::CutAnswer].map(|fate| proxy.next("POST", "/claim", fate));
+    let mut claiming = Claiming::reached_as(proxy.url(), port, "", "").await;
+    claiming.world.daemon.start().await;
+    let world = &claiming.world;
+    world.queue(world.app, 1, 200);
+    world.until_nothing_is_left(LIMIT).await;
+    assert_eq!(proxy.count("POST", "/claim"), 3);
+    let runners = world.daemon.log().matches("runner dispatched as").count();
+    assert_eq!(runners, 1, "{}", world.daemon.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
