@@ -5,7 +5,7 @@ use super::finding::Finding;
 use super::plan::Plan;
 use super::refused::refused;
 use crate::config::{Credential, ScopeKind, Settings};
-use crate::github::{App, Error, HookConfig, Installation, Operation, Registered};
+use crate::github::{App, Error, Grant, HookConfig, Installation, Operation, Registered};
 
 /// Permissions by name, each with what it is for.
 type Needs = Vec<(&'static str, &'static str, &'static str)>;
@@ -33,7 +33,10 @@ pub async fn app(
             continue;
         }
         match app.installation(owner).await {
-            Ok(found) => findings.extend(installed(subject, &found, &registered, &needs)),
+            Ok(found) => {
+                findings.extend(installed(subject, &found, &registered, &needs));
+                findings.extend(token(subject, app, owner).await);
+            }
             Err(error) => {
                 findings.push(refused(subject, &error, Operation::Repository, owner));
             }
@@ -51,6 +54,15 @@ pub async fn app(
         }
     }
     Ok(findings)
+}
+
+/// What stands in the way of a token, although the App is installed: only asking for one tells.
+async fn token(subject: &str, app: &App, owner: &str) -> Option<Finding> {
+    let error = app.client(owner, Grant::Read).rate_limit().await.err()?;
+    let mut finding = refused(subject, &error, Operation::Repository, owner);
+    finding.message =
+        format!("the App is installed on {owner}, but a token cannot be used: {}", finding.message);
+    Some(finding)
 }
 
 fn needs(plan: &Plan, settings: &Settings) -> Needs {

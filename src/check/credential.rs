@@ -14,7 +14,7 @@ use super::plan::{self, Plan};
 use super::refused::refused;
 use super::{app, clock, repository};
 use crate::config::{ForgeKind, GitHub, ScopeKind, Settings};
-use crate::forge::Asks;
+use crate::forge::{Asks, owner_of};
 use crate::github::{Client, Error, Grant, Operation, Pages, RateLimit, Repository, User};
 use crate::ledger::Topics;
 
@@ -104,7 +104,15 @@ async fn one(
     if !plan.patterns.is_empty() {
         let owners = settings.github.credentials[place].owners.as_slice();
         findings.extend(match repositories(asks, owners).await {
-            Ok(seen) => listed::add(subject, seen, place, &mut plan, &settings),
+            Ok((seen, unseen)) => {
+                // What cannot be seen is told by `app`, and no fault of the pattern.
+                plan.patterns.retain(|pattern| {
+                    let owner = owner_of(&pattern.name);
+                    let hidden = unseen.iter().any(|one| one.eq_ignore_ascii_case(owner));
+                    !hidden && !(owner.contains('*') && !unseen.is_empty())
+                });
+                listed::add(subject, seen, place, &mut plan, &settings)
+            }
             Err(error) => vec![refused(subject, &error, Operation::Repository, "it")],
         });
     }
@@ -151,8 +159,9 @@ async fn token_itself(
     Ok(token(subject, &user, limit, &plan.scopes, Timestamp::now()))
 }
 
-/// All that the token sees, or that the App may see of these owners.
-async fn repositories(asks: &Asks, owners: &[String]) -> Result<Vec<Seen>, Error> {
+/// All that the token sees, or that the App may see of these owners; and the owners of whom it sees
+/// nothing, for it gets no token there.
+async fn repositories(asks: &Asks, owners: &[String]) -> Result<(Vec<Seen>, Vec<String>), Error> {
     let seen = |found: Repository| Seen {
         full_name: found.full_name,
         private: found.private,
@@ -161,22 +170,25 @@ async fn repositories(asks: &Asks, owners: &[String]) -> Result<Vec<Seen>, Error
     };
     let app = match asks {
         Asks::By(client) => {
-            return Ok(client.my_repositories().await?.into_iter().map(seen).collect());
+            let all = client.my_repositories().await?.into_iter().map(seen).collect();
+            return Ok((all, Vec::new()));
         }
         Asks::As(app) => app,
     };
-    let mut all = Vec::new();
+    let (mut all, mut unseen) = (Vec::new(), Vec::new());
     for owner in owners.iter().filter(|owner| *owner != "*") {
         let mut known = Pages::default();
         let client = app.client(owner, Grant::Read);
         match client.installation_repositories_again(&mut known, seen).await {
             Ok(()) => all.extend(known.items().cloned()),
             // Told by `app` already.
-            Err(Error::NotInstalled { .. } | Error::Suspended { .. }) => {}
+            Err(
+                Error::NotInstalled { .. } | Error::Suspended { .. } | Error::NotGranted { .. },
+            ) => unseen.push(owner.clone()),
             Err(error) => return Err(error),
         }
     }
-    Ok(all)
+    Ok((all, unseen))
 }
 
 /// The version of the Gitea that answers at the host of `api_url`, if one does.

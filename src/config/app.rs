@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::secrets::{self, Found};
 use super::section::Section;
 use super::webhook::warn_of_odd;
-use crate::github::AppKey;
+use crate::github::{AppKey, NotAKey};
 
 /// `[github.credentials.app]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,8 +46,15 @@ pub(super) fn read(section: &Section) -> Option<Option<App>> {
                     Some(path) => ("private_key_file", format!("{} {error}", path.display())),
                     None => ("private_key", error.to_string()),
                 };
-                let fix = "use the file that GitHub made (the App's settings → Private keys → \
-                           Generate a private key)";
+                let fix = match error {
+                    NotAKey::Encrypted => {
+                        "remove the passphrase: openssl rsa -in KEY.pem -out app.pem"
+                    }
+                    _ => {
+                        "use the file that GitHub made (the App's settings → Private keys → \
+                         Generate a private key)"
+                    }
+                };
                 section.report(key, what, fix);
             })
             .ok(),
@@ -122,6 +129,11 @@ mod tests {
         for (content, what) in [
             ("ghp_token", "contains no private key in PEM form"),
             ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "a public key"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "a certificate"),
+            (
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+                "encrypted with a passphrase; remove the passphrase: openssl rsa",
+            ),
             ("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", "damaged"),
         ] {
             let key = file(content);

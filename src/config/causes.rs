@@ -2,8 +2,10 @@
 //! those that can match nothing, and warns of events that GitHub does not have. What a pattern matches
 //! is decided in `ledger::patterns`.
 
+use super::repositories::overlap;
 use super::section::Section;
 use super::suggest::nearest;
+use crate::ledger::Patterns;
 
 /// Events that start workflows (GitHub docs, "Events that trigger workflows"), and `dynamic`, which
 /// GitHub's own workflows have.
@@ -46,7 +48,7 @@ const EVENTS: &[&str] = &[
 
 /// Both; each is `None` if it is invalid.
 pub(super) fn read(section: &Section) -> (Option<Vec<String>>, Option<Vec<String>>) {
-    let events = patterns(section, "events", "_", "push");
+    let events = patterns(section, "events", "_", "pull_request_target");
     let known = |pattern: &&String| {
         let plain = pattern.trim_start_matches('!').to_lowercase();
         plain.contains('*') || EVENTS.contains(&plain.as_str())
@@ -58,7 +60,7 @@ pub(super) fn read(section: &Section) -> (Option<Vec<String>>, Option<Vec<String
         };
         section.warn("events", format!("{odd:?} is not a known event of workflows"), fix);
     }
-    (events, patterns(section, "actors", "-_.[]", "octocat"))
+    (events, patterns(section, "actors", "-_.[]", "renovate[bot]"))
 }
 
 /// Letters, digits, `*` and some more; a leading `!` excludes.
@@ -84,6 +86,24 @@ fn patterns(section: &Section, key: &str, more: &str, example: &str) -> Option<V
         section.report(key, what, fix);
         return None;
     }
+    let excluded = || patterns.iter().filter_map(|pattern| pattern.strip_prefix('!'));
+    let exclusions = Patterns::new(&excluded().collect::<Vec<_>>());
+    let allowed = || patterns.iter().filter(|pattern| !pattern.starts_with('!'));
+    // A star of the pattern is treated as a character that only a star matches: so this holds for all
+    // that the pattern matches.
+    if allowed().all(|pattern| exclusions.matches(pattern)) {
+        let what = "allows nothing: its exclusions take out all that it matches, so the pool serves nothing";
+        section.report(key, what, fix);
+        return None;
+    }
+    if let Some(nothing) = allowed().find(|pattern| exclusions.matches(pattern)) {
+        let what = format!("{nothing:?} allows nothing: a pattern with ! excludes it");
+        section.warn(key, what, "remove it, or narrow the exclusion");
+    }
+    if let Some(idle) = excluded().find(|one| !allowed().any(|pattern| overlap(pattern, one))) {
+        let what = format!("\"!{idle}\" excludes nothing that the other patterns match");
+        section.warn(key, what, "remove or correct it");
+    }
     Some(patterns)
 }
 
@@ -103,6 +123,10 @@ mod tests {
             ("events = []", "events: is empty, so the pool serves nothing"),
             ("events = [\"!push\"]", "events: contains only exclusions"),
             ("events = [\"pull-request\"]", "events: \"pull-request\" matches nothing"),
+            ("events = [\"*\", \"!*\"]", "events: allows nothing"),
+            ("events = [\"push\", \"!Push\"]", "events: allows nothing"),
+            ("events = [\"push\", \"pull_request\", \"!pu*\"]", "events: allows nothing"),
+            ("actors = [\"*\", \"!**\"]", "actors: allows nothing"),
             ("actors = [\"!\"]", "actors: \"!\" matches nothing"),
             ("actors = [\"a b\"]", "actors: \"a b\" matches nothing"),
             ("actors = [\"a,b\"]", "actors: \"a,b\" matches nothing"),
@@ -114,12 +138,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_without_effect_is_warned_of() {
+        let warnings = |lines: &str| {
+            let loaded = loaded(&pool_with(lines));
+            loaded.warnings.iter().map(ToString::to_string).collect::<String>()
+        };
+        let told = warnings("events = [\"push\", \"pull_request_target\", \"!pull_request*\"]");
+        assert!(
+            told.contains("\"pull_request_target\" allows nothing: a pattern with !"),
+            "{told}"
+        );
+        let told = warnings("actors = [\"octocat\", \"!*[bot]\"]");
+        assert!(told.contains("\"!*[bot]\" excludes nothing that the other patterns"), "{told}");
+        assert_eq!(warnings("events = [\"push\"]\nactors = [\"*\", \"!*[bot]\"]"), "");
+    }
+
+    #[test]
     fn an_event_that_is_not_known_is_warned_of() {
         let warnings = |lines: &str| {
             let loaded = loaded(&pool_with(lines));
             loaded.warnings.iter().map(ToString::to_string).collect::<String>()
         };
-        let told = warnings("events = [\"push\", \"!pull_request_targt\"]");
+        let told = warnings("events = [\"*\", \"!pull_request_targt\"]");
         assert!(told.contains("did you mean \"pull_request_target\"?"), "{told}");
         let good = "events = [\"*\", \"!pull_request*\", \"!Workflow_Run\"]\n\
                     actors = [\"*\", \"!dependabot[bot]\"]";

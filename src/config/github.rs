@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Origin;
 use super::app::{self, App};
+use super::ca_cert;
 use super::environment::SecretLookup;
 use super::secrets::{self, Found, OfSystemd};
 use super::section::Section;
@@ -115,7 +116,7 @@ pub(super) fn read(section: &Section) -> Option<GitHub> {
     let kinds = [("github", ForgeKind::GitHub), ("gitea", ForgeKind::Gitea)];
     let kind = section.choice("kind", &kinds);
     let api_url = api_url(section, kind);
-    let ca_cert_pem = ca_cert(section);
+    let ca_cert_pem = ca_cert::read(section).and_then(|(_, pem)| pem);
     let sweep_interval = section.interval("sweep_interval");
     let full_sweep_interval = section.interval("full_sweep_interval");
     let credentials = credentials(section, kind);
@@ -145,26 +146,6 @@ pub(super) fn apps_sign(section: &Section, github: Option<&GitHub>) -> bool {
     }
 }
 
-/// Read here, so that a reload reads it again.
-fn ca_cert(section: &Section) -> Option<Vec<u8>> {
-    const KEY: &str = "ca_cert_file";
-    let path = section.path(KEY)?;
-    if section.context.env.takes_as_given(&path) {
-        return None;
-    }
-    match std::fs::read(&path) {
-        Ok(pem) => Some(pem),
-        Err(error) => {
-            section.report(
-                KEY,
-                format!("cannot read {}: {error}", path.display()),
-                "it must be a file that the user roustabout runs as can read",
-            );
-            None
-        }
-    }
-}
-
 /// An address that is GitHub's own and not its API's.
 fn beside_the_api(url: &Url) -> Option<&'static str> {
     let host = url.host_str()?;
@@ -173,6 +154,17 @@ fn beside_the_api(url: &Url) -> Option<&'static str> {
         "github.com" | "www.github.com" => Some("use https://api.github.com"),
         _ if of_tenant => Some("with data residency the API is at https://api.SUBDOMAIN.ghe.com"),
         _ => None,
+    }
+}
+
+/// The address of GitHub's API, as a command line gives it.
+pub fn github_api_url(text: &str) -> Result<Url, String> {
+    let url = web_url(text, &["http", "https"])?;
+    let of_gitea = url.path().trim_end_matches('/').ends_with(GITEA_API);
+    match beside_the_api(&url) {
+        Some(fix) => Err(format!("not the address of an API; {fix}")),
+        None if of_gitea => Err("the API of a Gitea, which is not GitHub".to_owned()),
+        None => Ok(url),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod admin;
 mod app;
+mod ca_cert;
 mod causes;
 mod claims;
 mod environment;
@@ -44,7 +45,7 @@ pub use claims::{Claims, TlsFiles};
 pub use environment::{Environment, SystemdCredential};
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
-pub use github::{By, Credential, ForgeKind, GitHub};
+pub use github::{By, Credential, ForgeKind, GitHub, github_api_url};
 pub use keys::{Given, Key, known_keys};
 pub use log::{Log, LogFormat};
 pub use nomad::{Nomad, NomadAddress};

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Origin;
+use super::ca_cert;
 use super::github::web_url;
 use super::pool_rules::nomad_name;
 use super::secrets::{self, Found};
@@ -68,7 +69,7 @@ pub(super) fn read(section: &Section) -> Option<Nomad> {
         }
     }
     let region = section.parsed("region", nomad_name);
-    let ca_cert_file = readable(section, "ca_cert_file");
+    let ca_cert_file = ca_cert::read(section).map(|(path, _)| path);
     let tls_server_name = section.text("tls_server_name");
     let tls_skip_verify = section.flag("tls_skip_verify");
     if tls_skip_verify == Some(true) {

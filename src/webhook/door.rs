@@ -133,9 +133,9 @@ async fn judge(
     let raw = &signed.bytes;
     match understand(headers, encoding, raw, id) {
         Ok(Understood::Ping) => Outcome::Pong,
-        Ok(Understood::Other(event)) => {
-            Outcome::Ignored(format!("event {event} is not used; only workflow_job is"))
-        }
+        Ok(Understood::Other(event)) => Outcome::Ignored(format!(
+            "event {event} is not used; workflow_job is, and an App's installation and repository events"
+        )),
         Ok(Understood::News(Some(news))) if !door.apps.are_for(&signed.signers, news.owner()) => {
             Outcome::Ignored(apps::stranger(news.owner()))
         }

@@ -9,7 +9,9 @@ use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use simulated::github::model::HOUR;
-use simulated::github::{AppSpec, JobSpec, Level, RunSpec, Server, Visibility};
+use simulated::github::{
+    AppSpec, FaultKind, FaultRule, JobSpec, Level, RunSpec, Server, Visibility,
+};
 use support::daemon::{Daemon, SECRET, roustabout};
 use support::until;
 use tokio::net::TcpListener;
@@ -100,6 +102,7 @@ async fn an_app_is_created_in_the_browser_and_works() {
     assert_eq!(to, format!("{}/settings/apps/new", github.url()));
     assert_eq!(manifest["hook_attributes"]["url"], "https://hooks.test/webhook");
     assert_eq!(manifest["public"], false);
+    assert_eq!(manifest["default_permissions"]["actions"], "read");
     let code = github
         .with(|github, now| github.confirm_manifest(&manifest.to_string(), "octocat", now))
         .unwrap();
@@ -107,8 +110,22 @@ async fn an_app_is_created_in_the_browser_and_works() {
     // Somebody else's page cannot give it a code.
     let forged = reqwest::get(format!("{back}?code={code}&state=forged")).await.unwrap();
     assert_eq!(forged.status(), 400);
+    let made_up = reqwest::get(format!("{back}?code=abc123&state={state}")).await.unwrap();
+    assert_ne!(made_up.status(), 200);
+    let page = made_up.text().await.unwrap();
+    assert!(page.contains("GitHub does not accept this code") && !page.contains("Done"), "{page}");
+    // The code is not lost while GitHub is down.
+    github.with(|github, _| {
+        for kind in [FaultKind::Status(502, serde_json::Value::Null), FaultKind::DropBefore] {
+            let path_contains = "/conversions".to_owned();
+            github.fault(FaultRule { method: "POST".to_owned(), path_contains, times: 1, kind });
+        }
+    });
     let good = reqwest::get(format!("{back}?code={code}&state={state}")).await.unwrap();
     assert_eq!(good.status(), 200);
+    assert!(good.text().await.unwrap().contains("Done here"));
+    let tries = github.with(|github, _| github.count_requests("POST", &code));
+    assert_eq!(tries, 3);
     let (output, folder) = creating.end();
     let told = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
@@ -215,7 +232,20 @@ async fn what_is_wrong_with_an_app_is_told() {
     ] {
         assert!(told.contains(wanted), "{wanted}\n{told}");
     }
-    github.with(|github, now| github.suspend(installation, true, now));
+    // GitHub lists it, and gives no token.
+    let kind = FaultKind::Status(
+        403,
+        serde_json::json!({"message": "This installation has been suspended"}),
+    );
+    let path_contains = "/access_tokens".to_owned();
+    let rule = FaultRule { method: "POST".to_owned(), path_contains, times: 9, kind };
+    github.with(|github, _| github.fault(rule));
+    let (_, told) = status(&file, &[]);
+    assert!(told.contains("is installed on octocat, but a token cannot be used"), "{told}");
+    github.with(|github, now| {
+        github.clear_faults();
+        github.suspend(installation, true, now);
+    });
     let (_, told) = status(&file, &[]);
     assert!(told.contains("on octocat is suspended"), "{told}");
     github.with(|github, now| github.uninstall(installation, now));

@@ -128,7 +128,7 @@ impl World {
     }
 }
 
-/// Another number with `ROUSTABOUT_SIMULATION_BURST=200`, as `docs/benchmarks.md` shows it.
+/// Another number with `ROUSTABOUT_SIMULATION_BURST=1000`, as `docs/benchmarks.md` shows it.
 #[test]
 fn a_burst_keeps_to_githubs_limits_whatever_its_runners_register_with() {
     let jobs = std::env::var("ROUSTABOUT_SIMULATION_BURST");

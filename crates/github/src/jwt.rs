@@ -31,10 +31,14 @@ pub struct AppKey {
 pub enum NotAKey {
     #[error("contains no private key in PEM form (-----BEGIN RSA PRIVATE KEY-----)")]
     NoPem,
-    #[error("contains a public key or certificate, not the private key")]
+    #[error("contains a public key, not the private key")]
     Public,
+    #[error("contains a certificate, not the private key")]
+    Certificate,
     #[error("contains a private key that is encrypted with a passphrase")]
     Encrypted,
+    #[error("contains a key in OpenSSH's own format, not the PEM file that GitHub made")]
+    OpenSsh,
     #[error("contains a private key that is damaged or is not RSA of 2048 bits or more")]
     NotRsa,
 }
@@ -52,23 +56,24 @@ impl PartialEq for AppKey {
 }
 
 impl AppKey {
+    /// As PKCS#1 or PKCS#8, also with the byte order mark and the line ends of Windows.
     pub fn from_pem(pem: SecretString) -> Result<AppKey, NotAKey> {
-        let text = pem.expose_secret();
-        let of_kind = |kind: &str| text.contains(&format!("-----BEGIN {kind}"));
+        let text = pem.expose_secret().trim_start_matches('\u{feff}');
+        let of_kind = |kind: &str| text.contains(&format!("-----BEGIN {kind}-----"));
+        // With a passphrase OpenSSL writes PKCS#8 under a name of its own, and marks PKCS#1 by a
+        // header, which is no base64.
+        if of_kind("ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
+            return Err(NotAKey::Encrypted);
+        }
         let Ok(der) = PrivateKeyDer::from_pem_slice(text.as_bytes()) else {
             return Err(match () {
-                () if of_kind("ENCRYPTED PRIVATE KEY") => NotAKey::Encrypted,
-                () if of_kind("PUBLIC KEY") || of_kind("RSA PUBLIC") || of_kind("CERTIFICATE") => {
-                    NotAKey::Public
-                }
-                () if of_kind("RSA PRIVATE KEY") || of_kind("PRIVATE KEY") => NotAKey::NotRsa,
+                () if of_kind("OPENSSH PRIVATE KEY") => NotAKey::OpenSsh,
+                () if text.contains(" PRIVATE KEY-----") => NotAKey::NotRsa,
+                () if of_kind("PUBLIC KEY") || of_kind("RSA PUBLIC KEY") => NotAKey::Public,
+                () if text.contains("CERTIFICATE-----") => NotAKey::Certificate,
                 () => NotAKey::NoPem,
             });
         };
-        // As OpenSSL marks a PKCS#1 key with a passphrase.
-        if text.contains("Proc-Type: 4,ENCRYPTED") {
-            return Err(NotAKey::Encrypted);
-        }
         let key = RsaSigningKey::new(&der).map_err(|_| NotAKey::NotRsa)?;
         Ok(AppKey { pem, key: Arc::new(key) })
     }
@@ -145,13 +150,29 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_went_through_windows_is_a_key() {
+        let (der, _) = made();
+        let text = pem("RSA PRIVATE KEY", pkcs1(&der));
+        let text = text.expose_secret().replace('\n', "\r\n");
+        for text in [format!("\u{feff}{text}"), text] {
+            assert!(AppKey::from_pem(text.into()).is_ok());
+        }
+    }
+
+    #[test]
     fn what_is_no_key_is_told_apart() {
         let told = |pem: SecretString| AppKey::from_pem(pem).unwrap_err();
         assert_eq!(told("ghp_token".into()), NotAKey::NoPem);
         assert_eq!(told("".into()), NotAKey::NoPem);
         assert_eq!(told(pem("PUBLIC KEY", b"x")), NotAKey::Public);
-        assert_eq!(told(pem("CERTIFICATE", b"x")), NotAKey::Public);
+        assert_eq!(told(pem("RSA PUBLIC KEY", b"x")), NotAKey::Public);
+        assert_eq!(told(pem("CERTIFICATE", b"x")), NotAKey::Certificate);
+        assert_eq!(told(pem("TRUSTED CERTIFICATE", b"x")), NotAKey::Certificate);
+        assert_eq!(told(pem("OPENSSH PRIVATE KEY", b"x")), NotAKey::OpenSsh);
         assert_eq!(told(pem("ENCRYPTED PRIVATE KEY", b"x")), NotAKey::Encrypted);
+        let passphrase = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+                          DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        assert_eq!(told(passphrase.into()), NotAKey::Encrypted);
         assert_eq!(told(pem("RSA PRIVATE KEY", b"not a key")), NotAKey::NotRsa);
         assert_eq!(told(pem("EC PRIVATE KEY", b"not a key")), NotAKey::NotRsa);
         let (der, _) = made();

@@ -20,6 +20,12 @@ pub fn bundled_roots() -> impl Iterator<Item = reqwest::Certificate> {
         .filter_map(|der| reqwest::Certificate::from_der(der.as_ref()).ok())
 }
 
+/// Those in a PEM file; `None`: there is none.
+pub fn certificates(pem: &[u8]) -> Option<Vec<reqwest::Certificate>> {
+    let found = reqwest::Certificate::from_pem_bundle(pem).ok()?;
+    (!found.is_empty()).then_some(found)
+}
+
 /// Whether that is this machine. No proxy of the environment's is asked for it: that one would look for
 /// it at home, and get the token in clear.
 pub fn is_loopback(url: &Url) -> bool {
@@ -65,10 +71,7 @@ impl FromStr for Server {
 /// The way to the forge.
 pub fn forge(server: &Server) -> Result<Transport, NoWay> {
     let own = match &server.ca_cert_pem {
-        Some(pem) => reqwest::Certificate::from_pem_bundle(pem)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .ok_or(NoWay::CaCert)?,
+        Some(pem) => certificates(pem).ok_or(NoWay::CaCert)?,
         None => Vec::new(),
     };
     let http = builder_for(&server.base)
@@ -137,13 +140,30 @@ pub fn cause(error: &reqwest::Error) -> String {
         deepest = Some(next);
     }
     match deepest {
-        Some(inner) if error.is_connect() => match error.url().and_then(at) {
-            Some(at) => format!("cannot connect to {at}: {inner}"),
-            None => format!("cannot connect: {inner}"),
-        },
+        Some(inner) if error.is_connect() => {
+            let fix = match is_of_unknown_issuer(inner) {
+                true => " (nobody known issued its certificate: set ca_cert_file to who did)",
+                false => "",
+            };
+            match error.url().and_then(at) {
+                Some(at) => format!("cannot connect to {at}: {inner}{fix}"),
+                None => format!("cannot connect: {inner}{fix}"),
+            }
+        }
         Some(inner) => inner.to_string(),
         None => "the request cannot be built".to_owned(),
     }
+}
+
+/// Whether the server's certificate is of an authority that is not trusted here.
+fn is_of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error hides the one it carries from `source`.
+    let carried = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    let tls = match carried {
+        Some(carried) => carried.downcast_ref::<rustls::Error>(),
+        None => error.downcast_ref::<rustls::Error>(),
+    };
+    matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
 }
 
 /// `host:port`; nothing for a Unix socket, whose requests go to `http://localhost/`.

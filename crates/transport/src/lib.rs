@@ -13,7 +13,9 @@ pub use answers::{forge_message, misread, redirect};
 pub use exchange::{
     Answering, Body, Exchange, Failure, Observer, Request, Response, Transport, Unread, observe,
 };
-pub use http::{NoWay, Server, builder_for, bundled_roots, cause, forge, is_loopback};
+pub use http::{
+    NoWay, Server, builder_for, bundled_roots, cause, certificates, forge, is_loopback,
+};
 pub use proxies::{Proxy, any_proxy, proxy_of};
 
 /// Of a whole call to a forge, connecting and reading included.

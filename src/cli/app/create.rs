@@ -1,44 +1,42 @@
 //! `app create`: the manifest flow. A page on loopback leads the browser to GitHub and back with a code;
-//! from a machine without a browser the code is pasted. It is exchanged for the App's key and secret,
-//! which are written to files and never printed.
+//! from a machine without a browser the code is pasted. It is exchanged for the App's key and secret
+//! (`exchange`), which are written to files and never printed.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use rand::{Rng, SeedableRng};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use transport::Server;
+use transport::{Server, is_loopback};
 use url::Url;
 
 use super::super::Failed;
-use super::{kept, page};
-use crate::config::Settings;
+use super::{exchange, kept, page};
+use crate::config::{ForgeKind, Settings, github_api_url, webhook_url};
 use crate::github::{Created, Error, LONGEST_APP_NAME, Manifest, Stranger};
 
-/// How long GitHub takes a code.
-const PATIENCE: Duration = Duration::from_secs(3600);
-/// What the App asks for: runners of repositories and organizations, and to read and cancel runs.
-const PERMISSIONS: [(&str, &str); 3] =
-    [("actions", "write"), ("administration", "write"), ("metadata", "read")];
+/// Between two tries to write what GitHub tells only once.
+const AGAIN: Duration = Duration::from_secs(5);
+/// What the App asks for: runners of repositories, and to look at them and their runs.
+const PERMISSIONS: [(&str, &str); 2] = [("administration", "write"), ("metadata", "read")];
 const OF_ORGANIZATIONS: (&str, &str) = ("organization_self_hosted_runners", "write");
 
 #[derive(clap::Args)]
 pub struct Options {
     /// User or organization that will own the App, and on which it can be installed.
-    #[arg(long, value_name = "LOGIN")]
+    #[arg(long, value_name = "LOGIN", value_parser = login)]
     owner: String,
     /// Folder for the private key and the webhook secret (mode 0600); default: the current folder.
     #[arg(long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
     /// Public address of the webhook; default: [webhook] public_url of the config.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = webhook_url)]
     webhook_url: Option<Url>,
     /// API of GitHub; default: [github] api_url of the config, else https://api.github.com.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = github_api_url)]
     api_url: Option<Url>,
     /// Name of the App, which must be unique at GitHub; default: roustabout-LOGIN.
     #[arg(long)]
@@ -51,10 +49,10 @@ pub struct Options {
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     // There may be no config yet, or none that has a credential.
     let settings = super::super::load(config).ok().map(|loaded| loaded.settings);
-    let hook_url = hook_url(&options, settings.as_ref())?;
     let api_url = api_url(&options, settings.as_ref())?;
+    let hook_url = hook_url(&options, settings.as_ref(), &api_url)?;
     let name = options.name.clone().unwrap_or_else(|| format!("roustabout-{}", options.owner));
-    if name.is_empty() || name.len() > LONGEST_APP_NAME {
+    if name.trim().is_empty() || name.len() > LONGEST_APP_NAME || name.contains(char::is_control) {
         return Err(Failed::Wrong(format!(
             "roustabout app create: the name {name:?} is not 1 to {LONGEST_APP_NAME} characters long; set another with --name"
         )));
@@ -77,6 +75,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     let at = listener.local_addr().context("cannot listen on loopback")?;
     let state = draw();
     let mut permissions = PERMISSIONS.to_vec();
+    permissions.push(("actions", actions(settings.as_ref())));
     permissions.extend(is_organization.then_some(OF_ORGANIZATIONS));
     let manifest = Manifest {
         name,
@@ -98,13 +97,13 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         at.port(),
         at,
     ))?;
-    let mut created = exchange(&github, listener, served, &state).await?;
+    let mut created = exchange::exchange(&github, listener, served, &state).await?;
     created.slug = as_file_name(&created.slug);
     let secret = created.webhook_secret.clone();
-    let key_file = kept::write_new(&folder, &format!("{}.pem", created.slug), &created.pem)?;
+    let key_file = keep(&folder, &format!("{}.pem", created.slug), &created.pem).await?;
     let secret_file = match &secret {
         Some(secret) => {
-            Some(kept::write_new(&folder, &format!("{}-webhook-secret", created.slug), secret)?)
+            Some(keep(&folder, &format!("{}-webhook-secret", created.slug), secret).await?)
         }
         None => None,
     };
@@ -115,26 +114,72 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     Ok(write!(std::io::stdout(), "{text}").context("cannot write")?)
 }
 
-fn hook_url(options: &Options, settings: Option<&Settings>) -> Result<Url, Failed> {
-    let configured = settings.and_then(|settings| settings.webhook.public_url.clone());
-    let url = options.webhook_url.clone().or(configured).ok_or_else(|| {
-        Failed::Wrong(
-            "roustabout app create: the address of the webhook is not known; set [webhook] public_url in the config, or --webhook-url https://HOST/webhook"
-                .to_owned(),
-        )
-    })?;
-    match matches!(url.scheme(), "http" | "https") && url.has_host() {
-        true => Ok(url),
-        false => {
-            Err(Failed::Wrong(format!("roustabout app create: {url} is not an https address")))
+/// Writes what exists nowhere else, and does not give up where that fails.
+async fn keep(folder: &Path, name: &str, secret: &SecretString) -> Result<PathBuf, Failed> {
+    let mut told = None;
+    loop {
+        let why = match kept::write_new(folder, name, secret) {
+            Ok(path) => return Ok(path),
+            Err(error) => format!("{error:#}"),
+        };
+        if told.as_ref() != Some(&why) {
+            tell(&format!(
+                "{why}. GitHub tells this secret only once: leave this command running, and make the folder writable or free space there; trying again every {} s",
+                AGAIN.as_secs()
+            ))?;
+            told = Some(why);
         }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 
+/// A pool that cancels superseded runs has to write; to look at runs is enough for all else.
+fn actions(settings: Option<&Settings>) -> &'static str {
+    let cancels = settings.is_some_and(|it| it.pools.iter().any(|pool| pool.cancel_superseded));
+    if cancels { "write" } else { "read" }
+}
+
+/// A login as GitHub has them: managed users of an enterprise have an underscore.
+fn login(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let good = (1..=39).contains(&text.len()) && text.chars().all(fits) && !text.starts_with('-');
+    match good {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "not the login of a user or organization; write it as in its address, such as octocat"
+                .to_owned(),
+        ),
+    }
+}
+
+fn hook_url(options: &Options, settings: Option<&Settings>, api: &Url) -> Result<Url, Failed> {
+    let wrong = |what: String| Failed::Wrong(format!("roustabout app create: {what}"));
+    let configured = settings.and_then(|settings| settings.webhook.public_url.clone());
+    let url = options.webhook_url.clone().or(configured).ok_or_else(|| {
+        wrong("the address of the webhook is not known; set [webhook] public_url in the config, or --webhook-url https://HOST/webhook".to_owned())
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let what = "the address of the webhook contains a user name or password, which everybody who sees the App's settings could read; remove it";
+        return Err(wrong(what.to_owned()));
+    }
+    if is_loopback(&url) && !is_loopback(api) {
+        return Err(wrong(format!(
+            "GitHub cannot reach {url}, an address of this machine alone; give the public address of the webhook"
+        )));
+    }
+    Ok(url)
+}
+
 fn api_url(options: &Options, settings: Option<&Settings>) -> Result<Url, Failed> {
-    let configured = settings.map(|settings| settings.github.api_url.clone());
-    match options.api_url.clone().or(configured) {
-        Some(url) => Ok(url),
+    if let Some(url) = &options.api_url {
+        return Ok(url.clone());
+    }
+    match settings.map(|settings| &settings.github) {
+        Some(github) if github.kind == ForgeKind::Gitea => Err(Failed::Wrong(
+            "roustabout app create: [github] kind is \"gitea\", and only GitHub has Apps; for an App of GitHub set --api-url https://api.github.com"
+                .to_owned(),
+        )),
+        Some(github) => Ok(github.api_url.clone()),
         None => Ok(Url::parse("https://api.github.com").context("a URL")?),
     }
 }
@@ -161,94 +206,7 @@ fn action(api_url: &Url, owner: &str, is_organization: bool) -> String {
     }
 }
 
-/// Waits for a code from the browser or from standard input, and exchanges it.
-async fn exchange(
-    github: &Stranger,
-    listener: TcpListener,
-    served: page::Page,
-    state: &str,
-) -> Result<Created, Failed> {
-    let (codes, mut came) = mpsc::channel(1);
-    let page = page::serve(listener, served, codes);
-    let asked = async {
-        let mut lines = lines_of_standard_input();
-        let mut reads = true;
-        loop {
-            let code = tokio::select! {
-                code = came.recv() => code,
-                line = lines.recv(), if reads => match line {
-                    Some(line) if line.trim().is_empty() => continue,
-                    Some(line) => match code_in(line.trim(), state) {
-                        Ok(code) => Some(code),
-                        Err(why) => { tell(why)?; continue }
-                    },
-                    // Nobody types here: the browser is waited for.
-                    None => { reads = false; continue }
-                },
-            };
-            let Some(code) = code else { continue };
-            match github.exchange(&code).await {
-                Ok(created) => return Ok(created),
-                Err(Error::NotFound { .. } | Error::Unprocessable { .. }) => tell(
-                    "GitHub does not accept this code: it was used before, is older than an hour, or is incomplete. \
-                     Open the page again to get a new one.",
-                )?,
-                Err(error) => {
-                    return Err(anyhow::Error::from(error)
-                        .context("cannot exchange the code")
-                        .into());
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = page => Err(anyhow::anyhow!("the page on loopback ended").into()),
-        asked = tokio::time::timeout(PATIENCE, asked) => asked.unwrap_or_else(|_| {
-            Err(anyhow::anyhow!("nobody confirmed the App within an hour, after which GitHub accepts no code; start again").into())
-        }),
-    }
-}
-
-/// A thread reads them, which ends with the input or the process.
-fn lines_of_standard_input() -> mpsc::Receiver<String> {
-    let (sender, lines) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-/// The code in what was pasted: the address of the browser, or the code alone.
-fn code_in(pasted: &str, state: &str) -> Result<String, &'static str> {
-    if !pasted.contains("code=") {
-        return match page::is_code(pasted) {
-            true => Ok(pasted.to_owned()),
-            false => Err("This is neither a code nor an address with code=; paste it once more."),
-        };
-    }
-    let query = pasted.split_once('?').map_or(pasted, |(_, query)| query);
-    let pairs: Vec<(String, String)> =
-        form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    if value("state").is_some_and(|given| given != state) {
-        return Err("This address belongs to another run of this command.");
-    }
-    match value("code").filter(|code| page::is_code(code)) {
-        Some(code) => Ok(code.clone()),
-        None => Err("There is no code in this address; paste it once more."),
-    }
-}
-
-fn json(
-    owner: &str,
-    created: &Created,
-    key_file: &std::path::Path,
-    secret_file: Option<&PathBuf>,
-) -> String {
+fn json(owner: &str, created: &Created, key_file: &Path, secret_file: Option<&PathBuf>) -> String {
     let facts = serde_json::json!({
         "owner": owner,
         "id": created.id,
@@ -265,7 +223,7 @@ fn json(
 fn next_steps(
     owner: &str,
     created: &Created,
-    key_file: &std::path::Path,
+    key_file: &Path,
     secret_file: Option<&PathBuf>,
 ) -> String {
     let issuer = match &created.client_id {
@@ -299,7 +257,7 @@ fn as_file_name(slug: &str) -> String {
 }
 
 /// What is not the result: it goes to standard error.
-fn tell(text: &str) -> anyhow::Result<()> {
+pub(super) fn tell(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stderr(), "{text}").context("cannot write")
 }
 
@@ -332,16 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_found_in_what_is_pasted() {
-        let found = |text| code_in(text, "s1").ok();
-        assert_eq!(found("abc123").as_deref(), Some("abc123"));
-        let address = "http://127.0.0.1:5/created?code=abc123&state=s1";
-        assert_eq!(found(address).as_deref(), Some("abc123"));
-        assert_eq!(found("code=abc123").as_deref(), Some("abc123"));
-        for wrong in ["http://127.0.0.1:5/created?code=abc123&state=s2", "code=", "a b", "code=a/b"]
-        {
-            assert_eq!(found(wrong), None, "{wrong}");
+    fn an_owner_is_a_login() {
+        for good in ["octocat", "my-org", "mona_octo", "a"] {
+            assert_eq!(login(good).as_deref(), Ok(good));
         }
+        let long = "a".repeat(40);
+        for wrong in ["", "octo/app", "-a", "a b", "@octocat", "https://github.com/octocat", &long]
+        {
+            assert!(login(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn to_cancel_runs_is_asked_for_only_where_a_pool_does() {
+        use crate::check::testing::{loaded, pools};
+        let mut settings = loaded("").settings;
+        assert_eq!((actions(None), actions(Some(&settings))), ("read", "read"));
+        settings.pools = pools(&["name = \"a\"\ncancel_superseded = true"]);
+        assert_eq!(actions(Some(&settings)), "write");
     }
 
     #[test]

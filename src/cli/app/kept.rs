@@ -25,8 +25,11 @@ pub fn write_new(folder: &Path, name: &str, secret: &SecretString) -> anyhow::Re
         let path = folder.join(name);
         match create(&path) {
             Ok(file) => {
-                fill(file, secret).with_context(|| format!("cannot write {}", path.display()))?;
-                return Ok(path);
+                return fill(file, secret).map(|()| path.clone()).or_else(|error| {
+                    // Half a secret is none, and would take the name.
+                    let _ = std::fs::remove_file(&path);
+                    Err(error).with_context(|| format!("cannot write {}", path.display()))
+                });
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => {

@@ -1,9 +1,10 @@
 //! `app`: makes a GitHub App for roustabout, and shows how the configured ones stand.
 //!
-//! `create` is the flow, `page` what it serves to the browser, `kept` the files that it writes;
-//! `rotate` changes the secret of an App's webhook.
+//! `create` is the flow, `page` what it serves to the browser, `exchange` what it does with the code from
+//! there, `kept` the files that it writes; `rotate` changes the secret of an App's webhook.
 
 mod create;
+mod exchange;
 mod kept;
 mod page;
 mod rotate;

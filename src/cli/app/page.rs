@@ -1,8 +1,9 @@
 //! The one page of `app create`, on loopback: it posts the manifest to GitHub, and GitHub sends the
-//! browser back to it with a code.
+//! browser back to it with a code. The browser waits until it is known what became of the code.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Query, State};
@@ -11,7 +12,10 @@ use axum::response::Html;
 use axum::routing::get;
 use serde::Deserialize;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long the browser waits.
+const FOR_THE_BROWSER: Duration = Duration::from_secs(30);
 
 /// What the page is made of.
 pub struct Page {
@@ -22,18 +26,38 @@ pub struct Page {
     pub state: String,
 }
 
-struct Shared {
-    page: Page,
-    codes: mpsc::Sender<String>,
+/// A code that came back, and where the browser waits for what became of it.
+pub struct Given {
+    pub code: String,
+    pub answer: oneshot::Sender<Told>,
 }
 
-/// Serves it until it is dropped; codes that come back go to `codes`.
-pub async fn serve(listener: TcpListener, page: Page, codes: mpsc::Sender<String>) {
+/// What became of a code.
+pub enum Told {
+    Created,
+    Refused(String),
+}
+
+struct Shared {
+    page: Page,
+    codes: mpsc::Sender<Given>,
+}
+
+/// Serves it until `end`, and then whoever still waits; codes that come back go to `codes`.
+pub async fn serve(
+    listener: TcpListener,
+    page: Page,
+    codes: mpsc::Sender<Given>,
+    end: oneshot::Receiver<()>,
+) {
     let shared = Arc::new(Shared { page, codes });
     let router =
         Router::new().route("/", get(form)).route("/created", get(created)).with_state(shared);
-    // It ends only with the process, or when it is dropped.
-    let _ = axum::serve(listener, router).await;
+    let end = async {
+        // Dropped by the other side, which is the sign.
+        let _ = end.await;
+    };
+    let _ = axum::serve(listener, router).with_graceful_shutdown(end).await;
 }
 
 pub fn address(at: SocketAddr) -> String {
@@ -68,17 +92,35 @@ struct Back {
 async fn created(
     State(shared): State<Arc<Shared>>,
     Query(back): Query<Back>,
-) -> (StatusCode, Html<&'static str>) {
+) -> (StatusCode, Html<String>) {
     let code = back.code.filter(|code| is_code(code));
-    match code {
-        Some(code) if back.state.as_deref() == Some(&shared.page.state) => {
-            // The first is enough; GitHub takes each once.
-            let _ = shared.codes.try_send(code);
-            let text = "<!doctype html><title>roustabout</title><p>Done here. The terminal shows what is next.";
-            (StatusCode::OK, Html(text))
-        }
-        _ => (StatusCode::BAD_REQUEST, Html("This is not the answer to the form of this page.")),
+    let code = code.filter(|_| back.state.as_deref() == Some(&shared.page.state));
+    let Some(code) = code else {
+        let text = "This is not the answer to the form of this page.";
+        return (StatusCode::BAD_REQUEST, says(text));
+    };
+    let (answer, told) = oneshot::channel();
+    // One at a time: GitHub takes each once.
+    if shared.codes.try_send(Given { code, answer }).is_err() {
+        let text = "Another code is being exchanged. The terminal shows what is next.";
+        return (StatusCode::CONFLICT, says(text));
     }
+    match tokio::time::timeout(FOR_THE_BROWSER, told).await {
+        Ok(Ok(Told::Created)) => {
+            (StatusCode::OK, says("Done here. The terminal shows what is next."))
+        }
+        Ok(Ok(Told::Refused(why))) => (StatusCode::BAD_GATEWAY, says(&why)),
+        Ok(Err(_)) | Err(_) => {
+            let text =
+                "GitHub has not answered yet, and is asked again. The terminal shows what is next.";
+            (StatusCode::ACCEPTED, says(text))
+        }
+    }
+}
+
+fn says(text: &str) -> Html<String> {
+    let text = escaped(text);
+    Html(format!("<!doctype html><meta charset=utf-8><title>roustabout</title><p>{text}"))
 }
 
 /// A page of another site may have a name that leads here.

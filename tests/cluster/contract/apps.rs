@@ -38,6 +38,11 @@ async fn what_an_app_asks_keeps_to_the_description_of_enterprise_server_3_17() {
     try_everything(Api::EnterpriseServer317).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_app_asks_keeps_to_the_description_of_enterprise_server_3_19() {
+    try_everything(Api::EnterpriseServer319).await;
+}
+
 async fn try_everything(api: Api) {
     if parts::is_missing(Part::Descriptions, &format!("an App by the description of {api:?}")) {
         return;
