@@ -157,12 +157,13 @@ pub fn cause(error: &reqwest::Error) -> String {
 
 /// Whether the server's certificate is of an authority that is not trusted here.
 fn is_of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
-    // An I/O error hides the one it carries from `source`.
-    let carried = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-    let tls = match carried {
-        Some(carried) => carried.downcast_ref::<rustls::Error>(),
-        None => error.downcast_ref::<rustls::Error>(),
-    };
+    // An I/O error hides the one it carries from `source`, and may carry another I/O error.
+    let mut tls = error.downcast_ref::<rustls::Error>();
+    let mut outer = error.downcast_ref::<std::io::Error>();
+    while let Some(carried) = outer.and_then(|error| error.get_ref()) {
+        tls = carried.downcast_ref::<rustls::Error>();
+        outer = carried.downcast_ref::<std::io::Error>();
+    }
     matches!(tls, Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)))
 }
 
