@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clock::Clock;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -53,6 +53,8 @@ pub struct Running {
     made_token: SecretString,
     signed_out: SignedOut,
     stop: CancellationToken,
+    /// Ends streams that were opened by an admin token that is no longer the one.
+    watching: (SecretString, CancellationToken),
     doors: Vec<tokio::task::JoinHandle<()>>,
     grace: Duration,
 }
@@ -107,13 +109,14 @@ impl Running {
         let signed_out = SignedOut::default();
         let door = public.first().map(TcpListener::local_addr).transpose()?;
         let stop = CancellationToken::new();
+        let watching = (admin_token(&settings, &made_token), stop.child_token());
         let (served_private, private_door) = watch::channel(served_private(
             &setup,
             &engine,
             &store,
             Access { made_token: &made_token, signed_out: &signed_out },
             &tally,
-            &stop,
+            &watching.1,
         )?);
         let mut doors = Vec::new();
         for listener in private {
@@ -159,6 +162,7 @@ impl Running {
             made_token,
             signed_out,
             stop,
+            watching,
             doors,
             grace: settings.shutdown_grace,
         })
@@ -178,13 +182,16 @@ impl Running {
     /// (`changes`). No connection is closed, and no webhook refused.
     pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
         let setup = setup(&settings)?;
+        let token = admin_token(&settings, &self.made_token);
+        let is_same = token.expose_secret() == self.watching.0.expose_secret();
+        let watching = if is_same { self.watching.1.clone() } else { self.stop.child_token() };
         let private = served_private(
             &setup,
             &self.engine,
             &self.store,
             Access { made_token: &self.made_token, signed_out: &self.signed_out },
             &self.tally,
-            &self.stop,
+            &watching,
         )?;
         let claims = served_claims(&setup, &self.engine)?;
         // First the ledger: what the door promises by the new rules, it must know.
@@ -197,6 +204,10 @@ impl Running {
             sender.send_replace(claims);
         }
         self.served_private.send_replace(private);
+        if !is_same {
+            self.watching.1.cancel();
+        }
+        self.watching = (token, watching);
         self.grace = settings.shutdown_grace;
         Ok(())
     }
@@ -241,6 +252,11 @@ fn made_token(database: &Path) -> anyhow::Result<SecretString> {
         .with_context(|| format!("cannot use the admin token in {}", file.display()))
 }
 
+/// The one that the private door asks for.
+fn admin_token(settings: &Settings, made: &SecretString) -> SecretString {
+    settings.admin.token.clone().unwrap_or_else(|| made.clone())
+}
+
 /// What says who may use the private door, beside the config.
 struct Access<'a> {
     made_token: &'a SecretString,
@@ -265,7 +281,7 @@ fn served_private(
         stop: stop.clone(),
         store: store.clone(),
         guard: admin::Guard::new(
-            settings.token.clone().unwrap_or_else(|| access.made_token.clone()),
+            admin_token(&setup.settings, access.made_token),
             settings.hosts.clone(),
             access.signed_out.clone(),
         ),

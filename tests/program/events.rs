@@ -123,6 +123,21 @@ async fn an_open_stream_does_not_hold_up_the_end() {
     assert!(!daemon.log().contains("connections still open"), "{}", daemon.log());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_token_is_no_longer_the_one() {
+    let daemon = door().await;
+    let mut stream = Stream::open(events(&daemon)).await;
+    // Another change ends nothing.
+    daemon.configure(|config| config.replace("[log]", "[log]\nlevel = \"debug\""));
+    daemon.reload().await;
+    deliver(&daemon, 7).await;
+    stream.until("job.queued").await;
+    daemon.configure(|config| config.replace("[admin]", "[admin]\ntoken = \"another\""));
+    daemon.reload().await;
+    let end = async { while stream.next().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, end).await.expect("the stream ends");
+}
+
 #[tokio::test]
 async fn whoever_shows_no_token_gets_none() {
     let daemon = door().await;
