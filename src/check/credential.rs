@@ -108,8 +108,11 @@ async fn one(
                 // What cannot be seen is told by `app`, and no fault of the pattern.
                 plan.patterns.retain(|pattern| {
                     let owner = owner_of(&pattern.name);
-                    let hidden = unseen.iter().any(|one| one.eq_ignore_ascii_case(owner));
-                    !hidden && !(owner.contains('*') && !unseen.is_empty())
+                    let hidden = match owner.contains('*') {
+                        true => !unseen.is_empty(),
+                        false => unseen.iter().any(|one| one.eq_ignore_ascii_case(owner)),
+                    };
+                    !hidden
                 });
                 listed::add(subject, seen, place, &mut plan, &settings)
             }
