@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::daemon::{Daemon, here};
 use crate::support::parts::{Part, folder, is_missing};
+use crate::support::until;
 use crate::support::webhook::{Request, door, queued};
 
 pub async fn scraped(daemon: &Daemon, accept: &str) -> (String, String) {
@@ -32,6 +34,14 @@ pub async fn daemon_with_a_job() -> Daemon {
 #[tokio::test]
 async fn what_happens_is_counted_by_the_names_of_the_contract() {
     let daemon = daemon_with_a_job().await;
+    until("GitHub and Nomad were asked in vain", Duration::from_secs(30), async || {
+        let text = scraped(&daemon, "text/plain").await.1;
+        let asked =
+            ["roustabout_github_requests_total{", "roustabout_degraded{part=\"nomad\"} 1\n"];
+        asked.iter().all(|line| text.contains(line))
+            && text.contains("roustabout_jobs_waiting{pool=\"x64\",reason=\"nomad\"} 1\n")
+    })
+    .await;
     let (kind, text) = scraped(&daemon, "text/plain").await;
     assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
     for line in [
