@@ -18,10 +18,11 @@ pub mod forge;
 pub mod hooks;
 mod log_lines;
 pub mod metrics;
+pub mod own_secrets;
 mod quantity;
 pub mod reconcile;
 pub mod report;
 pub mod store;
 pub mod webhook;
 
-pub use {gitea, github, ledger, nomad};
+pub use {gitea, github, ledger, nomad, vault};

@@ -77,7 +77,7 @@ fn parts(shared: &Shared, to: &mut Exposition) {
     }
     to.family("roustabout_degraded", Kind::Gauge, "1 while this part is in trouble.");
     let forge = github.kind.name().to_lowercase();
-    for part in [forge.as_str(), "nomad", "store"] {
+    for part in [forge.as_str(), "nomad", "vault", "store"] {
         let is = shared.asking.health.is_degraded(part);
         to.gauge(&[("part", part)], f64::from(u8::from(is)));
     }

@@ -47,7 +47,12 @@ fn counted(count: usize, what: &str) -> String {
 /// Who else can read or change the files that hold secrets.
 fn secrets(loaded: &Loaded) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    let in_files = || loaded.secrets.iter().filter(|one| !matches!(one.from, Origin::Variable(_)));
+    let in_files = || {
+        loaded
+            .secrets
+            .iter()
+            .filter(|one| !matches!(one.from, Origin::Variable(_) | Origin::Vault(_)))
+    };
     for SecretPlace { key, from } in in_files() {
         let Some(path) = from.file().or(loaded.file.as_deref()) else { continue };
         let trouble = exposed(key, path);
@@ -82,6 +87,7 @@ fn source(SecretPlace { key, from }: &SecretPlace) -> String {
         Origin::Variable(name) => {
             format!("{key} comes from the variable {name}")
         }
+        Origin::Vault(field) => format!("{key} comes from Vault, {field}"),
     }
 }
 

@@ -9,7 +9,8 @@ use secrecy::ExposeSecret;
 use super::Failed;
 use super::daemon::{made_token, unreadable};
 use crate::admin::token;
-use crate::config::{self, Environment};
+use crate::config::{Environment, Source};
+use crate::own_secrets;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -21,11 +22,14 @@ pub struct Options {
     json: bool,
 }
 
-pub fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    let alone = config::load_admin(config.as_deref(), &Environment::of_process())
-        .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))?;
+pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
+    let env = Environment::of_process();
+    let source = Source::read(config.as_deref(), &env).map_err(super::wrong)?;
+    let alone = own_secrets::load_admin(&source, &env).await.map_err(super::wrong)?;
     let (place, token) = match (&alone.admin.token, made_token(&alone)) {
-        (Some(token), _) => ("the config ([admin] token or token_file)".to_owned(), token.clone()),
+        (Some(token), _) => {
+            ("the config ([admin] token, token_file or token_vault)".to_owned(), token.clone())
+        }
         (None, Some((file, Ok(token)))) => (file.display().to_string(), token),
         (None, Some((file, Err(error)))) => {
             return Err(unreadable(&file, &error));

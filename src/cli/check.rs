@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::Failed;
 use crate::check::{self, Report, Unit, View};
-use crate::config::Environment;
+use crate::config::{Environment, Source};
 use crate::daemon::connections;
 
 #[derive(clap::Args)]
@@ -34,7 +34,8 @@ pub struct Options {
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     let report = if options.config_only {
         let env = Environment::of_process().with_credentials_taken_as_given();
-        check::config_only(&super::load_by(config, &env)?)
+        let source = Source::read(config.as_deref(), &env).map_err(super::wrong)?;
+        check::config_only(&source.load(&env).map_err(super::wrong)?)
     } else {
         let view = match options.no_unit {
             true => View::Here,
@@ -46,7 +47,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         if let (Some(unit), false) = (view.unit(), options.entered) {
             return enter(unit, config, &options);
         }
-        let loaded = super::load_by(config, &view.environment())?;
+        let loaded = super::load_by(config, &view.environment()).await?;
         check::check(&loaded, &view, connections::nomad(&loaded.settings)).await
     };
     print(&report, options.json)

@@ -8,7 +8,8 @@ use url::Url;
 
 use super::{Failed, warn};
 use crate::admin::{self, Client};
-use crate::config::{AdminAlone, Listen};
+use crate::config::{AdminAlone, Environment, Listen, Source};
+use crate::own_secrets;
 use transport::is_loopback;
 
 #[derive(clap::Args)]
@@ -24,9 +25,14 @@ pub struct Daemon {
 
 impl Daemon {
     /// A client of its private door: by `--address`, else by the config.
-    pub fn client(&self, config: Option<PathBuf>) -> Result<Client, Failed> {
-        let environment = crate::config::Environment::of_process();
-        let admin = crate::config::load_admin(config.as_deref(), &environment);
+    pub async fn client(&self, config: Option<PathBuf>) -> Result<Client, Failed> {
+        let environment = Environment::of_process();
+        let admin = match Source::read(config.as_deref(), &environment) {
+            // Given by --token-file, it is not asked for elsewhere.
+            Ok(source) if self.token_file.is_some() => source.load_admin(&environment),
+            Ok(source) => own_secrets::load_admin(&source, &environment).await,
+            Err(errors) => Err(errors),
+        };
         match &self.address {
             Some(address) if address.starts_with("unix:") => {
                 match address.strip_prefix("unix://") {

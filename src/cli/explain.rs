@@ -41,12 +41,12 @@ fn job(text: &str) -> Result<String, String> {
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     let Options { job, payload, delivery, daemon, json } = options;
     if let Some(file) = payload {
-        let settings = super::load(config)?.settings;
+        let settings = super::load(config).await?.settings;
         let rules = engine::rules(&settings);
         let foreseen = explain::foresee(&contents(&file)?, &rules, &settings.github);
         return show(json, &foreseen, || foreseen.text());
     }
-    let client = daemon.client(config)?;
+    let client = daemon.client(config).await?;
     if let Some(id) = delivery {
         let found: DeliveryJson = client.get_about("/api/v1/deliveries", &id).await?;
         return show(json, &found, || found.text());

@@ -90,7 +90,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     let view = View::find(config.as_deref(), None, &Environment::of_process());
     let view = view.map_err(Failed::Wrong)?;
     let config = config.or_else(|| view.unit().map(|unit| unit.config.clone()));
-    let settings = Arc::new(super::load_by(config, &view.environment())?.settings);
+    let settings = Arc::new(super::load_by(config, &view.environment()).await?.settings);
     let (common, agreed, aim) = match options.action {
         Action::List(common) => (common, None, Aim::Sync { set_secret: false }),
         Action::Sync { common, agreed, set_secret } => {

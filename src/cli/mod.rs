@@ -21,8 +21,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Environment, Loaded};
+use crate::config::{ConfigErrors, Environment, Loaded, Source};
 use crate::log_lines::Lines;
+use crate::own_secrets;
 
 /// Launches one ephemeral runner on HashiCorp Nomad for each queued workflow job of GitHub or Gitea.
 #[derive(Parser)]
@@ -147,7 +148,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Resume(options) => operate::resume(config, options).await,
         Command::Retry(options) => operate::retry(config, options).await,
         Command::App(options) => app::run(config, options).await,
-        Command::AdminToken(options) => admin_token::run(config, options),
+        Command::AdminToken(options) => admin_token::run(config, options).await,
         Command::Hooks(options) => hooks::run(config, options).await,
         Command::Report(options) => report::run(config, options).await,
     };
@@ -183,11 +184,16 @@ fn tell(level: tracing::Level, what: &str) {
 }
 
 /// The settings, or every error in them.
-fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
-    load_by(config, &Environment::of_process())
+async fn load(config: Option<PathBuf>) -> Result<Loaded, Failed> {
+    load_by(config, &Environment::of_process()).await
 }
 
-fn load_by(config: Option<PathBuf>, env: &Environment) -> Result<Loaded, Failed> {
-    config::load(config.as_deref(), env)
-        .map_err(|errors| Failed::Wrong(errors.to_string().trim_end().to_owned()))
+/// With the secrets that are in Vault.
+async fn load_by(config: Option<PathBuf>, env: &Environment) -> Result<Loaded, Failed> {
+    let source = Source::read(config.as_deref(), env).map_err(wrong)?;
+    own_secrets::load_once(&source, env).await.map_err(wrong)
+}
+
+fn wrong(errors: ConfigErrors) -> Failed {
+    Failed::Wrong(errors.to_string().trim_end().to_owned())
 }

@@ -52,7 +52,8 @@ const POOLS: &str = "/api/v1/pools";
 pub async fn pause(config: Option<PathBuf>, options: Pause) -> Result<(), Failed> {
     let Pause { pool, time, common } = options;
     let body = time.map_or_else(|| json!({}), |time| json!({ "for": time }));
-    let done: Value = common.daemon.client(config)?.post(POOLS, &pool, "pause", &body).await?;
+    let done: Value =
+        common.daemon.client(config).await?.post(POOLS, &pool, "pause", &body).await?;
     let until = match done["paused_until"].as_str() {
         Some(until) => format!("until {until}"),
         None => "until you resume it".to_owned(),
@@ -62,14 +63,14 @@ pub async fn pause(config: Option<PathBuf>, options: Pause) -> Result<(), Failed
 
 pub async fn resume(config: Option<PathBuf>, options: Resume) -> Result<(), Failed> {
     let Resume { pool, common } = options;
-    let client = common.daemon.client(config)?;
+    let client = common.daemon.client(config).await?;
     let done: Value = client.post(POOLS, &pool, "resume", &json!({})).await?;
     common.tell(&done, &format!("pool {pool} launches runners again"))
 }
 
 pub async fn retry(config: Option<PathBuf>, options: Retry) -> Result<(), Failed> {
     let Retry { job, common } = options;
-    let client = common.daemon.client(config)?;
+    let client = common.daemon.client(config).await?;
     let done: Value = client.post("/api/v1/jobs", &job.to_string(), "retry", &json!({})).await?;
     common.tell(&done, &format!("job {job} is retried; roustabout explain {job} shows the result"))
 }

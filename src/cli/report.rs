@@ -41,7 +41,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         month.iter().map(|month| ("month", month.as_str())).collect();
     query.extend(since.as_deref().map(|since| ("since", since)));
     query.push(("by", by.as_str()));
-    let report: Value = daemon.client(config)?.get_with("/api/v1/report", &query).await?;
+    let report: Value = daemon.client(config).await?.get_with("/api/v1/report", &query).await?;
     let text = match (json, csv) {
         (true, _) => format!("{report}\n"),
         (_, true) => printable(&report::csv(&report)),

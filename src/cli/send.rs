@@ -46,7 +46,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
             .with_context(|| format!("cannot read the payload {}", options.file.display()))?,
     };
     let job = job_of(&options.event, &body);
-    let (url, secret) = target(config, &options)?;
+    let (url, secret) = target(config, &options).await?;
     let delivery = options.delivery.unwrap_or_else(draw_delivery);
     let answer = admin::http(&url)
         .context("cannot set up a connection")?
@@ -108,11 +108,11 @@ fn next_step(status: u16, answer: &str, job: Option<u64>, delivery: &str) -> Opt
 }
 
 /// The URL and the secret. The config is read only for what the options do not set.
-fn target(config: Option<PathBuf>, options: &Options) -> Result<(Url, SecretString), Failed> {
+async fn target(config: Option<PathBuf>, options: &Options) -> Result<(Url, SecretString), Failed> {
     if let (Some(url), Some(file)) = (&options.url, &options.secret_file) {
         return Ok((url.clone(), secret_of(file)?));
     }
-    let webhook = match (super::load(config), &options.url) {
+    let webhook = match (super::load(config).await, &options.url) {
         (Ok(loaded), _) => loaded.settings.webhook,
         (Err(failed), None) => return Err(failed),
         (Err(failed), Some(url)) => {

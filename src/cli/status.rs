@@ -25,7 +25,7 @@ pub struct Options {
 const WATCH: Duration = Duration::from_secs(2);
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    let client = options.daemon.client(config)?;
+    let client = options.daemon.client(config).await?;
     let mut away = None;
     loop {
         match client.get("/api/v1/status").await {

@@ -44,6 +44,9 @@ pub(super) fn read(section: &Section) -> Option<Option<App>> {
             .map_err(|error| {
                 let (key, what) = match path {
                     Some(path) => ("private_key_file", format!("{} {error}", path.display())),
+                    None if section.given("private_key_vault").is_some() => {
+                        ("private_key_vault", error.to_string())
+                    }
                     None => ("private_key", error.to_string()),
                 };
                 let fix = match error {
@@ -69,7 +72,10 @@ pub(super) fn read(section: &Section) -> Option<Option<App>> {
     if let Some(Some(webhook)) = &webhook {
         warn_of_odd(section, "webhook_secret", &webhook.secret);
     }
-    let previous_webhook = secret(section, "previous_webhook_secret");
+    let previous_webhook = secret(section, "previous_webhook_secret").map(|said| {
+        let in_vault = || secrets::previous_in_vault(section, "webhook_secret");
+        said.or_else(|| in_vault().map(|secret| Secret { secret, file: None }))
+    });
     Some(Some(App {
         issuer: issuer?,
         key: key?,

@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::in_vault::{VaultLookup, VaultSecrets};
 
 /// A credential that systemd hands to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,7 @@ pub(super) enum SecretLookup {
 pub struct Environment {
     variables: BTreeMap<String, String>,
     pub(super) lookup: SecretLookup,
+    pub(super) vault: VaultLookup,
 }
 
 impl Environment {
@@ -62,7 +66,12 @@ impl Environment {
         variables: BTreeMap<String, String>,
         credentials: BTreeMap<String, SystemdCredential>,
     ) -> Self {
-        Self { variables, lookup: SecretLookup::OfUnit(credentials) }
+        Self { variables, lookup: SecretLookup::OfUnit(credentials), ..Self::default() }
+    }
+
+    /// With what Vault has answered. Without it, what is in Vault is assumed to exist and to be valid.
+    pub fn with_vault(self, secrets: Arc<VaultSecrets>) -> Self {
+        Self { vault: VaultLookup::Answered(secrets), ..self }
     }
 
     /// Whether that file is such a credential, and so is not read.

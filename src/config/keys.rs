@@ -85,13 +85,16 @@ const KEYS: &[Key] = &[
     open("webhook.public_url", r#""https://hooks.example.org/webhook""#),
     open("webhook.secret", r#""a long random text""#).filled_by(&["ROUSTABOUT_WEBHOOK_SECRET"]),
     open("webhook.secret_file", r#""/etc/roustabout/webhook-secret""#),
+    open("webhook.secret_vault", r#""kv/data/github#webhook_secret""#),
     open("webhook.previous_secret", r#""the secret before""#),
     open("webhook.previous_secret_file", r#""/etc/roustabout/previous-webhook-secret""#),
+    open("webhook.previous_secret_vault", r#""kv/data/github#previous_webhook_secret""#),
     default("webhook.max_body", Text("25MB")),
     default("webhook.max_connections", Number(256)),
     default("admin.listen", Text("127.0.0.1:9090")),
     open("admin.token", r#""a-long-random-text""#),
     open("admin.token_file", r#""/etc/roustabout/admin-token""#),
+    open("admin.token_vault", r#""kv/data/roustabout#admin_token""#),
     default("admin.hosts", List(&[])),
     default("store.url", Text("sqlite://roustabout.db")),
     default("store.retention", Text("90d")),
@@ -103,16 +106,26 @@ const KEYS: &[Key] = &[
     open("github.credentials.owners", r#"["octocat"]"#),
     open("github.credentials.token", r#""github_pat_...""#),
     open("github.credentials.token_file", r#""/etc/roustabout/github-token""#),
+    open("github.credentials.token_vault", r#""kv/data/github#org_scope""#),
     open("github.credentials.app.client_id", r#""Iv23liSimulatedId001""#),
     open("github.credentials.app.id", "1234"),
     open("github.credentials.app.private_key", r#""-----BEGIN RSA PRIVATE KEY-----...""#),
     open("github.credentials.app.private_key_file", r#""/etc/roustabout/app.pem""#),
+    open("github.credentials.app.private_key_vault", r#""kv/data/github_runner/my-org#app_key""#),
     open("github.credentials.app.webhook_secret", r#""a long random text""#),
     open("github.credentials.app.webhook_secret_file", r#""/etc/roustabout/app-webhook-secret""#),
+    open(
+        "github.credentials.app.webhook_secret_vault",
+        r#""kv/data/github_runner/my-org#webhook_secret""#,
+    ),
     open("github.credentials.app.previous_webhook_secret", r#""the secret before""#),
     open(
         "github.credentials.app.previous_webhook_secret_file",
         r#""/etc/roustabout/previous-app-webhook-secret""#,
+    ),
+    open(
+        "github.credentials.app.previous_webhook_secret_vault",
+        r#""kv/data/github_runner/my-org#previous_webhook_secret""#,
     ),
     default("nomad.address", Text("http://127.0.0.1:4646"))
         .filled_by(&["NOMAD_ADDR", "NOMAD_UNIX_ADDR"]),
@@ -121,6 +134,7 @@ const KEYS: &[Key] = &[
     open("nomad.region", r#""global""#).filled_by(&["NOMAD_REGION"]),
     open("nomad.token", r#""an-acl-token""#).filled_by(&["NOMAD_TOKEN"]),
     open("nomad.token_file", r#""/etc/roustabout/nomad-token""#),
+    open("nomad.token_vault", r#""kv/data/nomad#roustabout_token""#),
     open("nomad.ca_cert_file", r#""/etc/roustabout/nomad-ca.pem""#).filled_by(&["NOMAD_CACERT"]),
     open("nomad.client_cert_file", r#""/etc/roustabout/nomad-cert.pem""#)
         .filled_by(&["NOMAD_CLIENT_CERT"]),
@@ -167,6 +181,21 @@ const KEYS: &[Key] = &[
     open("claims.audience", r#""roustabout""#),
     open("claims.tls_cert_file", r#""/etc/roustabout/claims.pem""#),
     open("claims.tls_key_file", r#""/etc/roustabout/claims-key.pem""#),
+    open("vault.address", r#""https://127.0.0.1:8200""#).filled_by(&["VAULT_ADDR", "BAO_ADDR"]),
+    open("vault.namespace", r#""ci""#).filled_by(&["VAULT_NAMESPACE", "BAO_NAMESPACE"]),
+    open("vault.token", r#""hvs.CAES...""#).filled_by(&["VAULT_TOKEN", "BAO_TOKEN"]),
+    open("vault.token_file", r#""/etc/roustabout/vault-token""#),
+    open("vault.role_id", r#""59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8""#),
+    open("vault.secret_id", r#""84896a0c-1347-aa90-a4f6-aca8b7558780""#),
+    open("vault.secret_id_file", r#""/etc/roustabout/vault-secret-id""#),
+    open("vault.jwt_role", r#""roustabout""#),
+    open("vault.jwt_file", r#""/secrets/nomad_vault_default.jwt""#),
+    open("vault.auth_path", r#""approle""#),
+    open("vault.ca_cert_file", r#""/etc/roustabout/vault-ca.pem""#)
+        .filled_by(&["VAULT_CACERT", "BAO_CACERT"]),
+    // Defaults would stand for the section, as above.
+    open("vault.mount", r#""secret""#),
+    open("vault.path", r#""roustabout/{runner_name}""#),
 ];
 
 /// Sections that may occur several times, `[[…]]`, and so only in the file.

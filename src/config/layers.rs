@@ -193,7 +193,6 @@ mod tests {
             &[
                 ("ROUSTABOUT__GITHUB__CREDENTIALS__0__TOKEN", "x"),
                 ("ROUSTABOUT__POOLS", "x"),
-                ("ROUSTABOUT__VAULT__ADDRESS", "x"),
                 ("ROUSTABOUT__WEBHOOK__LISTN", "x"),
                 ("ROUSTABOUT__ZZZZZZ", "x"),
                 ("ROUSTABOUT_ADDR", "http://127.0.0.1:9090"),
@@ -202,7 +201,6 @@ mod tests {
         insta::assert_snapshot!(errors, @r"
         ROUSTABOUT__GITHUB__CREDENTIALS__0__TOKEN: github.credentials.0.token: [[github.credentials]] cannot be set by environment variables; set it in the config file
         ROUSTABOUT__POOLS: pools: [[pools]] cannot be set by environment variables; set it in the config file
-        ROUSTABOUT__VAULT__ADDRESS: vault.address: not yet supported in this version; unset the variable
         ROUSTABOUT__WEBHOOK__LISTN: webhook.listn: unknown key; did you mean ROUSTABOUT__WEBHOOK__LISTEN?
         ROUSTABOUT__ZZZZZZ: zzzzzz: unknown key; unset the variable, or see config.example.toml for the keys
         ");

@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod find;
 mod github;
+mod in_vault;
 mod keys;
 mod labels;
 mod layers;
@@ -34,8 +35,10 @@ mod suggest;
 mod testing;
 mod topics;
 mod values;
+mod vault;
 mod webhook;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +49,7 @@ pub use environment::{Environment, SystemdCredential};
 pub use error::{ConfigError, ConfigErrors};
 pub use find::find_file;
 pub use github::{By, Credential, ForgeKind, GitHub, github_api_url};
+pub use in_vault::{VaultField, VaultSecret, VaultSecrets, Wish};
 pub use keys::{Given, Key, known_keys};
 pub use log::{Log, LogFormat};
 pub use nomad::{Nomad, NomadAddress};
@@ -57,6 +61,7 @@ pub use repositories::overlap;
 pub use runners::Runners;
 pub(crate) use secrets::token_in;
 pub use store::Store;
+pub use vault::{OneSecret, VAULT_PLACEHOLDERS, Vault, VaultLogin};
 pub use webhook::{Webhook, public_url as webhook_url};
 
 use section::{Context, Section};
@@ -94,6 +99,8 @@ pub enum Origin {
     Credential { name: String, file: PathBuf },
     /// A variable of the environment.
     Variable(String),
+    /// A field of an entry in Vault.
+    Vault(VaultField),
 }
 
 impl Origin {
@@ -101,7 +108,7 @@ impl Origin {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Origin::File(file) | Origin::Credential { file, .. } => Some(file),
-            Origin::Config | Origin::Variable(_) => None,
+            Origin::Config | Origin::Variable(_) | Origin::Vault(_) => None,
         }
     }
 }
@@ -121,16 +128,96 @@ pub struct Settings {
     pub report: Report,
     /// There where a pool needs it, at least.
     pub claims: Option<Claims>,
+    /// There where a pool or a secret needs it, at least.
+    pub vault: Option<Vault>,
     /// At least one; a job belongs to the first whose repositories and labels match.
     pub pools: Vec<Pool>,
 }
 
-/// Finds the file ([`find_file`]), reads it and the secrets it names.
+/// A config as it was read, not yet understood.
+#[derive(Clone)]
+pub struct Source {
+    /// As errors name it.
+    name: String,
+    text: String,
+    file: PathBuf,
+}
+
+/// What a config wants of Vault before it can be loaded.
+pub struct Wanted {
+    /// Each once.
+    pub wishes: BTreeSet<Wish>,
+    /// Where to ask. `None`: `[vault]` is wrong, which the load tells.
+    pub vault: Option<Vault>,
+    /// How to log meanwhile; `None`: `[log]` is wrong.
+    pub log: Option<Log>,
+}
+
+impl Source {
+    /// Finds the file ([`find_file`]) and reads it, but not the secrets that it names.
+    pub fn read(path: Option<&Path>, env: &Environment) -> Result<Self, ConfigErrors> {
+        let (file, text) = found(path, env)?;
+        Ok(Self { name: file.display().to_string(), text, file })
+    }
+
+    /// What it wants of Vault.
+    pub fn wanted(&self, env: &Environment) -> Result<Wanted, ConfigErrors> {
+        // Whatever else is wrong is told by the load.
+        self.wanted_by(env, |root| drop(settings(root)))
+    }
+
+    /// What [`load_admin`](Self::load_admin) wants of it.
+    pub fn wanted_by_admin(&self, env: &Environment) -> Result<Wanted, ConfigErrors> {
+        self.wanted_by(env, |root| drop(admin::read(&root.section("admin"))))
+    }
+
+    fn wanted_by(
+        &self,
+        env: &Environment,
+        read: impl FnOnce(&Section),
+    ) -> Result<Wanted, ConfigErrors> {
+        let (tree, positions, errors) = layers::merge(&self.text, &self.name, env)?;
+        let context = Context::new(&self.name, positions, env, errors);
+        let root = Section::root(&context, &tree);
+        read(&root);
+        let log = log::read(&root.section("log"));
+        let wishes: BTreeSet<Wish> = context.wishes.borrow().iter().cloned().collect();
+        let vault = vault::read(&root.section("vault"), !wishes.is_empty()).flatten();
+        Ok(Wanted { wishes, vault, log })
+    }
+
+    /// `[admin]` and where the store is, for commands that call the daemon: this user may not be allowed to
+    /// read the other secrets.
+    pub fn load_admin(&self, env: &Environment) -> Result<AdminAlone, ConfigErrors> {
+        let (tree, positions, errors) = layers::merge(&self.text, &self.name, env)?;
+        let context = Context::new(&self.name, positions, env, errors);
+        let root = Section::root(&context, &tree);
+        let admin = admin::read(&root.section("admin"));
+        let databases = store::read(&root.section("store")).map(|store| {
+            let of_service = Path::new(SERVICE_STATE).join(&store.path);
+            [store.path, of_service].into()
+        });
+        let mut errors = context.errors.into_inner();
+        errors.retain(|error| error.key.split('.').next() == Some("admin"));
+        match admin {
+            Some(admin) if errors.is_empty() => {
+                Ok(AdminAlone { admin, databases: databases.unwrap_or_default() })
+            }
+            _ => Err(ConfigErrors::new(errors)),
+        }
+    }
+
+    /// Loads it, with the secrets that it names.
+    pub fn load(&self, env: &Environment) -> Result<Loaded, ConfigErrors> {
+        let mut loaded = from_text(&self.text, &self.name, env)?;
+        loaded.file = Some(self.file.clone());
+        Ok(loaded)
+    }
+}
+
+/// Finds the file, reads it and the secrets it names, but for those in Vault.
 pub fn load(path: Option<&Path>, env: &Environment) -> Result<Loaded, ConfigErrors> {
-    let (file, text) = found(path, env)?;
-    let mut loaded = from_text(&text, &file.display().to_string(), env)?;
-    loaded.file = Some(file);
-    Ok(loaded)
+    Source::read(path, env)?.load(env)
 }
 
 /// The value of `$STATE_DIRECTORY` in our systemd unit (`StateDirectory=roustabout`). A shell does not
@@ -144,29 +231,6 @@ pub struct AdminAlone {
     /// Where the database may be, beside which the daemon keeps the token that it created: the path of
     /// the config, then that of the service.
     pub databases: Vec<PathBuf>,
-}
-
-/// `[admin]` and where the store is, for commands that call the daemon: this user may not be allowed to
-/// read the other secrets.
-pub fn load_admin(path: Option<&Path>, env: &Environment) -> Result<AdminAlone, ConfigErrors> {
-    let (file, text) = found(path, env)?;
-    let name = file.display().to_string();
-    let (tree, positions, errors) = layers::merge(&text, &name, env)?;
-    let context = Context::new(&name, positions, env, errors);
-    let root = Section::root(&context, &tree);
-    let admin = admin::read(&root.section("admin"));
-    let databases = store::read(&root.section("store")).map(|store| {
-        let of_service = Path::new(SERVICE_STATE).join(&store.path);
-        [store.path, of_service].into()
-    });
-    let mut errors = context.errors.into_inner();
-    errors.retain(|error| error.key.split('.').next() == Some("admin"));
-    match admin {
-        Some(admin) if errors.is_empty() => {
-            Ok(AdminAlone { admin, databases: databases.unwrap_or_default() })
-        }
-        _ => Err(ConfigErrors::new(errors)),
-    }
 }
 
 fn found(path: Option<&Path>, env: &Environment) -> Result<(PathBuf, String), ConfigErrors> {
@@ -219,6 +283,9 @@ fn settings(root: &Section) -> Option<Settings> {
     let is_given = root.given("claims").is_some();
     let claims = claims::read(&root.section("claims"), is_given);
     let pools = pool::read(root, runners.as_ref(), github.as_ref(), is_given);
+    let of_vault = root.section("vault");
+    let needs_vault = root.given("vault").is_some() || !root.context.wishes.borrow().is_empty();
+    let vault = vault::read(&of_vault, needs_vault);
     Some(Settings {
         shutdown_grace: shutdown_grace?,
         log: log?,
@@ -230,6 +297,7 @@ fn settings(root: &Section) -> Option<Settings> {
         runners: runners?,
         report: report?,
         claims: claims?,
+        vault: vault?,
         pools: pools?,
     })
 }

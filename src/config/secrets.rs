@@ -1,5 +1,5 @@
-//! A secret `x` is set as `x`, as `x_file`, by another program's variable, or as a systemd credential in
-//! `$CREDENTIALS_DIRECTORY`, in this order. Files are read at every load, so a reload reads new ones.
+//! A secret `x` is set as `x`, as `x_file`, as `x_vault`, by another program's variable, or as a systemd
+//! credential in `$CREDENTIALS_DIRECTORY`. Files are read at every load, so a reload reads new ones.
 //! Where each comes from is recorded for `check`.
 //!
 //! No message contains a secret's value, and no value is parsed: `0123456` is kept as it is.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::environment::{SecretLookup, SystemdCredential};
+use super::in_vault::{VaultField, VaultLookup, Wish};
 use super::section::Section;
 use super::{Environment, Origin};
 
@@ -35,24 +36,24 @@ impl Found {
 
 /// Looks for the secret `key` of a section; `credential` is its name among systemd's.
 pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Found {
-    let file_key = format!("{key}_file");
-    let (here, in_file) = (section.given(key), section.given(&file_key));
-    match (here, in_file) {
-        (Some(here), Some(in_file)) => {
-            // The environment overrides the file, also if one sets `x` and the other `x_file`.
-            match (here.origin().is_some(), in_file.origin().is_some()) {
-                (true, false) => said(section, key),
-                (false, true) => in_named_file(section, &file_key),
-                _ => {
-                    let what = format!("{key} and {file_key} are both set");
-                    section.report(key, what, "keep one of them");
-                    Found::Bad
-                }
-            }
+    let (file_key, vault_key) = (format!("{key}_file"), format!("{key}_vault"));
+    let mut given: Vec<(&str, bool)> = [key, &file_key, &vault_key]
+        .into_iter()
+        .filter_map(|key| Some((key, section.given(key)?.origin().is_some())))
+        .collect();
+    // The environment overrides the file, also if one sets `x` and the other `x_file`.
+    if given.iter().any(|(_, from_env)| *from_env) {
+        given.retain(|(_, from_env)| *from_env);
+    }
+    match given[..] {
+        [(one, _)] if one == key => said(section, key),
+        [(one, _)] if one == file_key => in_named_file(section, &file_key),
+        [_] => in_vault(section, key, &vault_key),
+        [(one, _), (other, _), ..] => {
+            section.report(key, format!("{one} and {other} are both set"), "keep one of them");
+            Found::Bad
         }
-        (Some(_), None) => said(section, key),
-        (None, Some(_)) => in_named_file(section, &file_key),
-        (None, None) => {
+        [] => {
             let env = section.context.env;
             let found = credential.and_then(|name| Some((name, of_systemd(env, name)?)));
             let first = matches!(env.lookup, SecretLookup::CredentialsFirst);
@@ -65,6 +66,41 @@ pub(super) fn find(section: &Section, key: &str, credential: Option<&str>) -> Fo
             }
         }
     }
+}
+
+/// Whose previous value is of use too, while others still sign with it.
+const SIGNING: [&str; 2] = ["secret", "webhook_secret"];
+
+fn in_vault(section: &Section, key: &str, vault_key: &str) -> Found {
+    let Some(field) = section.parsed(vault_key, VaultField::parse) else { return Found::Bad };
+    section.note_secret(vault_key, Origin::Vault(field.clone()));
+    let with_previous = SIGNING.contains(&key);
+    section.context.wishes.borrow_mut().push(Wish { field: field.clone(), with_previous });
+    let VaultLookup::Answered(secrets) = &section.context.env.vault else {
+        return Found::Secret(taken_as_given(), None);
+    };
+    match secrets.get(&field) {
+        Some(Ok(secret)) => Found::Secret(secret.value.clone(), None),
+        Some(Err(why)) => {
+            let fix = "correct it there or here, and see what roustabout check says about [vault]";
+            section.report(vault_key, format!("cannot be read: {why}"), fix);
+            Found::Bad
+        }
+        None => {
+            let fix = "run the command again";
+            section.report(vault_key, "was not asked for: the config has just changed", fix);
+            Found::Bad
+        }
+    }
+}
+
+/// The value that `key` had in Vault before, while it is still to be accepted.
+pub(super) fn previous_in_vault(section: &Section, key: &str) -> Option<SecretString> {
+    let VaultLookup::Answered(secrets) = &section.context.env.vault else { return None };
+    let vault_key = format!("{key}_vault");
+    section.given(&vault_key)?;
+    let field = VaultField::parse(&section.text(&vault_key)?).ok()?;
+    secrets.get(&field)?.as_ref().ok()?.previous.clone()
 }
 
 fn in_credential(section: &Section, key: &str, name: &str, found: OfSystemd) -> Found {

@@ -12,7 +12,7 @@ use super::keys::{self, Key};
 use super::not_yet;
 use super::position::Positions;
 use super::suggest::nearest;
-use super::{Environment, Origin, SecretPlace};
+use super::{Environment, Origin, SecretPlace, Wish};
 
 /// What all sections of one load share.
 pub(super) struct Context<'a> {
@@ -23,6 +23,8 @@ pub(super) struct Context<'a> {
     pub(super) errors: RefCell<Vec<ConfigError>>,
     pub(super) warnings: RefCell<Vec<ConfigError>>,
     pub(super) secrets: RefCell<Vec<SecretPlace>>,
+    /// Secrets that are in Vault.
+    pub(super) wishes: RefCell<Vec<Wish>>,
     /// Keys that are set by a variable, and its name.
     pub(super) variables: RefCell<Vec<(String, String)>>,
 }
@@ -42,6 +44,7 @@ impl<'a> Context<'a> {
             errors: RefCell::new(errors),
             warnings: RefCell::default(),
             secrets: RefCell::default(),
+            wishes: RefCell::default(),
             variables: RefCell::default(),
         }
     }

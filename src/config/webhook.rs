@@ -49,6 +49,7 @@ pub(super) fn read(section: &Section) -> (Option<Webhook>, bool) {
         warn_of_odd(section, "secret", secret);
     }
     let previous = secrets::find(section, "previous_secret", Some("previous-webhook-secret"));
+    let previous = previous.secret().or_else(|| secrets::previous_in_vault(section, "secret"));
     let max_body = section.parsed("max_body", max_body);
     let max_connections = section.number("max_connections", 1);
     let whole = || {
@@ -58,7 +59,7 @@ pub(super) fn read(section: &Section) -> (Option<Webhook>, bool) {
             path: path?,
             public_url,
             secret,
-            previous_secret: previous.secret(),
+            previous_secret: previous,
             max_body: max_body?,
             max_connections: usize::try_from(max_connections?).ok()?,
         })

@@ -15,7 +15,7 @@ use clock::Clock;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -24,6 +24,7 @@ use crate::claims;
 use crate::config::{self, Listen, Settings};
 use crate::engine::{self, Engine, Setup, Watcher};
 use crate::forge::Forges;
+use crate::metrics::Peer;
 use crate::reconcile;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Listener, Served, Socket};
@@ -52,6 +53,8 @@ pub struct Running {
     /// What the private door asks for where the config gives no token.
     made_token: SecretString,
     signed_out: SignedOut,
+    /// Told whenever a forge or Nomad refuses a credential.
+    refused: Arc<Notify>,
     stop: CancellationToken,
     /// Ends streams that were opened by an admin token that is no longer the one.
     watching: (SecretString, CancellationToken),
@@ -96,8 +99,14 @@ impl Running {
         let store = locked.open()?;
         let engine = Engine::start(setup.clone(), store.clone(), reconcile::sweeps())?;
         let requests = engine.metrics.clone();
+        let refused = Arc::new(Notify::new());
+        let told = refused.clone();
         transport::observe(Box::new(move |method, url, status| {
-            requests.request(method.as_str(), url.path(), status.map(|status| status.as_u16()));
+            let status = status.map(|status| status.as_u16());
+            let peer = requests.request(method.as_str(), url.path(), status);
+            if let (Peer::Forge, Some(401)) | (Peer::Nomad, Some(403)) = (peer, status) {
+                told.notify_one();
+            }
         }));
         let in_flight = InFlight::in_folder(folder_of(&settings.store.path));
         let last_good = store.reader()?.last_delivery()?;
@@ -161,6 +170,7 @@ impl Running {
             served_claims,
             made_token,
             signed_out,
+            refused,
             stop,
             watching,
             doors,
@@ -171,6 +181,16 @@ impl Running {
     /// Everything that happens from now on.
     pub fn happenings(&self) -> Watcher {
         self.engine.happenings.watch()
+    }
+
+    /// Is notified whenever a forge or Nomad refuses a credential.
+    pub fn refused(&self) -> Arc<Notify> {
+        self.refused.clone()
+    }
+
+    /// Whether the daemon's own secrets can be read where they are kept, or why not.
+    pub fn secrets_are_read(&self, from: &str, trouble: Option<String>) {
+        self.engine.health.report_secrets(from, trouble);
     }
 
     /// The token that the private door asks for, as long as the config gives none.

@@ -2,6 +2,8 @@
 //! reloading, stopping). The protocols are systemd's, `sd_listen_fds(3)` and `sd_notify(3)`;
 //! without it nothing happens here.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
@@ -49,6 +51,12 @@ impl Sockets {
 /// The doors listen and unfinished work is picked up; `status` is for people.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The start is not over, and will not be before that time.
+pub fn starting(status: &str, more: Duration) {
+    let more = u32::try_from(more.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::ExtendTimeoutUsec(more), NotifyState::Status(status)]);
 }
 
 /// The config is being read again; [`ready`] follows.

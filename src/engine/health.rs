@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::happenings::Happenings;
 use crate::ledger::{About, Happened, Time};
 
+/// The part of who keeps the daemon's own secrets.
+const SECRETS: &str = "secrets";
+
 /// Shared; clones see the same.
 #[derive(Debug, Clone)]
 pub struct Health {
@@ -74,6 +77,12 @@ impl Health {
         }
     }
 
+    /// Whether the daemon's own secrets can be read where they are, or why not. No setup changes that.
+    pub fn report_secrets(&self, who: &str, trouble: Option<String>) {
+        let setup = self.lock().setup;
+        Self { setup, ..self.clone() }.report(who, SECRETS, trouble);
+    }
+
     fn tell(&self, what: Happened) {
         self.happenings.tell(what.about(About::default()));
     }
@@ -83,7 +92,7 @@ impl Health {
     pub fn start_anew(&self) -> Self {
         let mut told = self.lock();
         told.setup += 1;
-        told.all.retain(|(who, _), _| who == "store");
+        told.all.retain(|(who, part), _| who == "store" || part == SECRETS);
         Self { setup: told.setup, ..self.clone() }
     }
 
@@ -146,8 +155,10 @@ mod tests {
         let before = Health::new(Happenings::new(Clock::system()));
         before.report("github", "octo", Some("401".to_owned()));
         before.report("store", "", Some("full".to_owned()));
+        before.report_secrets("vault", Some("sealed".to_owned()));
         let now = before.start_anew();
-        assert_eq!(now.degraded(), ["store: full"]);
+        assert_eq!(now.degraded(), ["store: full", "vault: sealed"]);
+        before.report_secrets("vault", None);
         before.report("github", "octo", Some("401".to_owned()));
         assert_eq!(before.degraded(), ["store: full"], "and all see the same");
         now.report("store", "", None);

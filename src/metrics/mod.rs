@@ -50,10 +50,11 @@ struct Counted {
 
 /// Whom a request went to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Peer {
+pub enum Peer {
     /// GitHub, or a Gitea in its place.
     Forge,
     Nomad,
+    Vault,
 }
 
 impl Metrics {
@@ -62,11 +63,12 @@ impl Metrics {
         self.lock().webhooks.get_or_insert_with(|| Histogram::of(QUICK)).observe(took);
     }
 
-    /// A request went out to a forge or to Nomad; `None`: there was no answer.
-    pub fn request(&self, method: &str, path: &str, status: Option<u16>) {
+    /// A request went out, and to whom; `None`: there was no answer.
+    pub fn request(&self, method: &str, path: &str, status: Option<u16>) -> Peer {
         let (peer, operation) = operation::of(method, path);
         let status = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         *self.lock().requests.entry((peer, operation, status)).or_default() += 1;
+        peer
     }
 
     /// Something happened; `job` is the one it is about, where it is known.
@@ -152,6 +154,7 @@ impl Metrics {
         let requests = [
             (Peer::Forge, "roustabout_github_requests", "Requests to GitHub, or to Gitea."),
             (Peer::Nomad, "roustabout_nomad_requests", "Requests to Nomad."),
+            (Peer::Vault, "roustabout_vault_requests", "Requests to Vault."),
         ];
         for (peer, name, help) in requests {
             to.family(name, Kind::Counter, help);

@@ -3,6 +3,9 @@
 
 use super::Peer;
 
+/// What Vault's entries are below; before these words stands the path of a mount.
+const ENTRIES: [&str; 2] = ["data", "metadata"];
+
 /// Words after which as many segments are names, at GitHub, Gitea and Nomad.
 const NAMES_AFTER: [(&str, usize); 14] = [
     ("repos", 2),
@@ -30,6 +33,9 @@ pub(super) fn of(method: &str, path: &str) -> (Peer, String) {
     if let Some(at) = version {
         segments.drain(..=at);
     }
+    if is_nomad && let Some(form) = of_vault(&segments) {
+        return (Peer::Vault, format!("{method} /{form}"));
+    }
     let mut form = Vec::new();
     let mut names = 0;
     for segment in segments {
@@ -46,6 +52,22 @@ pub(super) fn of(method: &str, path: &str) -> (Peer, String) {
     }
     let peer = if is_nomad { Peer::Nomad } else { Peer::Forge };
     (peer, format!("{method} /{}", form.join("/")))
+}
+
+/// Vault's API has the same prefix as Nomad's, and mounts have any name.
+fn of_vault(segments: &[&str]) -> Option<String> {
+    match segments {
+        ["auth", "token", what] => Some(format!("auth/token/{what}")),
+        ["auth", .., "login"] => Some("auth/*/login".to_owned()),
+        ["sys", "capabilities-self"] => Some("sys/capabilities-self".to_owned()),
+        ["sys", "internal", ..] => Some("sys/internal/ui/mounts/*".to_owned()),
+        ["var" | "job", ..] => None,
+        [_, rest @ ..] => {
+            let kind = rest.iter().find(|segment| ENTRIES.contains(segment))?;
+            Some(format!("*/{kind}/*"))
+        }
+        [] => None,
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +94,15 @@ mod tests {
         ];
         for (path, form) in nomad {
             assert_eq!(of("GET", path), (Peer::Nomad, form.to_owned()), "{path}");
+        }
+        let vault = [
+            ("/v1/kv/data/github_runner/my-org", "GET /*/data/*"),
+            ("/v1/team/kv/metadata/roustabout/a", "GET /*/metadata/*"),
+            ("/v1/auth/ci/approle/login", "GET /auth/*/login"),
+            ("/v1/auth/token/renew-self", "GET /auth/token/renew-self"),
+        ];
+        for (path, form) in vault {
+            assert_eq!(of("GET", path), (Peer::Vault, form.to_owned()), "{path}");
         }
     }
 }

@@ -48,7 +48,8 @@ impl Tree {
 #[test]
 fn the_daemon_is_built_without_the_simulated_world_and_the_demo() {
     let tree = Tree::of("roustabout");
-    let ours = ["clock", "gitea", "github", "ledger", "nomad", "strangers-text", "transport"];
+    let ours =
+        ["clock", "gitea", "github", "ledger", "nomad", "strangers-text", "transport", "vault"];
     assert_eq!(tree.ours(), ours);
     // What only the stand-in for Nomad wants.
     tree.lacks(&["hcl-rs", "tar", "zip", "rcgen"]);
@@ -75,6 +76,7 @@ const FLOORS: [&str; 20] = [
     "log_lines",
     "config",
     "metrics",
+    "own_secrets",
     "credential",
     "store",
     "webhook",
@@ -121,7 +123,7 @@ fn data_flows_one_way_between_the_folders_of_the_daemon() {
 
 #[test]
 fn the_clients_know_no_word_of_ours() {
-    for client in ["github", "gitea", "nomad"] {
+    for client in ["github", "gitea", "nomad", "vault"] {
         let mut ours = Tree::of(client).ours;
         ours.retain(|name| !["clock", "strangers-text", "transport"].contains(&name.as_str()));
         assert_eq!(ours, BTreeSet::new(), "{client}");

@@ -36,4 +36,6 @@ mod status;
 mod strangers;
 mod systemd;
 mod upgrade;
+mod vault_client;
+mod vault_secrets;
 mod webhooks;

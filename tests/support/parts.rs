@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use local_parts::gitea::find_parts;
+use local_parts::openbao::find_bao;
 
 use super::daemon::here;
 
@@ -32,6 +33,8 @@ pub enum Part {
     Browser,
     /// What judges the accessibility of pages, which `scripts/get-axe` fetches.
     Axe,
+    /// An OpenBao, as `scripts/get-openbao` unpacks it.
+    OpenBao,
     /// The rights that a systemd of one's own needs.
     Systemd,
     /// systemd's tool that judges units.
@@ -76,6 +79,9 @@ impl Part {
             Self::Axe => absent(
                 folder("ROUSTABOUT_TEST_AXE").is_some(),
                 "axe-core (scripts/get-axe, with npm)",
+            Self::OpenBao => absent(
+                find_bao(|name| std::env::var_os(name)).is_some(),
+                "an OpenBao (scripts/get-openbao fetches one)",
             ),
             Self::Systemd => script("scripts/has-systemd", &[]),
             Self::SystemdAnalyze => {

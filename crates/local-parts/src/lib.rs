@@ -1,12 +1,13 @@
 //! Outside parts as child processes on this machine, for the demo and the tests: a Nomad agent (a real
-//! one, or the stand-in) and a real Gitea, with the runner jobspecs that we ship registered.
+//! one, or the stand-in), a real Gitea and a real OpenBao, with the runner jobspecs that we ship registered.
 //!
 //! Nothing here knows the daemon. Everything listens on loopback only and is gone with its handle.
-//! Read next: `agent.rs`, `gitea.rs`, `runner_job.rs`.
+//! Read next: `agent.rs`, `gitea.rs`, `openbao.rs`, `runner_job.rs`.
 
 mod account;
 pub mod agent;
 pub mod gitea;
+pub mod openbao;
 pub mod programs;
 pub mod runner_job;
 

@@ -48,7 +48,7 @@ pub struct Options {
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     // There may be no config yet, or none that has a credential.
-    let settings = super::super::load(config).ok().map(|loaded| loaded.settings);
+    let settings = super::super::load(config).await.ok().map(|loaded| loaded.settings);
     let api_url = api_url(&options, settings.as_ref())?;
     let hook_url = hook_url(&options, settings.as_ref(), &api_url)?;
     let name = options.name.clone().unwrap_or_else(|| format!("roustabout-{}", options.owner));

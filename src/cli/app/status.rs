@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    let loaded = super::super::load(config)?;
+    let loaded = super::super::load(config).await?;
     let settings = &loaded.settings;
     let credentials = &settings.github.credentials;
     let wanted = |owners: &[String]| {

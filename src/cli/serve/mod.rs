@@ -1,25 +1,29 @@
 //! `serve`: reads the config, runs the daemon (`crate::daemon`) until SIGTERM or SIGINT, and reloads the
-//! config at SIGHUP. `changes` decides what a new config may change while it runs.
+//! config at SIGHUP, and its secrets when there are others in Vault. `changes` decides what a new config may change while it runs.
 
 mod changes;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
-use super::{Failed, logging};
-use crate::config::{self, Environment, Loaded, Settings};
+use super::Failed;
+use super::logging::{self, Level};
+use crate::config::{ConfigErrors, Environment, Loaded, Settings, Source};
 use crate::daemon::Running;
 use crate::daemon::systemd::{self, Sockets};
+use crate::own_secrets::{Keeper, NotLoaded};
 
 pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     // Before anything else: it takes variables out of the environment.
     let sockets = Sockets::passed()?;
-    let Loaded { settings, warnings, file, .. } = super::load(config.clone())?;
-    let level = logging::start(&settings.log);
+    let mut keeper = Keeper::default();
+    let (loaded, mut source, level) = first(config.as_deref(), &mut keeper).await?;
+    let Loaded { settings, warnings, file, .. } = loaded;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         config = file.map(|path| path.display().to_string()),
@@ -31,26 +35,93 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     let mut signals = Signals::new()?;
     let mut settings = Arc::new(settings);
     let mut running = Running::start_on(settings.clone(), sockets).await?;
+    let refused = running.refused();
     systemd::ready(&pools(&settings));
-    while signals.next().await == Signalled::Reload {
-        systemd::reloading();
-        let said = tokio::select! {
-            reloaded = reload(config.clone(), &settings, &mut running) => match reloaded {
-                Some(new) => {
-                    level.set(&new.log);
-                    settings = new;
-                    pools(&settings)
-                }
-                None => format!("{}; the config file is invalid, see the log", pools(&settings)),
+    loop {
+        let by_signal = tokio::select! {
+            signalled = signals.next() => match signalled {
+                Signalled::Reload => true,
+                Signalled::End => break,
             },
+            load_again = keeper.changed(&refused) => {
+                running.secrets_are_read("vault", keeper.trouble().map(str::to_owned));
+                match load_again {
+                    true => false,
+                    false => continue,
+                }
+            }
+        };
+        let text = match by_signal {
+            true => {
+                systemd::reloading();
+                info!("reloading the config");
+                Source::read(config.as_deref(), &Environment::of_process())
+            }
+            // The file may be half written: it is read when somebody says so.
+            false => {
+                info!("a secret in Vault has changed; reloading the secrets");
+                Ok(source.clone())
+            }
+        };
+        let reloaded = tokio::select! {
+            reloaded = reload(text, &settings, &mut running, &mut keeper) => reloaded,
             // A reload that is not finished by now is abandoned.
             () = signals.end() => break,
+        };
+        running.secrets_are_read("vault", keeper.trouble().map(str::to_owned));
+        let said = match reloaded {
+            Some((new, text)) => {
+                level.set(&new.log);
+                (settings, source) = (new, text);
+                pools(&settings)
+            }
+            None => format!("{}; the config file is invalid, see the log", pools(&settings)),
         };
         systemd::ready(&said);
     }
     systemd::stopping();
-    running.stop().await;
+    tokio::join!(running.stop(), keeper.leave());
     Ok(())
+}
+
+/// After a Vault that did not answer, doubled each time up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Loads the config and begins to log. A Vault that does not answer is waited for: a restart of the machine
+/// brings both up in any order, and without its secrets the daemon could verify no webhook. What is wrong is
+/// told at once.
+async fn first(
+    config: Option<&Path>,
+    keeper: &mut Keeper,
+) -> Result<(Loaded, Source, Level), Failed> {
+    let env = Environment::of_process();
+    let mut level = None;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        // Each time, for somebody may correct it meanwhile.
+        let source = Source::read(config, &env).map_err(super::wrong)?;
+        let reason = match keeper.load(&source, &env).await {
+            Ok(loaded) => {
+                let level = level.unwrap_or_else(|| logging::start(&loaded.settings.log));
+                return Ok((loaded, source, level));
+            }
+            Err(NotLoaded::Wrong(errors)) => return Err(super::wrong(errors)),
+            Err(NotLoaded::Away(reason)) => reason,
+        };
+        if level.is_none() {
+            let log = source.wanted(&env).map_err(super::wrong)?.log;
+            level = log.map(|log| logging::start(&log));
+        }
+        warn!(
+            reason,
+            retry_s = pause.as_secs(),
+            "waiting for Vault, which has secrets of the config"
+        );
+        systemd::starting("waiting for Vault", pause * 2 + LONGEST_PAUSE);
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 fn pools(settings: &Settings) -> String {
@@ -58,20 +129,31 @@ fn pools(settings: &Settings) -> String {
     format!("serving {}", names.join(", "))
 }
 
-/// Applies the config as it is now. `None`: it is invalid, every error is logged, and nothing changes.
+/// Applies a config. `None`: it is invalid, every error is logged, and nothing changes.
 async fn reload(
-    config: Option<PathBuf>,
+    source: Result<Source, ConfigErrors>,
     before: &Arc<Settings>,
     running: &mut Running,
-) -> Option<Arc<Settings>> {
-    info!("reloading the config");
-    let loaded = match config::load(config.as_deref(), &Environment::of_process()) {
+    keeper: &mut Keeper,
+) -> Option<(Arc<Settings>, Source)> {
+    let loaded = match source {
+        Ok(source) => {
+            let loaded = keeper.load(&source, &Environment::of_process()).await;
+            loaded.map(|loaded| (loaded, source))
+        }
+        Err(errors) => Err(NotLoaded::Wrong(errors)),
+    };
+    let (loaded, source) = match loaded {
         Ok(loaded) => loaded,
-        Err(errors) => {
+        Err(NotLoaded::Wrong(errors)) => {
             for mistake in errors.iter() {
                 error!("{mistake}");
             }
             error!("the new config is invalid; the current one stays in effect");
+            return None;
+        }
+        Err(NotLoaded::Away(reason)) => {
+            error!(reason, "cannot read a secret from Vault; the current config stays in effect");
             return None;
         }
     };
@@ -94,7 +176,7 @@ async fn reload(
         changed = list(&changes.changed),
         "the new config is in effect"
     );
-    Some(settings)
+    Some((settings, source))
 }
 
 #[derive(PartialEq, Eq)]
