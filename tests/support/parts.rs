@@ -79,6 +79,7 @@ impl Part {
             Self::Axe => absent(
                 folder("ROUSTABOUT_TEST_AXE").is_some(),
                 "axe-core (scripts/get-axe, with npm)",
+            ),
             Self::OpenBao => absent(
                 find_bao(|name| std::env::var_os(name)).is_some(),
                 "an OpenBao (scripts/get-openbao fetches one)",
