@@ -30,8 +30,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_built_is_not_refused() {
+    fn a_section_covers_its_keys_and_no_neighbour() {
         assert!(!is_not_yet("vault.address") && !is_not_yet("pools.name"));
+        assert!(is_not_yet("pools.warm") && is_not_yet("pools.warm.count"));
     }
 
     #[test]

@@ -6,15 +6,11 @@
 //!
 //! Source of all facts unless said otherwise: OpenBao 2.7.2, as it answers.
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by it"))]
-
 mod error;
 mod kv;
 mod login;
 mod session;
 mod system;
-#[cfg(test)]
-mod testing;
 mod transport;
 
 pub use error::Error;
