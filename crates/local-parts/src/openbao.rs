@@ -240,13 +240,16 @@ impl OpenBao {
             None => listener["tls_disable"] = json!(true),
         }
         json!({
-            "storage": { "file": { "path": self.folder.join("data") } },
+            "storage": { "raft": { "path": self.folder.join("data"), "node_id": "one" } },
+            "cluster_addr": "http://127.0.0.1:8201",
             "listener": [{ "tcp": listener }],
             "api_addr": self.address().as_str(),
         })
     }
 
     async fn launch(&mut self) -> Result<(), BaoError> {
+        let data = self.folder.join("data");
+        fs::create_dir_all(&data).map_err(file("create", &data))?;
         let config = self.folder.join("bao.json");
         fs::write(&config, self.config().to_string()).map_err(file("write", &config))?;
         let log = self.folder.join("bao.log");
