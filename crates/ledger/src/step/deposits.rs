@@ -8,7 +8,8 @@ use std::collections::btree_map::Entry;
 
 use rand::Rng;
 
-use super::{Fold, when_to_retry};
+use super::Fold;
+use super::gates::Closed;
 use crate::deposit::{Deposit, DepositAt, DepositRule, Keeper, Owed, Way};
 use crate::event::{Answer, Failure};
 use crate::observation::FoundDeposit;
@@ -78,21 +79,15 @@ impl<R: Rng> Fold<'_, R> {
         self.touch_pool(pool);
     }
 
-    /// Those that were sent before the first failure came back count once.
     fn close_deposits(&mut self, name: &RunnerName, pool: &PoolName, failure: &Failure) {
-        let gate = self.state.deposits.refused.get(pool);
-        if gate.is_some_and(|gate| gate.probe.as_ref() != Some(name)) {
-            return;
-        }
-        let tries = gate.map_or(0, |gate| gate.tries);
-        if gate.is_none_or(|gate| gate.reason != failure.reason) {
+        let before = self.state.deposits.refused.get(pool);
+        let closed = Gate::closed(before, name, failure, self.now, self.rng);
+        let Some(Closed { gate, is_news }) = closed else { return };
+        if is_news {
             self.happened_to(name, Happened::DepositFailed { reason: failure.reason.clone() });
         }
-        let until = when_to_retry(failure, tries, self.now, self.rng);
-        let reason = failure.reason.clone();
-        let gate = Gate { reason, tries: tries + 1, until, probe: None };
+        self.set_timer(gate.until, Timer::Refusal(pool.clone()));
         self.state.deposits.refused.insert(pool.clone(), gate);
-        self.set_timer(until, Timer::Refusal(pool.clone()));
     }
 
     /// Where one of it may lie.
@@ -181,13 +176,11 @@ impl<R: Rng> Fold<'_, R> {
             owed.asked = false;
             owed.tries += 1;
         }
-        let gate = self.state.deposits.closed.get(&at.way);
-        if gate.is_some_and(|gate| gate.probe.as_ref() != Some(&at.runner)) {
-            return;
-        }
-        let tries = gate.map_or(0, |gate| gate.tries);
-        if gate.is_none_or(|gate| gate.reason != failure.reason) {
-            let (path, reason) = (at.path.clone(), failure.reason.clone());
+        let before = self.state.deposits.closed.get(&at.way);
+        let closed = Gate::closed(before, &at.runner, &failure, self.now, self.rng);
+        let Some(Closed { gate, is_news }) = closed else { return };
+        if is_news {
+            let (path, reason) = (at.path.clone(), failure.reason);
             let about = About {
                 runner: Some(at.runner.clone()),
                 pool: Some(at.way.pool.clone()),
@@ -195,10 +188,8 @@ impl<R: Rng> Fold<'_, R> {
             };
             self.happened(Happened::DepositLeft { path, reason }, about);
         }
-        let until = when_to_retry(&failure, tries, self.now, self.rng);
-        let gate = Gate { reason: failure.reason, tries: tries + 1, until, probe: None };
+        self.set_timer(gate.until, Timer::Deposits(at.way.clone()));
         self.state.deposits.closed.insert(at.way.clone(), gate);
-        self.set_timer(until, Timer::Deposits(at.way.clone()));
     }
 
     fn is_removed(&mut self, at: &DepositAt) {

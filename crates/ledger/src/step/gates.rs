@@ -3,26 +3,24 @@
 
 use rand::Rng;
 
-use super::Fold;
-use crate::event::NomadTrouble;
+use super::{Fold, when_to_retry};
+use crate::event::{Failure, NomadTrouble};
 use crate::state::{Gate, NomadState, Timer};
 use crate::{ClassKey, Happened, NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
 
 impl<R: Rng> Fold<'_, R> {
     /// Nomad said no to a dispatch of the pool.
     pub(super) fn refused(&mut self, name: &RunnerName, pool: &PoolName, reason: String) {
-        let gate = self.state.refusals.get(pool);
-        // Those that were sent before the first refusal came back count once.
-        let counts = gate.is_none_or(|gate| gate.probe.as_ref() == Some(name));
-        if counts {
-            let tries = gate.map_or(0, |gate| gate.tries);
-            let until = self.now + backoff(tries, self.rng);
-            if gate.is_none_or(|gate| gate.reason != reason) {
+        let failure = Failure { reason: reason.clone(), retry_after: None };
+        let before = self.state.refusals.get(pool);
+        if let Some(Closed { gate, is_news }) =
+            Gate::closed(before, name, &failure, self.now, self.rng)
+        {
+            if is_news {
                 self.happened_to(name, Happened::DispatchRefused { reason: reason.clone() });
             }
-            let gate = Gate { reason: reason.clone(), tries: tries + 1, until, probe: None };
+            self.set_timer(gate.until, Timer::Refusal(pool.clone()));
             self.state.refusals.insert(pool.clone(), gate);
-            self.set_timer(until, Timer::Refusal(pool.clone()));
             if let Some(pool) = self.state.rules.pool(pool) {
                 let request = Request::WatchParent {
                     pool: pool.name.clone(),
@@ -161,7 +159,32 @@ impl NomadState {
     }
 }
 
+/// A gate after a failure, and whether its reason is another than before.
+pub(super) struct Closed {
+    pub gate: Gate,
+    pub is_news: bool,
+}
+
 impl Gate {
+    /// After the failure of a runner's request. `None`: it does not count, for those that were sent before
+    /// the first failure came back count once.
+    pub(super) fn closed(
+        before: Option<&Gate>,
+        by: &RunnerName,
+        failure: &Failure,
+        now: Time,
+        rng: &mut impl Rng,
+    ) -> Option<Closed> {
+        if before.is_some_and(|gate| gate.probe.as_ref() != Some(by)) {
+            return None;
+        }
+        let tries = before.map_or(0, |gate| gate.tries);
+        let is_news = before.is_none_or(|gate| gate.reason != failure.reason);
+        let until = when_to_retry(failure, tries, now, rng);
+        let reason = failure.reason.clone();
+        Some(Closed { gate: Gate { reason, tries: tries + 1, until, probe: None }, is_news })
+    }
+
     fn release(&mut self, name: &RunnerName) {
         self.probe.take_if(|probe| probe == name);
     }

@@ -7,7 +7,8 @@
 
 use rand::Rng;
 
-use super::{Fold, when_to_retry};
+use super::Fold;
+use super::gates::Closed;
 use crate::event::{Answer, AtForge, Deletion, Failure, MintOutcome};
 use crate::runner::{Runner, RunnerState, Sending};
 use crate::state::{Gate, Timer};
@@ -126,22 +127,17 @@ impl<R: Rng> Fold<'_, R> {
         });
     }
 
-    /// Those who asked before the first failure came back count once.
     pub(super) fn mint_failed(&mut self, name: &RunnerName, failure: &Failure) {
         let Some(runner) = self.state.runners.get(name) else { return };
         let (key, scope) = (runner.class.breaker(), runner.class.scope.clone());
-        let gate = self.state.minting.get(&key);
-        if gate.is_some_and(|gate| gate.probe.as_ref() != Some(name)) {
-            return;
-        }
-        let tries = gate.map_or(0, |gate| gate.tries);
-        if gate.is_none_or(|gate| gate.reason != failure.reason) {
+        let before = self.state.minting.get(&key);
+        let closed = Gate::closed(before, name, failure, self.now, self.rng);
+        let Some(Closed { gate, is_news }) = closed else { return };
+        if is_news {
             self.happened_to(name, Happened::MintFailed { reason: failure.reason.clone() });
         }
-        let until = when_to_retry(failure, tries, self.now, self.rng);
-        let reason = failure.reason.clone();
-        self.state.minting.insert(key, Gate { reason, tries: tries + 1, until, probe: None });
-        self.set_timer(until, Timer::Credential(scope));
+        self.set_timer(gate.until, Timer::Credential(scope));
+        self.state.minting.insert(key, gate);
         self.touch_minting(name);
     }
 
