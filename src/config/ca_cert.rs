@@ -42,7 +42,7 @@ mod tests {
     fn a_file_without_a_certificate_is_told_with_its_key() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
         std::fs::write(file.path(), simulated::app_key()).expect("it is writable");
-        for section in ["github", "nomad"] {
+        for section in ["github", "nomad", "vault"] {
             let told = errors(&format!("[{section}]\nca_cert_file = {:?}\n", file.path()));
             assert!(told.contains(&format!("{section}.ca_cert_file: /")), "{told}");
             assert!(told.contains("contains no certificate in PEM form; use the"), "{told}");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Url;
 
+use super::ca_cert;
 use super::github::web_url;
 use super::nomad::readable;
 use super::placeholders::placeholders;
@@ -81,7 +82,7 @@ pub(super) fn read(section: &Section, is_needed: bool) -> Option<Option<Vault>> 
     let address = section.parsed("address", |text| web_url(text, &["http", "https"]));
     let namespace = section.text("namespace");
     let login = login(section);
-    let ca_cert_file = readable(section, "ca_cert_file");
+    let ca_cert_file = ca_cert::read(section).map(|(path, _)| path);
     let mount = match section.says("mount") {
         true => section.parsed("mount", mount),
         false => Some(MOUNT.to_owned()),
