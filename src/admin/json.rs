@@ -173,17 +173,12 @@ fn time(at: Option<Time>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{ClassKey, PoolName, RepositoryId, RunnerName, RunnerState, ScopeKey};
+    use crate::ledger::RunnerState;
+    use crate::ledger::step::testing;
 
     #[test]
     fn a_runner_that_is_listed_offline_is_shown_as_that() {
-        let class = ClassKey {
-            pool: PoolName::from("x64"),
-            scope: ScopeKey::Repository(RepositoryId(1)),
-            run: None,
-        };
-        let name = RunnerName::from("roustabout-x64-1");
-        let mut runner = Runner::new(name, class, "octo/app".to_owned(), Time(0));
+        let mut runner = testing::runner(Time(0));
         runner.state = RunnerState::Registered;
         assert!(!RunnerJson::of(runner.clone()).offline);
         runner.offline = Some(Time(1));

@@ -167,8 +167,7 @@ mod tests {
     use crate::explain::Explained;
     use crate::ledger::step::testing;
     use crate::ledger::{
-        About, ClassKey, DeliveryId, Happened, JobId, JobReport, PoolName, RepositoryId, RunId,
-        RunnerName, RunnerState, ScopeKey,
+        About, DeliveryId, Happened, JobId, JobReport, PoolName, RunId, RunnerName, RunnerState,
     };
     use crate::nomad::{Allocation, ClientStatus, TaskEvent, TaskState};
 
@@ -199,13 +198,7 @@ mod tests {
     }
 
     fn runner() -> Runner {
-        let class = ClassKey {
-            pool: PoolName::from("x64"),
-            scope: ScopeKey::Repository(RepositoryId(1)),
-            run: None,
-        };
-        let name = RunnerName::from("roustabout-x64-1");
-        let mut runner = Runner::new(name, class, "octo/app".to_owned(), Time(2_000));
+        let mut runner = testing::runner(Time(2_000));
         runner.cause = Some(JobId(7));
         runner.child = Some("x64/dispatch-1".to_owned());
         runner.state = RunnerState::Dispatched;

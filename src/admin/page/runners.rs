@@ -99,17 +99,12 @@ pub(super) fn state(runner: &Runner) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{ClassKey, PoolName, RepositoryId, RunnerName, RunnerState, ScopeKey};
+    use crate::ledger::RunnerState;
+    use crate::ledger::step::testing;
 
     #[test]
     fn each_step_is_one_dot_more() {
-        let class = ClassKey {
-            pool: PoolName::from("x64"),
-            scope: ScopeKey::Repository(RepositoryId(1)),
-            run: None,
-        };
-        let name = RunnerName::from("roustabout-x64-1");
-        let mut runner = Runner::new(name, class, "octo/app".to_owned(), Time(0));
+        let mut runner = testing::runner(Time(0));
         let mut seen = vec![reached(&runner)];
         runner.state = RunnerState::Dispatched;
         seen.push(reached(&runner));

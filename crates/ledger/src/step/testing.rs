@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::matching::RepositoryGlobs;
 use crate::pool::{CredentialKind, Delivery, Forge};
 use crate::{
-    Job, JobId, JobReport, JobStatus, NomadPlace, Patterns, Pool, PoolName, Repository,
-    RepositoryId, Rules, RunId, ScopeKind, Time, Verdict, Visibility,
+    ClassKey, Job, JobId, JobReport, JobStatus, NomadPlace, Patterns, Pool, PoolName, Repository,
+    RepositoryId, Rules, RunId, Runner, RunnerName, ScopeKey, ScopeKind, Time, Verdict, Visibility,
 };
 
 pub fn rules(max: u32, pools: Vec<Pool>) -> Rules {
@@ -79,6 +79,16 @@ pub fn report(id: u64, status: JobStatus) -> JobReport {
         actor: None,
         details: None,
     }
+}
+
+/// A runner for any job of `octo/app`, of the pool `x64`.
+pub fn runner(hired_at: Time) -> Runner {
+    let class = ClassKey {
+        pool: PoolName::from("x64"),
+        scope: ScopeKey::Repository(RepositoryId(1)),
+        run: None,
+    };
+    Runner::new(RunnerName::from("roustabout-x64-1"), class, "octo/app".to_owned(), hired_at)
 }
 
 /// A job of `octo/app` that was just heard of.
