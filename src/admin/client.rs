@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use strangers_text::harmless_up_to;
@@ -129,40 +130,90 @@ impl Client {
 
     async fn ask<T: DeserializeOwned>(
         &self,
-        mut request: reqwest::RequestBuilder,
-        mut url: Url,
+        request: reqwest::RequestBuilder,
+        url: Url,
     ) -> Result<T, ClientError> {
-        request = request.timeout(PATIENCE);
+        let url = self.shown(url);
+        let answer = self.send(request.timeout(PATIENCE), &url).await?;
+        let text = answer.text().await.map_err(|error| away(&url, &error))?;
+        serde_json::from_str(&text)
+            .map_err(|error| ClientError::Strange { url, reason: error.to_string() })
+    }
+
+    /// What the daemon tells as it happens.
+    pub async fn events(&self) -> Result<Events, ClientError> {
+        let mut url = self.base.clone();
+        url.set_path("/events");
+        let request = self.http.get(url.clone());
+        let url = self.shown(url);
+        match tokio::time::timeout(PATIENCE, self.send(request, &url)).await {
+            Ok(answer) => Ok(Events(answer?)),
+            Err(late) => Err(ClientError::Away { url, reason: late.to_string() }),
+        }
+    }
+
+    /// As errors name it.
+    fn shown(&self, url: Url) -> Url {
+        self.socket.clone().unwrap_or(url)
+    }
+
+    /// Its answer, if it is one of success.
+    async fn send(
+        &self,
+        mut request: reqwest::RequestBuilder,
+        url: &Url,
+    ) -> Result<reqwest::Response, ClientError> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }
-        if let Some(socket) = &self.socket {
-            url = socket.clone();
-        }
-        let away = |error: reqwest::Error| ClientError::Away {
-            url: url.clone(),
-            reason: root_cause(&error),
-        };
-        let answer = request.send().await.map_err(away)?;
+        let answer = request.send().await.map_err(|error| away(url, &error))?;
         let status = answer.status();
-        let text = answer.text().await.map_err(away)?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let mut url = url.clone();
         if status == reqwest::StatusCode::UNAUTHORIZED {
             url.set_path("");
             return Err(ClientError::Token { url });
         }
-        if !status.is_success() {
-            return Err(match said(&text) {
-                Some(why) => ClientError::No { status: status.as_u16(), why },
-                None => ClientError::Refused {
-                    url,
-                    status: status.as_u16(),
-                    text: harmless_up_to(&text, LONGEST_ANSWER),
-                },
-            });
-        }
-        serde_json::from_str(&text)
-            .map_err(|error| ClientError::Strange { url, reason: error.to_string() })
+        let text = answer.text().await.map_err(|error| away(&url, &error))?;
+        Err(match said(&text) {
+            Some(why) => ClientError::No { status: status.as_u16(), why },
+            None => ClientError::Refused {
+                url,
+                status: status.as_u16(),
+                text: harmless_up_to(&text, LONGEST_ANSWER),
+            },
+        })
     }
+}
+
+fn away(url: &Url, error: &reqwest::Error) -> ClientError {
+    ClientError::Away { url: url.clone(), reason: root_cause(error) }
+}
+
+/// The stream of `/events`, for whoever only wants to know that there was one.
+pub struct Events(reqwest::Response);
+
+impl Events {
+    /// Something happened; `None`: the stream has ended.
+    pub async fn next(&mut self) -> Option<()> {
+        loop {
+            let mut happened = tells(&self.0.chunk().await.ok()??);
+            // What arrived with it is the same news.
+            while let Some(more) = self.0.chunk().now_or_never() {
+                happened |= tells(&more.ok()??);
+            }
+            if happened {
+                return Some(());
+            }
+        }
+    }
+}
+
+/// Whether there is more in it than a sign of life.
+fn tells(chunk: &[u8]) -> bool {
+    !chunk.starts_with(b":")
 }
 
 /// The `error` of the door's own answers.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, RawQuery, Request, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::events;
 use super::explaining;
-use super::json::{JobJson, RunnerJson, StatusJson};
+use super::json::{JobJson, ListsJson, RunnerJson, StatusJson};
 use super::list::List;
 use super::metrics;
 use super::named::{Named, no_job};
@@ -26,14 +26,16 @@ use super::page;
 use super::reporting;
 use super::shared::{Door, Explainer, Obstacles, Shared, ask, no_answer, problem, read, unread};
 use super::who::{Guard, Posted, Refused, Way};
-use crate::engine::{Asking, Happenings};
+use crate::engine::{Asking, Happenings, SweepsView};
 use crate::metrics::Metrics;
-use crate::store::Store;
-use crate::webhook::Tally;
+use crate::store::{Store, StoreError};
 use crate::webhook::listener::CameBy;
+use crate::webhook::{Deliveries, Tally};
 
 /// How many rows a list shows.
 const LIMIT: usize = 1000;
+/// And of jobs that ended, beside those that are open.
+const ENDED: usize = 50;
 /// What a request may send, and how long that may take to arrive.
 const BODY_BYTES: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -176,14 +178,55 @@ async fn ready(State(shared): Door) -> Response {
     }
 }
 
-async fn status(State(shared): Door) -> Response {
+async fn status(State(shared): Door, RawQuery(query): RawQuery) -> Response {
+    let lists = match lists(query.as_deref().unwrap_or_default()) {
+        Ok(None) => return short_status(&shared).await,
+        Ok(Some(lists)) => lists,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
+    };
+    let overview = match ask(shared.asking.overview(lists)).await {
+        Ok(overview) => overview,
+        Err(why) => return no_answer(why),
+    };
+    let (deliveries, sweeps) = beside(&shared);
+    let answer = read(&shared, move |reader| {
+        let (ended, runners) = (reader.ended_jobs(lists.min(ENDED))?, reader.open_runners(lists)?);
+        let (status, lists) = ListsJson::of(overview, ended, runners);
+        let answer = StatusJson::of(status, deliveries, sweeps).with(lists);
+        // Written here, where it keeps no thread from serving webhooks.
+        serde_json::to_vec(&answer).map_err(StoreError::unread)
+    });
+    match answer.await {
+        Ok(answer) => ([(header::CONTENT_TYPE, "application/json")], answer).into_response(),
+        Err(error) => unread(&error),
+    }
+}
+
+async fn short_status(shared: &Shared) -> Response {
     match ask(shared.asking.status()).await {
         Ok(status) => {
-            let deliveries = shared.tally.as_ref().map(Tally::deliveries);
-            Json(StatusJson::of(status, deliveries, shared.asking.health.sweeps())).into_response()
+            let (deliveries, sweeps) = beside(shared);
+            Json(StatusJson::of(status, deliveries, sweeps)).into_response()
         }
         Err(why) => no_answer(why),
     }
+}
+
+fn beside(shared: &Shared) -> (Option<Deliveries>, SweepsView) {
+    (shared.tally.as_ref().map(Tally::deliveries), shared.asking.health.sweeps())
+}
+
+/// How many jobs and runners `status` is to list; `None`: no lists.
+fn lists(query: &str) -> Result<Option<usize>, String> {
+    let mut lists = None;
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        match (&*key, value.parse()) {
+            ("lists", Ok(count)) if count <= LIMIT => lists = Some(count),
+            ("lists", _) => return Err(format!("lists={value}: write a number up to {LIMIT}")),
+            (key, _) => return Err(format!("{key:?} is unknown here; use lists")),
+        }
+    }
+    Ok(lists)
 }
 
 async fn pools(State(shared): Door) -> Response {

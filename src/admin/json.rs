@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Capacity, Oldest, PoolView, StatusView, SweepsView, UnservedView};
+use crate::engine::{
+    Capacity, Few, Oldest, OpenJob, Overview, PoolView, StatusView, SweepsView, UnservedView,
+};
 use crate::ledger::{Job, Runner, Time};
 use crate::store::Unparsed;
 use crate::webhook::Deliveries;
@@ -11,6 +13,7 @@ use crate::webhook::Deliveries;
 /// What `status` shows.
 #[derive(Debug, Serialize)]
 pub struct StatusJson {
+    at: String,
     capacity: Capacity,
     pools: Vec<PoolView>,
     oldest_waiting: Option<Oldest>,
@@ -19,12 +22,114 @@ pub struct StatusJson {
     deliveries: Option<Deliveries>,
     sweeps: SweepsView,
     degraded: Vec<String>,
+    /// Where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lists: Option<ListsJson>,
 }
 
 impl StatusJson {
     pub fn of(status: StatusView, deliveries: Option<Deliveries>, sweeps: SweepsView) -> Self {
-        let StatusView { capacity, pools, oldest_waiting, unserved, degraded } = status;
-        Self { capacity, pools, oldest_waiting, unserved, deliveries, sweeps, degraded }
+        let StatusView { at, capacity, pools, oldest_waiting, unserved, degraded } = status;
+        let at = at.to_string();
+        Self {
+            at,
+            capacity,
+            pools,
+            oldest_waiting,
+            unserved,
+            deliveries,
+            sweeps,
+            degraded,
+            lists: None,
+        }
+    }
+
+    pub fn with(self, lists: ListsJson) -> Self {
+        Self { lists: Some(lists), ..self }
+    }
+}
+
+/// The jobs and runners of a `status`, at most as many of each as were asked for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ListsJson {
+    /// Those that have waited longest.
+    pub waiting: FewJson,
+    /// The newest.
+    pub running: FewJson,
+    /// The forge holds them back; the oldest.
+    pub held: FewJson,
+    /// The newest that ended.
+    pub ended: Vec<JobJson>,
+    /// The newest that are not gone.
+    pub runners: Vec<RunnerJson>,
+    /// How many are not gone.
+    pub runners_total: usize,
+}
+
+impl ListsJson {
+    pub fn of(
+        overview: Overview,
+        ended: Vec<Job>,
+        runners: Vec<Runner>,
+    ) -> (StatusView, ListsJson) {
+        let Overview { now: _, status, waiting, running, held, runners: runners_total } = overview;
+        let lists = Self {
+            waiting: waiting.into(),
+            running: running.into(),
+            held: held.into(),
+            ended: ended.into_iter().map(|job| JobJson::of(job, None)).collect(),
+            runners: runners.into_iter().map(RunnerJson::of).collect(),
+            runners_total,
+        };
+        (status, lists)
+    }
+}
+
+/// Some jobs of all that there are.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct FewJson {
+    pub total: usize,
+    pub jobs: Vec<OpenJobJson>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct OpenJobJson {
+    pub id: u64,
+    pub name: String,
+    pub repository: String,
+    pub head_branch: Option<String>,
+    pub pool: Option<String>,
+    pub received_at: String,
+    /// When it began to run, where that was told.
+    pub started_at: Option<String>,
+    pub reason: Option<String>,
+    /// The runner that took it, or that was launched for it, and the state of that.
+    pub runner_name: Option<String>,
+    pub runner_state: Option<String>,
+    pub runner_placed: bool,
+}
+
+impl From<Few> for FewJson {
+    fn from(few: Few) -> Self {
+        Self { total: few.total, jobs: few.jobs.into_iter().map(OpenJobJson::from).collect() }
+    }
+}
+
+impl From<OpenJob> for OpenJobJson {
+    fn from(job: OpenJob) -> Self {
+        Self {
+            id: job.id.0,
+            name: job.name,
+            repository: job.repository,
+            head_branch: job.branch,
+            pool: job.pool,
+            received_at: job.since.to_string(),
+            started_at: time(job.began),
+            reason: job.reason,
+            runner_name: job.runner,
+            runner_state: job.runner_state.map(str::to_owned),
+            runner_placed: job.placed,
+        }
     }
 }
 

@@ -18,12 +18,12 @@ mod shared;
 pub mod token;
 mod who;
 
-pub use client::{Client, ClientError};
+pub use client::{Client, ClientError, Events};
 pub(crate) use client::{http, root_cause};
 pub use door::{Admin, router};
 pub use shared::Explainer;
 
-pub use json::DeliveryJson;
+pub use json::{DeliveryJson, JobJson, ListsJson, OpenJobJson, RunnerJson};
 pub use operate::pause_time;
 pub use session::SignedOut;
 pub use who::Guard;

@@ -1,8 +1,10 @@
 //! What the status page lists: the jobs that have waited longest and those that run, beside what
-//! `status` says. As many as a page shows, with how many there are.
+//! `status` says. As many as a page or a terminal shows, with how many there are.
+
+use std::collections::BTreeMap;
 
 use super::views::{self, StatusView};
-use crate::ledger::{Job, JobId, JobStatus, State, Time};
+use crate::ledger::{Job, JobId, JobStatus, Runner, RunnerName, State, Time};
 
 #[derive(Debug)]
 pub struct Overview {
@@ -37,7 +39,11 @@ pub struct OpenJob {
     /// When it began, where that was told.
     pub began: Option<Time>,
     pub reason: Option<String>,
+    /// Which took it, or was launched for it.
     pub runner: Option<String>,
+    /// And how far that is.
+    pub runner_state: Option<&'static str>,
+    pub placed: bool,
 }
 
 /// Of each list at most `limit`.
@@ -46,19 +52,37 @@ pub fn overview(state: &State, now: Time, degraded: Vec<String>, limit: usize) -
         state.jobs.values().filter(move |job| job.pool.is_some() && job.report.status == status)
     };
     let queued = of(JobStatus::Queued).filter(|job| job.is_demand() || job.awaits_verdict());
+    let for_whom = state.runners.values().filter(|runner| runner.is_supply());
+    let runners: BTreeMap<JobId, &Runner> =
+        for_whom.filter_map(|runner| Some((runner.cause?, runner))).collect();
     let mut waiting = few(queued, limit, |job| job.received_at.0);
     let ids: Vec<JobId> = waiting.jobs.iter().map(|job| job.id).collect();
     let mut reasons = views::reasons(state, &ids, now);
     for job in &mut waiting.jobs {
         job.reason = reasons.remove(&job.id);
+        job.runs_on(runners.get(&job.id).copied());
+    }
+    let mut running = few(of(JobStatus::InProgress), limit, |job| -job.received_at.0);
+    for job in &mut running.jobs {
+        let name = job.runner.as_deref().map(RunnerName::from);
+        job.runs_on(name.and_then(|name| state.runners.get(&name)));
     }
     Overview {
         now,
         status: views::status(state, now, degraded),
         waiting,
-        running: few(of(JobStatus::InProgress), limit, |job| -job.received_at.0),
+        running,
         held: few(of(JobStatus::Waiting), limit, |job| job.received_at.0),
         runners: state.runners.values().count(),
+    }
+}
+
+impl OpenJob {
+    fn runs_on(&mut self, runner: Option<&Runner>) {
+        let Some(runner) = runner else { return };
+        self.runner = Some(runner.name.0.clone());
+        self.runner_state = Some(runner.phase());
+        self.placed = runner.placed_at.is_some();
     }
 }
 
@@ -87,6 +111,8 @@ fn open_job(job: &Job) -> OpenJob {
         began: report.details.as_ref().and_then(|details| details.started_at),
         reason: job.verdict.reason(),
         runner: report.runner_name.clone(),
+        runner_state: None,
+        placed: false,
     }
 }
 

@@ -10,6 +10,8 @@ use crate::ledger::{Breaker, Job, JobId, PoolName, ScopeKey, State, Time, why};
 
 #[derive(Debug, Serialize)]
 pub struct StatusView {
+    /// When it was so.
+    pub at: Time,
     pub capacity: Capacity,
     pub pools: Vec<PoolView>,
     /// The job that has waited longest, for a runner or for an answer about its policy.
@@ -121,6 +123,7 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
         }
     });
     StatusView {
+        at: now,
         capacity: Capacity { alive: state.runners.alive(), max: state.rules.max },
         pools: pools.collect(),
         oldest_waiting: oldest(state, now),

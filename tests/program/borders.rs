@@ -48,8 +48,17 @@ impl Tree {
 #[test]
 fn the_daemon_is_built_without_the_simulated_world_and_the_demo() {
     let tree = Tree::of("roustabout");
-    let ours =
-        ["clock", "gitea", "github", "ledger", "nomad", "strangers-text", "transport", "vault"];
+    let ours = [
+        "clock",
+        "gitea",
+        "github",
+        "ledger",
+        "nomad",
+        "strangers-text",
+        "terminal",
+        "transport",
+        "vault",
+    ];
     assert_eq!(tree.ours(), ours);
     // What only the stand-in for Nomad wants.
     tree.lacks(&["hcl-rs", "tar", "zip", "rcgen"]);
@@ -129,7 +138,7 @@ fn the_clients_know_no_word_of_ours() {
         assert_eq!(ours, BTreeSet::new(), "{client}");
     }
     assert_eq!(Tree::of("transport").ours(), ["strangers-text"]);
-    for alone in ["clock", "strangers-text"] {
+    for alone in ["clock", "strangers-text", "terminal"] {
         assert_eq!(Tree::of(alone).ours(), <[&str; 0]>::default(), "{alone}");
     }
 }

@@ -38,4 +38,5 @@ mod systemd;
 mod upgrade;
 mod vault_client;
 mod vault_secrets;
+mod watch;
 mod webhooks;

@@ -1,6 +1,6 @@
 //! Draws lines over the ones that were drawn before, with cursor movements alone.
 
-use crate::table::{Line, Size};
+use terminal::{Line, Size};
 
 /// What stands on the terminal, above the cursor.
 #[derive(Debug, Default)]
@@ -29,15 +29,6 @@ impl Live {
         self.drawn = lines.iter().map(Line::width).collect();
         frame
     }
-}
-
-/// Of the terminal that standard output is; the usual size where it does not say.
-pub fn size() -> Size {
-    let usual = Size { width: 80, height: 24 };
-    rustix::termios::tcgetwinsize(std::io::stdout()).map_or(usual, |found| {
-        let or = |said: u16, usual| if said == 0 { usual } else { usize::from(said) };
-        Size { width: or(found.ws_col, usual.width), height: or(found.ws_row, usual.height) }
-    })
 }
 
 #[cfg(test)]

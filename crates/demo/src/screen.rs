@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kept::{Kept, More};
 use crate::left::Left;
-use crate::live::{self, Live};
+use crate::live::Live;
 use crate::log;
 use crate::scene::{PLACES, PUBLIC, SERVED};
 use crate::stage::Struck;
@@ -100,7 +100,7 @@ impl Screen {
     /// Draws the table, where there is one.
     pub fn draw(&self, story: &Story) {
         if let Some(live) = self.table().as_mut() {
-            let size = live::size();
+            let size = terminal::size();
             let lines = table::table(story, jiff::Timestamp::now().as_millisecond(), size);
             self.write(&live.frame(&lines, size, self.colour));
         }

@@ -4,16 +4,10 @@
 //! How it is drawn over itself is in `live.rs`.
 
 use simulated::github::Millis;
+use terminal::{Line, Size, Tone};
 
 use crate::scene::PLACES;
 use crate::story::{JobTale, RunnerTale, Story};
-
-/// A terminal, as far as a text has to know it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Size {
-    pub width: usize,
-    pub height: usize,
-}
 
 /// From here on there is room for the times of all steps.
 const WIDE: usize = 100;
@@ -22,64 +16,6 @@ const TIME: usize = 9;
 const STEPS: [&str; 6] = ["webhook", "hired", "dispatch", "placed", "ready", "running"];
 /// Lines that are no jobs: the bar and a blank before, head before and note after.
 const AROUND: usize = 6;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    Plain,
-    Dim,
-
-    Good,
-    Bad,
-    Wait,
-    Busy,
-}
-
-/// A line, in pieces of one tone each.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Line(Vec<(Tone, String)>);
-
-impl Line {
-    fn with(mut self, tone: Tone, text: impl Into<String>) -> Self {
-        self.0.push((tone, text.into()));
-        self
-    }
-
-    pub fn width(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.chars().count()).sum()
-    }
-
-    /// At most so wide; what does not fit ends in an ellipsis.
-    fn cut(self, width: usize) -> Self {
-        if self.width() <= width {
-            return self;
-        }
-        let Some(mut left) = width.checked_sub(1) else { return Self::default() };
-        let mut cut = Self::default();
-        for (tone, text) in self.0 {
-            let fits: String = text.chars().take(left).collect();
-            left -= fits.chars().count();
-            cut = cut.with(tone, fits);
-        }
-        cut.with(Tone::Dim, "…")
-    }
-
-    pub fn show(&self, colour: bool) -> String {
-        let paint = |(tone, text): &(Tone, String)| {
-            let code = match tone {
-                Tone::Plain => None,
-                _ if !colour => None,
-                Tone::Dim => Some("2"),
-                Tone::Good => Some("32"),
-                Tone::Bad => Some("31"),
-                Tone::Wait => Some("33"),
-                Tone::Busy => Some("36"),
-            };
-            code.map_or(text.clone(), |code| format!("\x1b[{code}m{text}\x1b[0m"))
-        };
-        let text: String = self.0.iter().map(paint).collect();
-        text.trim_end().to_owned()
-    }
-}
 
 /// Never more than fits the terminal, so that it can be drawn over.
 pub fn table(story: &Story, now: Millis, size: Size) -> Vec<Line> {
