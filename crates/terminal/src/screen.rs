@@ -55,7 +55,8 @@ impl Screen {
 
     /// So that these lines stand there, and nothing else.
     pub fn draw(&mut self, lines: &[Line], size: Size, colour: bool) -> io::Result<()> {
-        let lines = lines.iter().take(size.height).map(|line| line.show(colour)).collect();
+        let lines: Vec<String> =
+            lines.iter().take(size.height).map(|line| line.show(colour)).collect();
         if self.size != Some(size) {
             self.drawn.clear();
             self.size = Some(size);
@@ -75,7 +76,7 @@ impl Drop for Screen {
 }
 
 /// What to write where `before` stands, for `after` to stand there.
-fn frame(before: &[String], after: &Vec<String>) -> String {
+fn frame(before: &[String], after: &[String]) -> String {
     let mut frame = String::new();
     for (row, line) in after.iter().enumerate() {
         if before.get(row) != Some(line) {
