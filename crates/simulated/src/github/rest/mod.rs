@@ -15,6 +15,7 @@ mod paging;
 mod repositories;
 mod runners;
 mod runs;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -260,6 +261,9 @@ impl GitHub {
             }
             ["user"] if call.method == "GET" => self.get_user(token),
             ["user", "repos"] if call.method == "GET" => self.list_user_repositories(call, token),
+            ["search", "repositories"] if call.method == "GET" && !self.is_gitea() => {
+                self.search_repositories(call, token)
+            }
             ["orgs", organization, rest @ ..] => {
                 self.route_organization(call, organization, rest, token, now)
             }
