@@ -73,6 +73,17 @@ variable "claims_port" {
   default     = 9191
 }
 
+variable "secrets" {
+  description = "Items of the Variable that become files in the secrets directory, by the files' names: in the items' a dash is an underscore."
+  type        = list(string)
+  default     = ["webhook-secret", "github-token", "admin-token"]
+}
+
+variable "vault_audience" {
+  description = "For secrets in Vault: the audience of a workload identity that is in the secrets directory as nomad_vault.jwt."
+  default     = ""
+}
+
 variable "claims_tls" {
   description = "Whether the Variable has claims_cert and claims_key, in PEM, for that listener."
   type        = bool
@@ -152,6 +163,17 @@ job "roustabout" {
         env = true
       }
 
+      # In the config: [vault] jwt_file = "{{ env `NOMAD_SECRETS_DIR` }}/nomad_vault.jwt". Nomad renews the file.
+      dynamic "identity" {
+        for_each = var.vault_audience == "" ? [] : [var.vault_audience]
+        content {
+          name = "vault"
+          aud  = [identity.value]
+          file = true
+          ttl  = "1h"
+        }
+      }
+
       env {
         ROUSTABOUT__WEBHOOK__LISTEN = "0.0.0.0:${NOMAD_PORT_webhook}"
         ROUSTABOUT__ADMIN__LISTEN   = "${NOMAD_IP_admin}:${NOMAD_PORT_admin}"
@@ -177,7 +199,7 @@ job "roustabout" {
 
       # A changed Variable triggers a reload.
       dynamic "template" {
-        for_each = ["webhook-secret", "github-token", "admin-token"]
+        for_each = var.secrets
         content {
           destination          = "secrets/${template.value}"
           data                 = "{{ with nomadVar (print \"nomad/jobs/\" (env \"NOMAD_JOB_ID\")) }}{{ index . \"${replace(template.value, "-", "_")}\" }}{{ end }}"
