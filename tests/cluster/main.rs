@@ -41,5 +41,6 @@ mod restart;
 mod storms;
 mod sweeps;
 mod systemd_live;
+mod terraform;
 mod topics;
 mod variables;

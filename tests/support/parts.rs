@@ -5,7 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use local_parts::gitea::find_parts;
@@ -35,6 +35,9 @@ pub enum Part {
     Axe,
     /// An OpenBao, as `scripts/get-openbao` unpacks it.
     OpenBao,
+    /// An OpenTofu (`scripts/get-opentofu`), and the providers for it, which
+    /// `scripts/get-terraform-providers` makes.
+    OpenTofu,
     /// The rights that a systemd of one's own needs.
     Systemd,
     /// systemd's tool that judges units.
@@ -83,6 +86,11 @@ impl Part {
             Self::OpenBao => absent(
                 find_bao(|name| std::env::var_os(name)).is_some(),
                 "an OpenBao (scripts/get-openbao fetches one)",
+            ),
+            Self::OpenTofu => absent(
+                std::env::var_os("TOFU_BIN").is_some_and(|tofu| Path::new(&tofu).is_file())
+                    && folder("ROUSTABOUT_TEST_TERRAFORM").is_some(),
+                "an OpenTofu with providers (scripts/test-terraform builds them)",
             ),
             Self::Systemd => script("scripts/has-systemd", &[]),
             Self::SystemdAnalyze => {

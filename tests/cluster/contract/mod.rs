@@ -5,8 +5,8 @@
 mod apps;
 mod calls;
 mod client;
-mod description;
-mod judge;
+pub mod description;
+pub mod judge;
 mod stage;
 mod webhooks;
 mod work;
