@@ -78,7 +78,7 @@ locals {
         ["[${name}]"],
         [for key in keys : "${key[0]} = ${jsonencode(key[1])}" if try(key[1], null) != null],
         [""],
-      ) if length(keys) > 0
+      ) if anytrue([for key in keys : try(key[1], null) != null])
     ]),
     flatten([for lines in local.credential_lines : concat(lines, [""])]),
     flatten([for lines in local.pool_lines : concat(lines, [""])]),

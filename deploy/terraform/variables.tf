@@ -49,6 +49,14 @@ variable "pools" {
     error_message = "Each pool needs a parameterized job of its own: two have the same nomad_job."
   }
   validation {
+    # The text of a jobspec has more than one line.
+    condition = alltrue([
+      for pool in var.pools : pool.jobspec == null || strcontains(coalesce(pool.jobspec, "x"), "\n") ||
+      contains(["docker", "podman", "exec", "raw-exec"], coalesce(pool.jobspec, "x"))
+    ])
+    error_message = "jobspec is docker, podman, exec, raw-exec, or the text of a jobspec, file(\"…\")."
+  }
+  validation {
     condition     = var.claims != null || !contains(var.pools[*].delivery, "claim")
     error_message = "delivery = \"claim\" needs the variable claims, with the URL at which tasks reach roustabout."
   }

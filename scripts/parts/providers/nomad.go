@@ -151,6 +151,11 @@ func parsed(ctx context.Context, d getter, meta any) (map[string]any, error) {
 	if blocks := d.Get("hcl2").([]any); len(blocks) == 1 && blocks[0] != nil {
 		values = blocks[0].(map[string]any)["vars"].(map[string]any)
 	}
+	for name := range values {
+		if !strings.Contains(d.Get("jobspec").(string), fmt.Sprintf("variable %q", name)) {
+			return nil, fmt.Errorf("the jobspec has no variable %q", name)
+		}
+	}
 	body := map[string]any{"JobHCL": d.Get("jobspec"), "Variables": variables(values), "Canonicalize": false}
 	job := map[string]any{}
 	_, err := meta.(*server).ask(ctx, "POST", "/v1/jobs/parse", body, &job)

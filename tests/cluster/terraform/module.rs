@@ -55,13 +55,6 @@ async fn the_example_plans_its_resources_and_a_config_that_the_daemon_takes() {
     tofu.init();
     tofu.run(&["plan", "-out=plan"]).good();
     let plan = tofu.json(&["show", "-json", "plan"]);
-    let created: BTreeSet<&str> = plan["resource_changes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|one| one["change"]["actions"] == json!(["create"]))
-        .map(|one| one["address"].as_str().unwrap())
-        .collect();
     let wanted = [
         "module.roustabout.nomad_acl_policy.daemon[0]",
         "module.roustabout.nomad_acl_policy.runner[\"arm64\"]",
@@ -79,11 +72,77 @@ async fn the_example_plans_its_resources_and_a_config_that_the_daemon_takes() {
         "module.webhooks.github_repository_webhook.roustabout[\"cli\"]",
         "module.webhooks.github_repository_webhook.roustabout[\"site\"]",
     ];
-    assert_eq!(created, BTreeSet::from(wanted));
+    assert_eq!(created(&plan), BTreeSet::from(wanted));
     judge_config(&tofu, &plan);
     let refused = tofu.run(&["plan", "-var=secrets={}"]);
     assert_eq!(refused.code, 1, "secrets that the config names are missing: {}", refused.text);
     assert!(refused.text.contains("my_org_app_key"), "{}", refused.text);
+}
+
+const POOL: &str = r#""labels": ["x64"], "repositories": ["octocat/*"]"#;
+
+/// Without Vault, ACLs, claims and a daemon on Nomad; and what is refused in a plan already.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_out_is_not_planned_and_what_cannot_be_is_refused() {
+    if is_missing(Part::OpenTofu, "plans of parts of deploy/terraform") {
+        return;
+    }
+    let parts = Parts::start().await;
+    let mut tofu = Tofu::at(".");
+    tofu.set("NOMAD_ADDR", parts.agent.address().as_str().trim_end_matches('/'));
+    tofu.init();
+    let pool = |more: &str| format!("{{{POOL}, {more}}}");
+    let x64 = pool(
+        r#""name": "x64", "delivery": "payload", "events": ["push"], "config": "[pools.meta]\nA = \"{owner}\"""#,
+    );
+    tofu.set("TF_VAR_pools", format!("[{x64}]"));
+    for (name, value) in
+        [("acl", "false"), ("create_runner_namespace", "false"), ("daemon", "null")]
+    {
+        tofu.set(&format!("TF_VAR_{name}"), value);
+    }
+    tofu.set("TF_VAR_config", "[report]\nplan = \"team\"");
+    tofu.run(&["plan", "-out=plan"]).good();
+    let plan = tofu.json(&["show", "-json", "plan"]);
+    let wanted =
+        ["nomad_job.runner[\"x64\"]", "terraform_data.daemon", "terraform_data.runner[\"x64\"]"];
+    assert_eq!(created(&plan), BTreeSet::from(wanted));
+    judge_config(&tofu, &plan);
+
+    let own = pool(r#""name": "a", "jobspec": null"#);
+    for (name, value, why) in [
+        ("pools", "[]".to_owned(), "At least one pool is required."),
+        ("pools", format!("[{x64}, {x64}]"), "Each pool needs a name of its own."),
+        ("pools", format!("[{own}]"), "needs the variable claims"),
+        (
+            "pools",
+            format!("[{}]", pool(r#""name": "a", "jobspec": "dokcer""#)),
+            "jobspec is docker, podman, exec",
+        ),
+        (
+            "pools",
+            format!(
+                "[{}]",
+                pool(r#""name": "a", "delivery": "payload", "variables": {"cup": "2"}"#)
+            ),
+            "cup",
+        ),
+        ("secrets_version", "1".to_owned(), "secrets_version without vault"),
+        ("credentials", r#"[{"owners": ["*"]}]"#.to_owned(), "either a token or an app"),
+    ] {
+        let refused = tofu.run(&["plan", &format!("-var={name}={value}")]);
+        // Long lines are broken.
+        let text: Vec<&str> = refused.text.split_whitespace().filter(|word| *word != "│").collect();
+        assert_eq!(refused.code, 1, "{name} {value}: {}", refused.text);
+        assert!(text.join(" ").contains(why), "{name} {value}: {}", refused.text);
+    }
+}
+
+/// The addresses of what a plan creates.
+fn created(plan: &Value) -> BTreeSet<&str> {
+    let changes = plan["resource_changes"].as_array().unwrap().iter();
+    let created = changes.filter(|one| one["change"]["actions"] == json!(["create"]));
+    created.map(|one| one["address"].as_str().unwrap()).collect()
 }
 
 /// As the daemon reads it, where its job's template has been filled in.
@@ -91,8 +150,16 @@ fn judge_config(tofu: &Tofu, plan: &Value) {
     let config = plan["planned_values"]["outputs"]["config"]["value"].as_str().unwrap();
     let secrets = tofu.folder().join("secrets");
     std::fs::create_dir(&secrets).unwrap();
-    for file in ["claims-cert", "claims-key", "nomad_vault.jwt"] {
-        std::fs::write(secrets.join(file), "a file").unwrap();
+    let files = [
+        "claims-cert",
+        "claims-key",
+        "nomad_vault.jwt",
+        "webhook-secret",
+        "github-token",
+        "admin-token",
+    ];
+    for file in files {
+        std::fs::write(secrets.join(file), "a-text-of-a-secret-file").unwrap();
     }
     let config = config.replace("{{ env `NOMAD_SECRETS_DIR` }}", secrets.to_str().unwrap());
     let file = tofu.folder().join("roustabout.toml");
