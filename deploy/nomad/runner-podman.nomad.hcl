@@ -68,6 +68,11 @@ variable "claim_ca_file" {
   default     = ""
 }
 
+variable "vault_role" {
+  description = "For delivery = \"vault\": the role in Vault with which the task reads its credential. Empty: the task gets no token of Vault."
+  default     = ""
+}
+
 variable "cpu" {
   description = "MHz."
   type        = number
@@ -108,7 +113,7 @@ job "github-runner" {
     # credential (registration-token or jit: what the payload is) and the group are used below; the rest
     # is informational, to identify a child job.
     meta_optional = [
-      "claim_url", "credential_path", "credential", "runner_group", "runner_scope", "repository",
+      "claim_url", "credential_path", "vault_path", "credential", "runner_group", "runner_scope", "repository",
       "workflow_job_id", "run_id", "workflow_name", "workflow_job_name",
     ]
   }
@@ -167,12 +172,26 @@ job "github-runner" {
 
       # With delivery = "variable": the credential, which lies in a Nomad Variable of this one runner. The policy that is
       # attached to this job says that it may read it. roustabout deletes the Variable once the runner is registered.
+      # With delivery = "vault": the same, in an entry of Vault.
       template {
         destination = "secrets/credential"
         change_mode = "noop"
         data        = <<-EOT
-          {{ with env "NOMAD_META_credential_path" }}{{ with nomadVar . }}{{ if eq (env "NOMAD_META_credential") "jit" }}{{ .jit_config }}{{ else }}{{ .token }}{{ end }}{{ end }}{{ end }}
+          {{ with env "NOMAD_META_credential_path" }}{{ with nomadVar . }}{{ if eq (env "NOMAD_META_credential") "jit" }}{{ .jit_config }}{{ else }}{{ .token }}{{ end }}{{ end }}{{ end -}}
+          {{ with env "NOMAD_META_vault_path" }}{{ with secret . }}{{ if eq (env "NOMAD_META_credential") "jit" }}{{ .Data.data.jit_config }}{{ else }}{{ .Data.data.token }}{{ end }}{{ end }}{{ end }}
         EOT
+      }
+
+      # With delivery = "vault". The task does not see its token of Vault: Nomad reads the entry for it.
+      dynamic "vault" {
+        for_each = var.vault_role == "" ? [] : [var.vault_role]
+        content {
+          role                   = vault.value
+          env                    = false
+          disable_file           = true
+          change_mode            = "noop"
+          allow_token_expiration = true
+        }
       }
 
       # Says to roustabout who asks, with delivery = "claim". In the environment, because a file would be renewed
@@ -357,7 +376,7 @@ job "github-runner" {
               sleep 2
             done
             unset NOMAD_TOKEN_roustabout nonce
-          elif [ -n "$NOMAD_META_credential_path" ]; then
+          elif [ -n "$NOMAD_META_credential_path$NOMAD_META_vault_path" ]; then
             token=$(cat "$NOMAD_SECRETS_DIR/credential")
             rm -f "$NOMAD_SECRETS_DIR/credential"
           else
@@ -365,7 +384,7 @@ job "github-runner" {
             rm -f "$NOMAD_TASK_DIR/token"
           fi
           if [ -z "$token" ]; then
-            echo "no credential: the payload of this dispatch is empty, and so are claim_url and credential_path" >&2
+            echo "no credential: the payload of this dispatch is empty, and so are claim_url, credential_path and vault_path" >&2
             exit 1
           fi
 

@@ -23,11 +23,11 @@ pub fn readers(pool: &Pool, namespace: &str) -> Option<Finding> {
         Delivery::Meta => {
             "everyone with read-job or list-jobs, every step of a job, and whoever sees Nomad's metrics"
         }
-        Delivery::Claim | Delivery::Variable | Delivery::None => return None,
+        Delivery::Claim | Delivery::Variable | Delivery::Vault | Delivery::None => return None,
     };
     let message = format!(
-        "{who} in namespace \"{namespace}\" can read the credential; delivery = \"claim\" and \
-         \"variable\" put none into the job"
+        "{who} in namespace \"{namespace}\" can read the credential; delivery = \"claim\", \
+         \"variable\" and \"vault\" put none into the job"
     );
     Some(Finding::ok(format!("pool {}", pool.name), message))
 }

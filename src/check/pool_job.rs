@@ -66,6 +66,7 @@ pub fn judge(
             .into_iter()
             .chain(repeats(job))
             .chain(reads_no_variable(pool, job))
+            .chain(reads_no_vault(pool, job))
             .map(|(what, fix)| Finding::warn(&subject, format!("{name} {what}"), fix)),
     );
     found
@@ -88,12 +89,13 @@ fn declares(takes: &Parameterized, key: &str) -> bool {
 fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
     let sends = match pool.delivery {
         Delivery::Payload => true,
-        Delivery::Claim | Delivery::Variable | Delivery::Meta => false,
+        Delivery::Claim | Delivery::Variable | Delivery::Vault | Delivery::Meta => false,
         Delivery::None => pool.payload.is_some(),
     };
     let delivery = match pool.delivery {
         Delivery::Claim => "claim",
         Delivery::Variable => "variable",
+        Delivery::Vault => "vault",
         Delivery::Payload => "payload",
         Delivery::Meta => "meta",
         Delivery::None => "none",
@@ -121,6 +123,17 @@ fn reads_no_variable(pool: &config::Pool, job: &Job) -> Option<Trouble> {
         (
             "has no task with a template that reads a Nomad Variable, so the credential probably reaches no task".to_owned(),
             "register the current jobspec of roustabout, or add a template with nomadVar (env \"NOMAD_META_credential_path\")".to_owned(),
+        )
+    })
+}
+
+/// The same.
+fn reads_no_vault(pool: &config::Pool, job: &Job) -> Option<Trouble> {
+    let reads = job.groups.is_empty() || job.groups.iter().any(|group| group.has_vault);
+    (pool.delivery == Delivery::Vault && !reads).then(|| {
+        (
+            "has no task with a vault block, so the credential probably reaches no task".to_owned(),
+            "register the current jobspec of roustabout with -var vault_role=ROLE, or add a vault block and a template with secret (env \"NOMAD_META_vault_path\")".to_owned(),
         )
     })
 }
@@ -208,24 +221,26 @@ fn unfillable(pool: &config::Pool, key: &str) -> Option<Trouble> {
         ));
     }
     match (key, pool.delivery) {
-        ("claim_url", Delivery::Claim) => None,
-        ("claim_url", _) => Some((
-            "which only delivery = \"claim\" sets".to_owned(),
-            "make it optional in the job, or choose that delivery".to_owned(),
-        )),
+        ("claim_url", Delivery::Claim)
+        | ("credential_path", Delivery::Variable)
+        | ("vault_path", Delivery::Vault) => None,
         (key, Delivery::Meta) if key == carrier(pool) => None,
         ("runner_token" | "runner_jit_config", Delivery::Meta) => Some((
             format!("which is not set: the credential of the pool is in {}", carrier(pool)),
             "make it optional in the job, or change credential of the pool".to_owned(),
         )),
-        ("runner_token" | "runner_jit_config", _) => Some((
-            "which only delivery = \"meta\" sets".to_owned(),
-            "make it optional in the job, or choose that delivery".to_owned(),
-        )),
-        _ => Some((
-            "which this version does not support yet".to_owned(),
-            "make it optional in the job".to_owned(),
-        )),
+        (key, _) => {
+            let delivery = match key {
+                "claim_url" => "claim",
+                "credential_path" => "variable",
+                "vault_path" => "vault",
+                _ => "meta",
+            };
+            Some((
+                format!("which only delivery = \"{delivery}\" sets"),
+                "make it optional in the job, or choose that delivery".to_owned(),
+            ))
+        }
     }
 }
 
@@ -265,6 +280,10 @@ fn remarks(pool: &config::Pool, takes: &Parameterized) -> Vec<Trouble> {
     if pool.delivery == Delivery::Variable && !declares(takes, "credential_path") {
         let what = "does not declare credential_path, so it must itself know where the Variable of its runner lies";
         remarks.push((what.to_owned(), optional("credential_path")));
+    }
+    if pool.delivery == Delivery::Vault && !declares(takes, "vault_path") {
+        let what = "does not declare vault_path, so it must itself know where the credential of its runner lies in Vault";
+        remarks.push((what.to_owned(), optional("vault_path")));
     }
     if registers && pool.runner_group.is_some() && !reaches(pool, takes, "runner_group") {
         let what = "does not declare runner_group, so the pool's runner_group has no effect";
@@ -313,6 +332,7 @@ mod tests {
         restarts: false,
         takes_payload: true,
         reads_variables: true,
+        has_vault: true,
         identities: Vec::new(),
     };
 

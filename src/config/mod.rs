@@ -284,8 +284,14 @@ fn settings(root: &Section) -> Option<Settings> {
     let claims = claims::read(&root.section("claims"), is_given);
     let pools = pool::read(root, runners.as_ref(), github.as_ref(), is_given);
     let of_vault = root.section("vault");
-    let needs_vault = root.given("vault").is_some() || !root.context.wishes.borrow().is_empty();
+    let keeps = |pools: &Vec<Pool>| pools.iter().any(|pool| pool.delivery == Delivery::Vault);
+    let needs_vault = root.given("vault").is_some()
+        || !root.context.wishes.borrow().is_empty()
+        || pools.as_ref().is_some_and(keeps);
     let vault = vault::read(&of_vault, needs_vault);
+    if let (Some(Some(vault)), Some(pools), Some(nomad)) = (&vault, &pools, &nomad) {
+        vault::check_paths(&of_vault, vault, pools, &nomad.namespace);
+    }
     Some(Settings {
         shutdown_grace: shutdown_grace?,
         log: log?,

@@ -5,10 +5,7 @@
 const KEYS: &[&str] = &["pools.warm"];
 
 /// Single values of keys that are otherwise supported, and what to use instead.
-const VALUES: &[(&str, &str, &str)] = &[
-    ("store.url", "postgres", r#"use "sqlite://FILE""#),
-    ("pools.delivery", "vault", r#"use "claim", "variable", "payload", "meta" or "none""#),
-];
+const VALUES: &[(&str, &str, &str)] = &[("store.url", "postgres", r#"use "sqlite://FILE""#)];
 
 /// Whether a key, or the section it is in, is not yet supported.
 pub fn is_not_yet(path: &str) -> bool {
@@ -37,8 +34,8 @@ mod tests {
 
     #[test]
     fn values() {
-        assert_eq!(instead("pools.delivery", "payload"), None);
-        assert!(instead("pools.delivery", "vault").is_some());
+        assert_eq!(instead("pools.delivery", "vault"), None);
+        assert!(instead("store.url", "postgres").is_some());
         assert_eq!(instead("log.level", "gitea"), None);
     }
 }

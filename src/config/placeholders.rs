@@ -30,7 +30,7 @@ pub const META_KEYS: &[&str] = &[
 
 /// Meta keys that carry a credential, or the way to one: filled by `delivery` and by nothing else.
 pub const CREDENTIAL_KEYS: &[&str] =
-    &["runner_token", "runner_jit_config", "claim_url", "credential_path"];
+    &["runner_token", "runner_jit_config", "claim_url", "credential_path", "vault_path"];
 
 /// The placeholders of a text. Only a bare name in braces is one, so a payload may be JSON.
 pub fn placeholders(text: &str) -> impl Iterator<Item = &str> {

@@ -88,6 +88,8 @@ pub enum Delivery {
     Claim,
     /// In a Nomad Variable of its own, which its task's template reads.
     Variable,
+    /// In an entry of Vault of its own, which its task's template reads.
+    Vault,
     /// As the dispatch's payload.
     Payload,
     /// As dispatch meta.
@@ -172,6 +174,7 @@ fn pool(
     let deliveries = [
         ("claim", Delivery::Claim),
         ("variable", Delivery::Variable),
+        ("vault", Delivery::Vault),
         ("payload", Delivery::Payload),
         ("meta", Delivery::Meta),
         ("none", Delivery::None),

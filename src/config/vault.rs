@@ -10,6 +10,7 @@ use super::ca_cert;
 use super::github::web_url;
 use super::nomad::readable;
 use super::placeholders::placeholders;
+use super::pool::{Delivery, Pool};
 use super::secrets::{self, Found};
 use super::section::Section;
 use super::suggest::nearest;
@@ -32,6 +33,20 @@ pub struct Vault {
     pub mount: String,
     /// Below it, with placeholders; contains `{runner_name}`.
     pub path: String,
+}
+
+impl Vault {
+    /// The path of the entries of a pool whose job is in that namespace; `{runner_name}` stays.
+    pub fn path_for(&self, pool: &Pool, namespace: &str) -> String {
+        values(pool, namespace).into_iter().fold(self.path.clone(), |path, (name, value)| {
+            path.replace(&format!("{{{name}}}"), value)
+        })
+    }
+}
+
+/// What stands in the place of placeholders.
+fn values<'a>(pool: &'a Pool, namespace: &'a str) -> [(&'static str, &'a str); 3] {
+    [("pool", &pool.name), ("namespace", namespace), ("nomad_job", &pool.nomad_job)]
 }
 
 /// How to log in.
@@ -84,7 +99,7 @@ pub(super) fn read(section: &Section, is_needed: bool) -> Option<Option<Vault>> 
     let login = login(section);
     let ca_cert_file = ca_cert::read(section).map(|(path, _)| path);
     let mount = match section.says("mount") {
-        true => section.parsed("mount", mount),
+        true => section.parsed("mount", mount_of_entries),
         false => Some(MOUNT.to_owned()),
     };
     let path = match section.says("path") {
@@ -168,6 +183,23 @@ fn login(section: &Section) -> Option<VaultLogin> {
     }
 }
 
+/// Names of namespaces and jobs may contain what paths may not.
+pub(super) fn check_paths(section: &Section, vault: &Vault, pools: &[Pool], default: &str) {
+    for pool in pools.iter().filter(|pool| pool.delivery == Delivery::Vault) {
+        let namespace = pool.namespace.as_deref().unwrap_or(default);
+        for (name, value) in values(pool, namespace) {
+            let is_used = vault.path.contains(&format!("{{{name}}}"));
+            if is_used && (value.contains('/') || mount(value).is_err()) {
+                let what = format!(
+                    "{{{name}}} of pool {} is {value:?}, which is no segment of a path",
+                    pool.name
+                );
+                section.report("path", what, "use {pool} in its place");
+            }
+        }
+    }
+}
+
 /// A path of segments, of a mount or of an auth method.
 fn mount(text: &str) -> Result<String, String> {
     let plain = |segment: &str| {
@@ -177,6 +209,16 @@ fn mount(text: &str) -> Result<String, String> {
     match text.split('/').all(plain) {
         true => Ok(text.to_owned()),
         false => Err(format!("{text:?} is not the path of a mount")),
+    }
+}
+
+/// A segment `data` or `metadata` is where the API begins.
+fn mount_of_entries(text: &str) -> Result<String, String> {
+    match text.split('/').find(|segment| matches!(*segment, "data" | "metadata")) {
+        Some(segment) => {
+            Err(format!("{text:?} contains {segment}; write the path of the mount alone"))
+        }
+        None => mount(text),
     }
 }
 
@@ -197,6 +239,15 @@ fn path(section: &Section) -> Option<String> {
         section.report("path", what, "write {runner_name} where it is to differ");
         return None;
     }
+    if text.rsplit('/').next() != Some("{runner_name}") {
+        let what = format!("{text:?} does not end with /{{runner_name}}");
+        section.report(
+            "path",
+            what,
+            "make {runner_name} its last segment: roustabout lists the others beside it",
+        );
+        return None;
+    }
     let bare = text.replace(['{', '}'], "");
     match mount(&bare) {
         Ok(_) => Some(text),
@@ -210,7 +261,7 @@ fn path(section: &Section) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{errors, errors_with, loaded, loaded_with};
+    use crate::config::testing::{errors, errors_with, loaded, loaded_with, pool_with};
 
     fn vault(keys: &str) -> Vault {
         let text = format!("[vault]\naddress = \"https://vault:8200\"\n{keys}\n");
@@ -269,5 +320,29 @@ mod tests {
         assert!(told("runners/{runnername}").contains("did you mean {runner_name}?"));
         assert!(told("runners/x").contains("is the same for all runners"));
         assert!(told("/{runner_name}").contains("is not a path of an entry"));
+        assert!(told("runners/x-{runner_name}").contains("does not end with /{runner_name}"));
+    }
+
+    #[test]
+    fn a_pool_s_entries_lie_where_its_placeholders_say() {
+        let text = |path: &str, job: &str| {
+            let pool = pool_with(&format!(
+                "delivery = \"vault\"\nnomad_job = {job:?}\nnamespace = \"ci\"\n"
+            ));
+            format!("[vault]\naddress = \"https://v\"\ntoken = \"t\"\npath = {path:?}\n{pool}")
+        };
+        let path = "{namespace}/{nomad_job}/{pool}/{runner_name}";
+        let settings = loaded(&text(path, "r")).settings;
+        let (vault, pool) = (settings.vault.expect("it is there"), &settings.pools[0]);
+        assert_eq!(vault.path_for(pool, "ci"), "ci/r/x64/{runner_name}");
+        let told = errors(&text(path, "a/r"));
+        assert!(told.contains("{nomad_job} of pool x64 is \"a/r\", which is no segment"), "{told}");
+        let told = |keys: &str| {
+            errors(&format!("[vault]\naddress = \"https://v\"\ntoken = \"t\"\n{keys}\n"))
+        };
+        assert!(
+            told("mount = \"kv/data\"")
+                .contains("contains data; write the path of the mount alone")
+        );
     }
 }

@@ -25,6 +25,7 @@ use crate::config::{self, Listen, Settings};
 use crate::engine::{self, Engine, Setup, Watcher};
 use crate::forge::Forges;
 use crate::metrics::Peer;
+use crate::own_secrets;
 use crate::reconcile;
 use crate::store::Store;
 use crate::webhook::listener::{self, Limits, Listener, Served, Socket};
@@ -33,6 +34,9 @@ use systemd::Sockets;
 
 /// Linux, on every architecture that this is built for (`signal(7)`).
 const SIGXFSZ: i32 = 25;
+
+/// How long a Vault that does not answer delays the end.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// Connections to the private door.
 const ADMIN_CONNECTIONS: usize = 256;
@@ -43,6 +47,7 @@ pub struct Running {
     /// Where tasks claim their credentials.
     pub claims: Option<SocketAddr>,
     engine: Engine,
+    setup: Setup,
     store: Store,
     in_flight: InFlight,
     tally: Tally,
@@ -75,7 +80,7 @@ impl Running {
         }
         // First of all, so that a second daemon by mistake changes and binds nothing.
         let locked = Store::lock(&settings.store.path)?;
-        let setup = setup(&settings)?;
+        let setup = setup(&settings, None)?;
         let made_token = made_token(&settings.store.path)?;
         // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
         let private = match sockets.private.is_empty() {
@@ -162,6 +167,7 @@ impl Running {
             admin,
             claims,
             engine,
+            setup,
             store,
             in_flight,
             tally,
@@ -201,7 +207,7 @@ impl Running {
     /// Goes on by other settings, which differ only where a running daemon can follow
     /// (`changes`). No connection is closed, and no webhook refused.
     pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
-        let setup = setup(&settings)?;
+        let setup = setup(&settings, Some(&self.setup))?;
         let token = admin_token(&settings, &self.made_token);
         let is_same = token.expose_secret() == self.watching.0.expose_secret();
         let watching = if is_same { self.watching.1.clone() } else { self.stop.child_token() };
@@ -228,6 +234,7 @@ impl Running {
             self.watching.1.cancel();
         }
         self.watching = (token, watching);
+        self.setup = setup;
         self.grace = settings.shutdown_grace;
         Ok(())
     }
@@ -251,14 +258,25 @@ impl Running {
         // Side by side, so that both end within one grace. What the door keeps after the
         // engine's end waits in the inbox for the next start.
         tokio::join!(doors, self.engine.stop());
+        if let Some(vault) = &self.setup.vault {
+            // Its token ends by itself too.
+            let _ = tokio::time::timeout(LEAVING, vault.leave()).await;
+        }
         info!("ended");
     }
 }
 
-fn setup(settings: &Arc<Settings>) -> anyhow::Result<Setup> {
+fn setup(settings: &Arc<Settings>, before: Option<&Setup>) -> anyhow::Result<Setup> {
     let forges = Forges::new(settings.clone()).context("cannot set up the connection to GitHub")?;
     let nomad = connections::nomad(settings)?;
-    Ok(Setup { settings: settings.clone(), forges, nomad, clock: Clock::system() })
+    // One session goes on: each login leaves a token behind.
+    let same = before.filter(|before| before.settings.vault == settings.vault);
+    let vault = match (same, &settings.vault) {
+        (Some(before), _) => before.vault.clone(),
+        (None, Some(vault)) => Some(own_secrets::client(vault)?),
+        (None, None) => None,
+    };
+    Ok(Setup { settings: settings.clone(), forges, nomad, vault, clock: Clock::system() })
 }
 
 fn folder_of(database: &Path) -> &Path {

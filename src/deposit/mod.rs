@@ -4,21 +4,25 @@
 //! Nothing here decides and nothing here tries again; what an answer means for the runner is said by kind.
 
 mod variables;
+mod vault;
 
 pub use variables::path_of as variable_path;
+pub use vault::path_of as vault_path;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
 use self::variables::Variables;
-use crate::ledger::deposit::{Deposit, DepositAt, Keeper};
+use self::vault::Entries;
+use crate::ledger::deposit::{Deposit, DepositAt, DepositRule, Keeper};
 use crate::ledger::event::{Answer, Failure};
 use crate::ledger::observation::FoundDeposit;
 use crate::ledger::pool::CredentialKind;
 use crate::ledger::{NomadPlace, RunnerName};
-use crate::nomad;
+use crate::{nomad, vault as vaults};
 
 /// Removals under way at once: a keeper that comes back is not stormed.
 const AT_ONCE: usize = 8;
@@ -29,6 +33,8 @@ pub struct Contents {
     pub runner: RunnerName,
     pub kind: CredentialKind,
     pub secret: SecretString,
+    /// How long anybody can want it.
+    pub lives: Duration,
 }
 
 impl Contents {
@@ -58,12 +64,15 @@ pub enum NotPut {
 #[derive(Debug, Clone)]
 pub struct Deposits {
     variables: Variables,
+    /// `None` without `[vault]`.
+    entries: Option<Entries>,
     removing: Arc<Semaphore>,
 }
 
 impl Deposits {
-    pub fn new(nomad: nomad::Client) -> Self {
-        Self { variables: Variables(nomad), removing: Arc::new(Semaphore::new(AT_ONCE)) }
+    pub fn new(nomad: nomad::Client, vault: Option<vaults::Client>) -> Self {
+        let removing = Arc::new(Semaphore::new(AT_ONCE));
+        Self { variables: Variables(nomad), entries: vault.map(Entries), removing }
     }
 
     /// What was there is replaced only where it is ours.
@@ -75,7 +84,10 @@ impl Deposits {
     ) -> Result<(), NotPut> {
         match deposit.keeper {
             Keeper::Variable => self.variables.put(deposit, place, contents).await,
-            Keeper::Vault => Err(NotPut::Failed(no_vault())),
+            Keeper::Vault => {
+                let entries = self.entries().map_err(NotPut::Failed)?;
+                entries.put(deposit, contents).await
+            }
         }
     }
 
@@ -85,20 +97,37 @@ impl Deposits {
         let _permit = self.removing.acquire().await;
         match at.way.keeper {
             Keeper::Variable => self.variables.remove(at).await,
-            Keeper::Vault => Err(no_vault()),
+            Keeper::Vault => self.entries()?.remove(at).await,
         }
     }
 
-    /// All that lies there under names that begin with the prefix.
-    pub async fn list(
-        &self,
-        keeper: Keeper,
-        place: &NomadPlace,
-        name_prefix: &str,
-    ) -> Answer<Vec<FoundDeposit>> {
-        match keeper {
-            Keeper::Variable => self.variables.list(place, name_prefix).await,
-            Keeper::Vault => Err(no_vault()),
+    /// All that lies where such deposits do.
+    pub async fn list(&self, below: &Below) -> Answer<Vec<FoundDeposit>> {
+        match below {
+            Below::Prefix(place, name_prefix) => self.variables.list(place, name_prefix).await,
+            Below::FolderOf(path) => self.entries()?.list(path).await,
+        }
+    }
+
+    fn entries(&self) -> Result<&Entries, Failure> {
+        self.entries.as_ref().ok_or_else(no_vault)
+    }
+}
+
+/// Where deposits are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Below {
+    /// Variables of a namespace, also those of pools that are gone.
+    Prefix(NomadPlace, String),
+    /// Entries of Vault beside this path.
+    FolderOf(String),
+}
+
+impl Below {
+    pub fn of(rule: &DepositRule, place: NomadPlace, name_prefix: &str) -> Self {
+        match rule.keeper {
+            Keeper::Variable => Self::Prefix(place, name_prefix.to_owned()),
+            Keeper::Vault => Self::FolderOf(rule.path.clone()),
         }
     }
 }

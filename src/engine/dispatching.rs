@@ -28,6 +28,9 @@ use crate::nomad::{self, Client, DispatchError, DispatchRequest, Parameterized, 
 const AT_ONCE: usize = 16;
 /// How long a job's declared keys are believed.
 const BELIEVED: Duration = Duration::from_secs(30);
+/// What lies ready for a task may be wanted so much longer than the pool's timeouts say: they begin when it is
+/// dispatched.
+const DISPATCHING: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -175,7 +178,7 @@ impl Dispatcher {
         };
         if let (Some(deposit), Some(secret)) = (deposit, secret) {
             let (runner, kind) = (order.runner.clone(), order.credential);
-            let contents = Contents { runner, kind, secret };
+            let contents = Contents { runner, kind, secret, lives: life + DISPATCHING };
             match self.deposits.put(deposit, &order.place, &contents).await {
                 // From here on what is there is ours.
                 Ok(()) => deposit.tried = true,

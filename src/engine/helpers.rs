@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::children::{self, Living};
 use super::{Asking, Health, Setup, probes, pruning};
+use crate::config::{Delivery, Pool};
 use crate::ledger::Event;
 use crate::nomad::Place;
 use crate::store::Store;
@@ -49,7 +50,9 @@ impl Helpers {
     /// Ends those that run, if any do, and starts others. What lives has been told before.
     pub fn start(&mut self, setup: &Setup, places: BTreeSet<Place>, health: Health) {
         self.tasks = JoinSet::new();
-        let Setup { settings, forges, nomad, clock } = setup.clone();
+        let Setup { settings, forges, nomad, vault, clock } = setup.clone();
+        let lies_there = |pool: &Pool| pool.delivery == Delivery::Vault;
+        let vault = vault.filter(|_| settings.pools.iter().any(lies_there));
         self.tasks.spawn((self.sweeps)(Beside {
             setup: setup.clone(),
             hand: self.hand.clone(),
@@ -67,7 +70,7 @@ impl Helpers {
             self.events.clone(),
             health.clone(),
         ));
-        self.tasks.spawn(probes::run(forges, nomad, places, health));
+        self.tasks.spawn(probes::run(forges, nomad, places, vault, health));
         self.tasks.spawn(pruning::run(self.store.clone(), settings.store.retention, clock));
     }
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{self, Delivery};
 use crate::ledger::Repository;
+use crate::ledger::deposit::Keeper;
 use crate::ledger::effect::{DispatchOrder, Target};
 use crate::ledger::matching::RepositoryGlobs;
 use crate::ledger::pool::CredentialKind;
@@ -91,6 +92,10 @@ pub fn load(
         CredentialKind::RegistrationToken => "runner_token",
         CredentialKind::Jit => "runner_jit_config",
     };
+    let place = order.deposit.as_ref().map(|deposit| match deposit.keeper {
+        Keeper::Variable => ("credential_path", deposit.path.as_str()),
+        Keeper::Vault => ("vault_path", deposit.path.as_str()),
+    });
     let parent = &order.parent;
     let mut meta: BTreeMap<String, SecretString> = BTreeMap::new();
     let declared = takes.meta_required.iter().map(|key| (key, true));
@@ -99,13 +104,17 @@ pub fn load(
             Some(text) => Some(SecretString::from(fill(text, &facts))),
             None if key == carries => match pool.delivery {
                 Delivery::Meta => credential.cloned(),
-                Delivery::Claim | Delivery::Variable | Delivery::Payload | Delivery::None => None,
+                Delivery::Claim
+                | Delivery::Variable
+                | Delivery::Vault
+                | Delivery::Payload
+                | Delivery::None => None,
             },
             None if key == "claim_url" && pool.delivery == Delivery::Claim => {
                 claim_url.map(SecretString::from)
             }
-            None if key == "credential_path" && order.deposit.is_some() => {
-                order.deposit.as_ref().map(|deposit| SecretString::from(deposit.path.as_str()))
+            None if Some(key.as_str()) == place.map(|(key, _)| key) => {
+                place.map(|(_, path)| SecretString::from(path))
             }
             None => facts.get(key.as_str()).map(|fact| SecretString::from(fact.as_str())),
         };
@@ -143,7 +152,7 @@ pub fn load(
     }
     let payload = match pool.delivery {
         Delivery::Payload => credential.cloned(),
-        Delivery::Claim | Delivery::Variable | Delivery::Meta => None,
+        Delivery::Claim | Delivery::Variable | Delivery::Vault | Delivery::Meta => None,
         Delivery::None => pool.payload.as_ref().map(|text| SecretString::from(fill(text, &facts))),
     };
     Ok(Cargo { meta, payload })

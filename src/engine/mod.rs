@@ -57,7 +57,7 @@ use crate::forge::Forges;
 use crate::ledger::{Event, JobId, PoolName, State};
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError};
-use crate::{nomad, webhook};
+use crate::{nomad, vault, webhook};
 
 /// What the config comes to. A reload exchanges it as a whole.
 #[derive(Clone)]
@@ -65,6 +65,8 @@ pub struct Setup {
     pub settings: Arc<Settings>,
     pub forges: Forges,
     pub nomad: nomad::Client,
+    /// `None` without `[vault]`.
+    pub vault: Option<vault::Client>,
     pub clock: Clock,
 }
 

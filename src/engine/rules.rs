@@ -1,7 +1,7 @@
 //! Turns the config's pools into the ledger's: the one place where the two meet.
 
 use crate::config::{self, ForgeKind, Settings};
-use crate::deposit::variable_path;
+use crate::deposit::{variable_path, vault_path};
 use crate::ledger::deposit::{DepositRule, Keeper};
 use crate::ledger::matching::RepositoryGlobs;
 use crate::ledger::pool::{CredentialKind, Delivery, Forge};
@@ -46,6 +46,13 @@ fn pool(settings: &Settings, pool: &config::Pool) -> Pool {
             config::Delivery::Variable => {
                 let path = variable_path(&settings.runners.name_prefix, &pool.name);
                 Delivery::Deposit(DepositRule { keeper: Keeper::Variable, path })
+            }
+            config::Delivery::Vault => {
+                let namespace = pool.namespace.as_ref().unwrap_or(&settings.nomad.namespace);
+                // A config without [vault] and with such a pool is refused.
+                let path = settings.vault.as_ref().map(|vault| vault_path(vault, pool, namespace));
+                let path = path.unwrap_or_default();
+                Delivery::Deposit(DepositRule { keeper: Keeper::Vault, path })
             }
             config::Delivery::Payload => Delivery::Payload,
             config::Delivery::Meta => Delivery::Meta,

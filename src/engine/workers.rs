@@ -77,8 +77,8 @@ impl Workers {
 
 impl Crew {
     fn new(setup: &Setup, tokens: Arc<Tokens>, claims: Claims, health: Health) -> Self {
-        let Setup { settings, forges, nomad, clock } = setup.clone();
-        let deposits = Deposits::new(nomad.clone());
+        let Setup { settings, forges, nomad, vault, clock } = setup.clone();
+        let deposits = Deposits::new(nomad.clone(), vault);
         let dispatcher = Dispatcher::new(
             settings,
             nomad.clone(),

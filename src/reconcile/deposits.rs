@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tracing::warn;
 
 use super::Reconciler;
-use crate::deposit::Deposits;
+use crate::deposit::{Below, Deposits};
 use crate::engine;
 use crate::ledger::NomadPlace;
 use crate::ledger::deposit::Keeper;
@@ -16,14 +16,18 @@ impl Reconciler {
     /// After the children, so that what one of them is about to read is not taken for left.
     pub(super) async fn list_deposits(&self) {
         let rules = engine::rules(&self.settings);
-        let kept: BTreeSet<(Keeper, NomadPlace)> = rules
+        let kept: BTreeSet<(Keeper, NomadPlace, Below)> = rules
             .pools
             .iter()
-            .filter_map(|pool| Some((pool.deposit_rule()?.keeper, rules.place_of(pool))))
+            .filter_map(|pool| {
+                let (rule, place) = (pool.deposit_rule()?, rules.place_of(pool));
+                let below = Below::of(rule, place.clone(), &rules.name_prefix);
+                Some((rule.keeper, place, below))
+            })
             .collect();
-        let deposits = Deposits::new(self.nomad.clone());
-        for (keeper, place) in kept {
-            match deposits.list(keeper, &place, &rules.name_prefix).await {
+        let deposits = Deposits::new(self.nomad.clone(), self.vault.clone());
+        for (keeper, place, below) in kept {
+            match deposits.list(&below).await {
                 Ok(found) => self.tell(Observation::Deposits { keeper, place, found }),
                 Err(failure) => {
                     let NomadPlace { namespace, region } = &place;

@@ -31,12 +31,13 @@ use crate::engine::{Asking, Beside, Health, LATELY, Setup, Sweeps};
 use crate::forge::{Forges, ListMemory, Listed};
 use crate::ledger::Event;
 use crate::ledger::observation::Observation;
-use crate::{nomad, webhook};
+use crate::{nomad, vault, webhook};
 
 struct Reconciler {
     settings: Arc<Settings>,
     forges: Forges,
     nomad: nomad::Client,
+    vault: Option<vault::Client>,
     hand: webhook::Hand,
     events: mpsc::UnboundedSender<Event>,
     asking: Asking,
@@ -55,12 +56,13 @@ pub fn sweeps() -> Sweeps {
     let cache = Arc::<Mutex<Cache>>::default();
     Box::new(move |beside| {
         let Beside { setup, hand, events, asking, health, places, listed } = beside;
-        let Setup { settings, forges, nomad, clock } = setup;
+        let Setup { settings, forges, nomad, vault, clock } = setup;
         let cache = cache.clone();
         let reconciler = Reconciler {
             settings,
             forges,
             nomad,
+            vault,
             hand,
             events,
             asking,

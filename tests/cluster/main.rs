@@ -44,3 +44,4 @@ mod systemd_live;
 mod terraform;
 mod topics;
 mod variables;
+mod vault;

@@ -242,6 +242,7 @@ fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
     Setup {
         forges: Forges::over(settings.clone(), &to(Side::GitHub), &clock).unwrap(),
         nomad: nomad::Client::over(to(Side::Nomad), address, connection),
+        vault: None,
         settings,
         clock,
     }

@@ -87,6 +87,8 @@ pub struct OpenBao {
     folder: PathBuf,
     binary: PathBuf,
     port: u16,
+    /// Of its only member of the raft cluster.
+    cluster_port: u16,
     tls: Option<Tls>,
     child: Option<Child>,
     root_token: SecretString,
@@ -106,6 +108,7 @@ impl OpenBao {
         let mut bao = Self {
             binary: binary.to_owned(),
             port: 0,
+            cluster_port: 0,
             http: client(tls.as_ref())?,
             tls,
             child: None,
@@ -115,7 +118,7 @@ impl OpenBao {
         };
         let mut attempt = 1;
         loop {
-            bao.port = free_port()?;
+            (bao.port, bao.cluster_port) = free_ports()?;
             match bao.launch().await {
                 Err(BaoError::Ended { tail, .. })
                     if attempt < PORT_ATTEMPTS && tail.contains("address already in use") =>
@@ -231,7 +234,10 @@ impl OpenBao {
     }
 
     fn config(&self) -> Value {
-        let mut listener = json!({ "address": format!("127.0.0.1:{}", self.port) });
+        let mut listener = json!({
+            "address": format!("127.0.0.1:{}", self.port),
+            "cluster_address": format!("127.0.0.1:{}", self.cluster_port),
+        });
         match &self.tls {
             Some(tls) => {
                 listener["tls_cert_file"] = json!(tls.cert);
@@ -241,7 +247,7 @@ impl OpenBao {
         }
         json!({
             "storage": { "raft": { "path": self.folder.join("data"), "node_id": "one" } },
-            "cluster_addr": "http://127.0.0.1:8201",
+            "cluster_addr": format!("http://127.0.0.1:{}", self.cluster_port),
             "listener": [{ "tcp": listener }],
             "api_addr": self.address().as_str(),
         })
@@ -318,7 +324,10 @@ fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BaoError
     move |source| BaoError::File { action, path: path.to_owned(), source }
 }
 
-fn free_port() -> Result<u16, BaoError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(BaoError::Port)?;
-    Ok(listener.local_addr().map_err(BaoError::Port)?.port())
+/// Held together, so that they differ.
+fn free_ports() -> Result<(u16, u16), BaoError> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(BaoError::Port);
+    let port = |listener: &TcpListener| Ok(listener.local_addr().map_err(BaoError::Port)?.port());
+    let (one, other) = (bind()?, bind()?);
+    Ok((port(&one)?, port(&other)?))
 }

@@ -40,10 +40,24 @@ pub async fn register_with(
     archive: &Url,
     memory: u64,
 ) -> anyhow::Result<()> {
+    register_saying(nomad, id, archive, memory, "").await
+}
+
+/// As [`register_with`], with more of the jobspec's variables, as lines of HCL.
+///
+/// # Errors
+/// As there.
+pub async fn register_saying(
+    nomad: &Client,
+    id: &str,
+    archive: &Url,
+    memory: u64,
+    more: &str,
+) -> anyhow::Result<()> {
     let checksum = checksum_of(archive).await?;
     // As root, for the agent may be.
     let variables = format!(
-        "{}runner_archive = {:?}\nrunner_checksum = {checksum:?}\nrun_as_root = true\n",
+        "{}runner_archive = {:?}\nrunner_checksum = {checksum:?}\nrun_as_root = true\n{more}",
         common_here(nomad, id, memory),
         archive.as_str()
     );

@@ -65,6 +65,8 @@ pub struct Group {
     pub takes_payload: bool,
     /// A template of one of its tasks reads a Nomad Variable.
     pub reads_variables: bool,
+    /// One of its tasks gets a token of Vault.
+    pub has_vault: bool,
     /// Workload identities that its tasks are shown.
     pub identities: Vec<Identity>,
 }
@@ -176,6 +178,7 @@ struct WireTask {
     /// Of prestart, poststart and poststop tasks.
     lifecycle: Option<serde::de::IgnoredAny>,
     restart_policy: Option<WireAttempts>,
+    vault: Option<serde::de::IgnoredAny>,
     #[serde(default, deserialize_with = "wire::or_default")]
     identities: Vec<WireIdentity>,
     #[serde(default, deserialize_with = "wire::or_default")]
@@ -220,6 +223,7 @@ impl From<WireGroup> for Group {
                 .iter()
                 .flat_map(|task| &task.templates)
                 .any(|template| template.embedded_tmpl.contains("nomadVar")),
+            has_vault: wire.tasks.iter().any(|task| task.vault.is_some()),
             identities,
         }
     }
@@ -347,6 +351,7 @@ mod tests {
             restarts,
             takes_payload,
             reads_variables: false,
+            has_vault: false,
             identities: if takes_payload {
                 vec![Identity { audience: vec!["a".into()], ends: true }]
             } else {

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub limits: Limits,
     #[serde(deserialize_with = "block")]
     pub tls: Option<Tls>,
+    #[serde(deserialize_with = "block")]
+    pub vault: Vault,
     pub plugin: Value,
 }
 
@@ -61,9 +63,42 @@ impl Default for Config {
             server: ServerPart::default(),
             limits: Limits::default(),
             tls: None,
+            vault: Vault::default(),
             plugin: Value::Null,
         }
     }
+}
+
+/// One cluster; tasks log in by their identity.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub(crate) struct Vault {
+    pub enabled: bool,
+    pub address: String,
+    pub jwt_auth_backend_path: String,
+    pub create_from_role: String,
+    #[serde(deserialize_with = "block")]
+    pub default_identity: VaultIdentity,
+}
+
+impl Default for Vault {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            address: "https://vault.service.consul:8200".to_owned(),
+            jwt_auth_backend_path: "jwt-nomad".to_owned(),
+            create_from_role: String::new(),
+            default_identity: VaultIdentity::default(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct VaultIdentity {
+    pub aud: Vec<String>,
+    /// As Go writes lengths of time.
+    pub ttl: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -140,6 +140,7 @@ impl Server {
         let begin = lines.first().map_or_else(clock::now, |line| line.at);
         let mut nomad = Nomad::new(StdRng::seed_from_u64(seed));
         nomad.acl_settings(config.acl.enabled, config.acl.lifetimes()?);
+        nomad.has_vault = config.vault.enabled;
         let keys = keyring(&config, nomad.draw_id()).map_err(|why| format!("keyring: {why}"))?;
         nomad.write(Table::Keys);
         keys.id().clone_into(&mut nomad.signing_key);

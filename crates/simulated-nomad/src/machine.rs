@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::VERSION;
 use crate::config::Config;
 use crate::nodes::NodeSpec;
-use crate::tasks::Site;
+use crate::tasks::{Site, VaultAccess};
 
 /// The node of this machine.
 pub(crate) fn node(config: &Config) -> NodeSpec {
@@ -63,7 +63,8 @@ pub(crate) fn site(
     facts.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
     facts.extend(node.meta.iter().map(|(name, value)| (format!("meta.{name}"), value.clone())));
     let (region, datacenter) = (config.region.clone(), node.datacenter.clone());
-    Site { environment, region, datacenter, facts }
+    let vault = VaultAccess::of(&config.vault);
+    Site { environment, region, datacenter, facts, vault }
 }
 
 /// The node's id: the one that the client has kept, else this, which it keeps from now on. In dev mode

@@ -129,6 +129,8 @@ pub struct Nomad {
     /// When each was changed last.
     pub(super) tables: BTreeMap<Table, u64>,
     pub(super) acl: Acl,
+    /// The agents know a Vault, for the tasks' tokens.
+    pub(super) has_vault: bool,
     pub(super) nodes: BTreeMap<String, Node>,
     pub(super) jobs: BTreeMap<JobKey, Registered>,
     /// Of whatever was registered, newest first.
@@ -167,6 +169,7 @@ impl Nomad {
             index: 1,
             tables: BTreeMap::from([(Table::Namespaces, 1), (Table::NodePools, 1)]),
             acl: Acl::default(),
+            has_vault: false,
             nodes: BTreeMap::new(),
             jobs: BTreeMap::new(),
             versions: BTreeMap::new(),

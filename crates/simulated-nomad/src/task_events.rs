@@ -146,6 +146,13 @@ impl TaskEvent {
             .with("fails_task", "true")
     }
 
+    /// No token of Vault, which ends the task before it began.
+    pub(crate) fn vault_failed(why: &str) -> Self {
+        let message = format!("Vault: failed to derive vault token: {why}");
+        Self { fails_task: true, ..Self::new(EventKind::Killing, message) }
+            .with("fails_task", "true")
+    }
+
     pub(crate) fn started() -> Self {
         Self::new(EventKind::Started, "Task started by client")
     }

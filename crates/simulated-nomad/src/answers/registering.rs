@@ -10,7 +10,7 @@ use super::operator;
 use super::refusal::Refusal;
 use crate::http::View;
 use crate::jobs::JobKey;
-use crate::jobspec::{self, Problems, Shape, Submitted};
+use crate::jobspec::{self, Problems, Shape, Submitted, Surroundings};
 
 /// The body of a request about a job.
 pub(super) struct Body {
@@ -51,7 +51,8 @@ impl Body {
 pub(super) fn judged(view: &View<'_>, job: Map<String, Value>, admitted: &Admitted) -> Submitted {
     let namespace = admitted.namespace.as_str();
     let pools: Vec<&str> = view.nomad.node_pools().map(|pool| pool.name.as_str()).collect();
-    let mut submitted = jobspec::submitted(job, namespace, &admitted.region, &pools);
+    let around = Surroundings { node_pools: &pools, vault: view.nomad.has_vault };
+    let mut submitted = jobspec::submitted(job, namespace, &admitted.region, &around);
     if view.nomad.namespace(namespace).is_none() {
         let id = submitted.job["ID"].as_str().unwrap_or_default();
         let why = format!("job {id:?} is in nonexistent namespace {namespace:?}");

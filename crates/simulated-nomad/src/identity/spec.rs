@@ -36,6 +36,17 @@ pub enum ChangeMode {
 }
 
 impl IdentitySpec {
+    /// One that a task asks for without being shown it.
+    pub fn hidden(name: &str, audience: &[String], ttl: Option<Millis>) -> Self {
+        let ttl = ttl.map(|ttl| ttl * NANOS);
+        Self {
+            name: Some(name.to_owned()),
+            audience: Some(audience.to_vec()),
+            ttl,
+            ..Self::default()
+        }
+    }
+
     pub fn name(&self) -> &str {
         self.name.as_deref().filter(|it| !it.is_empty()).unwrap_or(DEFAULT)
     }

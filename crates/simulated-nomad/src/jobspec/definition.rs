@@ -11,9 +11,14 @@ use serde_json::{Value, json};
 use super::shapes::JOB;
 use super::submitted::submitted;
 use super::typing;
+use super::validation::Surroundings;
 use crate::jobs::{JobKey, JobSpec, PayloadRule};
 use crate::model::Millis;
 use crate::wants::Wants;
+
+/// Nothing but what every cluster has.
+pub(crate) const ALONE: Surroundings<'static> =
+    Surroundings { node_pools: &["default"], vault: false };
 
 /// One version of a job.
 #[derive(Clone, Debug)]
@@ -47,7 +52,7 @@ impl Definition {
 pub(crate) fn of_spec(key: &JobKey, spec: &JobSpec) -> Value {
     let asked = asked_of_spec(key, spec);
     let asked = typing::asked(&JOB, &asked, "").unwrap_or_default();
-    submitted(asked, &key.namespace, "global", &["default"]).job.into()
+    submitted(asked, &key.namespace, "global", &ALONE).job.into()
 }
 
 fn asked_of_spec(key: &JobKey, spec: &JobSpec) -> Value {

@@ -27,4 +27,4 @@ pub(crate) use shape::Shape;
 pub(crate) use shapes::{PARSE, PLAN, REGISTER, VALIDATE};
 pub(crate) use submitted::{Submitted, submitted};
 pub(crate) use typing::asked;
-pub(crate) use validation::Problems;
+pub(crate) use validation::{Problems, Surroundings};

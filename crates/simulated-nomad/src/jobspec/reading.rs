@@ -63,7 +63,9 @@ mod tests {
             ]}],
         });
         let asked = super::super::asked(&super::super::shapes::JOB, &asked, "").unwrap();
-        let job = super::super::submitted(asked, "default", "global", &["default"]).job;
+        let job =
+            super::super::submitted(asked, "default", "global", &super::super::definition::ALONE)
+                .job;
         let spec = read(&job.into());
         assert_eq!(spec.payload, Some(PayloadRule::Required));
         assert_eq!((spec.meta_required, &spec.meta["a"]), (vec!["a".to_owned()], &"b".to_owned()));

@@ -29,7 +29,7 @@ pub fn submitted(
     mut job: Map<String, Value>,
     namespace: &str,
     region: &str,
-    node_pools: &[&str],
+    around: &Surroundings<'_>,
 ) -> Submitted {
     for (key, value) in OF_THE_SERVERS {
         job.insert(key.to_owned(), value);
@@ -46,7 +46,7 @@ pub fn submitted(
         job.insert(number.into(), json!(0));
     }
     let job = kept::kept(&job);
-    let problems = validation::problems(&job, &Surroundings { node_pools });
+    let problems = validation::problems(&job, around);
     let warnings = validation::warnings(&job);
     Submitted { job, problems, warnings }
 }

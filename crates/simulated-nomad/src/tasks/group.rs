@@ -81,6 +81,8 @@ pub(super) struct Task {
     pub templates: Option<Vec<Template>>,
     #[serde(default)]
     pub resources: Option<Resources>,
+    #[serde(default)]
+    pub vault: Option<Vault>,
     /// The default one, once the job is kept.
     #[serde(default)]
     identity: Option<IdentitySpec>,
@@ -95,6 +97,18 @@ pub(super) struct Lifecycle {
     pub hook: String,
     #[serde(default)]
     pub sidecar: bool,
+}
+
+/// Its token of Vault, and whether the task is shown it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Vault {
+    #[serde(default)]
+    pub role: String,
+    #[serde(default)]
+    pub env: bool,
+    #[serde(default)]
+    pub disable_file: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -285,10 +285,10 @@ async fn changed(
     environment: &Environment,
     ready: &mut Ready,
 ) -> (Change, String) {
-    let Ready { templates, renewed, identities, .. } = ready;
+    let Ready { templates, renewed, identities, vault, .. } = ready;
     let rendered = async {
         match templates.as_mut().filter(|made| made.changes) {
-            Some(made) => rendering::changed(shared, task, environment, made).await,
+            Some(made) => rendering::changed(shared, task, environment, vault.as_ref(), made).await,
             None => std::future::pending().await,
         }
     };

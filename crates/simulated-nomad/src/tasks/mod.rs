@@ -27,6 +27,7 @@ mod rendering;
 mod servers;
 pub mod supervise;
 mod template;
+mod vault;
 mod workplace;
 
 pub use assignment::Assignment;
@@ -34,4 +35,5 @@ pub use client::Client;
 pub(crate) use folder::Folder;
 pub use servers::{IdentityAsked, Update, VariableAsked};
 pub use template::Items;
+pub use vault::VaultAccess;
 pub use workplace::{Site, Workplace};

@@ -15,6 +15,7 @@ use super::group::Task;
 use super::identities::{Identities, Renewed};
 use super::rendering::{self, Made, Trouble};
 use super::supervise::in_go;
+use super::vault::VaultToken;
 use super::{artifact, folder};
 use crate::task_events::TaskEvent;
 use crate::task_restarts::Ending;
@@ -27,6 +28,8 @@ pub(super) struct Ready {
     payload: bool,
     artifacts: usize,
     pub templates: Option<Made>,
+    /// Its token of Vault, where it has one.
+    pub vault: Option<VaultToken>,
     /// They are being rendered, which may have to wait for what they show.
     pub renders: bool,
     /// What identities put into the environment.
@@ -39,6 +42,7 @@ impl Ready {
     /// What the task finds in its environment by now.
     pub fn environment(&self, shared: &Shared, task: &Task) -> Environment {
         let mut more = self.identities.clone();
+        more.extend(self.vault.iter().flat_map(VaultToken::variables));
         more.extend(self.templates.iter().flat_map(|made| made.variables.clone()));
         shared.environment(task, &more)
     }
@@ -64,6 +68,11 @@ pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> 
         folder.make(&task.name).map_err(|error| hook(format!("task_dir: {}", in_go(&error))))?;
     }
     introduce(shared, task, ready).await.map_err(|why| hook(format!("identity: {why}")))?;
+    if let (Some(wanted), None) = (&task.vault, &ready.vault) {
+        let token = VaultToken::get(shared, task, wanted).await;
+        let token = token.map_err(|why| Stop::Killed(TaskEvent::vault_failed(&why)))?;
+        ready.vault = Some(token);
+    }
     let environment = ready.environment(shared, task);
     if !ready.payload {
         payload(shared, task).map_err(|why| hook(format!("dispatch_payload: {why}")))?;
@@ -72,20 +81,19 @@ pub(super) async fn prepare(shared: &Shared, task: &Task, ready: &mut Ready) -> 
     fetch(shared, task, &environment, ready).await?;
     if ready.templates.is_none() {
         ready.renders = true;
-        let made =
-            rendering::render(shared, task, &environment).await.map_err(
-                |trouble| match trouble {
-                    Trouble::Escapes => hook(
-                        "template: template destination path escapes alloc directory".to_owned(),
-                    ),
-                    Trouble::Fails(why) => {
-                        Stop::Killed(TaskEvent::template_failed(&format!("failed: {why}")))
-                    }
-                    Trouble::BadVariables(why) => Stop::Killed(TaskEvent::template_failed(
-                        &format!("failed to read environment variables: {why}"),
-                    )),
-                },
-            )?;
+        let made = rendering::render(shared, task, &environment, ready.vault.as_ref())
+            .await
+            .map_err(|trouble| match trouble {
+                Trouble::Escapes => {
+                    hook("template: template destination path escapes alloc directory".to_owned())
+                }
+                Trouble::Fails(why) => {
+                    Stop::Killed(TaskEvent::template_failed(&format!("failed: {why}")))
+                }
+                Trouble::BadVariables(why) => Stop::Killed(TaskEvent::template_failed(&format!(
+                    "failed to read environment variables: {why}"
+                ))),
+            })?;
         ready.templates = Some(made);
         ready.renders = false;
     }

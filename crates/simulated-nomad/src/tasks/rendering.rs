@@ -16,6 +16,7 @@ use super::group::{Task, Template};
 use super::servers::VariableAsked;
 use super::supervise::in_go;
 use super::template::{self, Delimiters, Known, Rendered};
+use super::vault::VaultToken;
 use super::{envfile, folder};
 use crate::task_events::TaskEvent;
 
@@ -60,12 +61,13 @@ pub(super) async fn render(
     shared: &Shared,
     task: &Task,
     environment: &Environment,
+    vault: Option<&VaultToken>,
 ) -> Result<Made, Trouble> {
     let all = task.templates.as_deref().unwrap_or_default();
     for one in all {
         place(shared, task, environment, one)?;
     }
-    let mut made = wait_for_all(shared, task, environment, all).await?;
+    let mut made = wait_for_all(shared, task, environment, vault, all).await?;
     for (one, text) in all.iter().zip(&made.texts) {
         made.variables.extend(put(shared, task, environment, one, text)?);
     }
@@ -77,6 +79,7 @@ pub(super) async fn changed(
     shared: &Shared,
     task: &Task,
     environment: &Environment,
+    vault: Option<&VaultToken>,
     made: &mut Made,
 ) -> Change {
     let all = task.templates.as_deref().unwrap_or_default();
@@ -84,7 +87,7 @@ pub(super) async fn changed(
         tokio::time::sleep(LOOK_AGAIN).await;
         let mut change = None;
         for (one, text) in all.iter().zip(&mut made.texts) {
-            let rendered = one_of(shared, task, environment, one).await.unwrap_or_default();
+            let rendered = one_of(shared, task, environment, vault, one).await.unwrap_or_default();
             let is_whole = rendered.missing.is_empty() && !rendered.used.is_empty();
             if one.once == Some(true) || !is_whole || rendered.text == *text {
                 continue;
@@ -140,29 +143,35 @@ async fn wait_for_all(
     shared: &Shared,
     task: &Task,
     environment: &Environment,
+    vault: Option<&VaultToken>,
     all: &[Template],
 ) -> Result<Made, Trouble> {
     let begun = Instant::now();
-    let mut told = BTreeSet::new();
+    let mut told = (BTreeSet::new(), BTreeSet::new());
     loop {
-        let mut missing = BTreeSet::new();
+        let (mut missing, mut missing_entries) = (BTreeSet::new(), BTreeSet::new());
         let mut made = Made::default();
         for one in all {
-            let rendered = one_of(shared, task, environment, one).await?;
+            let rendered = one_of(shared, task, environment, vault, one).await?;
             missing.extend(rendered.missing);
+            missing_entries.extend(rendered.missing_entries);
             made.changes |= !rendered.used.is_empty() && one.once != Some(true);
             made.texts.push(rendered.text);
         }
-        if missing.is_empty() {
+        if missing.is_empty() && missing_entries.is_empty() {
             return Ok(made);
         }
-        if begun.elapsed() >= TELL_AFTER && missing != told {
+        let all_missing = (missing, missing_entries);
+        if begun.elapsed() >= TELL_AFTER && all_missing != told {
+            let (missing, missing_entries) = &all_missing;
             let (namespace, region) = (&shared.assignment.namespace, &shared.site().region);
             let block = |path: &String| format!("nomad.var.block({path}@{namespace}.{region})");
-            let names: Vec<String> = missing.iter().map(block).collect();
+            let read = |path: &String| format!("vault.read({path})");
+            let names: Vec<String> =
+                missing.iter().map(block).chain(missing_entries.iter().map(read)).collect();
             let what = format!("Missing: {}", names.join(", "));
             shared.record(&task.name, TaskEvent::template(&what));
-            told = missing;
+            told = all_missing;
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -172,6 +181,7 @@ async fn one_of(
     shared: &Shared,
     task: &Task,
     environment: &Environment,
+    vault: Option<&VaultToken>,
     one: &Template,
 ) -> Result<Rendered, Trouble> {
     let text = match (&one.embedded_tmpl, &one.source_path) {
@@ -193,11 +203,18 @@ async fn one_of(
     if let Some(right) = one.right_delim.clone().filter(|it| !it.is_empty()) {
         delimiters.right = right;
     }
-    let mut known = Known { environment: Some(&environment.variables), variables: BTreeMap::new() };
+    let mut known = Known { environment: Some(&environment.variables), ..Known::default() };
     loop {
         let rendered = template::render(&text, &delimiters, &known).map_err(Trouble::Fails)?;
-        if rendered.wanted.is_empty() {
+        if rendered.wanted.is_empty() && rendered.wanted_entries.is_empty() {
             return Ok(rendered);
+        }
+        for path in rendered.wanted_entries {
+            let found = match vault {
+                Some(token) => token.read(&path).await,
+                None => None,
+            };
+            known.entries.insert(path, found);
         }
         for path in rendered.wanted {
             let asked = VariableAsked {

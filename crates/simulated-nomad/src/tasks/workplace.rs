@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::vault::VaultAccess;
+
 /// Where and with what an allocation's processes run.
 #[derive(Clone, Debug)]
 pub struct Workplace {
@@ -23,4 +25,6 @@ pub struct Site {
     pub datacenter: String,
     /// `attr.kernel.name`, `node.unique.name`, `meta.rack`, …
     pub facts: BTreeMap<String, String>,
+    /// Where tasks get their tokens of Vault.
+    pub vault: Option<VaultAccess>,
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::parse;
-use crate::jobspec;
+use crate::jobspec::definition::ALONE;
+use crate::jobspec::{self, Surroundings};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -47,9 +48,15 @@ fn all_of_them_can_be_registered() {
     let names: Vec<String> = names.filter(|name| name.ends_with(".nomad.hcl")).collect();
     assert!(names.len() >= 7, "{names:?}");
     for name in names {
-        let variables = if name == "roustabout.nomad.hcl" { "config = \"x = 1\"" } else { "" };
-        let submitted =
-            jobspec::submitted(parsed(&name, variables), "default", "global", &["default"]);
+        let (variables, is_runner) = match name == "roustabout.nomad.hcl" {
+            true => ("config = \"x = 1\"", false),
+            false => ("vault_role = \"runner\"", true),
+        };
+        let around = Surroundings { vault: true, ..ALONE };
+        let submitted = jobspec::submitted(parsed(&name, variables), "default", "global", &around);
+        let tasks = submitted.job["TaskGroups"][0]["Tasks"].as_array().unwrap();
+        let with_vault = tasks.iter().filter(|task| task["Vault"]["Role"] == "runner");
+        assert_eq!(with_vault.count(), usize::from(is_runner), "{name}");
         assert_eq!(submitted.problems.text(), None, "{name}");
         assert_eq!(submitted.warnings, "", "{name}");
     }

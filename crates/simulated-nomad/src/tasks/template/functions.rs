@@ -1,6 +1,6 @@
 //! The functions that a template can call.
 //!
-//! `nomadVar` is the one that looks outside: what it finds, somebody else has fetched.
+//! `nomadVar` and `secret` look outside: what they find, somebody else has fetched.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::run::Run;
 use super::values::Value;
 
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "and",
     "base64Decode",
     "base64Encode",
@@ -29,6 +29,7 @@ const KNOWN: [&str; 29] = [
     "printf",
     "println",
     "replaceAll",
+    "secret",
     "sprig_trim",
     "split",
     "toJSON",
@@ -63,6 +64,7 @@ pub(super) fn call(run: &mut Run<'_>, name: &str, all: Vec<Value>) -> Result<Val
                 false
             }
         })),
+        "secret" => Ok(entry(run, &text(0))),
         "toJSON" => some(json(all.first().unwrap_or(&Value::Nil))),
         "replaceAll" => some(text(2).replace(&text(0), &text(1))),
         "toUpper" => some(text(0).to_uppercase()),
@@ -137,6 +139,23 @@ fn variable(run: &mut Run<'_>, path: &str) -> Value {
         }
         None => {
             run.rendered.wanted.insert(path.to_owned());
+            Value::Nil
+        }
+    }
+}
+
+/// As consul-template has an answer of Vault: what is in it is below `.Data`.
+fn entry(run: &mut Run<'_>, path: &str) -> Value {
+    match run.known.entries.get(path) {
+        Some(Some(data)) => {
+            Value::Map([("Data".to_owned(), Value::from(data))].into_iter().collect())
+        }
+        Some(None) => {
+            run.rendered.missing_entries.insert(path.to_owned());
+            Value::Nil
+        }
+        None => {
+            run.rendered.wanted_entries.insert(path.to_owned());
             Value::Nil
         }
     }

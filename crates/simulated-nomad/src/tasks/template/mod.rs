@@ -23,6 +23,8 @@ pub(super) struct Known<'a> {
     pub environment: Option<&'a BTreeMap<String, String>>,
     /// By path; None: there is none, or it may not be read.
     pub variables: BTreeMap<String, Option<Items>>,
+    /// Answers of Vault, by path; None: there is none, or it may not be read.
+    pub entries: BTreeMap<String, Option<serde_json::Value>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +36,9 @@ pub(super) struct Rendered {
     pub missing: BTreeSet<String>,
     /// Variables that the text was made with.
     pub used: BTreeSet<String>,
+    /// Entries of Vault that nobody has looked for yet, and those that are not there.
+    pub wanted_entries: BTreeSet<String>,
+    pub missing_entries: BTreeSet<String>,
 }
 
 /// # Errors
@@ -59,7 +64,11 @@ mod tests {
         let known = variables.iter().map(|(path, items)| {
             ((*path).to_owned(), items.map(|items| items.iter().map(own).collect()))
         });
-        let known = Known { environment: Some(&environment), variables: known.collect() };
+        let known = Known {
+            environment: Some(&environment),
+            variables: known.collect(),
+            ..Known::default()
+        };
         render(text, &Delimiters::default(), &known)
     }
 

@@ -17,6 +17,25 @@ pub(super) enum Value {
     Map(BTreeMap<String, Value>),
 }
 
+impl From<&serde_json::Value> for Value {
+    fn from(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::Nil,
+            Json::Bool(is) => Self::Bool(*is),
+            Json::Number(number) => match number.as_i64() {
+                Some(number) => Self::Number(number),
+                None => Self::Text(number.to_string()),
+            },
+            Json::String(text) => Self::Text(text.clone()),
+            Json::Array(all) => Self::List(all.iter().map(Self::from).collect()),
+            Json::Object(all) => {
+                Self::Map(all.iter().map(|(key, one)| (key.clone(), Self::from(one))).collect())
+            }
+        }
+    }
+}
+
 impl Value {
     pub fn text(&self) -> String {
         match self {
