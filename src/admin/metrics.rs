@@ -57,6 +57,16 @@ fn pools(status: &StatusView, to: &mut Exposition) {
     for pool in &status.pools {
         to.gauge(&[("pool", &pool.name)], f64::from(pool.max_runners));
     }
+    let help = "Idle runners that [[pools.warm]] asks for now.";
+    to.family("roustabout_warm_runners_asked", Kind::Gauge, help);
+    for pool in &status.pools {
+        to.gauge(&[("pool", &pool.name)], pool.warm_asked as f64);
+    }
+    let help = "Warm runners that are registered and idle.";
+    to.family("roustabout_warm_runners_idle", Kind::Gauge, help);
+    for pool in &status.pools {
+        to.gauge(&[("pool", &pool.name)], pool.warm_idle as f64);
+    }
     let help = "1 while the pool's circuit breaker is open: runners end without a job.";
     to.family("roustabout_breaker_open", Kind::Gauge, help);
     for pool in &status.pools {

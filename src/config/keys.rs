@@ -173,6 +173,11 @@ const KEYS: &[Key] = &[
     default("pools.max_lifetime", Text("6h")),
     open("pools.meta", r#"{ REPO_FULL_NAME = "{repository}" }"#),
     open("pools.report.compare_with", r#""linux_4_core""#),
+    // A default would stand for the section, which need not be there.
+    open("pools.warm.count", "1"),
+    open("pools.warm.repositories", r#"["octocat/app"]"#),
+    open("pools.warm.owners", r#"["my-org"]"#),
+    open("pools.warm.schedule", r#""mon-fri 08:00-18:00 Europe/Rome""#),
     default("report.plan", Text("free")),
     default("report.compare_with", Text("linux")),
     open("claims.listen", r#""0.0.0.0:9191""#),

@@ -27,6 +27,7 @@ mod position;
 mod report;
 mod repositories;
 mod runners;
+mod schedule;
 mod secrets;
 mod section;
 mod store;
@@ -36,6 +37,7 @@ mod testing;
 mod topics;
 mod values;
 mod vault;
+mod warm;
 mod webhook;
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //! To implement one, delete its line here and read the key in the file of its section.
 
 /// Keys and whole sections.
-const KEYS: &[&str] = &["pools.warm"];
+const KEYS: &[&str] = &[];
 
 /// Single values of keys that are otherwise supported, and what to use instead.
 const VALUES: &[(&str, &str, &str)] = &[("store.url", "postgres", r#"use "sqlite://FILE""#)];
@@ -28,8 +28,7 @@ mod tests {
 
     #[test]
     fn a_section_covers_its_keys_and_no_neighbour() {
-        assert!(!is_not_yet("vault.address") && !is_not_yet("pools.name"));
-        assert!(is_not_yet("pools.warm") && is_not_yet("pools.warm.count"));
+        assert!(!is_not_yet("vault.address") && !is_not_yet("pools.warm"));
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::repositories;
 use super::runners::Runners;
 use super::section::Section;
 use super::topics;
-use crate::ledger::Patterns;
+use super::warm;
+use crate::ledger::{Patterns, Warm};
 
 /// `[[pools]]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +67,8 @@ pub struct Pool {
     /// Time to exit after its registration was deleted at GitHub. May be zero.
     pub release_grace: Duration,
     pub max_lifetime: Duration,
+    /// Idle runners that wait for jobs.
+    pub warm: Vec<Warm>,
     /// Dispatch meta besides ours; values may hold placeholders, as `payload` may.
     pub meta: BTreeMap<String, String>,
     /// What its minutes are priced as; else `[report]`'s.
@@ -247,6 +250,17 @@ fn pool(
     let (public_repositories, forks) = (section.flag("public_repositories"), section.flag("forks"));
     let (events, actors) = causes::read(section);
     let meta = rules::meta(section);
+    let warm = warm::read(
+        section,
+        &warm::Around {
+            scope,
+            jit,
+            labels: labels.as_deref(),
+            repositories: repositories.as_deref(),
+            max_runners,
+            max_runners_per_repository,
+        },
+    );
     let compare_with = report::compare_with(&section.section("report"));
     Some(Pool {
         name: name?,
@@ -274,6 +288,7 @@ fn pool(
         idle_timeout: idle_timeout?,
         release_grace: release_grace?,
         max_lifetime: max_lifetime?,
+        warm: warm?,
         meta: meta?,
         compare_with,
     })

@@ -80,5 +80,6 @@ fn pool(settings: &Settings, pool: &config::Pool) -> Pool {
         max_lifetime: pool.max_lifetime,
         robots_per_repository: pool.robots_per_repository,
         cancel_superseded: pool.cancel_superseded,
+        warm: pool.warm.clone(),
     }
 }

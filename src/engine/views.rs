@@ -58,6 +58,10 @@ pub struct PoolView {
     pub runners: BTreeMap<&'static str, usize>,
     /// Runners of several scopes ended without a job, and one at a time is launched.
     pub breaker_open: bool,
+    /// How many idle runners `[[pools.warm]]` asks for now,
+    pub warm_asked: usize,
+    /// and how many are registered, with no job that waits for them.
+    pub warm_idle: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,6 +104,7 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
         let runners = || state.runners.values().filter(|r| r.class.pool == pool.name);
         let mut waits = waiting.remove(&pool.name).unwrap_or_default();
         let pause = state.pauses.get(&pool.name);
+        let warm = state.warm_supply(&pool.name);
         PoolView {
             name: pool.name.0.clone(),
             nomad_job: pool.nomad_job.clone(),
@@ -119,6 +124,8 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
                 states
             }),
             breaker_open: state.breaker(&pool.name, None).is_some_and(Breaker::is_open),
+            warm_asked: warm.asked,
+            warm_idle: warm.idle,
             waiting_for: waits.lines(),
         }
     });

@@ -45,3 +45,4 @@ mod terraform;
 mod topics;
 mod variables;
 mod vault;
+mod warm;

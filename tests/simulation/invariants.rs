@@ -23,6 +23,7 @@ use crate::life::Memory;
 use crate::luck::Away;
 use crate::settings::TOKEN;
 use crate::troubles::Trouble;
+use crate::warm;
 use crate::world::World;
 
 /// How long after a look a stop may leave: one round trip, time-outs and all. One that arrives long after it
@@ -46,13 +47,13 @@ impl World {
                 watching.broken(|| format!("{sent} runners of {key:?} are supply, not {counts:?}"));
             }
             // After a start nobody is let go before everything was seen once.
-            let refused = |id| state.swept.refused.contains(&id);
-            let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
-            let shown = state.rules.pool(&key.pool).map(|pool| state.rules.place_of(pool));
-            let shown = shown.and_then(|place| state.nomad.get(&place));
-            let is_listed = matches!(shown, Some(NomadState::Listed | NomadState::Away(_)));
-            if sent > waiting && state.swept.settled && !held && is_listed {
-                watching.broken(|| format!("{sent} runners hired for {waiting} jobs of {key:?}"));
+            let floor = warm::asked(state, key, now);
+            if sent > waiting + floor && may_let_go(state, key) {
+                watching.broken(|| {
+                    format!(
+                        "{sent} runners hired for {waiting} jobs of {key:?} and a floor of {floor}"
+                    )
+                });
             }
             let reason = why::class_waits(state, key, now);
             if waiting > 0 && reason.is_none() {
@@ -74,6 +75,7 @@ impl World {
                 watching.broken(|| format!("job {id} is not served, and nobody says why"));
             }
         }
+        self.check_warm(state);
         self.check_caps(state);
     }
 
@@ -402,6 +404,16 @@ impl World {
             self.watching.broken(|| format!("delivery {guid} was answered with 2xx, and is lost"));
         }
     }
+}
+
+/// Nothing keeps runners of the class that nobody needs.
+pub fn may_let_go(state: &State, key: &ClassKey) -> bool {
+    let refused = |id| state.swept.refused.contains(&id);
+    let held = matches!(key.scope, ScopeKey::Repository(id) if refused(id));
+    let shown = state.rules.pool(&key.pool).map(|pool| state.rules.place_of(pool));
+    let shown = shown.and_then(|place| state.nomad.get(&place));
+    let is_listed = matches!(shown, Some(NomadState::Listed | NomadState::Away(_)));
+    state.swept.settled && !held && is_listed
 }
 
 fn count(of: impl Iterator) -> u32 {

@@ -182,6 +182,9 @@ impl World {
             ran += 1;
             taken += usize::from(runner_name::pool_of("roustabout", &runner.name) != meant);
         }
+        if hired >= ran && self.setting.plays_warm.is_some() {
+            return Ok(());
+        }
         if hired >= ran && hired <= ran + taken + self.watching.listings {
             return Ok(());
         }

@@ -44,6 +44,8 @@ pub struct Setting {
     /// The seed of those in which the daemon is a GitHub App, and the App.
     pub plays_app: Option<u64>,
     pub app: Option<u64>,
+    /// The seed of those in which pools keep warm runners.
+    pub plays_warm: Option<u64>,
     pub away: Away,
     pub renamed: BTreeSet<u64>,
     /// Jobs that nobody is to serve: of forks, of public repositories, for other labels.
@@ -538,6 +540,8 @@ impl World {
             // The operator mends the config.
             self.dies("is started again");
         }
+        // Only what waits for nothing comes to an end.
+        self.rules.pools.iter_mut().for_each(|pool| pool.warm.clear());
         self.mend_config();
         self.resume_all();
         self.agenda.enter(now, Act::Start);

@@ -83,4 +83,11 @@ fn add(text: &mut String, pool: &Pool) {
     let organization = pool.scope == ScopeKind::Organization;
     let scope = if organization { "organization" } else { "repository" };
     let _ = writeln!(text, "delivery = \"{delivery}\"\nscope = \"{scope}\"");
+    for warm in &pool.warm {
+        let names = if organization { "owners" } else { "repositories" };
+        let _ = writeln!(text, "[[pools.warm]]\ncount = {}\n{names} = {:?}", warm.count, warm.of);
+        if let Some(schedule) = &warm.schedule {
+            let _ = writeln!(text, "schedule = \"{schedule}\"");
+        }
+    }
 }

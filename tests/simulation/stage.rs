@@ -117,6 +117,9 @@ impl World {
         if self.draw(0, 2) == 0 {
             self.rules.pools[1].namespace = Some(FAR.to_owned());
         }
+        if let Some(seed) = self.setting.plays_warm {
+            crate::warm::set(seed, &mut self.rules.pools);
+        }
     }
 
     fn pool(&mut self, name: &str, labels: &[&str], shared: bool) -> Pool {
@@ -160,6 +163,7 @@ impl World {
             idle_timeout: Duration::from_secs(600),
             release_grace: Duration::from_secs(300),
             max_lifetime: Duration::from_secs(6 * 3600),
+            warm: Vec::new(),
             cancel_superseded: self.weather.has(Trouble::Storms) && !self.is_gitea(),
             robots_per_repository: (self.weather.has(Trouble::Robots) && !shared).then_some(1),
         }
@@ -187,6 +191,7 @@ impl World {
             }
             _ => rules.pools[which].labels.push("other".to_owned()),
         }
+        rules.pools.iter_mut().for_each(crate::warm::keep_within_caps);
         rules
     }
 

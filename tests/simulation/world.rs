@@ -27,6 +27,7 @@ use crate::stage::place;
 use crate::story::{Story, Telling};
 use crate::troubles::{Trouble, Weather};
 use crate::variables;
+use crate::warm;
 use crate::watching::Watching;
 
 /// When every story begins.
@@ -133,6 +134,7 @@ impl World {
                 variables: variables::pools(seed),
                 claim: claims::pools(seed),
                 plays_app: app::is_played(seed).then_some(seed),
+                plays_warm: warm::is_played(seed).then_some(seed),
                 ..Setting::default()
             },
             rules: no_rules(),

@@ -59,6 +59,8 @@ pub struct Class {
     pub repositories: BTreeMap<RepositoryId, usize>,
     /// Every runner of the class that is not gone, whatever its state.
     pub runners: BTreeSet<RunnerName>,
+    /// How many of its runners beyond those that its jobs take are kept warm.
+    pub floor: usize,
     pub hold: Option<Hold>,
     /// The jobs that the question under way is about.
     pub asked: BTreeSet<JobId>,
@@ -100,15 +102,14 @@ impl Class {
             && self.hold.is_none()
     }
 
-    /// How many runners the class has use for; those beyond it are surplus. What else than waiting
-    /// jobs asks for runners (a floor of warm ones, say) is added here and nowhere else.
+    /// How many runners the class has use for; those beyond it are surplus.
     pub fn demand(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.floor
     }
 
-    /// How many of these are to be launched now: not those of jobs that are held back.
+    /// For how many jobs runners are to be launched now: not for those that are held back.
     pub fn wanted(&self) -> usize {
-        self.demand() - self.held.len()
+        self.waiting.len() - self.held.len()
     }
 
     /// How many of its jobs people caused.

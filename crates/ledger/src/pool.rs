@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deposit::DepositRule;
 use super::matching::{Candidate, RepositoryGlobs};
-use super::{ClassKey, NomadPlace, Patterns, PoolName, RunId, Runner};
+use super::{ClassKey, NomadPlace, Patterns, PoolName, RunId, Runner, Warm};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeKind {
@@ -72,6 +72,8 @@ pub struct Pool {
     pub robots_per_repository: Option<u32>,
     /// Runs of robots that a newer push has made pointless are cancelled.
     pub cancel_superseded: bool,
+    /// Not where each run is a class of its own.
+    pub warm: Vec<Warm>,
 }
 
 /// What holds for runners of a pool that is gone from the config: the config's defaults.

@@ -31,7 +31,7 @@ impl State {
             work::count(1);
             let Some(class) = self.classes.get(key) else { return 0 };
             let at_work = class.runners.iter().filter(|name| self.works_for_a_robot(name)).count();
-            at_work + counts.sent().saturating_sub(class.people())
+            at_work + counts.sent().saturating_sub(class.people() + class.floor)
         });
         theirs.sum::<usize>() >= cap as usize
     }

@@ -12,6 +12,7 @@ use super::class::Hold;
 use super::deposit::{Deposits, Way};
 use super::runner::{Leaving, RunnerState, Sending};
 use super::unserved::Unserved;
+use super::warm::Floors;
 use super::{
     Breaker, BreakerKey, Class, ClassKey, Job, JobId, JobReport, NomadPlace, Pool, PoolName,
     Repository, RepositoryId, Roster, Rules, RunId, RunQuestions, Runner, RunnerName, ScopeKey,
@@ -73,6 +74,8 @@ pub struct State {
     pub unserved: Unserved,
     /// Runs that a newer push may have made pointless.
     pub superseded: Superseded,
+    /// How many idle runners are asked for.
+    pub floors: Floors,
     pub(super) ended: BTreeMap<JobId, Job>,
     pub(super) ended_order: VecDeque<JobId>,
     /// Children whose runners left memory, and when: listings may be older than that.
@@ -158,6 +161,8 @@ pub enum Timer {
     Look(RepositoryId, String),
     /// A run that a newer one has made pointless.
     Superseded(RunId),
+    /// Schedules of warm runners begin or end.
+    Floors,
 }
 
 /// A look that was asked for.
@@ -200,6 +205,7 @@ impl State {
             timers: BTreeSet::new(),
             unserved: Unserved::default(),
             superseded: Superseded::default(),
+            floors: Floors { outdated: true, ..Floors::default() },
             ended: BTreeMap::new(),
             ended_order: VecDeque::new(),
             left: VecDeque::new(),

@@ -5,7 +5,7 @@ use super::class::Hold;
 use super::pool::{CredentialKind, Delivery, Pool};
 use super::runner::RunnerState;
 use super::state::{Gate, NomadState, State};
-use super::{Breaker, ClassKey, Job, ScopeKey, Time, Verdict};
+use super::{Breaker, ClassKey, Job, Release, Runner, ScopeKey, Time, Verdict};
 
 /// The kinds of reasons, for metrics: a closed set of short words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,7 +86,7 @@ pub fn class_waits(state: &State, key: &ClassKey, now: Time) -> Option<String> {
 /// The same of one job of the class: where it is held for itself, others have what is on the way.
 pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<String> {
     let class = state.classes.get(key)?;
-    let supplied = state.runners.counts(key).sent() >= class.demand();
+    let supplied = state.runners.counts(key).sent() >= class.waiting.len();
     let held = job_is_held(job, now).filter(|_| !supplied);
     match held {
         Some(held) => Some(closed_for_all(state, key).map_or(held, |(_, why)| why)),
@@ -308,6 +308,19 @@ fn when(gate: &Gate, now: Time) -> Option<String> {
 }
 
 fn at_capacity(state: &State, key: &ClassKey, pool: &Pool) -> Why {
+    let (word, why) = full(state, key, pool);
+    let gives_way = Release::GivesWay.to_string();
+    let goes = |runner: &Runner| {
+        matches!(runner.state, RunnerState::Withdrawing(_))
+            && runner.reason.as_deref() == Some(&gives_way)
+    };
+    match matches!(word, Word::PoolCap | Word::Capacity) && state.runners.values().any(goes) {
+        true => (word, format!("{why}; a warm runner is being released for the jobs that wait")),
+        false => (word, why),
+    }
+}
+
+fn full(state: &State, key: &ClassKey, pool: &Pool) -> Why {
     let runners = &state.runners;
     if let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
         && runners.alive_of_scope(&key.pool, &key.scope) >= cap as usize

@@ -29,6 +29,9 @@ fn card(viewer: &Viewer, pool: &PoolView) -> Markup {
                 div { dt { "Waiting" } dd { (number(pool.waiting as u64)) } }
                 div { dt { "On the way" } dd { (pool.supply) } }
                 div { dt { "Busy" } dd { (pool.busy) } }
+                @if pool.warm_asked > 0 {
+                    div { dt { "Warm" } dd { (pool.warm_idle) " of " (pool.warm_asked) } }
+                }
             }
             @if pool.paused {
                 p.note.warn {

@@ -31,6 +31,10 @@ pub fn table(status: &Value) -> String {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
             text += &format!("  paused{until}: no runner is launched\n");
         }
+        if number(pool, "warm_asked") > 0 {
+            let (idle, asked) = (number(pool, "warm_idle"), number(pool, "warm_asked"));
+            text += &format!("  warm: {idle} of {asked} idle\n");
+        }
         for reason in pool["waiting_for"].as_array().into_iter().flatten() {
             text += &format!("  {}\n", reason.as_str().unwrap_or_default());
         }

@@ -21,6 +21,8 @@ pub enum Release {
     Idle,
     /// Nobody knows which of them was its own task.
     ClaimedTwice,
+    /// Idle, and another's job can have its room.
+    GivesWay,
 }
 
 /// Why a runner was launched in vain.
@@ -100,6 +102,7 @@ impl fmt::Display for Release {
             Release::TooOld => "older than max_lifetime, and not busy",
             Release::Idle => "no job within idle_timeout",
             Release::ClaimedTwice => "its credential was claimed more than once",
+            Release::GivesWay => "it was warm, and its room is needed for a job that waits",
         })
     }
 }

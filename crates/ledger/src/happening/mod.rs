@@ -74,6 +74,9 @@ pub enum Happened {
 
     #[serde(rename = "runner.launched")]
     RunnerLaunched { waiting: usize, supply: usize },
+    /// No job waits for it.
+    #[serde(rename = "runner.launched_warm")]
+    WarmLaunched { idle: usize, asked: usize },
     /// The forge made it a configuration of its own, and registered it by that.
     #[serde(rename = "runner.minted")]
     RunnerMinted { id: u64 },
@@ -190,6 +193,7 @@ impl Happened {
             Happened::RunCancelForced { .. } => "run.cancel_forced",
             Happened::RunNotCancelled { .. } => "run.not_cancelled",
             Happened::RunnerLaunched { .. } => "runner.launched",
+            Happened::WarmLaunched { .. } => "runner.launched_warm",
             Happened::RunnerMinted { .. } => "runner.minted",
             Happened::MintFailed { .. } => "runner.mint_failed",
             Happened::DepositFailed { .. } => "runner.deposit_failed",
@@ -261,6 +265,7 @@ impl Happened {
             | Happened::RunSuperseded { .. }
             | Happened::RunCancelForced { .. }
             | Happened::RunnerLaunched { .. }
+            | Happened::WarmLaunched { .. }
             | Happened::RunnerMinted { .. }
             | Happened::RunnerClaimed { .. }
             | Happened::RunnerDispatched { .. }

@@ -57,6 +57,9 @@ impl fmt::Display for Happening {
             Happened::RunnerLaunched { waiting, supply } => {
                 write!(f, "runner launched ({waiting} waiting, {supply} launched for them)")
             }
+            Happened::WarmLaunched { idle, asked } => {
+                write!(f, "warm runner launched ({idle} of {asked})")
+            }
             Happened::RunnerDispatched { child } => write!(f, "runner dispatched as {child}"),
             Happened::RunnerMinted { id } => {
                 write!(f, "JIT configuration received, registered as runner {id}")

@@ -59,7 +59,21 @@ impl<R: Rng> Fold<'_, R> {
         // First the runs of the jobs that these runners were hired for: most likely theirs.
         let causes = names.iter().filter_map(|name| self.state.runners.get(name)?.cause);
         let runs = self.runs_of(causes.chain(class.waiting.iter().copied()));
-        if runs.is_empty() {
+        let (is_warm, idle) = (self.is_warm(key), runs.is_empty());
+        let ended = names.iter().filter_map(|name| self.state.runners.get(name));
+        // An idle one may have ended because the forge removed it, or done a job of which no news
+        // has come: either way nothing of it is left there.
+        let registrations = ended.filter(|it| it.is_jit() || (is_warm && idle && !it.nameless));
+        let registrations: Vec<_> = registrations
+            .filter_map(|runner| {
+                let (target, id) = (self.target_of(runner), runner.github_id?);
+                Some(Registration { runner: runner.name.clone(), target, id })
+            })
+            .collect();
+        if idle && (registrations.is_empty() || !is_warm) {
+            if is_warm && !names.is_empty() {
+                self.ended_without_job(key, &names);
+            }
             self.set_hold(key, None);
             self.account_for(key, names);
             return;
@@ -69,12 +83,6 @@ impl<R: Rng> Fold<'_, R> {
             class.asked = asked;
         }
         self.set_hold(key, Some(Hold::Asking { sent: true }));
-        let minted = names.iter().filter_map(|name| self.state.runners.get(name));
-        let registrations = minted.filter(|runner| runner.is_jit()).filter_map(|runner| {
-            let (target, id) = (self.target_of(runner), runner.github_id?);
-            Some(Registration { runner: runner.name.clone(), target, id })
-        });
-        let registrations = registrations.collect();
         self.request(Request::AskJobs { class: key.clone(), runs, names, registrations });
     }
 
@@ -137,13 +145,9 @@ impl<R: Rng> Fold<'_, R> {
         // The forge ended these, and they had started: no fault of their pool's.
         let (removed, unseen): (Vec<_>, Vec<_>) =
             unseen.into_iter().partition(|name| removed.contains(name));
-        if !unseen.is_empty() && !class.waiting.is_empty() {
-            for name in &unseen {
-                let how = self.state.runners.get(name).and_then(|runner| runner.reason.clone());
-                let how = how.unwrap_or_else(|| "its child has ended".to_owned());
-                self.happened_to(name, Happened::RunnerEndedWithoutJob { how });
-            }
-            self.ended_in_vain(&key, &unseen);
+        let waits = !class.waiting.is_empty();
+        if !unseen.is_empty() && (waits || self.is_warm(&key)) {
+            self.ended_without_job(&key, &unseen);
         }
         self.set_hold(&key, None);
         self.account_for(&key, unseen);
@@ -156,6 +160,15 @@ impl<R: Rng> Fold<'_, R> {
             self.set_hold(&key, Some(Hold::Asking { sent: false }));
             self.asks.insert(key);
         }
+    }
+
+    fn ended_without_job(&mut self, key: &ClassKey, names: &[RunnerName]) {
+        for name in names {
+            let how = self.state.runners.get(name).and_then(|runner| runner.reason.clone());
+            let how = how.unwrap_or_else(|| "its child has ended".to_owned());
+            self.happened_to(name, Happened::RunnerEndedWithoutJob { how });
+        }
+        self.ended_in_vain(key, names);
     }
 
     /// The repository of a job that GitHub was asked about: its own, that of another job of its

@@ -220,7 +220,9 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn forget_breaker(&mut self, of: &BreakerKey) {
         let (Some(scope), Some(breaker)) = (&of.scope, self.state.breakers.get(of)) else { return };
         let mut classes = self.state.classes.range(ClassKey::all_runs(&of.pool, scope));
-        if classes.next().is_some() {
+        let warm = self.state.floors.asked.keys();
+        let mut warm = warm.filter(|key| key.pool == of.pool && key.scope == *scope);
+        if classes.next().is_some() || warm.next().is_some() {
             return;
         }
         let counted = breaker.counted_at.map(|at| at + KEPT);

@@ -104,6 +104,7 @@ fn shift(state: &mut State, by: i64) {
         unserved,
         // Remembers no moment: it waits for an answer or a timer.
         superseded: _,
+        floors,
     } = state;
     jobs.values_mut().chain(ended.values_mut()).for_each(|job| times_of_job(job, move_on));
     reruns.values_mut().for_each(|(job, _)| times_of_job(job, move_on));
@@ -135,6 +136,8 @@ fn shift(state: &mut State, by: i64) {
     *timers = std::mem::take(timers).into_iter().map(|(at, who)| (at.moved(by), who)).collect();
     left.iter_mut().for_each(|(_, at)| move_on(at));
     unserved.times(move_on);
+    // Schedules are by the clock itself.
+    floors.outdated = true;
 }
 
 /// Moments of ours; what the forge says of its own is its own.

@@ -88,7 +88,9 @@ impl<R: Rng> Fold<'_, R> {
         let Some(runner) = self.state.runners.get(name) else { return };
         let mut missed = self.deadlines(runner).filter(|(at, _)| *at <= self.now);
         let Some((_, missed)) = missed.next() else { return self.start_clocks(name) };
-        if missed == Deadline::Life && !runner.told_old {
+        let waits = self.state.classes.get(&runner.class).is_some_and(|it| !it.waiting.is_empty());
+        let warm = runner.is_supply() && !waits;
+        if missed == Deadline::Life && !runner.told_old && !warm {
             self.happened_to(name, Happened::RunnerTooOld);
             self.change(name, |runner| runner.told_old = true);
             return self.start_clocks(name);

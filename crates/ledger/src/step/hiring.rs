@@ -152,28 +152,57 @@ impl<R: Rng> Fold<'_, R> {
 
     /// What stands against hiring for any class of this one's scope.
     pub(super) fn obstacle(&self, key: &ClassKey) -> Option<Obstacle> {
+        self.closed(key).or_else(|| self.full(key))
+    }
+
+    /// The same for whoever can have the room of warm runners.
+    pub(super) fn obstacle_but_warm(&self, key: &ClassKey) -> Option<Obstacle> {
+        self.closed(key).or_else(|| {
+            let taken = self.state.runners.alive_of_pool(&key.pool);
+            let pool = self.state.rules.pool(&key.pool)?;
+            match taken - self.state.warm_of_pool(&key.pool) >= pool.max_runners as usize {
+                true => Some(Obstacle::Pool),
+                false => {
+                    self.scope_is_full(key, self.state.warm_of(key)).then_some(Obstacle::Scope)
+                }
+            }
+        })
+    }
+
+    /// What it is besides caps.
+    pub(super) fn closed(&self, key: &ClassKey) -> Option<Obstacle> {
         work::count(1);
         let Some(pool) = self.state.rules.pool(&key.pool) else { return Some(Obstacle::Pool) };
-        let taken = self.state.runners.alive_of_pool(&key.pool);
         let tried = |gate: &Gate| gate.probe.is_some();
         let breaker = self.state.breaker(&key.pool, None).and_then(|b| b.gate.as_ref());
         let refused = self.state.refusals.get(&key.pool);
         let refused = refused.into_iter().chain(self.state.deposits.refused.get(&key.pool));
         let closed = refused.into_iter().any(|gate| !gate.may_pass(self.now));
-        let full = taken >= pool.max_runners as usize || self.is_paused(&key.pool);
-        if full || closed || breaker.is_some_and(tried) || !self.nomad_takes_more(pool) {
+        let closed = closed || self.is_paused(&key.pool);
+        if closed || breaker.is_some_and(tried) || !self.nomad_takes_more(pool) {
             return Some(Obstacle::Pool);
         }
         let own = self.state.breaker(&key.pool, Some(&key.scope)).filter(|own| own.is_open());
         if own.and_then(|own| own.gate.as_ref()).is_some_and(tried) {
             return Some(Obstacle::Scope);
         }
-        let (Some(cap), ScopeKey::Repository(_)) = (pool.max_runners_per_repository, &key.scope)
-        else {
-            return None;
-        };
+        None
+    }
+
+    fn full(&self, key: &ClassKey) -> Option<Obstacle> {
+        let pool = self.state.rules.pool(&key.pool)?;
+        if self.state.runners.alive_of_pool(&key.pool) >= pool.max_runners as usize {
+            return Some(Obstacle::Pool);
+        }
+        self.scope_is_full(key, 0).then_some(Obstacle::Scope)
+    }
+
+    /// Where so many of its runners do not count.
+    pub(super) fn scope_is_full(&self, key: &ClassKey, spare: usize) -> bool {
+        let cap = self.state.rules.pool(&key.pool).and_then(|it| it.max_runners_per_repository);
+        let (Some(cap), ScopeKey::Repository(_)) = (cap, &key.scope) else { return false };
         let here = self.state.runners.alive_of_scope(&key.pool, &key.scope);
-        (here >= cap as usize).then_some(Obstacle::Scope)
+        here.saturating_sub(spare) >= cap as usize
     }
 
     /// Whether a dispatch of the pool may be sent at all: Nomad has shown its children there since
@@ -187,7 +216,7 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Hires one runner for the class: one that is still owed a dispatch, else a new one.
-    fn hire(&mut self, key: &ClassKey) {
+    pub(super) fn hire(&mut self, key: &ClassKey) {
         let any = self.state.runners.counts(key).owed > 0;
         let owed = self.state.classes.get(key).filter(|_| any).and_then(|class| {
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
@@ -226,11 +255,16 @@ impl<R: Rng> Fold<'_, R> {
         let pool = self.state.rules.pool(&key.pool)?;
         // A job is the cause of one live dispatch at most, so the first that is of none yet.
         let cause = class.unnamed.first().map(|(_, job)| *job);
-        let first = class.waiting.first().and_then(|id| self.state.jobs.get(id))?;
-        let repository = self.state.repositories.get(&first.repository)?;
-        let scope_name = match &key.scope {
-            ScopeKey::Repository(_) => repository.full_name.clone(),
-            ScopeKey::Organization(_) => repository.owner().to_owned(),
+        let first = class.waiting.first().and_then(|id| self.state.jobs.get(id));
+        let mut known = self.state.repositories.values();
+        let scope_name = match (&key.scope, first) {
+            (ScopeKey::Repository(id), _) => self.state.repositories.get(id)?.full_name.clone(),
+            (ScopeKey::Organization(_), Some(job)) => {
+                self.state.repositories.get(&job.repository)?.owner().to_owned()
+            }
+            (ScopeKey::Organization(login), None) => {
+                known.find(|it| it.owner().eq_ignore_ascii_case(login))?.owner().to_owned()
+            }
         };
         let name = runner_name::draw(&self.state.rules.name_prefix, &key.pool, self.rng);
         let runner = Runner {
@@ -247,7 +281,12 @@ impl<R: Rng> Fold<'_, R> {
             class.runners.insert(name.clone());
         }
         self.name_cause(&name, cause);
-        self.happened_to(&name, Happened::RunnerLaunched { waiting, supply });
+        let asked = self.state.floors.asked.get(key).copied().unwrap_or_default();
+        let what = match supply > waiting {
+            true => Happened::WarmLaunched { idle: supply - waiting, asked },
+            false => Happened::RunnerLaunched { waiting, supply },
+        };
+        self.happened_to(&name, what);
         Some(name)
     }
 

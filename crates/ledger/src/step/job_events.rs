@@ -55,6 +55,7 @@ impl<R: Rng> Fold<'_, R> {
         let picked_otherwise = known.is_some_and(|known| known.topics != repository.topics);
         self.effects.records.push(Record::Repository(Box::new(repository.clone())));
         self.state.repositories.insert(id, repository);
+        self.state.floors.outdated = true;
         if renamed {
             self.name_changed(id);
         }

@@ -6,7 +6,7 @@
 //! shows, `clock` what a clock that is set moves, `deadlines` how long anything may take, `letting_go` the way out, `asking` the
 //! questions about runners that ended unseen and `breaker` what follows when that goes on,
 //! `looking` at one repository out of turn, `observing` what sweeps and listings show, `renames` repositories that are called otherwise, `superseding` runs that a newer push has made pointless, `reruns` jobs that are queued again under their
-//! ids, `operator` what people ask for, `rules` what a reload changes.
+//! ids, `operator` what people ask for, `rules` what a reload changes, `warm` what waits for jobs.
 
 mod asking;
 mod breaker;
@@ -37,6 +37,7 @@ pub mod testing;
 mod tests;
 mod timers;
 mod unserved;
+mod warm;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -309,6 +310,7 @@ impl<'a, R: Rng> Fold<'a, R> {
         }
         self.ask_about_runs_for_surplus();
         self.settle_after_start();
+        self.set_floors();
         // Letting go touches classes again, but never one that was not touched already.
         for key in self.classes.clone() {
             self.take_back(&key);
@@ -316,7 +318,9 @@ impl<'a, R: Rng> Fold<'a, R> {
             self.refresh(&key);
         }
         self.fill_room();
+        self.give_way();
         self.ask_about_runs();
+        self.warm_up();
         for key in std::mem::take(&mut self.classes) {
             if self.state.classes.get(&key).is_some_and(|class| class.is_empty()) {
                 self.state.classes.remove(&key);

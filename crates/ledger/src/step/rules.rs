@@ -25,6 +25,7 @@ impl<R: Rng> Fold<'_, R> {
         let open: Vec<JobId> = self.state.jobs.keys().copied().collect();
         self.state.unserved.tell_anew();
         self.state.superseded.told.clear();
+        self.state.floors.outdated = true;
         for id in open {
             self.judge_again(id);
         }

@@ -106,7 +106,7 @@ impl<R: Rng> Fold<'_, R> {
             };
             let turn = turn.clone();
             let key = &turn.0;
-            from = match self.obstacle(key) {
+            from = match self.obstacle_but_warm(key) {
                 Some(Obstacle::Pool) => {
                     RunQuestions::behind(ClassKey::all_of_pool(&key.pool).into_inner().1)
                 }
@@ -134,12 +134,14 @@ impl<R: Rng> Fold<'_, R> {
 
     fn room_for_questions(&self) -> bool {
         let asking = self.state.run_questions.asking_over_all();
-        self.state.runners.alive() + asking < self.state.rules.max as usize
+        let taken = self.state.runners.alive() - self.state.warm_of_all();
+        taken + asking < self.state.rules.max as usize
     }
 
     fn pool_has_room_for_questions(&self, key: &ClassKey) -> bool {
         let asking = self.state.run_questions.asking_of(&key.pool);
         let taken = self.state.runners.alive_of_pool(&key.pool) + asking;
+        let taken = taken - self.state.warm_of_pool(&key.pool);
         self.state.rules.pool(&key.pool).is_some_and(|pool| taken < pool.max_runners as usize)
     }
 

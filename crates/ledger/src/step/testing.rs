@@ -46,6 +46,7 @@ pub fn pool(name: &str, labels: &[&str]) -> Pool {
         max_lifetime: Duration::from_secs(6 * 3600),
         robots_per_repository: None,
         cancel_superseded: false,
+        warm: Vec::new(),
     }
 }
 

@@ -27,6 +27,8 @@ impl<R: Rng> Fold<'_, R> {
                 Timer::RunQuestions(repository) => self.touch_questions_of(repository),
                 Timer::Job(job) => self.ask_job(job),
                 Timer::Superseded(run) => self.superseded_timer(run),
+                // They are read at the end of each step.
+                Timer::Floors => {}
                 Timer::Look(id, full_name) => self.look_timer(id, &full_name),
             }
         }

@@ -29,6 +29,7 @@ mod run_questions;
 mod superseding;
 mod topics;
 mod unserved;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

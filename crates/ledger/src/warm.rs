@@ -1,0 +1,113 @@
+//! Warm runners: a floor of idle supply that a pool keeps for some scopes, at the hours of a schedule.
+//! How it is held is in `step::warm`.
+
+use std::collections::BTreeMap;
+
+use super::state::State;
+use super::{
+    ClassKey, Pool, PoolName, Repository, Schedule, ScopeKey, ScopeKind, Time, Visibility,
+};
+
+/// One `[[pools.warm]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Warm {
+    pub count: u32,
+    /// Names of repositories, or of organizations where the pool's scope is that.
+    pub of: Vec<String>,
+    /// `None`: always.
+    pub schedule: Option<Schedule>,
+}
+
+/// What the schedules ask for.
+#[derive(Debug, Default)]
+pub struct Floors {
+    /// How many idle runners, by class. Nothing is here that asks for none.
+    pub asked: BTreeMap<ClassKey, usize>,
+    /// When that changes next.
+    pub(super) until: Option<Time>,
+    /// Rules, names or clocks are others than when that was read.
+    pub(super) outdated: bool,
+}
+
+/// How the warm runners of a pool stand.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct WarmSupply {
+    /// What the schedules ask for now.
+    pub asked: usize,
+    /// Registered, and no job waits for them.
+    pub idle: usize,
+}
+
+impl State {
+    /// What the schedules of all pools ask for at that moment, and when that changes.
+    pub(super) fn floors_at(&self, now: Time) -> Floors {
+        let mut floors = Floors::default();
+        for pool in &self.rules.pools {
+            for warm in &pool.warm {
+                let next = warm.schedule.as_ref().and_then(|it| it.changes_after(now));
+                floors.until = [floors.until, next].into_iter().flatten().min();
+                if warm.schedule.as_ref().is_some_and(|it| !it.holds(now)) {
+                    continue;
+                }
+                for scope in warm.of.iter().filter_map(|name| self.scope_named(pool, name)) {
+                    let key = ClassKey { pool: pool.name.clone(), scope, run: None };
+                    let asked = floors.asked.entry(key).or_default();
+                    // Two that hold at once: the higher floor is both.
+                    *asked = (*asked).max(warm.count as usize);
+                }
+            }
+        }
+        floors
+    }
+
+    /// The scope of that name, where it is known already and the pool may serve it.
+    fn scope_named(&self, pool: &Pool, name: &str) -> Option<ScopeKey> {
+        let may = |it: &&Repository| {
+            let public = it.visibility == Visibility::Public;
+            pool.serves(it.candidate()) && (pool.public_repositories || !public)
+        };
+        let mut served = self.repositories.values().filter(may);
+        match pool.scope {
+            ScopeKind::Repository => {
+                let named = |it: &&Repository| it.full_name.eq_ignore_ascii_case(name);
+                let former = |it: &&Repository| {
+                    it.former.iter().any(|former| former.eq_ignore_ascii_case(name))
+                };
+                let by_name = served.clone().find(named);
+                by_name.or_else(|| served.find(former)).map(|it| ScopeKey::Repository(it.id))
+            }
+            ScopeKind::Organization => served
+                .find(|it| it.owner().eq_ignore_ascii_case(name))
+                .map(|_| ScopeKey::Organization(name.to_ascii_lowercase())),
+        }
+    }
+
+    /// Runners of the class beyond those that its waiting jobs take, as many as the floor asks for.
+    pub(super) fn warm_of(&self, key: &ClassKey) -> usize {
+        let asked = self.floors.asked.get(key).copied().unwrap_or_default();
+        let waiting = self.classes.get(key).map_or(0, |class| class.waiting.len());
+        self.runners.counts(key).sent().saturating_sub(waiting).min(asked)
+    }
+
+    /// The same of a pool: room that others' jobs can have.
+    pub(super) fn warm_of_pool(&self, pool: &PoolName) -> usize {
+        let keys = self.floors.asked.range(ClassKey::all_of_pool(pool));
+        keys.map(|(key, _)| self.warm_of(key)).sum()
+    }
+
+    pub(super) fn warm_of_all(&self) -> usize {
+        self.floors.asked.keys().map(|key| self.warm_of(key)).sum()
+    }
+
+    pub fn warm_supply(&self, pool: &PoolName) -> WarmSupply {
+        let mut supply = WarmSupply::default();
+        for (key, asked) in self.floors.asked.range(ClassKey::all_of_pool(pool)) {
+            supply.asked += asked;
+            let Some(class) = self.classes.get(key) else { continue };
+            let runners = class.runners.iter().filter_map(|name| self.runners.get(name));
+            let ready = runners.filter(|it| it.is_supply() && it.registered_at.is_some()).count();
+            supply.idle += ready.saturating_sub(class.waiting.len()).min(*asked);
+        }
+        supply
+    }
+}
