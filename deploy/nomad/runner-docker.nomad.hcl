@@ -29,6 +29,16 @@ variable "image" {
   default     = "ghcr.io/actions/actions-runner:2.337.0"
 }
 
+variable "image_cache" {
+  description = "A pull-through cache near the nodes that image is fetched by, with its slash: cache.example.org/ghcr.io/ for an image without its registry. Empty: as image says."
+  default     = ""
+}
+
+variable "tool_cache" {
+  description = "A directory of the nodes, writable for the container's user, where setup actions keep the tools that they install; the engine has to allow volumes. Empty: each job installs its own."
+  default     = ""
+}
+
 variable "force_pull" {
   description = "Asks the registry at every start whether the tag has moved."
   type        = bool
@@ -343,7 +353,8 @@ job "github-runner" {
       }
 
       config {
-        image        = var.image
+        image        = "${var.image_cache}${var.image}"
+        volumes      = var.tool_cache == "" ? [] : ["${var.tool_cache}:/opt/hostedtoolcache"]
         force_pull   = var.force_pull
         network_mode = var.network_mode
         # Reaps processes, and passes signals to the runner.
@@ -417,7 +428,8 @@ job "github-runner" {
           # RUNNER_MANUALLY_TRAP_SIG makes run.sh pass SIGINT on. The next variable makes it exit with 7,
           # not 0, when GitHub refuses this version as too old.
           export RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
-          unset NOMAD_TASK_DIR
+          [ -z "$TOOL_CACHE" ] || export RUNNER_TOOL_CACHE="$TOOL_CACHE"
+          unset NOMAD_TASK_DIR TOOL_CACHE
           exec ./run.sh
         EOT
         ]
@@ -427,6 +439,7 @@ job "github-runner" {
         CLAIM_CA_FILE = var.claim_ca_file
 
         RUNNER_HOME            = var.runner_home
+        TOOL_CACHE             = var.tool_cache == "" ? "" : "/opt/hostedtoolcache"
         RUNNER_ALLOW_RUNASROOT = var.run_as_root ? "1" : ""
       }
 

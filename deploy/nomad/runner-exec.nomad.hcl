@@ -36,6 +36,21 @@ variable "runner_checksum" {
   default     = "sha256:70920811a4f8ad4328818682bca5c6469c1c942fab52448868071d0063816613"
 }
 
+variable "runner_home" {
+  description = "The runner unpacked, as the task sees it: /runner-home/VERSION in runner_volume. Then no job downloads it. Empty: each fetches runner_archive."
+  default     = ""
+}
+
+variable "runner_volume" {
+  description = "A host volume of the clients that holds what runner-home.nomad.hcl makes; mounted at /runner-home."
+  default     = ""
+}
+
+variable "tool_cache_volume" {
+  description = "A host volume, writable for user, where setup actions keep the tools that they install; mounted at /tool-cache. Empty: each job installs its own."
+  default     = ""
+}
+
 variable "user" {
   description = "The user that jobs run as; it has to exist on the nodes. The exec driver refuses root."
   default     = "nobody"
@@ -143,6 +158,25 @@ job "github-runner" {
       size = var.disk
     }
 
+    dynamic "volume" {
+      for_each = var.runner_volume == "" ? [] : [var.runner_volume]
+      labels   = ["runner-home"]
+      content {
+        type      = "host"
+        source    = volume.value
+        read_only = true
+      }
+    }
+
+    dynamic "volume" {
+      for_each = var.tool_cache_volume == "" ? [] : [var.tool_cache_volume]
+      labels   = ["tool-cache"]
+      content {
+        type   = "host"
+        source = volume.value
+      }
+    }
+
     # Registers the runner, then becomes it. Each task of this driver has its own root file system, so
     # this cannot be split into two tasks.
     task "runner" {
@@ -196,13 +230,33 @@ job "github-runner" {
       }
 
       # Not unpacked by Nomad, which stops at 4096 files by default and makes its own user their owner.
-      artifact {
-        source      = var.runner_archive
-        destination = "local/runner.tar.gz"
-        mode        = "file"
-        options {
-          archive  = "false"
-          checksum = var.runner_checksum
+      dynamic "volume_mount" {
+        for_each = var.runner_volume == "" ? [] : ["runner-home"]
+        content {
+          volume      = volume_mount.value
+          destination = "/runner-home"
+          read_only   = true
+        }
+      }
+
+      dynamic "volume_mount" {
+        for_each = var.tool_cache_volume == "" ? [] : ["tool-cache"]
+        content {
+          volume      = volume_mount.value
+          destination = "/tool-cache"
+        }
+      }
+
+      dynamic "artifact" {
+        for_each = var.runner_home == "" ? [var.runner_archive] : []
+        content {
+          source      = artifact.value
+          destination = "local/runner.tar.gz"
+          mode        = "file"
+          options {
+            archive  = "false"
+            checksum = var.runner_checksum
+          }
         }
       }
 
@@ -384,9 +438,23 @@ job "github-runner" {
 
           mkdir -p "$NOMAD_ALLOC_DIR/runner" "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
           cd "$NOMAD_ALLOC_DIR/runner"
-          tar -xzf "$NOMAD_TASK_DIR/runner.tar.gz"
-          # May fail: the file belongs to the Nomad client, and so may the directory.
-          rm -f "$NOMAD_TASK_DIR/runner.tar.gz" || true
+          if [ -n "$RUNNER_HOME" ]; then
+            # Its own copy of what it may change; externals, which is most of the runner, stays where it is.
+            if [ ! -x "$RUNNER_HOME/run.sh" ]; then
+              echo "no runner in $RUNNER_HOME: run deploy/nomad/runner-home.nomad.hcl for this node" >&2
+              exit 1
+            fi
+            for part in "$RUNNER_HOME"/* "$RUNNER_HOME"/.[!.]*; do
+              case $part in
+                */externals) ln -s "$part" . ;;
+                *) [ ! -e "$part" ] || cp -R "$part" . ;;
+              esac
+            done
+          else
+            tar -xzf "$NOMAD_TASK_DIR/runner.tar.gz"
+            # May fail: the file belongs to the Nomad client, and so may the directory.
+            rm -f "$NOMAD_TASK_DIR/runner.tar.gz" || true
+          fi
 
           # Only the pool's labels: a default label would let jobs of other pools take this runner.
           # No --replace: a second allocation of this child must fail, not replace the first.
@@ -410,7 +478,9 @@ job "github-runner" {
           #
           # RUNNER_MANUALLY_TRAP_SIG makes run.sh pass SIGINT on. The next variable makes it exit with 7,
           # not 0, when GitHub refuses this version as too old.
-          exec env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
+          set --
+          [ -z "$TOOL_CACHE" ] || set -- RUNNER_TOOL_CACHE="$TOOL_CACHE"
+          exec env -i "$@" PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
             TMPDIR="$NOMAD_ALLOC_DIR/tmp" \
             RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1 \
             ACTIONS_RUNNER_HOOK_JOB_STARTED="$NOMAD_TASK_DIR/job-started.sh" \
@@ -428,6 +498,8 @@ job "github-runner" {
 
       env {
         CLAIM_CA_FILE = var.claim_ca_file
+        RUNNER_HOME   = var.runner_home
+        TOOL_CACHE    = var.tool_cache_volume == "" ? "" : "/tool-cache"
 
         # The runner saves PATH and LANG for its jobs (.path and .env in its directory).
         PATH = var.path

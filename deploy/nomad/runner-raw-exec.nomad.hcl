@@ -35,6 +35,16 @@ variable "runner_checksum" {
   default     = "sha256:70920811a4f8ad4328818682bca5c6469c1c942fab52448868071d0063816613"
 }
 
+variable "runner_home" {
+  description = "A directory of the nodes with the runner unpacked, made by runner-home.nomad.hcl: then no job downloads it. Empty: each fetches runner_archive."
+  default     = ""
+}
+
+variable "tool_cache" {
+  description = "A directory of the nodes, writable for user, where setup actions keep the tools that they install. Empty: each job installs its own."
+  default     = ""
+}
+
 variable "user" {
   description = "The user that jobs run as; needs a Nomad client that runs as root. Empty: the client's own."
   default     = ""
@@ -200,13 +210,16 @@ job "github-runner" {
       }
 
       # Not unpacked by Nomad, which stops at 4096 files by default and makes its own user their owner.
-      artifact {
-        source      = var.runner_archive
-        destination = "local/runner.tar.gz"
-        mode        = "file"
-        options {
-          archive  = "false"
-          checksum = var.runner_checksum
+      dynamic "artifact" {
+        for_each = var.runner_home == "" ? [var.runner_archive] : []
+        content {
+          source      = artifact.value
+          destination = "local/runner.tar.gz"
+          mode        = "file"
+          options {
+            archive  = "false"
+            checksum = var.runner_checksum
+          }
         }
       }
 
@@ -251,8 +264,22 @@ job "github-runner" {
 
           mkdir -p "$NOMAD_ALLOC_DIR/runner" "$NOMAD_ALLOC_DIR/home"
           cd "$NOMAD_ALLOC_DIR/runner"
-          tar -xzf "$NOMAD_TASK_DIR/runner.tar.gz"
-          rm -f "$NOMAD_TASK_DIR/runner.tar.gz"
+          if [ -n "$RUNNER_HOME" ]; then
+            # Its own copy of what it may change; externals, which is most of the runner, stays where it is.
+            if [ ! -x "$RUNNER_HOME/run.sh" ]; then
+              echo "no runner in $RUNNER_HOME: run deploy/nomad/runner-home.nomad.hcl for this node" >&2
+              exit 1
+            fi
+            for part in "$RUNNER_HOME"/* "$RUNNER_HOME"/.[!.]*; do
+              case $part in
+                */externals) ln -s "$part" . ;;
+                *) [ ! -e "$part" ] || cp -R "$part" . ;;
+              esac
+            done
+          else
+            tar -xzf "$NOMAD_TASK_DIR/runner.tar.gz"
+            rm -f "$NOMAD_TASK_DIR/runner.tar.gz"
+          fi
 
           # GitHub has registered this runner already: its configuration is all that it needs. The task
           # below hands it over and deletes the file.
@@ -279,6 +306,7 @@ job "github-runner" {
 
       env {
         CLAIM_CA_FILE = var.claim_ca_file
+        RUNNER_HOME   = var.runner_home
 
         # The runner saves PATH and LANG for its jobs (.path and .env in its directory).
         PATH                   = var.path
@@ -481,7 +509,9 @@ job "github-runner" {
           mkdir -p "$NOMAD_ALLOC_DIR/home" "$NOMAD_ALLOC_DIR/tmp"
           hook=/run/roustabout/$NOMAD_ALLOC_ID/job-started.sh
           [ -f "$hook" ] || hook=$NOMAD_ALLOC_DIR/hook/job-started.sh
-          exec env -i PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
+          set --
+          [ -z "$TOOL_CACHE" ] || set -- RUNNER_TOOL_CACHE="$TOOL_CACHE"
+          exec env -i "$@" PATH="$PATH" LANG="$LANG" HOME="$NOMAD_ALLOC_DIR/home" \
             TMPDIR="$NOMAD_ALLOC_DIR/tmp" RUNNER_ALLOW_RUNASROOT="$RUNNER_ALLOW_RUNASROOT" \
             RUNNER_MANUALLY_TRAP_SIG=1 ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1 \
             ACTIONS_RUNNER_HOOK_JOB_STARTED="$hook" \
@@ -501,6 +531,7 @@ job "github-runner" {
         PATH                   = var.path
         LANG                   = "C.UTF-8"
         RUNNER_ALLOW_RUNASROOT = var.run_as_root ? "1" : ""
+        TOOL_CACHE             = var.tool_cache
       }
 
       resources {

@@ -74,7 +74,9 @@ fn jobspec() -> PathBuf {
 struct Bench {
     agent: Agent,
     http: Client,
-    _folder: tempfile::TempDir,
+    /// What jobspecs need to fetch the stand-in.
+    archive: String,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -88,15 +90,23 @@ impl Bench {
         let url = format!("http://{}/runner.tar.gz", listener.local_addr().unwrap());
         let app = Router::new().route("/runner.tar.gz", get(async move || archive));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let bench = Self { agent, http: Client::new(), _folder: folder };
-        let nomad = world::client(&bench.agent);
-        let variables = format!(
-            "job = \"runner-test\"\nrunner_archive = {url:?}\nrunner_checksum = {checksum:?}\n"
-        );
-        let text = std::fs::read_to_string(jobspec()).unwrap();
-        let job = nomad.parse_hcl(nomad.place(), &text, &variables).await.unwrap();
-        nomad.register(nomad.place(), &job).await.unwrap();
+        let archive = format!("runner_archive = {url:?}\nrunner_checksum = {checksum:?}\n");
+        let bench = Self { agent, http: Client::new(), archive, folder };
+        let job = bench.parsed(&jobspec(), &bench.archive).await;
+        bench.register(&job).await;
         bench
+    }
+
+    async fn parsed(&self, file: &Path, variables: &str) -> Value {
+        let nomad = world::client(&self.agent);
+        let text = std::fs::read_to_string(file).unwrap();
+        let variables = format!("job = \"runner-test\"\n{variables}");
+        nomad.parse_hcl(nomad.place(), &text, &variables).await.unwrap()
+    }
+
+    async fn register(&self, job: &Value) {
+        let nomad = world::client(&self.agent);
+        nomad.register(nomad.place(), job).await.unwrap();
     }
 
     /// Dispatches a runner of that name and returns the child's id.
@@ -264,6 +274,54 @@ async fn a_runner_with_a_configuration_of_its_own_registers_nothing_and_leaves_n
 }
 
 #[tokio::test]
+async fn a_runner_that_lies_on_the_node_is_neither_fetched_nor_changed() {
+    let bench = Bench::start().await;
+    let home = bench.folder.path().join("runner/1.2.3");
+    let variables = format!("runner_home = {home:?}\n");
+    bench.register(&bench.parsed(&jobspec(), &variables).await).await;
+    // Before it is there, the task says what is missing.
+    let child = bench.dispatch("roustabout-x64-0").await;
+    let allocation = bench.ended(&child).await;
+    assert_eq!(allocation["ClientStatus"], "failed");
+    let told = bench.file(&allocation, "alloc/logs/configure.stderr.0").await;
+    assert!(told.contains("run deploy/nomad/runner-home.nomad.hcl for this node"), "{told}");
+
+    // What prepares it runs on every node; here once, as the stand-in for Nomad can.
+    let prepares = here("deploy/nomad/runner-home.nomad.hcl");
+    let mut job = bench.parsed(&prepares, &format!("{variables}{}", bench.archive)).await;
+    assert_eq!(job["Type"], "sysbatch");
+    (job["Type"], job["ID"], job["Name"]) = ("batch".into(), "home".into(), "home".into());
+    for _ in 0..2 {
+        bench.register(&job).await;
+        let complete = |allocation: &Value| allocation["ClientStatus"] == "complete";
+        let allocation = bench.allocation("home", complete).await;
+        assert_eq!(exit_code(&allocation, "prepare"), Some(0), "{allocation:#}");
+    }
+    let files = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(home.parent().unwrap()), ["1.2.3"], "nothing half made is left");
+    assert_eq!(files(&home), ["config.sh", "run.sh"]);
+    std::fs::create_dir(home.join("externals")).unwrap();
+
+    for (name, credential) in
+        [("roustabout-x64-0", "registration-token"), ("roustabout-x64-1", "jit")]
+    {
+        let child = bench.dispatch_with(name, credential).await;
+        let allocation = bench.ended(&child).await;
+        assert_eq!(allocation["ClientStatus"], "complete", "{allocation:#}");
+        let events = allocation["TaskStates"]["configure"]["Events"].as_array().unwrap();
+        assert!(events.iter().all(|it| it["Type"] != "Downloading Artifacts"), "{events:#?}");
+        assert_eq!(bench.list(&allocation, "alloc/runner").await, ["_diag"]);
+    }
+    assert_eq!(files(&home), ["config.sh", "externals", "run.sh"], "it is as it was");
+    bench.agent.stop().await;
+}
+
+#[tokio::test]
 async fn a_runner_that_fails_is_cleaned_up_too_and_its_exit_code_is_told() {
     let bench = Bench::start().await;
     for code in [3, 7] {
@@ -300,13 +358,14 @@ async fn a_stopped_runner_gets_an_interrupt_and_is_cleaned_up() {
 }
 
 /// The shipped jobspecs for runners: of either forge, for each driver.
-const SHIPPED: [&str; 6] = [
+const SHIPPED: [&str; 7] = [
     JOBSPEC_FILE,
     "deploy/nomad/runner-exec.nomad.hcl",
     "deploy/nomad/runner-docker.nomad.hcl",
     "deploy/nomad/runner-podman.nomad.hcl",
     GITEA_JOBSPEC_FILE,
     "deploy/nomad/gitea-runner-docker.nomad.hcl",
+    "deploy/nomad/runner-home.nomad.hcl",
 ];
 
 #[tokio::test]
