@@ -6,6 +6,7 @@
 //! is skipped. Begin with `finding`, then `pool_job`.
 
 mod app;
+mod architecture;
 mod at_once;
 mod claims;
 mod clock;

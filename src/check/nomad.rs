@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use rand::{Rng, SeedableRng};
 
 use super::at_once::AtOnce;
 use super::finding::Finding;
-use super::{claims, delivery, placing, pool_job};
+use super::{architecture, claims, delivery, placing, pool_job};
 use crate::config::{Pool, Settings};
 use crate::nomad::{AclToken, Client, DispatchError, DispatchRequest, Error, Node, Place, Refusal};
 
-const SUBJECT: &str = "nomad";
+pub(super) const SUBJECT: &str = "nomad";
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// From this version on, the daemon asks for many children in one call.
 const STATUSES: (u32, u32, u32) = (1, 8, 0);
@@ -61,7 +62,11 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
         at_once.add(SUBJECT, FIX, async move { capabilities(&asked, &place).await });
     }
     let nodes = nodes(&settings, &client).await;
-    findings.extend(nodes.values().filter_map(|told| told.as_ref().err().cloned().flatten()));
+    let forge = settings.github.kind;
+    findings.extend(nodes.values().filter_map(|told| match told {
+        Ok(nodes) => architecture::nodes(forge, nodes),
+        Err(finding) => finding.clone(),
+    }));
     let nodes = Arc::new(nodes);
     for pool in settings.pools.clone() {
         let (asked, nodes, claims) = (client.clone(), nodes.clone(), settings.claims.clone());
@@ -76,7 +81,7 @@ pub async fn check(settings: Arc<Settings>, client: anyhow::Result<Client>) -> V
             found.extend(delivery::variables(&asked, &place, &prefix, &pool).await);
             let needs = asked.needs(&place, &pool.nomad_job).await;
             if let (Ok(needs), Some(Ok(nodes))) = (needs, nodes.get(&place.region)) {
-                found.extend(placing::judge(&pool.name, &pool.nomad_job, &needs, nodes));
+                found.extend(placing::judge(forge, &pool.name, &pool.nomad_job, &needs, nodes));
             }
             found
         });
@@ -96,7 +101,7 @@ async fn nodes(
             continue;
         }
         let told = match client.nodes(&place).await {
-            Ok(nodes) => Ok(nodes),
+            Ok(nodes) => Ok(with_architectures(client, &place, nodes).await),
             Err(Error::Forbidden { .. }) => Err(Some(Finding::ok(
                 SUBJECT,
                 "the nodes are not visible (this requires node { policy = \"read\" }), so whether any can run the pools' jobs is not checked",
@@ -107,6 +112,32 @@ async fn nodes(
         regions.insert(place.region, told);
     }
     regions
+}
+
+/// What a node that takes work does not tell in time stays unknown, as it does of nodes beyond the first
+/// hundreds.
+async fn with_architectures(client: &Client, place: &Place, mut nodes: Vec<Node>) -> Vec<Node> {
+    const ASKED: usize = 500;
+    const AT_ONCE: usize = 8;
+    const LIMIT: Duration = Duration::from_secs(10);
+    let asked: Vec<(usize, String)> = nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| node.takes_work && !node.id.is_empty())
+        .map(|(index, node)| (index, node.id.clone()))
+        .take(ASKED)
+        .collect();
+    let mut answers = futures_util::stream::iter(asked)
+        .map(async |(index, id)| (index, client.architecture(place, &id).await))
+        .buffer_unordered(AT_ONCE);
+    let filling = async {
+        while let Some((index, answer)) = answers.next().await {
+            nodes[index].architecture = answer.ok().flatten();
+        }
+    };
+    let _ = tokio::time::timeout(LIMIT, filling).await;
+    drop(answers);
+    nodes
 }
 
 /// The pool's namespace and region, else those of the connection.

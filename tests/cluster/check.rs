@@ -440,6 +440,11 @@ async fn an_organizations_hook_is_seen() {
     checked.found("ok", "github octo/app", "has an active webhook for jobs", "");
 }
 
+async fn node_name(parts: &Parts) -> String {
+    let nodes = parts.nomad.nodes(parts.nomad.place()).await.unwrap();
+    nodes[0].name.clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_no_node_can_take_is_told() {
     let parts = Parts::start(false).await;
@@ -453,11 +458,22 @@ async fn a_job_that_no_node_can_take_is_told() {
     };
     parts.register_with("greedy", "batch", usual(), group("raw_exec", 90_000_000)).await;
     parts.register_with("foreign", "batch", usual(), group("nosuchdriver", 10)).await;
+    let mut elsewhere = group("raw_exec", 10);
+    elsewhere["Constraints"] =
+        json!([{ "LTarget": "${attr.cpu.arch}", "Operand": "=", "RTarget": "s390x" }]);
+    parts.register_with("mainframe", "batch", usual(), elsewhere).await;
     let pools = pool("x64", "runner", "octo/app", "")
         + &pool("big", "greedy", "octo/app", "")
-        + &pool("odd", "foreign", "octo/app", "");
+        + &pool("odd", "foreign", "octo/app", "")
+        + &pool("far", "mainframe", "octo/app", "");
     let checked = parts.check(&credential("*", TOKEN), "", &pools).await;
-    checked.fails_only(&["pool big", "pool odd"]);
+    checked.fails_only(&["pool big", "pool odd", "pool far"]);
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let told = format!(
+        "the constraints of \"mainframe\" require; its nodes: {} ({arch})",
+        node_name(&parts).await
+    );
+    checked.found("fail", "pool far", &told, "-var arch=");
     checked.found(
         "ok",
         "pool x64",

@@ -12,6 +12,7 @@ pub(super) enum Endpoint<'a> {
     OwnToken,
     Events,
     Nodes,
+    Node(&'a str),
     Jobs,
     Register,
     Parse,
@@ -37,6 +38,7 @@ impl<'a> Endpoint<'a> {
             | Self::OwnToken
             | Self::Events
             | Self::Nodes
+            | Self::Node(_)
             | Self::Jobs
             | Self::Job(_)
             | Self::Allocations(_)
@@ -66,6 +68,7 @@ impl<'a> Endpoint<'a> {
             Self::OwnToken => vec!["acl", "token", "self"],
             Self::Events => vec!["event", "stream"],
             Self::Nodes => vec!["nodes"],
+            Self::Node(id) => vec!["node", id],
             Self::Jobs | Self::Register => vec!["jobs"],
             Self::Parse => vec!["jobs", "parse"],
             Self::Statuses => vec!["jobs", "statuses"],
@@ -101,7 +104,7 @@ mod tests {
             let request = &step["request"];
             let path = request["path"].as_str()?.split('?').next()?.strip_prefix('/')?;
             let mut segments: Vec<&str> = path.split('/').collect();
-            if matches!(segments[..], [_, "job" | "allocation", _, ..]) {
+            if matches!(segments[..], [_, "job" | "allocation" | "node", _, ..]) {
                 segments[2] = "*";
             }
             Some(format!("{} {}", request["method"].as_str()?, segments.join(" ")))
@@ -118,6 +121,7 @@ mod tests {
             OwnToken,
             Events,
             Nodes,
+            Node("*"),
             Jobs,
             Register,
             Parse,
@@ -137,9 +141,10 @@ mod tests {
         for endpoint in every {
             // Who adds an endpoint is stopped here, and adds it above as well.
             match endpoint {
-                Leader | Agent | OwnToken | Events | Nodes | Jobs | Register | Parse | Statuses
-                | Job(_) | Deregister(_) | Dispatch(_) | Allocations(_) | Evaluations(_)
-                | Allocation(_) | Variables | PutVariable(_) | DeleteVariable(_) | SigningKeys => {}
+                Leader | Agent | OwnToken | Events | Nodes | Node(_) | Jobs | Register | Parse
+                | Statuses | Job(_) | Deregister(_) | Dispatch(_) | Allocations(_)
+                | Evaluations(_) | Allocation(_) | Variables | PutVariable(_)
+                | DeleteVariable(_) | SigningKeys => {}
             }
             let segments = endpoint.segments().join(" ");
             let call = format!("{} {} {segments}", endpoint.method(), endpoint.root());

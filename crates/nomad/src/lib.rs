@@ -39,7 +39,7 @@ pub use error::Error;
 pub use evaluation::{Evaluation, PlacementFailure, why_not_placed};
 pub use events::{EventStream, StreamEvent};
 pub use job::{Group, Identity, Job, JobStatus, Parameterized, PayloadRule};
-pub use needs::Needs;
+pub use needs::{Architecture, Needs};
 pub use nodes::{Node, Room};
 pub use placed_child::PlacedChild;
 pub use refusal::Refusal;

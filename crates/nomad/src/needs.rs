@@ -1,13 +1,14 @@
-//! What a job asks of a node: where it may be placed, with which drivers and how much room.
+//! What a job asks of a node: where it may be placed, with which drivers, how much room, and on which kind
+//! of processor.
 //!
-//! Constraints, ports and volumes are not read: only a scheduler judges those.
+//! Other constraints, ports and volumes are not read: only a scheduler judges those.
 
 use serde::Deserialize;
 
 use super::connection::Place;
 use super::endpoint::Endpoint;
 use super::error::Error;
-use super::nodes::Room;
+use super::nodes::{ARCHITECTURE, Room};
 use super::transport::{Call, Client};
 use super::wire;
 
@@ -21,6 +22,28 @@ pub struct Needs {
     pub node_pool: String,
     pub drivers: Vec<String>,
     pub room: Room,
+    /// What constraints say of the node's [`architecture`](super::Node::architecture).
+    pub architectures: Vec<Architecture>,
+}
+
+/// A constraint on `${attr.cpu.arch}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    Is(String),
+    IsNot(String),
+    /// Another kind of comparison, such as `regexp`: only the scheduler judges it.
+    Other,
+}
+
+impl Architecture {
+    /// False where the constraint keeps the job from such a node; `None` where that is not known.
+    pub fn allows(&self, architecture: &str) -> Option<bool> {
+        match self {
+            Self::Is(wanted) => Some(wanted == architecture),
+            Self::IsNot(unwanted) => Some(unwanted != architecture),
+            Self::Other => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -31,7 +54,40 @@ struct WireJob {
     #[serde(default, deserialize_with = "wire::or_default")]
     node_pool: String,
     #[serde(default, deserialize_with = "wire::or_default")]
+    constraints: Vec<WireConstraint>,
+    #[serde(default, deserialize_with = "wire::or_default")]
     task_groups: Vec<WireGroup>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WireConstraint {
+    #[serde(default, rename = "LTarget", deserialize_with = "wire::or_default")]
+    left: String,
+    #[serde(default, rename = "RTarget", deserialize_with = "wire::or_default")]
+    right: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    operand: String,
+}
+
+impl WireConstraint {
+    fn architecture(&self) -> Option<Architecture> {
+        let of_node = |side: &str| side.trim() == format!("${{attr.{ARCHITECTURE}}}");
+        let other = match (of_node(&self.left), of_node(&self.right)) {
+            (true, false) => &self.right,
+            (false, true) => &self.left,
+            _ => return None,
+        };
+        // One that is taken from elsewhere is not known here.
+        if other.contains("${") {
+            return Some(Architecture::Other);
+        }
+        Some(match self.operand.as_str() {
+            "" | "=" | "==" | "is" => Architecture::Is(wire::text(other)),
+            "!=" | "not" => Architecture::IsNot(wire::text(other)),
+            _ => Architecture::Other,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -43,6 +99,8 @@ struct WireGroup {
     count: u64,
     #[serde(default, deserialize_with = "wire::or_default")]
     tasks: Vec<WireTask>,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    constraints: Vec<WireConstraint>,
     #[serde(default, deserialize_with = "wire::or_default")]
     ephemeral_disk: WireDisk,
 }
@@ -59,6 +117,8 @@ struct WireDisk {
 struct WireTask {
     #[serde(default, deserialize_with = "wire::or_default")]
     driver: String,
+    #[serde(default, deserialize_with = "wire::or_default")]
+    constraints: Vec<WireConstraint>,
     #[serde(default, deserialize_with = "wire::or_default")]
     resources: WireResources,
     lifecycle: Option<WireLifecycle>,
@@ -131,12 +191,15 @@ impl From<WireJob> for Vec<Needs> {
                 group.tasks.iter().map(|task| task.driver.clone()).collect();
             drivers.sort_unstable();
             drivers.dedup();
+            let of_tasks = group.tasks.iter().flat_map(|task| &task.constraints);
+            let constraints = job.constraints.iter().chain(&group.constraints).chain(of_tasks);
             Needs {
                 group: group.name.clone(),
                 datacenters: job.datacenters.clone(),
                 node_pool: job.node_pool.clone(),
                 drivers,
                 room: group.room(),
+                architectures: constraints.filter_map(WireConstraint::architecture).collect(),
             }
         });
         needs.collect()
@@ -181,7 +244,29 @@ mod tests {
                 node_pool: "default".into(),
                 drivers: vec!["docker".into(), "raw_exec".into()],
                 room: Room { cpu_mhz: 300, memory_mb: 307, disk_mb: 400 },
+                architectures: vec![],
             }]
         );
+    }
+
+    #[test]
+    fn constraints_on_the_processor_are_read_wherever_they_are() {
+        let constraint = |left: &str, operand: &str, right: &str| json!({ "LTarget": left, "Operand": operand, "RTarget": right });
+        let arch = "${attr.cpu.arch}";
+        let job = json!({
+            "Constraints": [constraint(arch, "=", "arm64"), constraint("${attr.kernel.name}", "=", "linux")],
+            "TaskGroups": [{ "Count": 1, "Constraints": [constraint("arm", "!=", arch)], "Tasks": [
+                { "Driver": "exec", "Constraints": [
+                    constraint(arch, "regexp", "arm.*"), constraint(arch, "=", "${meta.arch}"),
+                ] },
+            ] }],
+        });
+        let needs: Vec<Needs> = serde_json::from_value::<WireJob>(job).unwrap().into();
+        let (is, not) = (Architecture::Is("arm64".into()), Architecture::IsNot("arm".into()));
+        assert_eq!((is.allows("arm64"), is.allows("arm")), (Some(true), Some(false)));
+        assert_eq!((not.allows("arm64"), not.allows("arm")), (Some(true), Some(false)));
+        assert_eq!(Architecture::Other.allows("arm"), None);
+        let other = || Architecture::Other;
+        assert_eq!(needs[0].architectures, [is, not, other(), other()]);
     }
 }

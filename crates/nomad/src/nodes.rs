@@ -1,5 +1,6 @@
 //! `GET /v1/nodes` with resources: which nodes there are, as far as that decides whether a job has a
-//! place at all. What is used of them at the moment is not asked. Read next: `needs.rs`.
+//! place at all. What is used of them at the moment is not asked. The list does not say what kind of
+//! processor a node has; `GET /v1/node/:id` does. Read next: `needs.rs`.
 
 use std::collections::BTreeSet;
 
@@ -14,6 +15,7 @@ use super::wire::{self, Map};
 /// A client of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
+    pub id: String,
     pub name: String,
     pub datacenter: String,
     pub pool: String,
@@ -23,6 +25,8 @@ pub struct Node {
     pub drivers: BTreeSet<String>,
     /// Without what the operator keeps back; `None` where Nomad does not say.
     pub room: Option<Room>,
+    /// In Go's words, such as `amd64`; `None` until [`Client::architecture`] was asked.
+    pub architecture: Option<String>,
 }
 
 /// What a node has, or a job asks for.
@@ -36,6 +40,8 @@ pub struct Room {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct WireNode {
+    #[serde(default, rename = "ID", deserialize_with = "wire::or_default")]
+    id: String,
     #[serde(default, deserialize_with = "wire::or_default")]
     name: String,
     #[serde(default, deserialize_with = "wire::or_default")]
@@ -52,6 +58,16 @@ struct WireNode {
     drivers: Map<WireDriver>,
     node_resources: Option<WireRoom>,
     reserved_resources: Option<WireRoom>,
+}
+
+/// The attribute of a node; in a job's constraints `${attr.cpu.arch}`.
+pub(super) const ARCHITECTURE: &str = "cpu.arch";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WholeNode {
+    #[serde(default)]
+    attributes: Map<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +128,8 @@ impl From<WireNode> for Node {
                 memory_mb: has.memory.memory_mb.saturating_sub(kept.memory.memory_mb),
                 disk_mb: has.disk.disk_mb.saturating_sub(kept.disk.disk_mb),
             }),
+            id: wire.id,
+            architecture: None,
             name: wire.name,
             datacenter: wire.datacenter,
             pool: wire.node_pool,
@@ -128,6 +146,17 @@ impl Client {
         let call = Call::to(Endpoint::Nodes).at(place).query("resources", "true");
         let (nodes, _) = self.read::<Vec<WireNode>>(call).await?;
         Ok(nodes.into_iter().map(Node::from).collect())
+    }
+
+    /// What kind of processor a node's Nomad was built for, in Go's words (`amd64`, `arm64`, `arm`);
+    /// `None` where the node has not told yet.
+    ///
+    /// # Errors
+    /// As of [`Client::nodes`].
+    pub async fn architecture(&self, place: &Place, id: &str) -> Result<Option<String>, Error> {
+        let (node, _) = self.read::<WholeNode>(Call::to(Endpoint::Node(id)).at(place)).await?;
+        let architecture = node.attributes.unwrap_or_default().remove(ARCHITECTURE);
+        Ok(architecture.as_deref().map(wire::text))
     }
 }
 
@@ -168,5 +197,27 @@ mod tests {
         }
         let unknown = json!({ "NodeResources": null, "Drivers": null });
         assert_eq!(node(unknown).room, None);
+    }
+
+    #[tokio::test]
+    async fn a_node_is_asked_for_its_architecture() {
+        let server = wiremock::MockServer::start().await;
+        for (id, attributes) in [
+            ("pi", json!({ "cpu.arch": "arm", "kernel.name": "linux" })),
+            ("new", json!({})),
+            ("null", json!(null)),
+        ] {
+            wiremock::Mock::given(wiremock::matchers::path(format!("/v1/node/{id}")))
+                .respond_with(
+                    wiremock::ResponseTemplate::new(200)
+                        .set_body_json(json!({ "ID": id, "Attributes": attributes })),
+                )
+                .mount(&server)
+                .await;
+        }
+        let client = crate::testing::client(&server.uri());
+        let of = async |id| client.architecture(client.place(), id).await.unwrap();
+        assert_eq!(of("pi").await.as_deref(), Some("arm"));
+        assert_eq!((of("new").await, of("null").await), (None, None));
     }
 }
