@@ -4,6 +4,7 @@
 mod admin_token;
 mod app;
 mod check;
+mod completions;
 mod daemon;
 mod demo;
 mod explain;
@@ -19,7 +20,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+pub use completions::Shell;
 
 use crate::config::{ConfigErrors, Environment, Loaded, Source};
 use crate::log_lines::Lines;
@@ -65,6 +67,8 @@ enum Command {
     Hooks(hooks::Options),
     /// Show what ran in a month: jobs, minutes, waits, what GitHub-hosted runners would have cost, superseded runs.
     Report(report::Options),
+    /// Print a script that completes commands and options in bash, fish or zsh.
+    Completions(completions::Options),
 }
 
 /// Why a command did not succeed.
@@ -119,6 +123,11 @@ pub fn run() -> ExitCode {
     runtime.block_on(dispatch(arguments))
 }
 
+/// The command line, for what is made of it: manual pages and completions.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 /// Whether a command line, without the program's name, is valid; with `lacking` also one without required
 /// arguments. For the test of the commands in the documents; nothing is run.
 pub fn understands(arguments: &[String], lacking: bool) -> Result<(), clap::Error> {
@@ -151,6 +160,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::AdminToken(options) => admin_token::run(config, options).await,
         Command::Hooks(options) => hooks::run(config, options).await,
         Command::Report(options) => report::run(config, options).await,
+        Command::Completions(options) => completions::run(options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

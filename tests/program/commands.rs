@@ -69,6 +69,22 @@ async fn version_and_help_are_told() {
 }
 
 #[tokio::test]
+async fn completions_name_every_command() {
+    for (shell, begins) in
+        [("bash", "_roustabout() {"), ("zsh", "#compdef roustabout"), ("fish", "#")]
+    {
+        let said = run(call(&["completions", shell])).await;
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "{shell}");
+        assert!(said.out.starts_with(begins), "{shell}: {}", said.out);
+        for command in ["serve", "completions", "admin-token", "--config-only"] {
+            let word = command.trim_start_matches("--");
+            assert!(said.out.contains(word), "{shell}: {command}");
+        }
+    }
+    assert_eq!(run(call(&["completions", "tcsh"])).await.code, 2);
+}
+
+#[tokio::test]
 async fn a_wrong_command_line_is_exit_2() {
     for arguments in [&["hire"][..], &[], &["status", "--jsn"], &["send"]] {
         let said = run(call(arguments)).await;
