@@ -199,6 +199,9 @@ mod tests {
         assert_eq!(token("", &[]), (None, None));
         // The environment overrides the file, whichever way each says it.
         assert_eq!(token(&said, &[("ROUSTABOUT__NOMAD__TOKEN", "from-env")]), from_env);
+        // The package's unit loads a credential that nobody has filled in.
+        std::fs::write(&file, "").expect("it is writable");
+        assert_eq!(token("", &[systemd]), (None, None));
     }
 
     #[test]

@@ -198,6 +198,7 @@ pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
         }
         SecretLookup::OfUnit(credentials) => {
             return Some(match credentials.get(name)? {
+                SystemdCredential::At(file) if is_empty(file) => return None,
                 SystemdCredential::At(file) => OfSystemd::File(file.clone()),
                 SystemdCredential::Unseen => OfSystemd::Unseen,
             });
@@ -206,7 +207,13 @@ pub(super) fn of_systemd(env: &Environment, name: &str) -> Option<OfSystemd> {
     }
     let path = Path::new(env.get("CREDENTIALS_DIRECTORY")?).join(name);
     // If we may not look, reading it reports the error.
-    path.try_exists().unwrap_or(true).then_some(OfSystemd::File(path))
+    (path.try_exists().unwrap_or(true) && !is_empty(&path)).then_some(OfSystemd::File(path))
+}
+
+/// An empty file is how a package says that there is no such credential: a unit cannot load a file that does
+/// not exist.
+fn is_empty(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() == 0)
 }
 
 fn said(section: &Section, key: &str) -> Found {
