@@ -90,6 +90,17 @@ variable "claims_tls" {
   default     = false
 }
 
+variable "service_provider" {
+  description = "Where the two services are registered: nomad or consul."
+  default     = "nomad"
+}
+
+variable "memory" {
+  description = "MB, a hard limit. 10 000 open jobs take 29, a flood of webhooks 37 (docs/benchmarks.md)."
+  type        = number
+  default     = 64
+}
+
 job "roustabout" {
   id          = var.job
   name        = var.job
@@ -131,13 +142,13 @@ job "roustabout" {
 
     service {
       name     = "roustabout-webhook"
-      provider = "nomad"
+      provider = var.service_provider
       port     = "webhook"
     }
 
     service {
       name     = "roustabout"
-      provider = "nomad"
+      provider = var.service_provider
       port     = "admin"
       # 200 while webhooks can be stored, even if GitHub is unreachable.
       check {
@@ -231,7 +242,7 @@ job "roustabout" {
 
       resources {
         cpu    = 100
-        memory = 64
+        memory = var.memory
       }
     }
   }

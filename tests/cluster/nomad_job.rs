@@ -179,10 +179,41 @@ async fn exec_mounts_the_volume(inside: &Inside) {
     assert_eq!(task["Env"]["ROUSTABOUT__STORE__URL"], "sqlite:///var/lib/roustabout/roustabout.db");
 }
 
+/// The job for the image, which needs a Docker beside the Nomad: parsed and validated only.
+async fn the_image_is_loaded_and_mounts_the_volume(inside: &Inside) {
+    let text = std::fs::read_to_string(here("deploy/nomad/roustabout-docker.nomad.hcl")).unwrap();
+    let nomad = &inside.parts.nomad;
+    let job = async |variables: &str| {
+        let variables = format!("config = \"[log]\"\n{variables}");
+        let job = nomad.parse_hcl(nomad.place(), &text, &variables).await.unwrap();
+        let validated = inside.manage("PUT", "/v1/validate/job", json!({ "Job": job })).await;
+        assert_eq!(validated["ValidationErrors"].as_array().map_or(0, Vec::len), 0, "{validated}");
+        job
+    };
+    let pulled = job("").await;
+    let group = &pulled["TaskGroups"][0];
+    let task = &group["Tasks"][0];
+    assert_eq!(task["Config"]["image"], "roustabout:0.1.0");
+    assert_eq!(task["VolumeMounts"][0]["Destination"], "/var/lib/roustabout");
+    assert_eq!(task["Artifacts"].as_array().map_or(0, Vec::len), 0);
+    assert_eq!(group["Services"][1]["Provider"], "nomad");
+    let loaded =
+        job("image_archive = \"https://files.test/image.tar\"\nimage_checksum = \"sha256:00\"\n\
+         service_provider = \"consul\"\n")
+        .await;
+    let group = &loaded["TaskGroups"][0];
+    let task = &group["Tasks"][0];
+    let options = json!({ "archive": "false", "checksum": "sha256:00" });
+    assert_eq!(task["Artifacts"][0]["GetterOptions"], options);
+    assert_eq!(task["Config"]["load"], "roustabout-image.tar");
+    assert_eq!(group["Services"][1]["Provider"], "consul");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_dispatches_from_inside_reloads_and_ends_in_order() {
     let inside = Inside::prepare().await;
     exec_mounts_the_volume(&inside).await;
+    the_image_is_loaded_and_mounts_the_volume(&inside).await;
     inside.attach_policy().await;
     inside.write_secrets("ghp_expired").await;
     inside.run().await;

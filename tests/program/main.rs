@@ -27,6 +27,7 @@ mod hook;
 mod metrics;
 mod octokit;
 mod operate;
+mod packages;
 mod page;
 mod reload;
 mod report;

@@ -48,6 +48,10 @@ pub enum Part {
     Root,
     /// The same, and a Docker engine.
     Docker,
+    /// The files of a minimal Debian, which `scripts/get-debian-root` makes, and what enters them.
+    DebianRoot,
+    /// What judges GitHub workflows, which `scripts/get-actionlint` builds.
+    Actionlint,
 }
 
 impl Part {
@@ -99,6 +103,15 @@ impl Part {
             Self::StaticArm64 => script("scripts/has-static-arm64", &[]),
             Self::Root => script("scripts/has-root-parts", &["exec"]),
             Self::Docker => script("scripts/has-root-parts", &["docker"]),
+            Self::DebianRoot => absent(
+                std::env::var_os("ROUSTABOUT_TEST_DEBIAN_ROOT").is_some(),
+                "a minimal Debian (scripts/get-debian-root makes one, as root on Debian)",
+            )
+            .or_else(|| script("scripts/has-root-parts", &["exec"])),
+            Self::Actionlint => absent(
+                std::env::var_os("ACTIONLINT_BIN").is_some(),
+                "actionlint (scripts/get-actionlint builds it, with Go)",
+            ),
         }
     }
 }

@@ -22,11 +22,24 @@ pub fn roustabout_demo() -> &'static Path {
     })
 }
 
+/// The program that makes the files of a release: an example of the daemon's package.
+pub fn package_tool() -> PathBuf {
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        build_as_tests_are(Command::new(cargo), &["-p", "roustabout", "--example", "package"]);
+    }
+    let program = Path::new(ROUSTABOUT).with_file_name("examples").join("package");
+    assert!(program.exists(), "{} is missing", program.display());
+    program
+}
+
 /// With a test of its package, not by `cargo build`: that would choose other features of what both
 /// depend on, and build all of it once more.
-fn build(mut cargo: Command) {
-    cargo.args(["test", "--quiet", "--locked", "--offline", "--no-run"]);
-    cargo.args(["-p", "roustabout", "-p", "roustabout-demo", "--test", "commands"]);
+fn build(cargo: Command) {
+    build_as_tests_are(cargo, &["-p", "roustabout", "-p", "roustabout-demo", "--test", "commands"]);
+}
+
+fn build_as_tests_are(mut cargo: Command, what: &[&str]) {
+    cargo.args(["test", "--quiet", "--locked", "--offline", "--no-run"]).args(what);
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     // TARGET/debug/roustabout, or TARGET/TRIPLE/debug/roustabout.
     let profile = Path::new(ROUSTABOUT).parent().unwrap();
@@ -43,7 +56,7 @@ fn build(mut cargo: Command) {
     let built = cargo.output().unwrap();
     assert!(
         built.status.success(),
-        "cannot build roustabout-demo: {}",
+        "cannot build {what:?}: {}",
         String::from_utf8_lossy(&built.stderr)
     );
 }

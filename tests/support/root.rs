@@ -86,6 +86,20 @@ pub struct Docker {
 impl Docker {
     /// With [`IMAGE`]: the root, and the stand-in for the runner in `/home/runner`.
     pub fn start(root: &Root) -> Self {
+        let docker = Self::engine();
+        simulated::runner::archive::write_to(&root.path().join("home/runner"), Path::new(BINARY))
+            .unwrap();
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped());
+        let mut tar = tar.spawn().unwrap();
+        let mut import = docker.client();
+        run(import.args(["import", "-", IMAGE]).stdin(tar.stdout.take().unwrap()));
+        assert!(tar.wait().unwrap().success());
+        docker
+    }
+
+    /// Without any image.
+    pub fn engine() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let log = fs::File::create(at("log")).unwrap();
@@ -111,14 +125,6 @@ impl Docker {
             assert!(Instant::now() < deadline, "dockerd does not answer:\n{}", log());
             std::thread::sleep(Duration::from_millis(100));
         }
-        simulated::runner::archive::write_to(&root.path().join("home/runner"), Path::new(BINARY))
-            .unwrap();
-        let mut tar = Command::new("tar");
-        tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped());
-        let mut tar = tar.spawn().unwrap();
-        let mut import = docker.client();
-        run(import.args(["import", "-", IMAGE]).stdin(tar.stdout.take().unwrap()));
-        assert!(tar.wait().unwrap().success());
         docker
     }
 
@@ -126,7 +132,7 @@ impl Docker {
         format!("unix://{}", self.folder.path().join("s").display())
     }
 
-    fn client(&self) -> Command {
+    pub fn client(&self) -> Command {
         let mut command = Command::new("docker");
         command.arg("--host").arg(self.address());
         command

@@ -3,15 +3,21 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::Context;
-use clap::Command;
+use anyhow::{Context, ensure};
 
 use crate::man;
 
 /// Folders of documents and of what is deployed; units are placed by each package itself.
-const FOLDERS: [&str; 5] =
-    ["docs", "deploy/grafana", "deploy/nomad", "deploy/prometheus", "deploy/systemd"];
+const FOLDERS: [&str; 6] = [
+    "docs",
+    "deploy/grafana",
+    "deploy/nomad",
+    "deploy/prometheus",
+    "deploy/systemd",
+    "deploy/terraform",
+];
 const FILES: [&str; 5] =
     ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "config.example.toml"];
 
@@ -40,7 +46,7 @@ impl Kit {
     /// `command` is the program's command line.
     pub fn read(
         root: &Path,
-        command: Command,
+        command: clap::Command,
         completions: Completions,
         version: &str,
     ) -> anyhow::Result<Self> {
@@ -80,15 +86,15 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| path.display().to_string())
 }
 
+/// What git knows of a folder: nothing that lies there besides, such as a state of Terraform.
 fn add_folder(root: &Path, folder: &str, files: &mut Vec<Named>) -> anyhow::Result<()> {
-    let entries = fs::read_dir(root.join(folder)).with_context(|| folder.to_owned())?;
-    for entry in entries {
-        let entry = entry?;
-        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
-        match entry.file_type()?.is_dir() {
-            true => add_folder(root, &path, files)?,
-            false => files.push((path, read(&entry.path())?)),
-        }
+    let mut git = Command::new("git");
+    git.arg("-C").arg(root).args(["ls-files", "-z", "--", folder]);
+    let output = git.output().context("cannot run git")?;
+    ensure!(output.status.success(), "git: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let listed = String::from_utf8(output.stdout)?;
+    for path in listed.split_terminator('\0') {
+        files.push((path.to_owned(), read(&root.join(path))?));
     }
     Ok(())
 }

@@ -214,7 +214,7 @@ fn variables(jobspec: &str) -> BTreeSet<String> {
 fn the_variables_of_the_jobspecs_are_told_and_no_others() {
     let tables = [
         ("deploy/nomad/README.md", "## Variables", "runner-"),
-        ("deploy/nomad/README.md", "# The daemon on Nomad", "roustabout."),
+        ("deploy/nomad/README.md", "# The daemon on Nomad", "roustabout"),
         ("docs/gitea.md", "## The Nomad jobs", "gitea-runner-"),
     ];
     for (document, heading, jobspecs) in tables {
