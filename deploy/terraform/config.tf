@@ -27,14 +27,20 @@ locals {
     github  = [["api_url", var.github_api_url]]
     nomad   = [["namespace", var.runner_namespace]]
     runners = [for key, value in var.runners : [key, value]]
-    vault = var.vault == null ? [] : [
-      ["address", var.vault.address],
-      ["namespace", var.vault.namespace],
-      ["jwt_role", var.vault.role],
-      ["jwt_file", "{{ env `NOMAD_SECRETS_DIR` }}/nomad_vault.jwt"],
-      ["auth_path", var.vault.auth_path],
-      ["ca_cert_file", var.vault.ca_cert_file],
-    ]
+    vault = var.vault == null ? [] : concat(
+      [
+        ["address", var.vault.address],
+        ["namespace", var.vault.namespace],
+        ["jwt_role", var.vault.role],
+        ["jwt_file", "{{ env `NOMAD_SECRETS_DIR` }}/nomad_vault.jwt"],
+        ["auth_path", var.vault.auth_path],
+        ["ca_cert_file", var.vault.ca_cert_file],
+      ],
+      length(local.by_vault) == 0 ? [] : [
+        ["mount", var.vault.runner_mount],
+        ["path", "{namespace}/{nomad_job}/{runner_name}"],
+      ],
+    )
     claims = var.claims == null ? [] : concat(
       [
         ["listen", "0.0.0.0:${lookup(try(var.daemon.variables, {}), "claims_port", "9191")}"],

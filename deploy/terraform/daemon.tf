@@ -56,5 +56,6 @@ resource "nomad_job" "daemon" {
   depends_on = [
     nomad_job.runner, nomad_acl_policy.daemon, nomad_acl_policy.runner,
     vault_kv_secret_v2.secrets, vault_policy.daemon, vault_jwt_auth_backend_role.daemon,
+    vault_jwt_auth_backend_role.runner,
   ]
 }

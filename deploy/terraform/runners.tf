@@ -8,6 +8,7 @@ locals {
     name => file("${path.module}/../nomad/runner-${name}.nomad.hcl")
   }
   by_variable = { for pool in var.pools : pool.name => pool if pool.delivery == "variable" }
+  by_vault    = { for pool in var.pools : pool.name => pool if pool.delivery == "vault" }
 }
 
 resource "nomad_namespace" "runners" {
@@ -31,12 +32,16 @@ resource "nomad_job" "runner" {
   purge_on_destroy = true
 
   hcl2 {
-    vars = merge(each.value.variables, {
-      job       = local.jobs[each.key]
-      namespace = var.runner_namespace
-      # A task with an identity and a policy of its own could use it for Nomad's API.
-      claim_audience = each.value.delivery == "claim" ? var.claims.audience : ""
-    })
+    vars = merge(
+      each.value.variables,
+      {
+        job       = local.jobs[each.key]
+        namespace = var.runner_namespace
+        # A task with an identity and a policy of its own could use it for Nomad's API.
+        claim_audience = each.value.delivery == "claim" ? var.claims.audience : ""
+      },
+      each.value.delivery == "vault" ? { vault_role = local.runner_roles[each.key] } : {},
+    )
   }
 
   lifecycle {

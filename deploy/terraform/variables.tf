@@ -57,6 +57,10 @@ variable "pools" {
     error_message = "jobspec is docker, podman, exec, raw-exec, or the text of a jobspec, file(\"…\")."
   }
   validation {
+    condition     = var.vault != null || !contains(var.pools[*].delivery, "vault")
+    error_message = "delivery = \"vault\" needs the variable vault."
+  }
+  validation {
     condition     = var.claims != null || !contains(var.pools[*].delivery, "claim")
     error_message = "delivery = \"claim\" needs the variable claims, with the URL at which tasks reach roustabout."
   }
@@ -133,6 +137,8 @@ variable "vault" {
     auth_path = optional(string, "jwt-nomad")
     role      = optional(string, "roustabout")
     audience  = optional(string, "vault.io")
+    # With delivery = "vault": the KV v2 mount for the credentials of runners.
+    runner_mount = optional(string, "secret")
     # The authorities of Vault's certificate: a file that the daemon's task can read.
     ca_cert_file = optional(string)
   })

@@ -26,6 +26,15 @@ resource "vault_policy" "daemon" {
     path "${var.vault.mount}/metadata/${var.vault.name}" {
       capabilities = ["read"]
     }
+    %{~for job in [for name, pool in local.by_vault : local.jobs[name]]~}
+    # With delivery = "vault": to write and remove the credentials of runners, not to read them.
+    path "${var.vault.runner_mount}/data/${var.runner_namespace}/${job}/*" {
+      capabilities = ["update"]
+    }
+    path "${var.vault.runner_mount}/metadata/${var.runner_namespace}/${job}/*" {
+      capabilities = ["create", "delete", "list"]
+    }
+    %{~endfor~}
   EOT
 }
 
@@ -48,4 +57,44 @@ resource "vault_jwt_auth_backend_role" "daemon" {
   token_type     = "service"
   token_period   = 1800
   token_policies = [vault_policy.daemon[0].name]
+}
+
+# With delivery = "vault": the tasks of a pool read the credentials of their own pool. A role for each, so that no
+# policy needs templates.
+
+locals {
+  runner_roles = { for name, pool in local.by_vault : name => "${var.vault.role}-runner-${name}" }
+}
+
+resource "vault_policy" "runner" {
+  for_each = local.by_vault
+
+  name      = local.runner_roles[each.key]
+  namespace = var.vault.namespace
+  policy    = <<-EOT
+    path "${var.vault.runner_mount}/data/${var.runner_namespace}/${local.jobs[each.key]}/*" {
+      capabilities = ["read"]
+    }
+  EOT
+}
+
+resource "vault_jwt_auth_backend_role" "runner" {
+  for_each = local.by_vault
+
+  backend   = var.vault.auth_path
+  namespace = var.vault.namespace
+  role_name = local.runner_roles[each.key]
+  role_type = "jwt"
+
+  # Children have the id of their parent in this claim.
+  user_claim      = "sub"
+  bound_audiences = [var.vault.audience]
+  bound_claims = {
+    nomad_namespace = var.runner_namespace
+    nomad_job_id    = local.jobs[each.key]
+  }
+
+  token_type     = "batch"
+  token_ttl      = 900
+  token_policies = [vault_policy.runner[each.key].name]
 }

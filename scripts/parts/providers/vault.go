@@ -210,7 +210,7 @@ func putRole(ctx context.Context, d *schema.ResourceData, meta any) diag.Diagnos
 	body := map[string]any{
 		"role_type": d.Get("role_type"), "user_claim": d.Get("user_claim"), "bound_claims": d.Get("bound_claims"),
 		"bound_audiences": texts(d, "bound_audiences"), "token_policies": texts(d, "token_policies"),
-		"token_period": d.Get("token_period"), "token_type": d.Get("token_type"),
+		"token_period": d.Get("token_period"), "token_ttl": d.Get("token_ttl"), "token_type": d.Get("token_type"),
 		"claim_mappings": d.Get("claim_mappings"), "user_claim_json_pointer": d.Get("user_claim_json_pointer"),
 	}
 	if _, err := meta.(*server).ask(ctx, "POST", "/v1/"+path, body, nil); err != nil {
@@ -227,7 +227,7 @@ func readRole(ctx context.Context, d *schema.ResourceData, meta any) diag.Diagno
 	}
 	values := map[string]any{}
 	for _, name := range []string{
-		"role_type", "user_claim", "bound_claims", "bound_audiences", "token_policies", "token_period", "token_type",
+		"role_type", "user_claim", "bound_claims", "bound_audiences", "token_policies", "token_period", "token_ttl", "token_type",
 		"claim_mappings", "user_claim_json_pointer", "bound_claims_type",
 	} {
 		values[name] = seen.Data[name]

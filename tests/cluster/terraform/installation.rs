@@ -55,11 +55,18 @@ impl Installation {
             .status();
         assert!(copied.unwrap().success());
         open(&program, 0o755);
-        let host_volume =
-            json!({ "client": { "host_volume": { "roustabout": { "path": state } } } });
+        let vault = Vault::start().await;
+        let vault_address = vault.bao.address().as_str().trim_end_matches('/').to_owned();
         let parts = Parts::with(|options| {
             options.acl = true;
-            options.extra_config = Some(host_volume);
+            options.extra_config = Some(json!({
+                "client": { "host_volume": { "roustabout": { "path": state } } },
+                "vault": {
+                    "enabled": true,
+                    "address": vault_address,
+                    "default_identity": { "aud": ["vault.io"], "ttl": "1h" },
+                },
+            }));
         })
         .await;
         let repositories = parts.github.with(|github, now| {
@@ -70,7 +77,6 @@ impl Installation {
             ["octocat/app", "octocat/lib", "octo/tools"]
                 .map(|name| github.add_repository(name, Visibility::Private, now))
         });
-        let vault = Vault::start().await;
         vault.ask("POST", "sys/auth/jwt-nomad", json!({ "type": "jwt" })).await;
         let keys = json!({
             "jwks_url": parts.agent.address().join("/.well-known/jwks.json").unwrap().as_str(),
@@ -96,7 +102,6 @@ impl Installation {
         tofu.set("GITHUB_TOKEN", GITHUB_TOKEN);
         tofu.set("NOMAD_ADDR", parts.agent.address().as_str().trim_end_matches('/'));
         tofu.set("NOMAD_TOKEN", parts.agent.token().unwrap().expose_secret());
-        let vault_address = vault.bao.address().as_str().trim_end_matches('/').to_owned();
         tofu.set("VAULT_ADDR", &vault_address);
         tofu.set("VAULT_TOKEN", vault.root());
         let mut installation = Self { parts, vault, tofu, judge, volume, ports, repositories };
@@ -212,6 +217,7 @@ async fn it_is_applied_used_changed_repaired_and_destroyed() {
     it.until_ready().await;
     it.runs_a_job(app, &LABELS).await;
     it.runs_a_job(tools, &LABELS).await;
+    it.runs_a_job(app, &["self-hosted", "by-vault"]).await;
 
     // A repository gets the topic, and another loses its webhook by hand: both are seen.
     it.parts.github.with(|github, _| {
@@ -251,9 +257,12 @@ async fn it_is_applied_used_changed_repaired_and_destroyed() {
     ] {
         assert_eq!(it.nomad(path).await.0, 404, "{path}");
     }
-    for path in
-        ["kv/metadata/roustabout", "sys/policies/acl/roustabout", "auth/jwt-nomad/role/roustabout"]
-    {
+    for path in [
+        "kv/metadata/roustabout",
+        "sys/policies/acl/roustabout",
+        "auth/jwt-nomad/role/roustabout",
+        "auth/jwt-nomad/role/roustabout-runner-by-vault",
+    ] {
         assert!(it.vault.bao.ask("GET", path, None).await.is_err(), "{path}");
     }
     if let Some(judge) = &it.judge {

@@ -72,7 +72,7 @@ module "roustabout" {
 
   public_url      = local.url
   claims          = { url = "http://127.0.0.1:${var.ports.claims}", tls = false }
-  vault           = { address = var.vault_address, mount = "kv" }
+  vault           = { address = var.vault_address, mount = "kv", runner_mount = "kv" }
   secrets         = merge(var.secrets, { webhook_secret = var.webhook_secret })
   secrets_version = var.secrets_version
   github_api_url  = var.api_url
@@ -103,6 +103,15 @@ module "roustabout" {
       variables    = var.runner
       delivery     = "variable"
       scope        = "organization"
+    },
+    {
+      name         = "by-vault"
+      labels       = ["self-hosted", "by-vault"]
+      repositories = module.octocat.repositories
+      jobspec      = "raw-exec"
+      variables    = var.runner
+      delivery     = "vault"
+      credential   = "jit"
     },
   ]
 }
