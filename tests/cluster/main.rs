@@ -45,4 +45,5 @@ mod terraform;
 mod topics;
 mod variables;
 mod vault;
+mod vault_rotation;
 mod warm;
