@@ -72,8 +72,14 @@ locals {
       ["[[pools]]", "nomad_job = ${jsonencode(local.jobs[pool.name])}"],
       [
         for key, value in pool : "${key} = ${jsonencode(value)}"
-        if value != null && !contains(["jobspec", "variables", "nomad_job", "config"], key)
+        if value != null && !contains(["jobspec", "variables", "nomad_job", "warm", "config"], key)
       ],
+      flatten([
+        for floor in pool.warm : concat(
+          ["[[pools.warm]]"],
+          [for key, value in floor : "${key} = ${jsonencode(value)}" if value != null],
+        )
+      ]),
       compact([pool.config]),
     )
   ]

@@ -32,7 +32,7 @@ resource "terraform_data" "daemon" {
 resource "nomad_job" "daemon" {
   count = var.daemon == null ? 0 : 1
 
-  jobspec          = file("${path.module}/../nomad/roustabout.nomad.hcl")
+  jobspec          = file("${path.module}/../nomad/${var.daemon.from == "image" ? "roustabout-docker" : "roustabout"}.nomad.hcl")
   purge_on_destroy = true
 
   hcl2 {

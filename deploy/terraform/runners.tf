@@ -18,6 +18,19 @@ resource "nomad_namespace" "runners" {
   description = "Runners that roustabout dispatches."
 }
 
+resource "nomad_job" "runner_home" {
+  for_each = var.runner_homes
+
+  jobspec          = file("${path.module}/../nomad/runner-home.nomad.hcl")
+  purge_on_destroy = true
+
+  hcl2 {
+    vars = merge(each.value, { job = each.key, namespace = var.runner_namespace })
+  }
+
+  depends_on = [nomad_namespace.runners]
+}
+
 # The provider sees another id or namespace only where the jobspec itself changes, and would leave the old job there.
 resource "terraform_data" "runner" {
   for_each = local.ours

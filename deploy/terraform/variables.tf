@@ -30,6 +30,14 @@ variable "pools" {
     events                     = optional(list(string))
     actors                     = optional(list(string))
 
+    # Runners that wait for jobs.
+    warm = optional(list(object({
+      count        = number
+      repositories = optional(list(string))
+      owners       = optional(list(string))
+      schedule     = optional(string)
+    })), [])
+
     # Further lines of this [[pools]], in TOML.
     config = optional(string, "")
   }))
@@ -178,6 +186,13 @@ variable "runner_namespace" {
   nullable    = false
 }
 
+variable "runner_homes" {
+  description = "Puts the runner on each node once: the id of a job and values for the other variables of runner-home.nomad.hcl. Name the directory in `variables` of the pools, as runner_home."
+  type        = map(map(string))
+  default     = {}
+  nullable    = false
+}
+
 variable "create_runner_namespace" {
   description = "False: the namespace is there already."
   type        = bool
@@ -193,11 +208,17 @@ variable "acl" {
 }
 
 variable "daemon" {
-  description = "The daemon as a Nomad job, with values for the variables of deploy/nomad/roustabout.nomad.hcl. Null: it runs elsewhere; take the config from the output."
+  description = "The daemon as a Nomad job, from a binary on the nodes or from its image, with values for the variables of that jobspec (roustabout.nomad.hcl, roustabout-docker.nomad.hcl). Null: it runs elsewhere; take the config from the output."
   type = object({
+    from      = optional(string, "binary")
     job       = optional(string, "roustabout")
     namespace = optional(string, "default")
     variables = optional(map(string), {})
   })
   default = {}
+
+  validation {
+    condition     = var.daemon == null || contains(["binary", "image"], try(var.daemon.from, "binary"))
+    error_message = "daemon.from is binary or image."
+  }
 }

@@ -61,6 +61,10 @@ provider "nomad" {}
 
 provider "vault" {}
 
+locals {
+  runner = "/opt/roustabout/runner/2.337.0"
+}
+
 module "webhooks" {
   source = "../webhooks"
 
@@ -95,13 +99,18 @@ module "roustabout" {
   secrets         = merge(var.secrets, { webhook_secret = var.webhook_secret })
   secrets_version = 1
 
+  # The nodes have the runner there, so that no job of x64 downloads it.
+  runner_homes = { github-runner-home = { runner_home = local.runner } }
+
   pools = [
     {
       name         = "x64"
       labels       = ["self-hosted", "linux", "x64"]
       repositories = concat(module.webhooks.repositories, ["my-org/*"])
       jobspec      = "raw-exec"
-      variables    = { user = "runner", memory = "4096", datacenters = jsonencode(["dc1"]) }
+      variables    = { user = "runner", memory = "4096", runner_home = local.runner, datacenters = jsonencode(["dc1"]) }
+      # Two wait during the day.
+      warm = [{ count = 2, repositories = ["octocat/app"], schedule = "mon-fri 08:00-18:00 Europe/Rome" }]
     },
     {
       name         = "arm64"

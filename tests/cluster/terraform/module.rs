@@ -61,6 +61,7 @@ async fn the_example_plans_its_resources_and_a_config_that_the_daemon_takes() {
         "module.roustabout.nomad_job.daemon[0]",
         "module.roustabout.nomad_job.runner[\"arm64\"]",
         "module.roustabout.nomad_job.runner[\"x64\"]",
+        "module.roustabout.nomad_job.runner_home[\"github-runner-home\"]",
         "module.roustabout.nomad_namespace.runners[0]",
         "module.roustabout.terraform_data.daemon",
         "module.roustabout.terraform_data.runner[\"arm64\"]",
@@ -109,6 +110,10 @@ async fn what_is_left_out_is_not_planned_and_what_cannot_be_is_refused() {
     assert_eq!(created(&plan), BTreeSet::from(wanted));
     judge_config(&tofu, &plan);
 
+    let image = tofu
+        .run(&["plan", r#"-var=daemon={"from": "image", "variables": {"image": "registry/it"}}"#]);
+    assert!(image.good().contains("nomad_job.daemon[0]"));
+
     let own = pool(r#""name": "a", "jobspec": null"#);
     for (name, value, why) in [
         ("pools", "[]".to_owned(), "At least one pool is required."),
@@ -127,6 +132,8 @@ async fn what_is_left_out_is_not_planned_and_what_cannot_be_is_refused() {
             ),
             "cup",
         ),
+        ("daemon", r#"{"from": "source"}"#.to_owned(), "binary or image"),
+        ("daemon", r#"{"variables": {"image": "x"}}"#.to_owned(), "\"image\""),
         ("secrets_version", "1".to_owned(), "secrets_version without vault"),
         ("credentials", r#"[{"owners": ["*"]}]"#.to_owned(), "either a token or an app"),
     ] {
