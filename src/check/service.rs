@@ -3,12 +3,12 @@
 //! shell, so a check with those says nothing about the service. Read next: `unit.rs`.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
 use super::finding::Finding;
-use super::unit::Unit;
+use super::unit::{Unit, User};
 use crate::config::{Environment, Loaded, Origin, SecretPlace, SystemdCredential, find_file};
 
 const SUBJECT: &str = "service";
@@ -142,7 +142,7 @@ fn of_unit(unit: &Unit, file: Option<&Path>) -> Vec<Finding> {
             ));
         }
     }
-    if let Some(file) = file.filter(|file| unit.dynamic_user && !everybody_reads(file)) {
+    if let Some(file) = file.filter(|file| !reads(&unit.user, file)) {
         findings.push(Finding::fail(
             SUBJECT,
             format!("{} cannot be read by the user that {name} runs as", file.display()),
@@ -155,12 +155,38 @@ fn of_unit(unit: &Unit, file: Option<&Path>) -> Vec<Finding> {
     findings
 }
 
-fn everybody_reads(file: &Path) -> bool {
-    let has = |path: &Path, bit: u32| {
-        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
+/// Whether that user can read the file; one that is in no `/etc/passwd` is believed to.
+fn reads(user: &User, file: &Path) -> bool {
+    let ids = match user {
+        User::Root => return true,
+        User::Dynamic => None,
+        User::Named(name) => match ids_of(name) {
+            None => return true,
+            ids => ids,
+        },
+    };
+    // 4 is to read, 1 to pass through a folder.
+    let has = |path: &Path, right: u32| {
+        std::fs::metadata(path).is_ok_and(|found| {
+            let mode = found.permissions().mode();
+            let of_these = match ids {
+                Some((uid, _)) if uid == found.uid() => mode >> 6,
+                Some((_, gid)) if gid == found.gid() => mode >> 3,
+                _ => mode,
+            };
+            of_these & right != 0
+        })
     };
     let Ok(file) = file.canonicalize() else { return false };
-    has(&file, 0o004) && file.ancestors().skip(1).all(|folder| has(folder, 0o001))
+    has(&file, 4) && file.ancestors().skip(1).all(|folder| has(folder, 1))
+}
+
+/// User and main group.
+fn ids_of(name: &str) -> Option<(u32, u32)> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut fields = users.lines().map(|line| line.split(':'));
+    let mut its = fields.find(|fields| fields.clone().next() == Some(name))?.skip(2);
+    Some((its.next()?.parse().ok()?, its.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -244,5 +270,28 @@ mod tests {
         std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o644)).unwrap();
         let found = view.findings(&loaded);
         assert!(found.iter().all(|one| one.level == Level::Ok), "{found:?}");
+    }
+
+    #[test]
+    fn a_user_of_the_system_reads_what_is_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "").unwrap();
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(folder.path(), 0o755);
+        mode(&file, 0o600);
+        let (nobody, unknown) = (User::Named("nobody".into()), User::Named("no-such-user".into()));
+        let uid = ids_of("nobody").unwrap().0;
+        assert!(reads(&User::Root, &file) && reads(&unknown, &file));
+        if file.metadata().unwrap().uid() != uid {
+            assert!(!reads(&nobody, &file));
+        }
+        if std::os::unix::fs::chown(&file, Some(uid), None).is_ok() {
+            assert!(reads(&nobody, &file) && !reads(&User::Dynamic, &file));
+        }
+        mode(&file, 0o644);
+        assert!(reads(&nobody, &file) && reads(&User::Dynamic, &file));
     }
 }

@@ -33,8 +33,18 @@ pub struct Unit {
     pub state: Option<PathBuf>,
     /// What `roustabout serve` is started with.
     pub config: PathBuf,
-    /// A user that owns nothing else, and so can read only what is readable by everybody.
-    pub dynamic_user: bool,
+    pub user: User,
+}
+
+/// Whom a service runs as.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum User {
+    #[default]
+    Root,
+    /// One that owns nothing else, and so can read only what is readable by everybody.
+    Dynamic,
+    /// As of the Debian package.
+    Named(String),
 }
 
 impl Unit {
@@ -145,7 +155,11 @@ impl Lines {
             variables,
             state,
             config: config.map_or_else(|| DEFAULT_CONFIG.into(), PathBuf::from),
-            dynamic_user: self.all("DynamicUser").last().is_some_and(is_yes),
+            user: match self.all("User").last() {
+                _ if self.all("DynamicUser").last().is_some_and(is_yes) => User::Dynamic,
+                None | Some("root" | "0") => User::Root,
+                Some(name) => User::Named(name.to_owned()),
+            },
         })
     }
 
@@ -229,7 +243,7 @@ mod tests {
         assert_eq!(unit.config, Path::new("/etc/roustabout/roustabout.toml"));
         assert_eq!(unit.state.as_deref(), Some(Path::new("/var/lib/roustabout")));
         assert_eq!(unit.variables["STATE_DIRECTORY"], "/var/lib/roustabout");
-        assert!(unit.dynamic_user);
+        assert_eq!(unit.user, User::Dynamic);
         let names: Vec<&str> = unit.credentials.keys().map(String::as_str).collect();
         assert_eq!(names, ["github-token", "nomad-token", "webhook-secret"]);
         assert_eq!(
@@ -249,12 +263,12 @@ mod tests {
                     Environment=\"A=b c\" NOMAD_ADDR=https://a \\\n  D=e\nDynamicUser=yes\n";
         let drop_in = format!(
             "[Service]\nLoadCredential=\nLoadCredential=github-token:/c\nSetCredential=x:y:z\n\
-             LoadCredentialEncrypted=webhook-secret:/w\nEnvironmentFile=-{}\nDynamicUser=no\n",
+             LoadCredentialEncrypted=webhook-secret:/w\nEnvironmentFile=-{}\nDynamicUser=no\nUser=ci\n",
             file.display()
         );
         let unit = unit(&[text, &drop_in]).unwrap();
         assert_eq!(unit.config, Path::new(DEFAULT_CONFIG));
-        assert_eq!((unit.state, unit.dynamic_user), (None, false));
+        assert_eq!((unit.state, unit.user), (None, User::Named("ci".to_owned())));
         let told: Vec<String> =
             unit.variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(told, ["A=b c", "D=e", "NOMAD_ADDR=https://b", "NOMAD_REGION=eu west"]);

@@ -5,6 +5,7 @@
 mod deb;
 mod deb_service;
 mod image;
+mod release;
 mod workflows;
 
 use std::path::Path;
