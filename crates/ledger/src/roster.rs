@@ -13,6 +13,7 @@ use super::{ClassKey, PoolName, Runner, RunnerName, ScopeKey};
 pub struct Roster {
     by_name: BTreeMap<RunnerName, Runner>,
     alive: usize,
+    held_up: usize,
     of_pools: BTreeMap<PoolName, usize>,
     of_scopes: BTreeMap<(PoolName, ScopeKey), usize>,
     of_classes: BTreeMap<ClassKey, Counts>,
@@ -29,6 +30,8 @@ pub struct Counts {
     pub owed: usize,
     /// Whom nobody needs, and who could be supply again.
     pub returning: usize,
+    /// Supply for which Nomad has no place, and says why.
+    pub held_up: usize,
 }
 
 impl Counts {
@@ -45,6 +48,7 @@ impl Counts {
             supply: one(supply),
             owed: one(supply && runner.state == RunnerState::Wanted),
             returning: one(runner.can_return()),
+            held_up: one(supply && runner.is_held_up()),
         }
     }
 }
@@ -92,6 +96,11 @@ impl Roster {
         self.alive
     }
 
+    /// Over all classes.
+    pub fn held_up(&self) -> usize {
+        self.held_up
+    }
+
     pub fn alive_of_pool(&self, pool: &PoolName) -> usize {
         self.of_pools.get(pool).copied().unwrap_or_default()
     }
@@ -119,12 +128,14 @@ impl Roster {
             for_key(&mut self.of_pools, &class.pool, |count| add(count, counts.alive));
             for_key(&mut self.of_scopes, &scope, |count| add(count, counts.alive));
         }
+        add(&mut self.held_up, counts.held_up);
         if counts != Counts::default() {
             for_key(&mut self.of_classes, class, |of_class| {
                 add(&mut of_class.alive, counts.alive);
                 add(&mut of_class.supply, counts.supply);
                 add(&mut of_class.owed, counts.owed);
                 add(&mut of_class.returning, counts.returning);
+                add(&mut of_class.held_up, counts.held_up);
             });
         }
     }
@@ -158,6 +169,7 @@ impl Roster {
             anew.insert(runner.clone());
         }
         let same = self.alive == anew.alive
+            && self.held_up == anew.held_up
             && self.of_pools == anew.of_pools
             && self.of_scopes == anew.of_scopes
             && self.of_classes == anew.of_classes;

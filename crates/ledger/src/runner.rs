@@ -242,6 +242,11 @@ impl Runner {
             )
     }
 
+    /// Nomad has no place for it, and has said why.
+    pub fn is_held_up(&self) -> bool {
+        self.state == RunnerState::Dispatched && self.placed_at.is_none() && self.reason.is_some()
+    }
+
     /// Takes up room: its child lives, or may.
     pub fn is_alive(&self) -> bool {
         matches!(

@@ -1,7 +1,7 @@
 //! Warm runners: a floor of idle supply that a pool keeps for some scopes, at the hours of a schedule.
 //! How it is held is in `step::warm`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::State;
 use super::{
@@ -80,6 +80,34 @@ impl State {
                 .find(|it| it.owner().eq_ignore_ascii_case(name))
                 .map(|_| ScopeKey::Organization(name.to_ascii_lowercase())),
         }
+    }
+
+    /// Names for which no runner is kept warm, and why; told once all served repositories were looked at.
+    pub fn not_warmed(&self) -> Vec<String> {
+        if !self.swept.all {
+            return Vec::new();
+        }
+        let floors = self.rules.pools.iter().flat_map(|pool| {
+            let names = pool.warm.iter().flat_map(|warm| &warm.of);
+            names.map(move |name| (pool, name))
+        });
+        let unknown = floors.filter(|(pool, name)| self.scope_named(pool, name).is_none());
+        let lines: BTreeSet<String> =
+            unknown.map(|(pool, name)| self.why_not(pool, name)).collect();
+        lines.into_iter().collect()
+    }
+
+    fn why_not(&self, pool: &Pool, name: &str) -> String {
+        let forge = self.rules.forge.name;
+        let known = self.repositories.values().find(|it| it.full_name.eq_ignore_ascii_case(name));
+        let why = match known {
+            Some(it) if it.visibility == Visibility::Public && !pool.public_repositories => {
+                "it is public, and public_repositories is false".to_owned()
+            }
+            Some(_) => "the pool does not serve it".to_owned(),
+            None => format!("{forge} shows no repository of that name"),
+        };
+        format!("no warm runner of pool {} for {name}: {why}", pool.name)
     }
 
     /// Runners of the class beyond those that its waiting jobs take, as many as the floor asks for.

@@ -13,6 +13,11 @@ use crate::{Happened, Release, Runner, RunnerName, Time, Unused};
 /// How long a deadline waits while nobody may be let go yet, after a start.
 const NOT_NOW: Duration = Duration::from_secs(30);
 
+/// A warm runner is looked for at the forge so long after its placement, then at longer intervals: no news
+/// of it comes by itself, and people see by it whether the floor is held.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
 /// What a runner is late for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deadline {
@@ -22,6 +27,8 @@ enum Deadline {
     /// Its job has ended, and nobody tells it.
     Done,
     Life,
+    /// Nothing yet: it may have registered.
+    Look,
 }
 
 impl<R: Rng> Fold<'_, R> {
@@ -64,11 +71,15 @@ impl<R: Rng> Fold<'_, R> {
         let life = pool
             .filter(|_| supply || lingers || (at_work && !runner.told_old))
             .map(|pool| (runner.hired_at + pool.max_lifetime, Deadline::Life));
+        let look = runner
+            .placed_at
+            .filter(|_| self.may_have_registered(runner))
+            .map(|at| (at + FIRST_LOOK, Deadline::Look));
         // A deadline that did not apply stands where it stood, so it is due again at once; what
         // was found then holds for a while.
         let pause = runner.not_before;
         let later = move |(at, deadline)| (pause.map_or(at, |pause| pause.max(at)), deadline);
-        [placement, boot, idle, done, life].into_iter().flatten().map(later)
+        [placement, boot, idle, done, life, look].into_iter().flatten().map(later)
     }
 
     /// Since when a job waits that this runner could have been given; now, where none does.
@@ -101,7 +112,7 @@ impl<R: Rng> Fold<'_, R> {
         match missed {
             // Not its pool's fault: no backoff, no breaker; the next has a fresh credential.
             Deadline::Placement => self.let_go_for_good(name, Release::NotPlacedInTime),
-            Deadline::Boot => self.look_whether_it_booted(name),
+            Deadline::Boot | Deadline::Look => self.look_whether_it_booted(name),
             Deadline::Idle => self.idle_too_long(name),
             Deadline::Done => {
                 self.let_go_for_good(name, Release::RunsOnAfterItsJob);
@@ -116,6 +127,25 @@ impl<R: Rng> Fold<'_, R> {
     pub(super) fn is_late_to_boot(&self, runner: &Runner) -> bool {
         let mut late = self.deadlines(runner).filter(|(at, _)| *at <= self.now);
         late.any(|(_, deadline)| deadline == Deadline::Boot)
+    }
+
+    /// A warm one that nobody has seen yet.
+    pub(super) fn may_have_registered(&self, runner: &Runner) -> bool {
+        let starts = runner.is_supply() && runner.state == RunnerState::Dispatched;
+        starts && !runner.nameless && runner.placed_at.is_some() && self.is_warm(&runner.class)
+    }
+
+    /// It was looked for, and is not there: again later, where it is not late.
+    pub(super) fn may_still_boot(&mut self, name: &RunnerName) -> bool {
+        let Some(runner) = self.state.runners.get(name) else { return false };
+        if self.is_late_to_boot(runner) {
+            return false;
+        }
+        let age = self.now.since(runner.placed_at.unwrap_or(self.now));
+        let again = self.now + age.clamp(FIRST_LOOK, LONGEST_LOOK);
+        self.change(name, |runner| runner.not_before = Some(again));
+        self.start_clocks(name);
+        true
     }
 
     /// Whoever waits, it is of no use any more and does not return to work.

@@ -192,7 +192,8 @@ impl<R: Rng> Fold<'_, R> {
                     Leaving::LookingForRegistration | Leaving::LookingForJob
                 )
                 | RunnerState::Clearing
-        ) || self.is_late_to_boot(runner);
+        ) || self.is_late_to_boot(runner)
+            || self.may_have_registered(runner);
         if !asked {
             // A webhook was faster, and its state may want something else by now.
             self.drive(name);
@@ -212,6 +213,9 @@ impl<R: Rng> Fold<'_, R> {
         // It is listed because it was registered beforehand.
         let never_seen = runner.is_jit() && runner.registered_at.is_none() && listed;
         if never_seen && runner.state == RunnerState::Dispatched {
+            if self.may_still_boot(name) {
+                return;
+            }
             return self.did_not_boot(name);
         }
         if in_doubt {
@@ -290,7 +294,11 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.tries += 1);
                 self.leave(name, Leaving::Booting { look_again });
             }
-            RunnerState::Dispatched => self.did_not_boot(name),
+            RunnerState::Dispatched => {
+                if !self.may_still_boot(name) {
+                    self.did_not_boot(name);
+                }
+            }
             _ => {}
         }
     }

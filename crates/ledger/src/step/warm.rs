@@ -4,7 +4,7 @@
 //! Which of a class's runners are the warm ones is not remembered: they are those beyond its waiting
 //! jobs. So one that takes a job is replaced, and one that is let go is not there any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use rand::Rng;
@@ -59,10 +59,15 @@ impl<R: Rng> Fold<'_, R> {
         self.state.floors.asked.contains_key(key)
     }
 
-    /// Jobs that nothing but a cap keeps waiting get the room of warm runners, as soon as these are gone.
+    /// Jobs that nothing but a cap keeps waiting get the room of warm runners, as soon as these are gone;
+    /// and so do those whose runner Nomad has no place for.
     pub(super) fn give_way(&mut self) {
-        if self.state.hungry.is_empty() || self.state.warm_of_all() == 0 {
+        let held_up = self.state.runners.held_up();
+        if (self.state.hungry.is_empty() && held_up == 0) || self.state.warm_of_all() == 0 {
             return;
+        }
+        if held_up > 0 {
+            self.give_places();
         }
         let mut over_all = 0;
         for (pool, jobs) in self.kept_by_caps() {
@@ -74,7 +79,7 @@ impl<R: Rng> Fold<'_, R> {
                 0 => {
                     let coming = self.on_their_way_out(Some(&pool));
                     for _ in coming..jobs {
-                        if !self.give_one_up(Some(&pool)) {
+                        if !self.give_one_up(Some(&pool), |_| true) {
                             break;
                         }
                     }
@@ -84,11 +89,39 @@ impl<R: Rng> Fold<'_, R> {
         }
         if self.state.runners.alive() >= self.state.rules.max as usize {
             for _ in self.on_their_way_out(None)..over_all {
-                if !self.give_one_up(None) {
+                if !self.give_one_up(None, |_| true) {
                     return;
                 }
             }
         }
+    }
+
+    /// Of a pool, for all its runners want the same of a node.
+    fn give_places(&mut self) {
+        let pools: BTreeSet<PoolName> =
+            self.state.floors.asked.keys().map(|key| key.pool.clone()).collect();
+        for pool in pools {
+            for _ in self.on_their_way_out(Some(&pool))..self.without_place(&pool) {
+                if !self.give_one_up(Some(&pool), |runner| runner.placed_at.is_some()) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// For how many jobs of the pool there is a runner, and no place for it in Nomad.
+    fn without_place(&self, pool: &PoolName) -> usize {
+        if self.state.runners.held_up() == 0 {
+            return 0;
+        }
+        let classes = self.state.runners.classes_of(ClassKey::all_of_pool(pool));
+        let held_up = classes.filter(|(_, counts)| counts.held_up > 0).map(|(key, counts)| {
+            work::count(1);
+            let waiting = self.state.classes.get(key).map_or(0, |class| class.waiting.len());
+            let others = counts.sent() - counts.held_up;
+            counts.held_up.min(waiting.saturating_sub(others))
+        });
+        held_up.sum()
     }
 
     /// How many jobs of each pool could have a runner if there were room.
@@ -127,14 +160,17 @@ impl<R: Rng> Fold<'_, R> {
         self.state.runners.values().filter(of_pool).filter(leaves).count()
     }
 
-    /// Of the class with the most, the one whose room is free soonest.
-    fn give_one_up(&mut self, pool: Option<&PoolName>) -> bool {
+    /// Of the class with the most of them, the one whose room is free soonest.
+    fn give_one_up(&mut self, pool: Option<&PoolName>, fits: fn(&Runner) -> bool) -> bool {
         let keys = self.state.floors.asked.keys();
         let keys = keys.filter(|key| pool.is_none_or(|pool| key.pool == *pool));
         let warm = keys.map(|key| (self.state.warm_of(key), key));
-        let most = warm.filter(|(warm, key)| *warm > 0 && self.may_let_go(key)).max();
-        let Some(key) = most.map(|(_, key)| key.clone()) else { return false };
-        let Some(name) = self.soonest_gone(&key) else { return false };
+        let warm = warm.filter(|(warm, key)| *warm > 0 && self.may_let_go(key));
+        let warm = warm.filter_map(|(warm, key)| Some((warm, key, self.soonest_gone(key, fits)?)));
+        let most = warm.max_by_key(|(warm, ..)| *warm);
+        let Some((key, name)) = most.map(|(_, key, name)| (key.clone(), name)) else {
+            return false;
+        };
         if let Some(class) = self.state.classes.get_mut(&key) {
             class.floor = class.floor.saturating_sub(1);
         }
@@ -142,7 +178,7 @@ impl<R: Rng> Fold<'_, R> {
         true
     }
 
-    fn soonest_gone(&self, key: &ClassKey) -> Option<RunnerName> {
+    fn soonest_gone(&self, key: &ClassKey, fits: fn(&Runner) -> bool) -> Option<RunnerName> {
         let class = self.state.classes.get(key)?;
         let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
         let soon = |runner: &&Runner| match runner.state {
@@ -152,8 +188,12 @@ impl<R: Rng> Fold<'_, R> {
             RunnerState::Dispatched => 3,
             _ => 2,
         };
-        let sent = runners.filter(|it| it.is_supply() && it.state != RunnerState::Wanted);
-        sent.min_by_key(soon).map(|runner| runner.name.clone())
+        let mut sent: Vec<&Runner> =
+            runners.filter(|it| it.is_supply() && it.state != RunnerState::Wanted).collect();
+        // The jobs of the class take those that are ready first.
+        sent.sort_by_key(|runner| std::cmp::Reverse(runner.advance()));
+        let warm = sent.into_iter().skip(class.waiting.len());
+        warm.filter(|it| fits(it)).min_by_key(soon).map(|runner| runner.name.clone())
     }
 
     /// Launches what the floors lack, from room that no job can use.
@@ -187,7 +227,7 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// Who has the fewest comes first.
-    fn short_of_floor(&self) -> std::collections::BTreeSet<(usize, ClassKey)> {
+    fn short_of_floor(&self) -> BTreeSet<(usize, ClassKey)> {
         self.state.floors.asked.keys().filter_map(|key| self.place_in_line(key)).collect()
     }
 
@@ -198,7 +238,7 @@ impl<R: Rng> Fold<'_, R> {
         let class = self.state.classes.get(key);
         let wanted = class.map_or(0, crate::Class::wanted);
         // Its own jobs come first, and they would take what is launched now.
-        let short = sent >= wanted && sent < wanted + asked;
+        let short = sent >= wanted && sent < wanted + asked && self.without_place(&key.pool) == 0;
         let may = class.is_none_or(|class| class.hold.is_none())
             && self.state.scope_may_try(key, self.now)
             && self.obstacle(key).is_none();

@@ -6,6 +6,8 @@ use super::*;
 use crate::pool::CredentialKind;
 use crate::{Happened, Release, Schedule, ScopeKind, Visibility, Warm, WarmSupply, work};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 fn floor(count: u32, of: &str) -> Warm {
     Warm { count, of: vec![of.to_owned()], schedule: None }
 }
@@ -118,6 +120,34 @@ fn idle_time_is_none_of_a_warm_runners_faults() {
 }
 
 #[test]
+fn one_that_has_started_is_looked_for_until_it_has_registered() {
+    let mut ledger = ledger_of(20, vec![warm_pool(1)]);
+    let name = names(&ledger)[0].clone();
+    let _ = ledger.accepted(&name);
+    let _ = ledger.child(&name, ChildPhase::Placed);
+    assert_eq!(ledger.words_within(10 * SECOND), ["find at forge in octo/app"]);
+    let _ = ledger.at_forge(&name, AtForge::Nowhere);
+    assert_eq!(ledger.words_within(10 * SECOND), ["find at forge in octo/app"]);
+    let _ = ledger.at_forge(&name, AtForge::Registered { id: 7, busy: false, online: true });
+    assert_eq!(ledger.state.warm_supply(&"x64".into()), WarmSupply { asked: 1, idle: 1 });
+    // One that does not boot is still stopped in time, and counts.
+    let mut ledger = ledger_of(20, vec![warm_pool(1)]);
+    let name = names(&ledger)[0].clone();
+    let _ = ledger.accepted(&name);
+    let _ = ledger.child(&name, ChildPhase::Placed);
+    let (mut looks, mut stopped) = (0, false);
+    for _ in 0..11 * 60 {
+        let asked = ledger.words_within(SECOND);
+        looks += asked.iter().filter(|it| it.starts_with("find")).count();
+        if asked.iter().any(|it| it.starts_with("find")) {
+            let effects = ledger.at_forge(&name, AtForge::Nowhere);
+            stopped |= words(&effects).contains(&"stop child".to_owned());
+        }
+    }
+    assert!(stopped && (8..16).contains(&looks), "{looks} looks");
+}
+
+#[test]
 fn one_that_is_too_old_is_replaced_without_a_warning() {
     let (mut ledger, first) = idle_one(20, vec![warm_pool(1)]);
     let _ = ledger.words_within(5 * HOUR);
@@ -171,6 +201,30 @@ fn it_gives_way_to_another_repository_of_its_pool() {
     let effects = leaves(&mut ledger, &first);
     let [next] = &dispatched(&effects)[..] else { panic!("{:?}", words(&effects)) };
     assert_eq!(ledger.runner(next).class.scope, ScopeKey::Repository(RepositoryId(2)));
+}
+
+#[test]
+fn it_gives_its_place_in_nomad_to_a_job_of_its_pool() {
+    let (mut ledger, first) = idle_one(20, vec![warm_pool(1), pool("arm", &["arm"])]);
+    let two = ScopeKey::Repository(RepositoryId(2));
+    let _ = ledger.minted(two.clone());
+    // What another pool lacks may be of another kind.
+    let effects = ledger.hears(another(200));
+    let arm = dispatched(&effects)[0].clone();
+    let _ = ledger.accepted(&arm);
+    let effects = ledger.hears_of(repository(2, "octo/two"), report(100, JobStatus::Queued));
+    let name = dispatched(&effects)[0].clone();
+    let _ = ledger.accepted(&name);
+    let why = || Some("1 node: 1 lacks memory".to_owned());
+    let _ = ledger.step(Event::ChildrenHeldUp(vec![(arm, why())]));
+    assert!(ledger.runner(&first).is_supply());
+    let effects = ledger.step(Event::ChildrenHeldUp(vec![(name.clone(), why())]));
+    assert!(told(&effects).contains(&"runner.released"), "{:?}", told(&effects));
+    assert!(!ledger.runner(&first).is_supply());
+    let effects = leaves(&mut ledger, &first);
+    assert!(dispatched(&effects).is_empty(), "it would take the place again");
+    let effects = ledger.child(&name, ChildPhase::Placed);
+    assert_eq!(told(&effects).last(), Some(&"runner.launched_warm"));
 }
 
 #[test]
@@ -316,10 +370,18 @@ fn a_restart_keeps_those_that_are_warm() {
 #[test]
 fn nobody_is_kept_warm_for_what_the_pool_refuses() {
     let mut ledger = Ledger::with(rules(20, vec![warm_pool(1)])).made_ready();
+    let told = ledger.state.not_warmed();
+    assert_eq!(
+        told,
+        ["no warm runner of pool x64 for octo/app: GitHub shows no repository of that name"]
+    );
     let public = Repository { visibility: Visibility::Public, ..repository(1, "octo/app") };
     let job = JobReport { labels: vec!["windows".into()], ..report(100, JobStatus::Queued) };
     let _ = ledger.hears_of(public.clone(), job.clone());
     assert!(names(&ledger).is_empty());
+    assert!(
+        ledger.state.not_warmed()[0].ends_with("it is public, and public_repositories is false")
+    );
     let (mut ledger, _) = idle_one(20, vec![warm_pool(1)]);
     let _ = ledger.hears_of(public, job);
     assert!(names(&ledger).is_empty(), "it has turned public");
