@@ -15,6 +15,7 @@ use clock::Clock;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::at_forge::AtForge;
 use super::events;
 use super::explaining;
 use super::json::{JobJson, ListsJson, RunnerJson, StatusJson};
@@ -24,7 +25,7 @@ use super::named::{Named, no_job};
 use super::operate;
 use super::page;
 use super::reporting;
-use super::shared::{Door, Explainer, Obstacles, Shared, ask, no_answer, problem, read, unread};
+use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
 use super::who::{Guard, Posted, Refused, Way};
 use crate::engine::{Asking, Happenings, SweepsView};
 use crate::metrics::Metrics;
@@ -69,7 +70,7 @@ pub fn router(admin: Admin) -> Router {
         guard: who,
         explainer,
         clock,
-        obstacles: Obstacles::default(),
+        at_forge: AtForge::default(),
     });
     let guarded = Router::new()
         .route("/api/v1/status", get(status))

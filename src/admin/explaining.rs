@@ -1,6 +1,8 @@
 //! `explain`: gathers what rows, engine, Nomad and GitHub know of a job; and deliveries that
 //! could not be read.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 use url::Url;
 
+use super::at_forge::{ASKED, Said};
 use super::json::DeliveryJson;
 use super::named::Named;
 use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
@@ -35,7 +38,7 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
     }
     let mut known = found.jobs;
     let (mut unheard, note) = match unheard(&shared, &asked, &known).await {
-        Ok(unheard) => (unheard, None),
+        Ok((unheard, note)) => (unheard, note),
         Err(why) if known.is_empty() => match held_back(&shared, &asked).await {
             Some(note) => (Vec::new(), Some(note)),
             None => return unknown(&asked, found.of, &why),
@@ -89,7 +92,11 @@ async fn held_back(shared: &Shared, asked: &Asked) -> Option<String> {
         Asked::Job(_) | Asked::JobAt { .. } => return None,
     };
     let end = explain::time_for_looks();
-    let ahead = explain::ahead(&shared.explainer.forges, repository, run, end).await;
+    let forges = &shared.explainer.forges;
+    let about = (repository.to_ascii_lowercase(), run);
+    let question = explain::ahead(forges, repository, run, end);
+    let said = shared.at_forge.ask(&shared.at_forge.ahead, about, ASKED, question).await;
+    let ahead = said.answer()?;
     (!ahead.is_empty()).then(|| format!("it {}", ahead.join("; it ")))
 }
 
@@ -146,15 +153,35 @@ fn elsewhere(shared: &Shared, asked: &Asked, page: Option<&str>) -> Option<Strin
     Some(format!("{asked} is not the forge of this daemon, which works with {ours}"))
 }
 
-/// What GitHub has to be asked about: a job that is not known, and the rest of a run.
-async fn unheard(shared: &Shared, asked: &Asked, known: &[Job]) -> Result<Vec<JobStory>, String> {
+/// What GitHub has to be asked about: a job that is not known, and the rest of a run; with what has to be
+/// said of the answer.
+async fn unheard(
+    shared: &Shared,
+    asked: &Asked,
+    known: &[Job],
+) -> Result<(Vec<JobStory>, Option<String>), String> {
     if !known.is_empty() && asked.is_one() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let Explainer { forges, settings, rules, .. } = &shared.explainer;
-    let mut jobs = explain::never_seen(forges, settings, rules, asked).await?;
-    jobs.retain(|job| known.iter().all(|known| known.id().0 != job.id));
-    Ok(jobs)
+    // A bare id needs no question to be no answer.
+    let question = explain::never_seen(forges, settings, rules, asked);
+    let said = match asked {
+        Asked::Job(_) => Said::Now(question.await),
+        asked => {
+            let at_forge = &shared.at_forge;
+            at_forge.ask(&at_forge.unheard, asked.clone(), ASKED, question).await
+        }
+    };
+    let note = said.note(forges.name());
+    match said.answer() {
+        None => Err(note.unwrap_or_default()),
+        Some(answer) => {
+            let mut jobs = answer?;
+            jobs.retain(|job| known.iter().all(|known| known.id().0 != job.id));
+            Ok((jobs, note))
+        }
+    }
 }
 
 async fn story(
@@ -164,9 +191,9 @@ async fn story(
     end: Instant,
 ) -> Result<JobStory, StoreError> {
     let known = gathered(shared, job, waits, end).await?;
-    let obstacles = obstacles(shared, &known.job, end).await;
+    let at_forge = at_forge(shared, &known, end, ASKED).await;
     let mut story = explain::tell(&known, &shared.explainer.rules);
-    story.now.extend(obstacles);
+    story.now.extend(at_forge);
     Ok(story)
 }
 
@@ -194,34 +221,45 @@ pub(super) async fn gathered(
     let looks =
         explain::look(&shared.explainer.nomad, &shared.explainer.rules, &runners, end).await;
     let runners = runners.into_iter().zip(looks).collect();
-    Ok(Known { job, runners, happened, waits })
+    let turn = match job.is_demand() {
+        true => ask(shared.asking.turn(id)).await.ok(),
+        false => None,
+    };
+    Ok(Known { job, runners, happened, waits, turn })
 }
 
-/// What keeps it at the forge, as the forge said within the last minute.
-pub(super) async fn obstacles_lately(shared: &Shared, job: &Job, end: Instant) -> Vec<String> {
-    let asked = (job.id(), job.report.status);
-    if job.report.status.has_begun() {
+/// What the forge says of what keeps a job that waits, and of its runner; an answer may be as old as `fresh`.
+pub(super) async fn at_forge(
+    shared: &Shared,
+    known: &Known,
+    end: Instant,
+    fresh: Duration,
+) -> Vec<String> {
+    let job = &known.job;
+    let Explainer { forges, settings, .. } = &shared.explainer;
+    let held = job.report.status == JobStatus::Waiting;
+    if !job.is_demand() && !held {
         return Vec::new();
     }
-    if let Some(known) = shared.obstacles.known(asked) {
-        return known;
-    }
-    let obstacles = obstacles(shared, job, end).await;
-    shared.obstacles.keep(asked, obstacles.clone());
-    obstacles
-}
-
-/// What keeps it at the forge, which is asked.
-async fn obstacles(shared: &Shared, job: &Job, end: Instant) -> Vec<String> {
-    let Explainer { forges, settings, .. } = &shared.explainer;
-    match job.is_demand() {
-        true => explain::obstacles(forges, settings, job, end).await,
+    let question = async {
         // What the forge holds back may wait for a concurrency group.
-        false if job.report.status == JobStatus::Waiting => {
-            explain::ahead(forges, &job.repository_name, job.report.run, end).await
+        if held {
+            return explain::ahead(forges, &job.repository_name, job.report.run, end).await;
         }
-        false => Vec::new(),
-    }
+        let mut lines = explain::obstacles(forges, settings, job, end).await;
+        lines.extend(explain::registration(forges, known, end).await);
+        lines
+    };
+    let about = (job.id(), job.report.status);
+    let said = shared.at_forge.ask(&shared.at_forge.obstacles, about, fresh, question).await;
+    let note = said.note(forges.name());
+    let mut lines = said.answer();
+    // Where nothing was said, its age is no news.
+    let note = note.filter(|_| lines.as_ref().is_none_or(|lines| !lines.is_empty()));
+    let mut lines = lines.take().unwrap_or_default();
+    lines.extend(note);
+    lines.extend(explain::rate_limit(forges, &job.repository_name));
+    lines
 }
 
 /// Whether it was hired for jobs such as this.

@@ -2,6 +2,7 @@
 //! people may ask of a running daemon (`operate`), what ran (`reporting`), what happens as it happens
 //! (`events`), and the pages for people (`page`).
 
+mod at_forge;
 mod client;
 mod door;
 mod events;

@@ -1,8 +1,8 @@
 //! What the pages and answers of the private door have in common: what they read from, and how they say
 //! that there is no answer. The routes are in `door.rs`.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -12,9 +12,9 @@ use clock::Clock;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::at_forge::AtForge;
 use super::who::Guard;
 use crate::engine::{Asking, Happenings};
-use crate::ledger::{JobId, JobStatus};
 use crate::metrics::Metrics;
 use crate::store::{Reader, Readers, Store, StoreError};
 use crate::webhook::Tally;
@@ -34,40 +34,13 @@ pub(super) struct Shared {
     pub guard: Guard,
     pub explainer: Explainer,
     pub clock: Clock,
-    pub obstacles: Obstacles,
+    pub at_forge: AtForge,
 }
 
 impl Shared {
     /// Seconds since 1970.
     pub fn now(&self) -> u64 {
         u64::try_from(self.clock.now().as_second()).unwrap_or_default()
-    }
-}
-
-/// What the forge said last of what keeps a job, for pages that look at it again and again: each look
-/// would cost requests of the rate limit.
-#[derive(Default)]
-pub(super) struct Obstacles(Mutex<Vec<(About, Instant, Vec<String>)>>);
-
-/// Which job, and where it was then.
-type About = (JobId, JobStatus);
-
-/// How long that is good enough, and of how many jobs.
-const OBSTACLES_LAST: Duration = Duration::from_secs(60);
-const MOST_OBSTACLES: usize = 64;
-
-impl Obstacles {
-    pub fn known(&self, about: About) -> Option<Vec<String>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, at, obstacles) = all.iter().find(|(it, _, _)| *it == about)?;
-        (at.elapsed() < OBSTACLES_LAST).then(|| obstacles.clone())
-    }
-
-    pub fn keep(&self, about: About, obstacles: Vec<String>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(it, at, _)| *it != about && at.elapsed() < OBSTACLES_LAST);
-        all.truncate(MOST_OBSTACLES - 1);
-        all.push((about, Instant::now(), obstacles));
     }
 }
 

@@ -382,6 +382,9 @@ impl FoldLoop {
             Query::Reasons(jobs, to) => {
                 let _ = to.send(views::reasons(&self.state, &jobs, self.now()));
             }
+            Query::Turn(job, to) => {
+                let _ = to.send(views::turn(&self.state, job, self.now()));
+            }
             Query::Known(to) => {
                 let mut known = views::known(&self.state, self.now());
                 // Said once: the sweeps remember it for as long.

@@ -77,6 +77,8 @@ pub(crate) enum Query {
     Overview(usize, oneshot::Sender<Overview>),
     /// Why these jobs wait, those of them that do.
     Reasons(Vec<JobId>, oneshot::Sender<BTreeMap<JobId, String>>),
+    /// Whose turn it is before this job's.
+    Turn(JobId, oneshot::Sender<Option<String>>),
     /// What the sweeps need to know.
     Known(oneshot::Sender<Known>),
     /// Something to be done, and whether it could be; answered when it is on disk.
@@ -244,6 +246,13 @@ impl Asking {
         let (answer, told) = oneshot::channel();
         self.queries.send(Query::Overview(limit, answer)).await.ok()?;
         told.await.ok()
+    }
+
+    /// Whose turn it is before the job's, where it waits for room; nothing while the engine is ending.
+    pub async fn turn(&self, job: JobId) -> Option<String> {
+        let (answer, told) = oneshot::channel();
+        self.queries.send(Query::Turn(job, answer)).await.ok()?;
+        told.await.ok()?
     }
 
     pub async fn known(&self) -> Option<Known> {

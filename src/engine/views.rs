@@ -245,6 +245,12 @@ pub fn reasons(state: &State, jobs: &[JobId], now: Time) -> BTreeMap<JobId, Stri
     jobs.iter().filter_map(reason).collect()
 }
 
+/// Whose turn it is before the job's, where it waits for room.
+pub fn turn(state: &State, job: JobId, now: Time) -> Option<String> {
+    let job = state.jobs.get(&job).filter(|job| job.is_demand() && !job.is_held(now))?;
+    why::turn(state, &state.class_of(job)?, now)
+}
+
 /// How long a repository is looked at often after a job of it ended.
 pub const LATELY: Duration = Duration::from_secs(24 * 3600);
 

@@ -2,7 +2,7 @@
 
 use crate::ledger::{JobId, RunId};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Asked {
     /// A bare id: no word of where it is.
     Job(JobId),

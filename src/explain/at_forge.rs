@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Asked, JobStory, sentence};
+use super::{Asked, JobStory, sentence, story};
 use crate::config::{self, Settings};
 use crate::forge::{Ahead, Forges, Kind, Told, Which, owner_of};
+use crate::ledger::effect::Target;
 use crate::ledger::policy::{Judgement, Known, judge, restricts};
-use crate::ledger::{Job, Repository, Rules, RunId, ScopeKind, matching};
+use crate::ledger::{Job, Repository, Rules, RunId, ScopeKey, ScopeKind, matching};
 
 /// How long all questions together may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,6 +89,44 @@ pub async fn obstacles(
         Some(forge.obstacles(&repository, scope, pool.runner_group.as_deref()).await)
     };
     tokio::time::timeout_at(end, asking).await.ok().flatten().unwrap_or_default()
+}
+
+/// What the forge says of the registration of the job's runner, where that has been dispatched: the one that
+/// is furthest.
+pub async fn registration(forges: &Forges, known: &story::Known, end: Instant) -> Option<String> {
+    let runners = known.runners.iter().map(|(runner, _)| runner);
+    let placed = runners.filter(|it| it.is_supply() && it.child.is_some());
+    let runner = placed.max_by_key(|runner| runner.advance())?;
+    let target = match &runner.class.scope {
+        // The name of today.
+        ScopeKey::Repository(_) => Target::Repository(known.job.repository_name.clone()),
+        ScopeKey::Organization(_) => Target::Organization(runner.scope_name.clone()),
+    };
+    let kind = forges.name();
+    let asking = async {
+        let forge = forges.of(target.owner()).ok()?;
+        Some(match forge.registration(&target, &runner.name).await {
+            Ok(Some(words)) => format!("{}: {words} at {kind}", runner.name),
+            Ok(None) => format!("{}: not registered at {kind}", runner.name),
+            Err(error) => {
+                format!("{}: {kind} does not say whether it is registered: {error}", runner.name)
+            }
+        })
+    };
+    tokio::time::timeout_at(end, asking).await.ok().flatten()
+}
+
+/// Fewer requests than these are left of the rate limit: sweeps and questions wait.
+const SCARCE: u64 = 500;
+
+/// Whether the rate limit of the credential runs low, as the last answers said. Asks nobody.
+pub fn rate_limit(forges: &Forges, full_name: &str) -> Option<String> {
+    let (forge, owners) = forges.with_owners(owner_of(full_name)).ok()?;
+    let left = forge.remaining().filter(|left| *left < SCARCE)?;
+    Some(format!(
+        "{}'s rate limit of the credential for {owners}: {left} requests left; what is less urgent waits",
+        forges.name()
+    ))
 }
 
 /// The concurrency groups that the run waits for, and who is ahead, in words.

@@ -14,6 +14,8 @@ pub struct Known {
     pub happened: Vec<TimelineRow>,
     /// Why its class waits.
     pub waits: Option<String>,
+    /// Whose turn it is before it, where it waits for room.
+    pub turn: Option<String>,
 }
 
 pub fn tell(known: &Known, rules: &Rules) -> JobStory {
@@ -113,6 +115,7 @@ fn now(known: &Known) -> Vec<String> {
             (_, Some(why)) => now.push(format!("waits: {why}")),
             (_, None) => {}
         }
+        now.extend(known.turn.clone());
     }
     for (runner, look) in &known.runners {
         if runner.ended_at.is_some() {
@@ -246,6 +249,7 @@ mod tests {
                 happened(3_000, Happened::RunnerDispatched { child: child.clone() }, name),
             ],
             waits: Some("a runner is on the way".to_owned()),
+            turn: None,
         }
     }
 

@@ -290,6 +290,21 @@ impl Forge {
         }
     }
 
+    /// The registration of a runner in words; `None`: it has none.
+    pub async fn registration(
+        &self,
+        target: &Target,
+        name: &RunnerName,
+    ) -> Result<Option<String>, Error> {
+        match self {
+            Forge::GitHub(forge) => forge.registration(target, name).await,
+            Forge::Gitea(forge) => Ok(forge.runner(target, name).await?.map(|runner| {
+                let state = if runner.busy { "busy" } else { "idle" };
+                format!("registered as runner {}, {state}", runner.id)
+            })),
+        }
+    }
+
     /// The registered runner of this id.
     pub async fn runner_by_id(
         &self,

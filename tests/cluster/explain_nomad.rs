@@ -60,6 +60,12 @@ async fn a_runner_that_nomad_cannot_place_says_what_is_lacking() {
     let now = said["jobs"][0]["now"].as_array().unwrap();
     let words = format!("{runner}: Nomad has not placed it: 1 node: 1 lacks memory");
     assert!(now.contains(&json!(words)), "{now:?}");
+    let unregistered = json!(format!("{runner}: not registered at GitHub"));
+    until("it is asked whether the runner is registered", LIMIT, async || {
+        let said = world.daemon.api(&format!("/api/v1/explain/{job}")).await;
+        said["jobs"][0]["now"].as_array().unwrap().contains(&unregistered)
+    })
+    .await;
     let reason = "Nomad has no room for it: 1 node: 1 lacks memory";
     until("status has the scheduler's reason", LIMIT, async || {
         let status = world.daemon.api("/api/v1/status").await;

@@ -87,7 +87,9 @@ async fn check_and_explain_name_what_keeps_a_job_from_the_runners_of_a_group() {
     let why = "the runner group \"big\" does not serve this repository";
     until("explain says why", LIMIT, async || {
         let told = world.daemon.api(&format!("/api/v1/explain/{job}")).await.to_string();
+        // Its runner is there, and what it runs is told too.
         told.replace('\\', "").contains(why)
+            && told.contains(", online, idle, actions/runner 2.330.0")
     })
     .await;
     world.github.with(|github, _| {

@@ -248,6 +248,40 @@ async fn a_job_never_seen_is_asked_for_at_github() {
     github.shutdown().await;
 }
 
+/// A script that explains a thousand jobs must leave the rate limit to runners and sweeps.
+#[tokio::test]
+async fn a_loop_of_questions_asks_the_forge_little_and_says_so() {
+    let (github, daemon, [served, _]) = unheard().await;
+    let asked = |job: u64| {
+        let page = format!("{}/octo/app/actions/runs/1/job/{job}", github.url());
+        daemon.at_private_door("GET", &format!("/api/v1/explain/{page}"))
+    };
+    let requests = || {
+        let seen = |github: &mut simulated::github::GitHub, _| {
+            let of_job = |path: &str| path.contains("/actions/jobs/");
+            github.requests().iter().filter(|it| of_job(&it.path)).count()
+        };
+        github.with(seen)
+    };
+    for job in [served, served, served] {
+        assert_eq!(asked(job).send().await.unwrap().status(), 200);
+    }
+    assert_eq!(requests(), 1, "an answer is used again");
+    let mut last = Value::Null;
+    for job in 1_000..1_030 {
+        last = asked(job).send().await.unwrap().json().await.unwrap();
+    }
+    let why = last["error"].as_str().unwrap();
+    assert!(why.contains("GitHub was not asked: explain asks it 15 questions a minute"), "{why}");
+    assert!(requests() <= 15, "{} requests", requests());
+    // One that is known is explained all the same.
+    send(&daemon, "one", &queued(7), "queued").await;
+    let text = explain(&daemon, "7").await;
+    assert!(sentence(&text).starts_with("job 7 (build) of octo/app waits: "), "{text}");
+    assert!(text.contains("GitHub was not asked"), "{text}");
+    github.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_bare_id_never_seen_says_that_only_a_page_tells_where_to_ask() {
     let daemon = door().await;

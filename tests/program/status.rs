@@ -135,6 +135,29 @@ async fn watching_outlives_a_restart_of_the_daemon_and_says_that_it_is_away() {
     }
 }
 
+#[tokio::test]
+async fn status_lists_jobs_that_wait_with_their_reasons_where_it_is_asked_to() {
+    let daemon = door().await;
+    for job in [7, 8, 9] {
+        Request::job(&job.to_string(), &queued(job)).send(daemon.door).await;
+    }
+    assert!(shown(&daemon).await["lists"].is_null());
+    let mut listed = Value::Null;
+    until("two of three are listed", SOON, async || {
+        listed = daemon.api("/api/v1/status?lists=2").await;
+        listed["lists"]["waiting"]["total"] == 3
+    })
+    .await;
+    let jobs = listed["lists"]["waiting"]["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 2);
+    assert!(jobs.iter().all(|job| job["reason"].is_string() && job["repository"] == "octo/app"));
+    assert!(listed["at"].as_str() >= jobs[0]["received_at"].as_str(), "{listed}");
+    for wrong in ["lists=1001", "lists=-1", "lists=", "jobs=1"] {
+        let answer = daemon.at_private_door("GET", &format!("/api/v1/status?{wrong}"));
+        assert_eq!(answer.send().await.unwrap().status(), 400, "{wrong}");
+    }
+}
+
 /// Labels that no pool has.
 fn windows(job: u64) -> Value {
     let mut payload = queued(job);

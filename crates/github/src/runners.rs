@@ -22,6 +22,8 @@ pub struct Runner {
     pub status: String,
     pub busy: bool,
     pub labels: Vec<String>,
+    /// Of its program, once it has connected. Older Enterprise Servers do not tell it.
+    pub version: Option<String>,
 }
 
 /// What became of a delete. None of them proves that no job runs.
@@ -50,6 +52,8 @@ struct WireRunner {
     busy: bool,
     #[serde(default, deserialize_with = "wire::or_default")]
     labels: Vec<WireLabel>,
+    #[serde(default)]
+    version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +69,7 @@ impl From<WireRunner> for Runner {
             status: wire.status,
             busy: wire.busy,
             labels: wire.labels.into_iter().map(|l| l.name).collect(),
+            version: wire.version,
         }
     }
 }

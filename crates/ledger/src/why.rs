@@ -94,6 +94,34 @@ pub fn job_waits(state: &State, key: &ClassKey, job: &Job, now: Time) -> Option<
     }
 }
 
+/// Where there is no room: how many repositories or organizations are served before this class's.
+pub fn turn(state: &State, key: &ClassKey, now: Time) -> Option<String> {
+    let (word, _) = what_keeps_it(state, key, now);
+    if !matches!(word, Word::PoolCap | Word::Capacity | Word::Starting)
+        || !state.hungry.contains(key)
+    {
+        return None;
+    }
+    // Where only the pool is full, others wait for other room.
+    let waits_too = |other: &&ClassKey| word != Word::PoolCap || other.pool == key.pool;
+    let mut scopes: Vec<_> = state.hungry.iter().filter(waits_too).map(ClassKey::breaker).collect();
+    scopes.dedup();
+    let all = scopes.len();
+    let after = state.turn.as_ref().map(ClassKey::breaker);
+    let next = after.map_or(0, |after| scopes.partition_point(|scope| *scope <= after));
+    let mine = scopes.iter().position(|scope| *scope == key.breaker())?;
+    let before = (mine + all - next) % all;
+    Some(match (all, before) {
+        (1, _) => return None,
+        (_, 0) => format!("{} is next of the {all} that wait for room", state.name_of(&key.scope)),
+        _ => format!(
+            "{all} repositories or organizations take turns when there is room; {before} of them \
+             before {}",
+            state.name_of(&key.scope)
+        ),
+    })
+}
+
 /// Why a job waits that no class has yet: its run is not known.
 pub fn verdict_waits(state: &State, job: &Job, now: Time) -> Option<String> {
     let told = job.verdict.reason();
@@ -416,6 +444,32 @@ mod tests {
         assert!(waits(&state).ends_with(&format!("next try at {}", NOW + LATER)));
         state.pauses.insert(key().pool, None);
         assert_eq!(waits(&state), "pool x64 is paused");
+    }
+
+    #[test]
+    fn who_is_before_a_class_is_told_where_room_is_what_it_waits_for() {
+        let mut state = state();
+        assert_eq!(turn(&state, &key(), NOW), None, "nobody else waits");
+        let of = |repository| ClassKey {
+            scope: ScopeKey::Repository(RepositoryId(repository)),
+            ..key()
+        };
+        for repository in [1, 2, 3, 4] {
+            state.hungry.insert(of(repository));
+        }
+        state.rules.max = 0;
+        let told = |state: &State| turn(state, &key(), NOW);
+        state.turn = Some(of(3));
+        assert_eq!(
+            told(&state).unwrap(),
+            "4 repositories or organizations take turns when there is room; 1 of them before octo/app"
+        );
+        state.turn = Some(of(1));
+        assert!(told(&state).unwrap().ends_with("3 of them before octo/app"));
+        state.turn = Some(of(4));
+        assert_eq!(told(&state).unwrap(), "octo/app is next of the 4 that wait for room");
+        state.pauses.insert(key().pool, None);
+        assert_eq!(told(&state), None, "it does not wait for room");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use url::Url;
 
+use super::super::at_forge::WATCHED;
 use super::super::explaining;
 use super::super::named::Named;
 use super::super::shared::{Door, Explainer, Shared, ask, read};
@@ -47,9 +48,9 @@ pub(super) async fn page(
         Ok(known) => known,
         Err(error) => return frame::problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     };
-    let obstacles = explaining::obstacles_lately(&shared, &known.job, end).await;
+    let at_forge = explaining::at_forge(&shared, &known, end, WATCHED).await;
     let mut story = explain::tell(&known, &shared.explainer.rules);
-    story.now.extend(obstacles);
+    story.now.extend(at_forge);
     frame::page(&name(&known.job), &viewer, &content(&shared, &viewer, &known, &story))
 }
 

@@ -286,6 +286,31 @@ impl GitHub {
         Ok(listed.into_iter().find(|runner| runner.name == name.as_str()).map(registered))
     }
 
+    /// The registration of a runner in words, for people.
+    pub async fn registration(
+        &self,
+        target: &Target,
+        name: &RunnerName,
+    ) -> Result<Option<String>, Error> {
+        let of = runners_of(target);
+        let purpose = Purpose::For(target.name().to_ascii_lowercase().into());
+        let client = self.asks.runners(target).with_purpose(purpose);
+        let listed = client.runners(of, Some(name.as_str())).await;
+        let listed =
+            listed.map_err(|error| about(&error, Operation::Runners(of), target.name()))?;
+        Ok(listed.first().map(|runner| {
+            let version = runner.version.as_deref().map(harmless);
+            let version = version.map(|version| format!(", actions/runner {version}"));
+            format!(
+                "registered as runner {}, {}, {}{}",
+                runner.id,
+                if runner.status == "online" { "online" } else { "offline" },
+                if runner.busy { "busy" } else { "idle" },
+                version.unwrap_or_default()
+            )
+        }))
+    }
+
     pub async fn runners(
         &self,
         target: &Target,

@@ -31,6 +31,7 @@ pub(in crate::github) fn runner(gh: &GitHub, runner: &Runner, now: Millis) -> Va
         "ephemeral": runner.ephemeral,
         "runner_group_id": runner.group,
         "labels": labels,
+        "version": runner.last_seen.map(|_| "2.330.0"),
     });
     if gh.is_gitea() {
         super::gitea::say_what_it_knows_of_runner(gh, &mut shown, runner, now);
