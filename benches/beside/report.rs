@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use roustabout::store::Store;
+use roustabout::store::{Brief, Store};
 use rusqlite::{Connection, params};
 
 use crate::figures::{millis, percentile};
@@ -85,12 +85,13 @@ fn fill(database: &Path, first: i64) {
                  \"unconfirmed\":false,\"robot\":{robot},\"fork\":null,\"ended_attempt\":null,\"in_vain\":null,\
                  \"cause_of\":null,\"vanished\":false,\"ended_at\":{ended}}}"
             );
+            let brief = Brief::of_row(&body).unwrap().written().unwrap();
             rows.prepare_cached(
-                "INSERT INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body)
-                 VALUES (?1, ?2, ?3, 'completed', 'x64', NULL, ?4, ?5, ?6)",
+                "INSERT INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body, brief)
+                 VALUES (?1, ?2, ?3, 'completed', 'x64', NULL, ?4, ?5, ?6, ?7)",
             )
             .unwrap()
-            .execute(params![id, format!("octo/app{repository}"), run, created, ended, body])
+            .execute(params![id, format!("octo/app{repository}"), run, created, ended, body, brief])
             .unwrap();
         }
         rows.commit().unwrap();

@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use clock::Clock;
 
 use super::shared::{Door, Shared, problem, read, unread};
-use crate::report::{By, Period, Report, Row, Tally, WithoutSteps};
+use crate::ledger::Time;
+use crate::report::{By, Period, Report, Tally};
 use crate::store::{Place, StoreError};
 
 /// Rows that are read in one go: some ten milliseconds.
@@ -19,13 +20,14 @@ pub(super) async fn report(State(shared): Door, RawQuery(query): RawQuery) -> Re
         Ok(asked) => asked,
         Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
     };
-    match tallied(&shared, period, by).await {
-        Ok(report) => Json(report).into_response(),
+    let tally = Tally::new(period, by, &shared.explainer.settings);
+    match tallied(&shared, [tally]).await {
+        Ok([report]) => Json(report).into_response(),
         Err(error) => unread(&error),
     }
 }
 
-fn asked(query: &str) -> Result<(Period, By), String> {
+pub(super) fn asked(query: &str) -> Result<(Period, By), String> {
     let (mut months, mut since, mut by) = (Vec::new(), None, By::default());
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*key {
@@ -39,27 +41,29 @@ fn asked(query: &str) -> Result<(Period, By), String> {
     Ok((period, by))
 }
 
-async fn tallied(shared: &Shared, period: Period, by: By) -> Result<Report, StoreError> {
-    let mut tally = Tally::new(period, by, &shared.explainer.settings);
+/// Several are added up in one go through the rows.
+pub(super) async fn tallied<const N: usize>(
+    shared: &Shared,
+    mut tallies: [Tally; N],
+) -> Result<[Report; N], StoreError> {
     for repository in read(shared, |reader| reader.repositories()).await? {
-        tally.know(repository);
+        tallies.iter_mut().for_each(|tally| tally.know(repository.clone()));
     }
-    let mut after = Place::before(tally.from());
+    let from = tallies.iter().map(Tally::from).min();
+    let mut after = Place::before(from.unwrap_or(Time(0)));
     loop {
         let piece = read(shared, move |reader| {
-            let mut cut = WithoutSteps::default();
-            let next = reader.each_ended_since(after, PIECE, |body| {
-                tally.add(&serde_json::from_str::<Row<'_>>(cut.of(body))?);
-                Ok(())
+            let next = reader.each_ended_since(after, PIECE, |job| {
+                tallies.iter_mut().for_each(|tally| tally.add(job));
             })?;
-            Ok((tally, next))
+            Ok((tallies, next))
         });
         let next;
-        (tally, next) = piece.await?;
+        (tallies, next) = piece.await?;
         match next {
             Some(next) => after = next,
             // Sorting is work too, which no thread that serves webhooks does.
-            None => return read(shared, move |_| Ok(tally.finish())).await,
+            None => return read(shared, move |_| Ok(tallies.map(Tally::finish))).await,
         }
     }
 }

@@ -8,7 +8,6 @@
 mod money;
 mod period;
 mod prices;
-mod row;
 mod storms;
 mod tally;
 #[cfg(test)]
@@ -19,10 +18,9 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 pub use period::Period;
-pub use row::{Row, WithoutSteps};
 pub use storms::{Storm, SupersededRuns};
 pub use tally::Tally;
-pub use words::{csv, text};
+pub use words::{CONCURRENCY, REBASE, csv, text};
 
 /// What a row of the report stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -108,7 +106,7 @@ pub struct Prices {
     pub self_hosted: u64,
 }
 
-fn dollars(millionths: u64) -> f64 {
+pub fn dollars(millionths: u64) -> f64 {
     millionths as f64 / 1e6
 }
 

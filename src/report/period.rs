@@ -38,6 +38,13 @@ impl Month {
         jiff::civil::date(self.year, self.month, 1)
     }
 
+    fn before(self) -> Self {
+        match self.month {
+            1 => Self { year: self.year.saturating_sub(1), month: 12 },
+            month => Self { year: self.year, month: month - 1 },
+        }
+    }
+
     fn next(self) -> Self {
         match self.month {
             12 => Self { year: self.year.saturating_add(1), month: 1 },
@@ -100,6 +107,16 @@ impl Period {
                 Ok(Self::of_months(&named))
             }
         }
+    }
+
+    /// That many months, the current one last.
+    pub fn last_months(count: usize, now: Time) -> Self {
+        let mut months = vec![Month::of(day_of(now))];
+        while months.len() < count {
+            months.push(months[months.len() - 1].before());
+        }
+        months.reverse();
+        Self::of_months(&months)
     }
 
     fn of_months(months: &[Month]) -> Self {
@@ -229,6 +246,11 @@ mod tests {
         assert_eq!(period.index_of(time("2026-09-14T23:59:59Z")), None);
         assert_eq!(period.index_of(time("2026-09-15T00:00:00Z")), Some(0));
         assert_eq!(period.index_of(now()), Some(2));
+        let named = |period: &Period| {
+            period.spans().iter().map(|span| span.month.to_string()).collect::<Vec<_>>()
+        };
+        let last = Period::last_months(3, time("2026-01-31T23:00:00Z"));
+        assert_eq!(named(&last), ["2025-11", "2025-12", "2026-01"]);
         let this_month = Period::read(&[], None, now()).unwrap();
         assert_eq!(this_month.first_day(), "2026-11-01");
     }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::period::Period;
-use super::row::{Row, Text};
 use crate::ledger::Time;
+use crate::store::Brief;
 
 /// A run is judged when this has passed since its end: by then the run that superseded it has ended too, and
 /// was seen. Longer than a job may wait (a day) and take (five days).
@@ -48,31 +48,26 @@ pub struct Seen<'r> {
 }
 
 impl<'r> Seen<'r> {
-    pub fn of(row: &'r Row<'_>, started: Option<Time>, minutes: u64, cost: u64) -> Option<Self> {
-        let details = row.report.details.as_ref();
-        let branch = Text::of(&row.report.head_branch)?;
+    pub fn of(job: &'r Brief<'_>, started: Option<Time>, minutes: u64, cost: u64) -> Option<Self> {
+        let branch = job.branch()?;
         let trunk = TRUNKS.contains(&branch);
-        if !row.robot && !trunk {
+        if !job.is_of_robot() && !trunk {
             return None;
         }
-        let completed = details.and_then(|details| details.completed_at);
-        // Its first digits tell commits apart.
-        let sha = details.and_then(|details| Text::of(&details.head_sha));
-        let commit = sha.and_then(|sha| u64::from_str_radix(sha.get(..16)?, 16).ok());
         Some(Self {
-            repository: row.repository,
-            name: &row.repository_name,
+            repository: job.repository,
+            name: &job.repository_name,
             branch,
-            workflow: Text::of(&row.report.workflow),
-            event: row.event(),
-            run: row.report.run,
-            robot: row.robot,
-            created: row.report.created_at?.0,
-            ended: completed.or(row.ended_at)?.0,
+            workflow: job.workflow(),
+            event: job.event(),
+            run: job.run,
+            robot: job.is_of_robot(),
+            created: job.created_at?.0,
+            ended: job.over_at()?.0,
             started,
             minutes,
             cost,
-            commit,
+            commit: job.commit,
         })
     }
 }

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use super::money::{Allotment, MonthUse};
 use super::period::Period;
 use super::prices::{self, Price};
-use super::row::{Row, Text};
 use super::storms::{Seen, Storms};
 use super::{By, Line, Prices, Report, Totals};
 use crate::config::{Plan, Settings};
 use crate::ledger::runner_name;
 use crate::ledger::{Repository, Time, Visibility};
+use crate::store::Brief;
 
 /// What nobody said: a workflow without a name, a job without an actor.
 const UNKNOWN: &str = "(unknown)";
@@ -80,15 +80,15 @@ impl Tally {
     }
 
     /// A job that has ended. They come in the order in which they ended.
-    pub fn add(&mut self, row: &Row<'_>) {
-        let runner = Text::of(&row.report.runner_name).filter(|name| self.is_ours(name));
-        let worked = runner.and_then(|runner| Some((runner, row.worked()?)));
+    pub fn add(&mut self, job: &Brief<'_>) {
+        let runner = job.runner_name().filter(|name| self.is_ours(name));
+        let worked = runner.and_then(|runner| Some((runner, job.worked()?)));
         let (mut minutes, mut cost) = (0, 0);
         if let Some((runner, (started, completed))) = worked {
             minutes = whole_minutes(started, completed);
-            let pool = runner_name::pool_of(&self.prefix, runner).or(Text::of(&row.pool));
+            let pool = runner_name::pool_of(&self.prefix, runner).or(job.pool());
             let price = pool.and_then(|pool| self.prices.get(pool)).unwrap_or(&self.price);
-            let is_public = self.repositories.get(&row.repository).is_some_and(|it| it.is_public);
+            let is_public = self.repositories.get(&job.repository).is_some_and(|it| it.is_public);
             // Standard runners are free for public repositories, larger ones are not.
             if !is_public || price.uses().is_none() {
                 cost = price.cost(minutes, started);
@@ -99,18 +99,18 @@ impl Tally {
                 let key = match self.by {
                     By::Pool => pool.unwrap_or(UNKNOWN),
                     By::Month => &self.months[span],
-                    by => key(by, row, &self.repositories),
+                    by => key(by, job, &self.repositories),
                 };
                 if !self.rows.contains_key(key) {
                     self.rows.insert(key.to_owned(), Sum::default());
                 }
                 if let Some(sum) = self.rows.get_mut(key) {
-                    sum.add(row, started, minutes, cost);
+                    sum.add(job, started, minutes, cost);
                 }
             }
         }
         let first = worked.map(|(_, (started, _))| started);
-        let Some(seen) = Seen::of(row, first, minutes, cost) else { return };
+        let Some(seen) = Seen::of(job, first, minutes, cost) else { return };
         self.storms.see(seen, &self.period);
     }
 
@@ -167,16 +167,16 @@ impl Tally {
     }
 }
 
-fn key<'r>(by: By, row: &'r Row<'_>, known: &'r HashMap<u64, Known>) -> &'r str {
-    let repository = match known.get(&row.repository) {
+fn key<'r>(by: By, job: &'r Brief<'_>, known: &'r HashMap<u64, Known>) -> &'r str {
+    let repository = match known.get(&job.repository) {
         Some(known) => known.full_name.as_str(),
-        None => &row.repository_name,
+        None => &job.repository_name,
     };
     match by {
         By::Owner => repository.split_once('/').map_or(repository, |(owner, _)| owner),
-        By::Workflow => Text::of(&row.report.workflow).unwrap_or(UNKNOWN),
-        By::Actor => row.actor().unwrap_or(UNKNOWN),
-        By::Branch => Text::of(&row.report.head_branch).unwrap_or(UNKNOWN),
+        By::Workflow => job.workflow().unwrap_or(UNKNOWN),
+        By::Actor => job.actor().unwrap_or(UNKNOWN),
+        By::Branch => job.branch().unwrap_or(UNKNOWN),
         // The caller has the other two.
         By::Repository | By::Pool | By::Month => repository,
     }
@@ -188,14 +188,14 @@ fn whole_minutes(started: Time, completed: Time) -> u64 {
 }
 
 impl Sum {
-    fn add(&mut self, row: &Row<'_>, started: Time, minutes: u64, cost: u64) {
+    fn add(&mut self, job: &Brief<'_>, started: Time, minutes: u64, cost: u64) {
         self.jobs += 1;
-        let conclusion = Text::of(&row.report.conclusion);
+        let conclusion = job.conclusion();
         self.failed += u64::from(matches!(conclusion, Some("failure" | "timed_out")));
         self.minutes += minutes;
-        self.robot_minutes += if row.robot { minutes } else { 0 };
+        self.robot_minutes += if job.is_of_robot() { minutes } else { 0 };
         self.cost += cost;
-        if let Some(created) = row.report.created_at {
+        if let Some(created) = job.created_at {
             let wait = started.since(created).as_secs();
             self.waits.push(u32::try_from(wait).unwrap_or(u32::MAX));
         }

@@ -10,19 +10,24 @@ const NUMBERS: [&str; 7] =
 /// Where more rows than these would say less.
 const LONGEST_NAME: usize = 60;
 
-const REMEDIES: &str = r#"
-How to have fewer:
+/// In the workflow, so that GitHub cancels what a newer push has made pointless.
+pub const CONCURRENCY: &str = "concurrency:
+  group: ${{ github.workflow }}-${{ github.ref }}
+  cancel-in-progress: ${{ github.event_name == 'pull_request' }}";
 
-  In the workflow, so that GitHub cancels what a newer push has made pointless:
+/// In Renovate's config, so that a branch is rebased only if it has to be.
+pub const REBASE: &str = r#""rebaseWhen": "conflicted""#;
 
-    concurrency:
-      group: ${{ github.workflow }}-${{ github.ref }}
-      cancel-in-progress: ${{ github.event_name == 'pull_request' }}
-
-  In Renovate's config, so that a branch is rebased only if it has to be:
-
-    "rebaseWhen": "conflicted"
-"#;
+fn remedies() -> String {
+    let indented =
+        |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    format!(
+        "\nHow to have fewer:\n\n  In the workflow, so that GitHub cancels what a newer push has made pointless:\n\n{}\n  \
+         In Renovate's config, so that a branch is rebased only if it has to be:\n\n{}",
+        indented(CONCURRENCY),
+        indented(REBASE)
+    )
+}
 
 pub fn text(report: &Value) -> String {
     let by = report["by"].as_str().unwrap_or_default();
@@ -118,7 +123,7 @@ fn storms(report: &Value) -> String {
             dollars(&storm["superseded_cost_usd"]),
         );
     }
-    text + REMEDIES
+    text + &remedies()
 }
 
 /// The rows, with their keys as heads.

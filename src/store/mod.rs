@@ -5,6 +5,7 @@
 //! Nothing is decided here; `schema` has the tables. No type of SQLite leaves this folder.
 
 mod async_reader;
+mod brief;
 mod clock_seen;
 mod error;
 mod examine;
@@ -27,6 +28,7 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 
 pub use async_reader::AsyncReader;
+pub use brief::Brief;
 pub use error::StoreError;
 pub use examine::{Examined, examine};
 pub use in_step::Commits;

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
+use super::brief::{Brief, WithoutSteps};
 use super::{StoreError, Unfinished, Unparsed, schema};
 use crate::ledger::state::Paused;
 use crate::ledger::{
@@ -34,7 +35,9 @@ const ANY_REPOSITORY: &str = "SELECT body FROM repositories ORDER BY id DESC LIM
 const LATELY_SERVED: &str = "SELECT DISTINCT repository FROM jobs WHERE ended_at >= ?1";
 const OPEN_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NULL
      ORDER BY hired_at DESC LIMIT ?1";
-const JOBS_ENDED_SINCE: &str = "SELECT ended_at, id, body FROM jobs
+// The row itself is not looked up where the index has what is wanted of it.
+const JOBS_ENDED_SINCE: &str =
+    "SELECT ended_at, id, brief, CASE WHEN brief IS NULL THEN body END FROM jobs
      WHERE ended_at IS NOT NULL AND (ended_at, id) > (?1, ?2) ORDER BY ended_at, id LIMIT ?3";
 const REPOSITORIES: &str = "SELECT body FROM repositories ORDER BY id";
 const ENDED_RUNNERS: &str = "SELECT body FROM runners WHERE ended_at IS NOT NULL
@@ -250,15 +253,15 @@ impl Reader {
         self.bodies(REPOSITORIES, &[])
     }
 
-    /// The rows of at most so many jobs that ended after that place, in the order in which they ended, as
-    /// they are stored: who adds up a million of them reads less than the whole of each. Where more may
-    /// follow, the place of the last.
+    /// What a report reads of at most so many jobs that ended after that place, in the order in which they
+    /// ended. Where more may follow, the place of the last.
     pub fn each_ended_since(
         &self,
         after: Place,
         limit: usize,
-        mut each: impl FnMut(&str) -> Result<(), serde_json::Error>,
+        mut each: impl FnMut(&Brief<'_>),
     ) -> Result<Option<Place>, StoreError> {
+        let mut cut = WithoutSteps::default();
         let mut statement =
             self.connection.prepare_cached(JOBS_ENDED_SINCE).map_err(StoreError::unread)?;
         let asked = params![after.ended.0, after.id, limit_of(limit)];
@@ -269,8 +272,14 @@ impl Reader {
                 Ok(Place { ended: Time(row.get(0)?), id: row.get(1)? })
             };
             last = place().map_err(StoreError::unread)?;
-            let body = row.get_ref(2).and_then(|body| Ok(body.as_str()?));
-            each(body.map_err(StoreError::unread)?).map_err(StoreError::unread)?;
+            let text = |column| row.get_ref(column).and_then(|text| Ok(text.as_str_or_null()?));
+            let brief = match text(2).map_err(StoreError::unread)? {
+                Some(brief) => Brief::read(brief),
+                None => {
+                    Brief::of_row(cut.of(text(3).map_err(StoreError::unread)?.unwrap_or_default()))
+                }
+            };
+            each(&brief.map_err(StoreError::unread)?);
             count += 1;
         }
         Ok((count == limit).then_some(last))

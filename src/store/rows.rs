@@ -2,14 +2,18 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Delivery, Kept, Unparsed};
+use super::{Brief, Delivery, Kept, Unparsed};
 use crate::ledger::{Job, Record, Runner};
 
 /// How many unreadable deliveries are kept (interface: "the last 100").
 const UNPARSED_KEPT: i64 = 100;
 
 fn json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+    serde_json::to_string(value).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 pub(super) fn keep(connection: &Connection, delivery: &Delivery) -> rusqlite::Result<Kept> {
@@ -96,12 +100,13 @@ pub(super) fn record(connection: &Connection, record: &Record) -> rusqlite::Resu
 
 fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
     let run_number = job.report.details.as_ref().and_then(|details| details.run.number);
+    let brief = job.ended_at.map(|_| Brief::of(job).written().map_err(unwritable)).transpose()?;
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, repository, run, status, pool, reason, received_at, ended_at, body,
-             run_number) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             run_number, brief) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
              ON CONFLICT DO UPDATE SET repository = ?2, run = ?3, status = ?4, pool = ?5, reason = ?6,
-             received_at = ?7, ended_at = ?8, body = ?9, run_number = ?10",
+             received_at = ?7, ended_at = ?8, body = ?9, run_number = ?10, brief = ?11",
         )?
         .execute(params![
             job.id().0.cast_signed(),
@@ -113,7 +118,8 @@ fn save_job(connection: &Connection, job: &Job) -> rusqlite::Result<()> {
             job.received_at.0,
             job.ended_at.map(|at| at.0),
             json(job)?,
-            run_number.map(u64::cast_signed)
+            run_number.map(u64::cast_signed),
+            brief
         ])?;
     Ok(())
 }

@@ -272,6 +272,43 @@ fn no_question_and_no_pruning_walks_through_what_has_ended() {
     }
 }
 
+/// What is written when a job ends, and what is read of one that ended before there was that.
+#[tokio::test]
+async fn a_report_reads_jobs_in_the_order_in_which_they_ended_with_and_without_a_brief() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Store::open(&path).unwrap();
+    let records =
+        vec![job(7, Some(Time(30))), job(8, None), job(9, Some(Time(10))), job(6, Some(Time(30)))];
+    store.commit(Arc::new(records)).await.unwrap();
+    let reader = store.reader().unwrap();
+    let all = || {
+        let (mut found, mut after) = (Vec::new(), Some(Place::before(Time(10))));
+        while let Some(place) = after {
+            after = reader
+                .each_ended_since(place, 2, |job| {
+                    found.push((job.over_at(), job.written().unwrap()))
+                })
+                .unwrap();
+        }
+        found
+    };
+    let written = all();
+    let ends: Vec<_> = written.iter().map(|(at, _)| at.unwrap().0).collect();
+    assert_eq!(ends, [10, 30, 30]);
+    let other = rusqlite::Connection::open(&path).unwrap();
+    let having = "SELECT COUNT(*) FROM jobs WHERE brief IS NOT NULL";
+    let count = |sql| other.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count(having), 3, "none of an open job");
+    other.execute("UPDATE jobs SET brief = NULL", []).unwrap();
+    assert_eq!(all(), written);
+    // It is queued again, as a Gitea does.
+    store.commit(Arc::new(vec![job(7, Some(Time(30)))])).await.unwrap();
+    assert_eq!(count(having), 1);
+    store.commit(Arc::new(vec![job(7, None)])).await.unwrap();
+    assert_eq!((count(having), all().len()), (0, 2));
+}
+
 #[tokio::test]
 async fn a_question_that_takes_long_holds_up_nobody_on_the_same_thread() {
     let folder = tempfile::tempdir().unwrap();

@@ -229,9 +229,79 @@ async fn every_state_is_readable_at_every_width_in_both_colours() {
     look("degraded").await;
     browser.open(&address(&daemon, "/jobs/7")).await;
     look("job").await;
+    browser.open(&address(&daemon, "/report")).await;
+    browser.until_shown("No job was run by these runners.").await;
+    look("report-empty").await;
     browser.open(&address(&daemon, "/jobs/9")).await;
     look("no-job").await;
     assert!(browser.errors().await.iter().all(|it| it.contains("404 (Not Found)")));
+}
+
+/// Told of from its beginning to its end.
+async fn run(daemon: &Daemon, job: u64, started: &str, completed: &str, more: &[(&str, Value)]) {
+    let mut payload = queued(job);
+    for (key, value) in more {
+        payload["workflow_job"][*key] = value.clone();
+    }
+    Request::job(&format!("q-{job}"), &payload).send(daemon.door).await;
+    payload["action"] = json!("completed");
+    let told = &mut payload["workflow_job"];
+    (told["status"], told["conclusion"]) = (json!("completed"), json!("success"));
+    told["runner_name"] = json!("roustabout-x64-0123456789abc");
+    told["created_at"] = json!(started);
+    (told["started_at"], told["completed_at"]) = (json!(started), json!(completed));
+    Request::job(&format!("c-{job}"), &payload).send(daemon.door).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_picked_by_month_and_by_what() {
+    if parts::is_missing(Part::Browser, "the report in a browser") {
+        return;
+    }
+    let axe = parts::folder("ROUSTABOUT_TEST_AXE");
+    let axe = axe.map(|it| std::fs::read_to_string(it.join("axe-core/axe.min.js")).unwrap());
+    let daemon = degraded().await;
+    let ended = jiff::Timestamp::now();
+    let at = |minutes: i64| (ended - jiff::SignedDuration::from_mins(minutes)).to_string();
+    for (job, branch, minutes) in [(7, "main", 95), (8, "a-feature", 21), (9, "a-feature", 12)] {
+        let workflow = [("head_branch", json!(branch)), ("workflow_name", json!("CI"))];
+        run(&daemon, job, &at(minutes), &at(1), &workflow).await;
+    }
+    until("all have ended", LIMIT, async || {
+        let jobs = daemon.api("/api/v1/jobs").await;
+        jobs.as_array().unwrap().iter().filter(|job| job["status"] == "completed").count() == 3
+    })
+    .await;
+    let browser = Browser::start().await;
+    sign_in(&browser, &daemon, "/").await;
+    browser.click(".pages a").await;
+    browser.until_shown("By repository").await;
+    // At the start of a month they lie in the one before.
+    let month = &at(95)[..7];
+    browser.open(&address(&daemon, &format!("/report?month={month}&by=branch"))).await;
+    browser.until_shown("a-feature").await;
+    for (size, width) in [("desktop", DESKTOP), ("phone", PHONE)] {
+        browser.size(width).await;
+        for scheme in ["light", "dark"] {
+            browser.colours(scheme).await;
+            browser.picture(&format!("report-{size}-{scheme}")).await;
+            if let Some(axe) = &axe {
+                let faults = faults(&browser, axe).await;
+                assert!(faults.is_empty(), "{size} {scheme}: {faults:#?}");
+            }
+        }
+        let wide = "return document.documentElement.scrollWidth - innerWidth";
+        assert!(browser.run(wide).await.as_i64().unwrap() <= 0, "{size} is too wide");
+    }
+    browser.size(DESKTOP).await;
+    browser.run("document.querySelector('[name=by]').value = 'workflow'; return null").await;
+    browser.click(".ask button").await;
+    browser.until_shown("By workflow").await;
+    let url = browser.url().await;
+    assert!(url.ends_with(&format!("/report?month={month}&by=workflow")), "{url}");
+    assert_eq!(browser.run("return document.querySelectorAll('.sums svg').length > 1").await, true);
+    let faults = browser.errors().await;
+    assert!(faults.is_empty(), "{faults:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,5 +45,4 @@ mod terraform;
 mod topics;
 mod variables;
 mod vault;
-mod vault_rotation;
 mod warm;

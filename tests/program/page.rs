@@ -121,7 +121,7 @@ async fn a_browser_without_a_session_is_sent_to_sign_in_and_comes_back() {
 async fn whoever_shows_no_token_and_no_session_sees_nothing() {
     let daemon = door().await;
     Request::job("one", &queued(7)).send(daemon.door).await;
-    for path in ["/", "/jobs/7", "/events", "/api/v1/status", "/api/v1/jobs"] {
+    for path in ["/", "/jobs/7", "/report", "/events", "/api/v1/status", "/api/v1/jobs"] {
         let url = format!("http://127.0.0.1:{}{path}", daemon.admin);
         let answer = reqwest::get(url).await.unwrap();
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");

@@ -32,7 +32,6 @@ mod story;
 mod structure;
 mod troubles;
 mod variables;
-mod vault;
 mod warm;
 mod watching;
 mod wires;

@@ -27,23 +27,38 @@ const HEADERS: [(HeaderName, &str); 8] = [
 
 /// A page for somebody who may see it; with a script it goes on by itself.
 pub(super) fn page(title: &str, viewer: &Viewer, content: &Markup) -> Response {
-    let sign_out = viewer.signed_in.then(|| {
-        html! {
-            form method="post" action="/logout" {
-                (viewer.key())
-                button.quiet id="sign-out" { "Sign out" }
-            }
-        }
-    });
     let header = html! {
+        (pages("/report", "Report"))
         p.live id="live" role="status" { noscript { "Refreshes every " (REFRESH) " s" } }
-        @if let Some(sign_out) = sign_out { (sign_out) }
+        (sign_out(viewer))
     };
     let head = html! {
         noscript { meta http-equiv="refresh" content=(REFRESH); }
         script src=(assets::SCRIPT.path()) defer {}
     };
     whole(StatusCode::OK, title, &head, &header, content)
+}
+
+/// One for somebody who may see it that does not refresh: it is much work, and nothing in it is urgent.
+pub(super) fn still(title: &str, viewer: &Viewer, content: &Markup) -> Response {
+    let header = html! { (pages("/", "Status")) (sign_out(viewer)) };
+    whole(StatusCode::OK, title, &html! {}, &header, content)
+}
+
+/// The other page; this one's name is its title.
+fn pages(path: &str, name: &str) -> Markup {
+    html! { nav.pages aria-label="Pages" { a href=(path) { (name) } } }
+}
+
+fn sign_out(viewer: &Viewer) -> Markup {
+    html! {
+        @if viewer.signed_in {
+            form method="post" action="/logout" {
+                (viewer.key())
+                button.quiet id="sign-out" { "Sign out" }
+            }
+        }
+    }
 }
 
 /// One that stays as it is.

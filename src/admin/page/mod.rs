@@ -1,4 +1,4 @@
-//! The pages for people: how things stand (`status`), one job's story (`job`), signing in (`login`) and
+//! The pages for people: how things stand (`status`), one job's story (`job`), what ran (`report`), signing in (`login`) and
 //! the buttons (`buttons`). Written here as HTML; a script keeps them up to date where there is one.
 //!
 //! `frame` is around each page, `words` writes times and numbers. Who may see them is in `who.rs`.
@@ -9,6 +9,7 @@ mod frame;
 mod job;
 mod login;
 mod pools;
+mod report;
 mod runners;
 mod status;
 mod words;
@@ -65,6 +66,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     Router::new()
         .route("/", get(status::page))
         .route("/jobs/{id}", get(job::page))
+        .route("/report", get(report::page))
         .route("/jobs/{id}/retry", post(buttons::retry))
         .route("/pools/{name}/pause", post(buttons::pause))
         .route("/pools/{name}/resume", post(buttons::resume))
