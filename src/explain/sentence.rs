@@ -89,6 +89,10 @@ fn queued(known: &Known, forge: &str, subject: &str) -> String {
 fn on_the_way(runner: &Runner, forge: &str, look: Option<&Look>) -> String {
     let name = &runner.name;
     match &runner.state {
+        RunnerState::Dispatching(_) if runner.is_minting() => match &runner.reason {
+            Some(why) => format!("{forge} has not issued the JIT configuration of {name}: {why}"),
+            None => format!("{forge} is asked for the JIT configuration of {name}"),
+        },
         RunnerState::Dispatching(_) => match &runner.reason {
             Some(why) => format!("the dispatch of {name} is not confirmed, {why}"),
             None => format!("{name} is being dispatched to Nomad"),

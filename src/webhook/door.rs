@@ -17,7 +17,7 @@ use super::body::{self, Bodies, Use};
 use super::hand::{Hand, Receipt};
 use super::in_flight::InFlight;
 use super::news::{self, News};
-use super::outcome::{Outcome, Unsigned};
+use super::outcome::{Outcome, Pinger, Unsigned};
 use super::payload::{self, NotAnEvent, WorkflowJob};
 use super::phase::{Doing, Phase};
 use super::quota::{Quota, Tell};
@@ -132,7 +132,7 @@ async fn judge(
     };
     let raw = &signed.bytes;
     match understand(headers, encoding, raw, id) {
-        Ok(Understood::Ping) => Outcome::Pong,
+        Ok(Understood::Ping(pinger)) => Outcome::Pong(pinger),
         Ok(Understood::Other(event)) => Outcome::Ignored(format!(
             "event {event} is not used; workflow_job is, and an App's installation and repository events"
         )),
@@ -176,7 +176,7 @@ fn clipped(why: &str) -> String {
 }
 
 enum Understood {
-    Ping,
+    Ping(Pinger),
     Other(String),
     /// `None`: of nothing that matters here.
     News(Option<News>),
@@ -198,7 +198,7 @@ fn understand(
     if event == "ping" {
         let object: Result<serde_json::Map<_, _>, _> = serde_json::from_slice(&json);
         return object
-            .map(|_| Understood::Ping)
+            .map(|ping| Understood::Ping(Pinger::of(&ping)))
             .map_err(|e| format!("the body is not a ping event: {e}"));
     }
     if news::is_news(event) {
@@ -348,7 +348,12 @@ fn log(answer: &Outcome, headers: &HeaderMap, delivery: Option<&DeliveryId>, ref
     match answer {
         Outcome::Accepted => debug!(delivery, webhook, "webhook kept"),
         Outcome::Duplicate => info!(delivery, webhook, "webhook already known"),
-        Outcome::Pong => info!(delivery, "webhook ping: GitHub reaches this address"),
+        Outcome::Pong(Pinger::Forge) => {
+            info!(delivery, "webhook ping: GitHub reaches this address");
+        }
+        Outcome::Pong(Pinger::Other) => {
+            info!(delivery, "webhook ping of a program that has the secret: accepted");
+        }
         Outcome::Ignored(reason) => debug!(delivery, webhook, reason, "webhook ignored"),
         Outcome::Unavailable(reason) => warn!(delivery, webhook, reason, "webhook not stored"),
         Outcome::Unreadable(reason) => warn!(delivery, webhook, reason, "webhook unreadable"),

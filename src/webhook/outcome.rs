@@ -23,7 +23,7 @@ struct Body<'a> {
 pub(super) enum Outcome {
     Accepted,
     Duplicate,
-    Pong,
+    Pong(Pinger),
     Ignored(String),
     WrongPath,
     WrongMethod,
@@ -36,6 +36,24 @@ pub(super) enum Outcome {
     Unreadable(String),
     /// Not kept: GitHub counts the delivery as failed.
     Unavailable(String),
+}
+
+/// Who sent a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pinger {
+    /// It names the webhook that it is about, as each ping of GitHub does.
+    Forge,
+    /// `app status --rotate-secret`, or somebody's own test: nothing came from outside.
+    Other,
+}
+
+impl Pinger {
+    pub(super) fn of(ping: &serde_json::Map<String, serde_json::Value>) -> Self {
+        match ping.contains_key("hook_id") {
+            true => Pinger::Forge,
+            false => Pinger::Other,
+        }
+    }
 }
 
 /// What is wrong with a signature: for the log, never for the sender.
@@ -58,7 +76,7 @@ impl Outcome {
             Outcome::Duplicate => {
                 (StatusCode::ACCEPTED, "duplicate", Some("this delivery is already known"))
             }
-            Outcome::Pong => (StatusCode::OK, "pong", None),
+            Outcome::Pong(_) => (StatusCode::OK, "pong", None),
             Outcome::Ignored(why) => (StatusCode::ACCEPTED, "ignored", Some(why.as_str())),
             Outcome::WrongPath => (
                 StatusCode::NOT_FOUND,

@@ -62,7 +62,7 @@ fn outcome(answer: &Outcome) -> Option<(&'static str, bool)> {
     Some(match answer {
         Outcome::Accepted => ("accepted", true),
         Outcome::Duplicate => ("duplicate", true),
-        Outcome::Pong => ("pong", true),
+        Outcome::Pong(_) => ("pong", true),
         Outcome::Ignored(_) => ("ignored", true),
         Outcome::Unreadable(_) => ("unreadable", false),
         Outcome::Unavailable(_) => ("unavailable", false),

@@ -54,7 +54,8 @@ async fn an_organizations_runners_belong_to_the_group_that_the_pool_names() {
     let registered = until_registered(&world).await;
     assert_eq!(registered, group);
     world.until_nothing_is_left(LIMIT).await;
-    assert!(world.github.with(|github, _| github.job(jobs[0]).unwrap().runner.is_some()));
+    let on = world.github.with(|github, _| github.job(jobs[0]).unwrap().runner.clone());
+    assert_eq!(on.unwrap().group, group);
 }
 
 async fn until_registered(world: &World) -> u64 {

@@ -47,8 +47,7 @@ pub struct Options {
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    // There may be no config yet, or none that has a credential.
-    let settings = super::super::load(config).await.ok().map(|loaded| loaded.settings);
+    let settings = settings(config).await?;
     let api_url = api_url(&options, settings.as_ref())?;
     let hook_url = hook_url(&options, settings.as_ref(), &api_url)?;
     let name = options.name.clone().unwrap_or_else(|| format!("roustabout-{}", options.owner));
@@ -112,6 +111,18 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         false => next_steps(&owner, &created, &key_file, secret_file.as_ref()),
     };
     Ok(write!(std::io::stdout(), "{text}").context("cannot write")?)
+}
+
+/// There may be no config yet, or none that has a credential: what is not used is said.
+async fn settings(config: Option<PathBuf>) -> Result<Option<Settings>, Failed> {
+    match super::super::load(config).await {
+        Ok(loaded) => Ok(Some(loaded.settings)),
+        Err(Failed::Wrong(why)) => {
+            tell(&format!("continuing without a config, by options and defaults alone:\n{why}\n"))?;
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// Writes what exists nowhere else, and does not give up where that fails.

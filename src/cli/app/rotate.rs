@@ -118,7 +118,8 @@ async fn until_taken(door: &Url, secret: &SecretString) -> Result<(), Failed> {
             return Err(anyhow!("{why}. Nothing was changed at GitHub; run this again").into());
         }
         if told.as_ref() != Some(&why) {
-            tell(&format!("waiting: {why}"))?;
+            let minutes = FOR_THE_DAEMON.as_secs() / 60;
+            tell(&format!("waiting up to {minutes} minutes: {why}"))?;
             told = Some(why);
         }
         tokio::time::sleep(AGAIN).await;

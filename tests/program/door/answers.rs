@@ -55,6 +55,17 @@ async fn a_ping_is_answered_with_pong() {
 }
 
 #[tokio::test]
+async fn only_a_ping_that_names_its_webhook_says_that_github_reaches_the_address() {
+    let daemon = door().await;
+    let of_a_program = Request::hook("ping", "one", r#"{"zen": "Design for failure."}"#);
+    assert_eq!(of_a_program.send(daemon.door).await.status, 200);
+    assert!(!daemon.log().contains("GitHub reaches this address"), "{}", daemon.log());
+    let of_github = Request::hook("ping", "two", r#"{"zen": "Design for failure.", "hook_id": 7}"#);
+    assert_eq!(of_github.send(daemon.door).await.status, 200);
+    assert!(daemon.log().contains("GitHub reaches this address"), "{}", daemon.log());
+}
+
+#[tokio::test]
 async fn an_unknown_action_or_status_is_202_and_changes_nothing() {
     let daemon = door().await;
     for (number, (action, status)) in

@@ -43,7 +43,7 @@ impl GitHub {
         let lag = self.draw_busy_lag();
         let Some(found) = self.runners.get_mut(&runner) else { return };
         found.job = Some(Given { job, at: now, lag, picked_up: true });
-        let on = RanOn { id: runner, name: found.name.clone() };
+        let on = RanOn { id: runner, name: found.name.clone(), group: found.group };
         self.queue.remove(&job);
         if let Some(found) = self.jobs.get_mut(&job) {
             found.assigned = Some(runner);

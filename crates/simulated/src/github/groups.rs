@@ -95,6 +95,11 @@ impl GitHub {
         std::iter::once(default).chain(made.cloned()).collect()
     }
 
+    /// Of a group that was deleted or never made, the default one's.
+    pub(in crate::github) fn group_name(&self, id: u64) -> &str {
+        self.groups.made.get(&id).map_or("Default", |group| group.name.as_str())
+    }
+
     /// The group that a new runner of the scope belongs to, by what it says of it.
     pub(super) fn group_for(
         &self,

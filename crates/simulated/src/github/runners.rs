@@ -246,7 +246,7 @@ impl GitHub {
         if runner.job.is_none_or(|given| given.job != job) {
             return false;
         }
-        let on = RanOn { id, name: runner.name.clone() };
+        let on = RanOn { id, name: runner.name.clone(), group: runner.group };
         if self.jobs.get(&job).is_some_and(|job| job.status == Status::Queued) {
             self.begin_job(job, on, now);
         }

@@ -204,6 +204,8 @@ pub struct Run {
 pub struct RanOn {
     pub id: u64,
     pub name: String,
+    /// Its group then.
+    pub group: u64,
 }
 
 /// One job of one attempt.

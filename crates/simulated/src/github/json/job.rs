@@ -8,7 +8,7 @@ use super::account::user;
 use super::repository::payload;
 use super::{extend, node_id, precise_time, time};
 use crate::github::model::GitHub;
-use crate::github::runs::{Job, Status};
+use crate::github::runs::{Job, RanOn, Status};
 
 /// Schema `job` of the REST description, and `workflow_job` in the event: the same fields.
 pub(in crate::github) fn job(gh: &GitHub, job: &Job) -> Value {
@@ -40,10 +40,10 @@ pub(in crate::github) fn job(gh: &GitHub, job: &Job) -> Value {
         "workflow_name": run.spec.workflow_name,
         "labels": job.spec.labels,
         "steps": steps(job),
-        "runner_id": runner_field(job, |id, _| json!(id), json!(0)),
-        "runner_name": runner_field(job, |_, name| json!(name), json!("")),
-        "runner_group_id": runner_field(job, |_, _| json!(1), json!(0)),
-        "runner_group_name": runner_field(job, |_, _| json!("Default"), json!("")),
+        "runner_id": runner_field(job, |on| json!(on.id), json!(0)),
+        "runner_name": runner_field(job, |on| json!(on.name), json!("")),
+        "runner_group_id": runner_field(job, |on| json!(on.group), json!(0)),
+        "runner_group_name": runner_field(job, |on| json!(gh.group_name(on.group)), json!("")),
     })
 }
 
@@ -60,9 +60,9 @@ pub(in crate::github) fn job_event(gh: &GitHub, id: u64, action: &str) -> Value 
     event
 }
 
-fn runner_field(job: &Job, shown: impl Fn(u64, &str) -> Value, blank: Value) -> Value {
+fn runner_field(job: &Job, shown: impl Fn(&RanOn) -> Value, blank: Value) -> Value {
     match &job.runner {
-        Some(runner) => shown(runner.id, &runner.name),
+        Some(runner) => shown(runner),
         None if job.blank_runner && job.status == Status::Completed => blank,
         None => Value::Null,
     }
