@@ -23,6 +23,8 @@ mod quantity;
 pub mod reconcile;
 pub mod report;
 pub mod store;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod webhook;
 
 pub use {gitea, github, ledger, nomad, vault};

@@ -64,6 +64,8 @@ pub struct Running {
     /// Ends streams that were opened by an admin token that is no longer the one.
     watching: (SecretString, CancellationToken),
     doors: Vec<tokio::task::JoinHandle<()>>,
+    #[cfg(feature = "otel")]
+    traces: Option<crate::traces::Traces>,
     grace: Duration,
 }
 
@@ -157,6 +159,12 @@ impl Running {
             }
             None => None,
         };
+        #[cfg(feature = "otel")]
+        let traces = crate::traces::start(engine.happenings.watch(), store.readers())?;
+        #[cfg(not(feature = "otel"))]
+        if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
+            info!("OTEL_EXPORTER_OTLP_ENDPOINT is ignored: this program was built without traces");
+        }
         // The loop answers when what was unfinished is taken up.
         engine.asking().status().await;
         let (shown_door, shown_claims) =
@@ -180,6 +188,8 @@ impl Running {
             stop,
             watching,
             doors,
+            #[cfg(feature = "otel")]
+            traces,
             grace: settings.shutdown_grace,
         })
     }
@@ -261,6 +271,10 @@ impl Running {
         if let Some(vault) = &self.setup.vault {
             // Its token ends by itself too.
             let _ = tokio::time::timeout(LEAVING, vault.leave()).await;
+        }
+        #[cfg(feature = "otel")]
+        if let Some(traces) = self.traces {
+            traces.stop().await;
         }
         info!("ended");
     }

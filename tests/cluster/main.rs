@@ -43,6 +43,8 @@ mod sweeps;
 mod systemd_live;
 mod terraform;
 mod topics;
+#[cfg(feature = "otel")]
+mod traces;
 mod variables;
 mod vault;
 mod warm;

@@ -80,7 +80,7 @@ fn the_ledger_has_no_runtime_no_http_and_no_clock() {
 }
 
 /// The folders of the daemon from the ground up: each uses those before it and none after.
-const FLOORS: [&str; 21] = [
+const FLOORS: [&str; 22] = [
     "quantity",
     "log_lines",
     "config",
@@ -92,6 +92,7 @@ const FLOORS: [&str; 21] = [
     "forge",
     "deposit",
     "engine",
+    "traces",
     "claims",
     "check",
     "explain",
