@@ -27,6 +27,7 @@ mod enterprise_server;
 mod explain_nomad;
 mod jit;
 mod jobspec;
+mod leaks;
 mod lifecycle;
 mod limits;
 mod main_job;

@@ -153,6 +153,12 @@ impl GitHub {
         (secret, expires_at)
     }
 
+    /// Every token for runners that was minted in the last day.
+    #[must_use]
+    pub fn minted_runner_tokens(&self) -> Vec<String> {
+        self.runner_tokens.keys().cloned().collect()
+    }
+
     /// `owner/name` or the organization's login.
     #[must_use]
     pub fn scope_name(&self, scope: Scope) -> String {
