@@ -4,6 +4,8 @@
 //! Names and attributes: semantic conventions 1.44, "CICD spans". What they have no name for begins with
 //! `roustabout.`.
 
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 
 use crate::ledger::{Details, Job, Runner, Time};
@@ -33,7 +35,8 @@ pub(super) fn of(job: &Job, runner: Option<&Runner>) -> Option<Span> {
     let none = Details::default();
     let details = report.details.as_deref().unwrap_or(&none);
     let queued = report.created_at.unwrap_or(job.received_at);
-    let ended = details.completed_at.or(job.ended_at)?.max(queued);
+    let heard = job.ended_at.into_iter();
+    let ended = details.completed_at.map(|at| within(at, heard)).or(job.ended_at)?.max(queued);
     let result = result(report.conclusion.as_deref());
     let workflow = report.workflow.as_deref().unwrap_or("workflow");
     let (owner, repository) =
@@ -56,11 +59,23 @@ pub(super) fn of(job: &Job, runner: Option<&Runner>) -> Option<Span> {
     attributes.extend(job.pool.as_ref().map(|pool| text("roustabout.pool", pool.as_str())));
     let error = error(result, report.conclusion.as_deref());
     attributes.extend(error.as_deref().map(|it| text("error.type", it)));
-    let started = details.started_at.map(|at| at.clamp(queued, ended));
+    let began = |at| within(at, runner.into_iter().flat_map(steps_of).flatten());
+    let started = details.started_at.map(|at| began(at).clamp(queued, ended));
     let mut inside = vec![waiting(queued, started.unwrap_or(ended), runner)];
     inside.extend(started.map(|started| task(job, details, runner, started, ended)));
     let name = format!("RUN {workflow}");
     Some(Span { name, kind: Kind::Server, from: queued, until: ended, attributes, error, inside })
+}
+
+/// The forge's times are whole seconds. What we saw ourselves within that second, and it came after, was later.
+fn within(second: Time, seen: impl Iterator<Item = Time>) -> Time {
+    let within = seen.filter(|at| (second..second + Duration::from_secs(1)).contains(at));
+    within.max().unwrap_or(second)
+}
+
+/// Before it could begin with a job.
+fn steps_of(runner: &Runner) -> [Option<Time>; 3] {
+    [runner.last_sent_at, runner.placed_at, runner.registered_at]
 }
 
 /// From the queue to the runner, and what was waited for. Each part ends where the next begins.
@@ -260,6 +275,29 @@ mod tests {
             let task = &life.inside[1];
             assert_eq!(value(task, "cicd.pipeline.task.run.result").as_deref(), Some(result));
         }
+    }
+
+    #[test]
+    fn a_job_of_less_than_a_second_has_its_stages_too() {
+        let mut job = ended("success");
+        let details = job.report.details.as_mut().unwrap();
+        (details.started_at, details.completed_at) = (Some(Time(1_000)), Some(Time(1_000)));
+        details.steps.clear();
+        job.ended_at = Some(Time(1_900));
+        let runner = Runner {
+            first_sent_at: Some(Time(1_200)),
+            last_sent_at: Some(Time(1_200)),
+            placed_at: Some(Time(1_300)),
+            // Seen late.
+            registered_at: Some(Time(2_500)),
+            ..testing::runner(Time(1_100))
+        };
+        let life = of(&job, Some(&runner)).unwrap();
+        assert_eq!(
+            shown(&life),
+            "RUN ci 1000..1900 [queue 1000..1300 [room 1000..1100, credential 1100..1200, \
+             placement 1200..1300], job 7 1300..1900]"
+        );
     }
 
     /// A clock that is wrong somewhere makes no span that ends before it begins.

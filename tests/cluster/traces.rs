@@ -96,11 +96,11 @@ async fn a_job_is_one_trace_from_the_queue_to_its_last_step() {
         let (from, until) = (time(span, "startTimeUnixNano"), time(span, "endTimeUnixNano"));
         assert!(from <= until, "{name}");
     }
-    for name in ["queue", "dispatch", "job start"] {
+    for name in ["queue", "room"] {
         assert!(spans.contains_key(name), "{name} of {:?}", spans.keys());
     }
     assert_eq!(spans["queue"]["parentSpanId"], root["spanId"]);
-    assert_eq!(spans["dispatch"]["parentSpanId"], spans["queue"]["spanId"]);
+    assert_eq!(spans["room"]["parentSpanId"], spans["queue"]["spanId"]);
     world.until_nothing_is_left(LIMIT).await;
 }
 
