@@ -67,6 +67,7 @@ pub fn judge(
             .chain(repeats(job))
             .chain(reads_no_variable(pool, job))
             .chain(reads_no_vault(pool, job))
+            .chain(shows_an_identity(pool, job))
             .map(|(what, fix)| Finding::warn(&subject, format!("{name} {what}"), fix)),
     );
     found
@@ -134,6 +135,18 @@ fn reads_no_vault(pool: &config::Pool, job: &Job) -> Option<Trouble> {
         (
             "has no task with a vault block, so the credential probably reaches no task".to_owned(),
             "register the current jobspec of roustabout with -var vault_role=ROLE, or add a vault block and a template with secret (env \"NOMAD_META_vault_path\")".to_owned(),
+        )
+    })
+}
+
+/// A policy for Variables belongs to the parameterized job, so to every child of it, and Nomad asks no
+/// identity for its audience.
+fn shows_an_identity(pool: &config::Pool, job: &Job) -> Option<Trouble> {
+    let shows = job.groups.iter().any(|group| !group.identities.is_empty());
+    (pool.delivery == Delivery::Variable && shows).then(|| {
+        (
+            "gives its task an identity in a variable or file, with which a workflow can read the Variables of all runners of this job".to_owned(),
+            "register it with claim_audience = \"\" (the jobspecs of roustabout), or remove env and file from its identity block".to_owned(),
         )
     })
 }
@@ -506,6 +519,20 @@ mod tests {
             &job(PayloadRule::Required, &["runner_name"], &["URL", "LABELS"]),
         );
         assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn an_identity_that_a_workflow_sees_is_told_where_it_opens_variables() {
+        let told = |delivery: &str, identities| {
+            let mut job = job(PayloadRule::Optional, &[], &["credential_path", "claim_url"]);
+            job.groups[0].identities = identities;
+            job.groups[0].reads_variables = true;
+            text(&format!("delivery = \"{delivery}\""), &job)
+        };
+        let shown = || vec![Identity { audience: vec!["roustabout".into()], ends: true }];
+        assert!(told("variable", shown()).contains("of all runners of this job"));
+        assert!(!told("variable", Vec::new()).contains("of all runners of this job"));
+        assert!(!told("payload", shown()).contains("of all runners of this job"));
     }
 
     #[test]
