@@ -6,14 +6,18 @@ use crate::support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use local_parts::runner_job;
 use reqwest::StatusCode;
-use roustabout::nomad::DispatchRequest;
+use roustabout::nomad::{
+    Address, Client, Connection, DispatchError, DispatchRequest, Place, Refusal,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use simulated::github::Status;
 use support::daemon::{GITHUB_TOKEN, here, roustabout};
 use support::parents::parameterized;
-use support::until;
 use support::world::{PARENT, Parts, Plan, World};
+use support::{free_port, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -100,14 +104,49 @@ async fn with_the_policies_alone_jobs_run_by_variables_and_what_a_crash_left_is_
     .await;
 }
 
+/// The file as it is shipped, with a namespace of its own; in any other nothing is allowed.
+#[rstest::rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_policy_alone_jobs_run_by_payload() {
+async fn with_the_policy_alone_jobs_run(#[values("payload", "claim")] delivery: &str) {
     let parts = with_acl().await;
-    let daemon = token(&parts, "daemon", &policy("daemon.hcl")).await;
-    let mut world = World::around(parts, plan(&daemon, "payload")).await;
+    let shipped = std::fs::read_to_string(here("deploy/nomad/acl/daemon.hcl")).unwrap();
+    let daemon = token(&parts, "daemon", &shipped).await;
+    manage(&parts, "/v1/namespace/runners", json!({ "Name": "runners" })).await;
+    let client = |token: SecretString| {
+        Client::new(Connection {
+            namespace: "runners".to_owned(),
+            token: Some(token),
+            ..Connection::to(Address::Http(parts.agent.address()))
+        })
+        .unwrap()
+    };
+    let manager = client(parts.agent.token().unwrap().clone());
+    let archive = parts.github.runner_archive_url().parse().unwrap();
+    runner_job::register(&manager, PARENT, &archive).await.unwrap();
+    let request = DispatchRequest { idempotency_token: "a", payload: None, meta: &BTreeMap::new() };
+    let elsewhere = Place { namespace: "default".to_owned(), region: None };
+    let refused = client(daemon.clone().into()).dispatch(&elsewhere, PARENT, &request).await;
+    assert!(
+        matches!(refused, Err(DispatchError::Refused { kind: Refusal::Forbidden { .. }, .. })),
+        "{refused:?}"
+    );
+
+    let mut plan = plan(&daemon, delivery);
+    plan.before_pools.push_str("namespace = \"runners\"\n");
+    let port = free_port();
+    if delivery == "claim" {
+        plan.before_pools.push_str(&format!(
+            "[claims]\nlisten = \"127.0.0.1:{port}\"\nurl = \"http://127.0.0.1:{port}\"\n"
+        ));
+    }
+    let mut world = World::around(parts, plan).await;
     world.daemon.start().await;
-    world.queue(world.app, 1, 200);
-    world.until_nothing_is_left(LIMIT).await;
+    let job = world.queue(world.app, 1, 200)[0];
+    let done =
+        world.github.until(LIMIT, |github| github.job(job).unwrap().status == Status::Completed);
+    done.await.unwrap();
+    let conclusion = world.github.with(|github, _| github.job(job).unwrap().conclusion);
+    assert_eq!(conclusion.unwrap().as_str(), "success");
 }
 
 #[tokio::test(flavor = "multi_thread")]
