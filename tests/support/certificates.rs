@@ -15,6 +15,11 @@ pub struct Certificates(pub tempfile::TempDir);
 
 impl Certificates {
     pub fn make() -> Self {
+        Self::also_for(&[])
+    }
+
+    /// The server also has these names.
+    pub fn also_for(hosts: &[&str]) -> Self {
         let made = Self(tempfile::tempdir().unwrap());
         let key = KeyPair::generate().unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -24,7 +29,8 @@ impl Certificates {
         let authority = Issuer::new(authority, key);
         for role in ["server", "client"] {
             let name = format!("{role}.global.nomad");
-            let names = vec![name, "localhost".to_owned(), "127.0.0.1".to_owned()];
+            let mut names = vec![name, "localhost".to_owned(), "127.0.0.1".to_owned()];
+            names.extend(hosts.iter().map(|host| (*host).to_owned()));
             let mut leaf = CertificateParams::new(names).unwrap();
             // Agents ask each other as clients.
             leaf.extended_key_usages =
