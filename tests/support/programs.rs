@@ -40,6 +40,9 @@ fn build(cargo: Command) {
 
 fn build_as_tests_are(mut cargo: Command, what: &[&str]) {
     cargo.args(["test", "--quiet", "--locked", "--offline", "--no-run"]).args(what);
+    if cfg!(feature = "otel") {
+        cargo.args(["--features", "roustabout/otel"]);
+    }
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
     // TARGET/debug/roustabout, or TARGET/TRIPLE/debug/roustabout.
     let profile = Path::new(ROUSTABOUT).parent().unwrap();
