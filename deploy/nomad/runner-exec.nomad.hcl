@@ -22,18 +22,18 @@ variable "node_pool" {
 }
 
 variable "arch" {
-  description = "amd64 or arm64, as the nodes are; the archive has to match."
+  description = "amd64 or arm64, as the nodes are; a runner_archive has to match."
   default     = "amd64"
 }
 
 variable "runner_archive" {
-  description = "Where the nodes fetch the runner from, for every job: point it at a mirror near them. GitHub demands that a runner is no older than 30 days."
-  default     = "https://github.com/actions/runner/releases/download/v2.337.0/actions-runner-linux-x64-2.337.0.tar.gz"
+  description = "Where the nodes fetch the runner from, for every job: point it at a mirror near them. GitHub demands that a runner is no older than 30 days. Empty: actions/runner 2.337.0 at GitHub, for arch."
+  default     = ""
 }
 
 variable "runner_checksum" {
-  description = "sha256:HEX of the archive; empty: not checked. Set it whenever you set runner_archive."
-  default     = "sha256:70920811a4f8ad4328818682bca5c6469c1c942fab52448868071d0063816613"
+  description = "sha256:HEX of runner_archive. Empty: that of the default archive; a runner_archive is then not checked."
+  default     = ""
 }
 
 variable "runner_home" {
@@ -92,6 +92,16 @@ variable "disk" {
   description = "MB for the runner (about 1000 unpacked) and its work. Used for placement, not enforced."
   type        = number
   default     = 4000
+}
+
+# GitHub has no current runner for 32-bit ARM.
+locals {
+  runner_of        = var.arch == "arm64" ? "arm64" : "x64"
+  checksum_of      = var.arch == "arm64" ? "sha256:9b1dc70626422526e3c94767cf024896beb15da5342a3f4819bf2feac13e0393" : "sha256:70920811a4f8ad4328818682bca5c6469c1c942fab52448868071d0063816613"
+  default_archive  = "https://github.com/actions/runner/releases/download/v2.337.0/actions-runner-linux-${local.runner_of}-2.337.0.tar.gz"
+  runner_archive   = var.runner_archive == "" ? local.default_archive : var.runner_archive
+  default_checksum = var.runner_archive == "" ? local.checksum_of : ""
+  runner_checksum  = var.runner_checksum == "" ? local.default_checksum : var.runner_checksum
 }
 
 job "github-runner" {
@@ -248,14 +258,14 @@ job "github-runner" {
       }
 
       dynamic "artifact" {
-        for_each = var.runner_home == "" ? [var.runner_archive] : []
+        for_each = var.runner_home == "" ? [local.runner_archive] : []
         content {
           source      = artifact.value
           destination = "local/runner.tar.gz"
           mode        = "file"
           options {
             archive  = "false"
-            checksum = var.runner_checksum
+            checksum = local.runner_checksum
           }
         }
       }

@@ -20,22 +20,33 @@ variable "node_pool" {
 }
 
 variable "arch" {
-  description = "amd64 or arm64, as the nodes are; the archive has to match."
+  description = "amd64 or arm64, as the nodes are; a runner_archive has to match."
   default     = "amd64"
 }
 
 variable "runner_archive" {
-  default = "https://github.com/actions/runner/releases/download/v2.337.0/actions-runner-linux-x64-2.337.0.tar.gz"
+  description = "Where the nodes fetch the runner from. Empty: actions/runner 2.337.0 at GitHub, for arch."
+  default     = ""
 }
 
 variable "runner_checksum" {
-  description = "sha256:HEX of the archive; empty: not checked. Set it whenever you set runner_archive."
-  default     = "sha256:70920811a4f8ad4328818682bca5c6469c1c942fab52448868071d0063816613"
+  description = "sha256:HEX of runner_archive. Empty: that of the default archive; a runner_archive is then not checked."
+  default     = ""
 }
 
 variable "runner_home" {
   description = "The directory that is made, one for each version. Old ones are not removed."
   default     = "/opt/roustabout/runner/2.337.0"
+}
+
+# GitHub has no current runner for 32-bit ARM.
+locals {
+  runner_of        = var.arch == "arm64" ? "arm64" : "x64"
+  checksum_of      = var.arch == "arm64" ? "sha256:9b1dc70626422526e3c94767cf024896beb15da5342a3f4819bf2feac13e0393" : "sha256:70920811a4f8ad4328818682bca5c6469c1c942fab52448868071d0063816613"
+  default_archive  = "https://github.com/actions/runner/releases/download/v2.337.0/actions-runner-linux-${local.runner_of}-2.337.0.tar.gz"
+  runner_archive   = var.runner_archive == "" ? local.default_archive : var.runner_archive
+  default_checksum = var.runner_archive == "" ? local.checksum_of : ""
+  runner_checksum  = var.runner_checksum == "" ? local.default_checksum : var.runner_checksum
 }
 
 job "github-runner-home" {
@@ -62,12 +73,12 @@ job "github-runner-home" {
       driver = "raw_exec"
 
       artifact {
-        source      = var.runner_archive
+        source      = local.runner_archive
         destination = "local/runner.tar.gz"
         mode        = "file"
         options {
           archive  = "false"
-          checksum = var.runner_checksum
+          checksum = local.runner_checksum
         }
       }
 

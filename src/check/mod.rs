@@ -31,6 +31,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unit;
+mod vault;
 
 use std::sync::Arc;
 
@@ -75,10 +76,12 @@ pub async fn check(loaded: &Loaded, view: &View, nomad: anyhow::Result<Client>) 
             .await
             .unwrap_or_default()
     });
-    let (store, forge, nomad) =
-        tokio::join!(store, forge(settings.clone()), nomad::check(settings.clone(), nomad));
+    let vault = at_once::within(vault::SUBJECT, "check that Vault responds", vault::check(loaded));
+    let (store, forge, nomad, vault) =
+        tokio::join!(store, forge(settings.clone()), nomad::check(settings.clone(), nomad), vault);
     findings.extend(store);
     findings.extend(forge);
     findings.extend(nomad);
+    findings.extend(vault);
     Report(findings)
 }

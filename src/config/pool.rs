@@ -487,15 +487,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_not_yet() {
+    fn a_pool_with_credentials_in_vault_needs_one() {
         let text = wrong("delivery = \"vault\"");
-        assert!(text.contains("not yet") && text.lines().count() == 1, "{text}");
+        assert!(text.contains("vault.address: missing"), "{text}");
     }
 
     #[test]
     fn choices_are_listed() {
         assert!(wrong("delivery = \"post\"").contains(
-            "\"post\" is not a valid value; use \"claim\" or \"variable\" or \"payload\" or \"meta\" or \"none\""
+            "\"post\" is not a valid value; use \"claim\" or \"variable\" or \"vault\" or \"payload\" or \"meta\" or \"none\""
         ));
         assert!(wrong("scope = \"enterprise\"").contains("use \"repository\" or \"organization\""));
         assert!(wrong("credential = \"x\"").contains("use \"registration-token\" or \"jit\""));

@@ -199,3 +199,72 @@ async fn asked_once(wanted: Wanted, env: &Environment) -> Environment {
     };
     env.clone().with_vault(Arc::new(secrets))
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::StatusCode;
+    use transport::{Answering, Body, Exchange, Request, Response, Transport};
+
+    use super::*;
+    use crate::config::{OneSecret, VaultLogin};
+    use crate::vault::{Login, Secret};
+
+    /// The second version of every entry is there.
+    struct Second;
+
+    struct Text(Option<&'static str>);
+
+    impl Body for Text {
+        fn chunk(&mut self) -> Answering<'_, Option<bytes::Bytes>> {
+            let text = self.0.take().map(|text| bytes::Bytes::from_static(text.as_bytes()));
+            Box::pin(async move { Ok(text) })
+        }
+    }
+
+    impl Exchange for Second {
+        fn send(&self, request: Request) -> Answering<'_, Response> {
+            let text = match request.url.path().contains("/metadata/") {
+                true => r#"{"data": {"current_version": 2}}"#,
+                false => r#"{"data": {"ttl": 0}}"#,
+            };
+            let (status, headers) = (StatusCode::OK, reqwest::header::HeaderMap::new());
+            Box::pin(
+                async move { Ok(Response { status, headers, body: Box::new(Text(Some(text))) }) },
+            )
+        }
+    }
+
+    /// One that has read the first.
+    fn keeper() -> Keeper {
+        let address: url::Url = "http://vault.test".parse().expect("it is one");
+        let login = VaultLogin::Token(OneSecret::Value("t".into()));
+        let vault = Vault {
+            address: address.clone(),
+            namespace: None,
+            login,
+            ca_cert_file: None,
+            mount: "secret".to_owned(),
+            path: "{runner_name}".to_owned(),
+        };
+        let login = Login::Token(Secret::Value("t".into()));
+        let client = Client::over(Transport::new(Second), address, None, login);
+        let place = ("kv".to_owned(), "github".to_owned());
+        Keeper {
+            client: Some((vault, client.expect("nothing is wrong with it"))),
+            versions: BTreeMap::from([(place, Some(1))]),
+            last_look: Some(Instant::now()),
+            ..Keeper::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_version_is_looked_for_sooner_where_a_secret_was_refused() {
+        let (begun, refused) = (Instant::now(), Notify::new());
+        assert!(keeper().changed(&refused).await);
+        assert_eq!(begun.elapsed(), LOOK);
+        let begun = Instant::now();
+        refused.notify_one();
+        assert!(keeper().changed(&refused).await);
+        assert_eq!(begun.elapsed(), LOOK_AT_MOST);
+    }
+}

@@ -398,6 +398,34 @@ async fn the_defaults_are_valid_and_fit_a_node() {
 }
 
 #[tokio::test]
+async fn the_default_archive_is_that_of_the_architecture() {
+    let agent = cluster::start().await;
+    let nomad = world::client(&agent);
+    let artifact = async |file: &str, variables: &str| {
+        let text = std::fs::read_to_string(here(file)).unwrap();
+        let job = nomad.parse_hcl(nomad.place(), &text, variables).await.unwrap();
+        let tasks = job["TaskGroups"][0]["Tasks"].as_array().unwrap();
+        let artifact = tasks.iter().find_map(|task| task["Artifacts"].get(0)).unwrap().clone();
+        let source = artifact["GetterSource"].as_str().unwrap().to_owned();
+        let name = source.rsplit('/').next().unwrap().to_owned();
+        (name, artifact["GetterOptions"]["checksum"].as_str().unwrap_or_default().to_owned())
+    };
+    let home = "deploy/nomad/runner-home.nomad.hcl";
+    for file in [JOBSPEC_FILE, "deploy/nomad/runner-exec.nomad.hcl", home] {
+        let (amd64, its) = artifact(file, "").await;
+        assert_eq!(amd64, "actions-runner-linux-x64-2.337.0.tar.gz", "{file}");
+        let (arm64, other) = artifact(file, "arch = \"arm64\"").await;
+        assert_eq!(arm64, "actions-runner-linux-arm64-2.337.0.tar.gz", "{file}");
+        assert!(its.starts_with("sha256:") && other.starts_with("sha256:") && its != other);
+        let own = "arch = \"arm64\"\nrunner_archive = \"https://files.test/own.tar.gz\"\n";
+        assert_eq!(artifact(file, own).await, ("own.tar.gz".to_owned(), String::new()));
+        let checked = format!("{own}runner_checksum = \"sha256:00\"\n");
+        assert_eq!(artifact(file, &checked).await.1, "sha256:00");
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
 async fn nomads_own_command_takes_them() {
     let Some(nomad) = OnlyNomad::ItsCommand.nomad() else { return };
     let agent = cluster::start().await;

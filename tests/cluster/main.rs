@@ -48,4 +48,5 @@ mod topics;
 mod traces;
 mod variables;
 mod vault;
+mod vault_rotation;
 mod warm;

@@ -197,13 +197,15 @@ async fn the_image_is_loaded_and_mounts_the_volume(inside: &Inside) {
     assert_eq!(task["VolumeMounts"][0]["Destination"], "/var/lib/roustabout");
     assert_eq!(task["Artifacts"].as_array().map_or(0, Vec::len), 0);
     assert_eq!(group["Services"][1]["Provider"], "nomad");
-    let loaded =
-        job("image_archive = \"https://files.test/image.tar\"\nimage_checksum = \"sha256:00\"\n\
-         service_provider = \"consul\"\n")
-        .await;
+    let checksum = format!("sha256:{}", "0f".repeat(32));
+    let archive = format!(
+        "image_archive = \"https://files.test/image.tar\"\nimage_checksum = \"{checksum}\"\n\
+         service_provider = \"consul\"\n"
+    );
+    let loaded = job(&archive).await;
     let group = &loaded["TaskGroups"][0];
     let task = &group["Tasks"][0];
-    let options = json!({ "archive": "false", "checksum": "sha256:00" });
+    let options = json!({ "archive": "false", "checksum": checksum });
     assert_eq!(task["Artifacts"][0]["GetterOptions"], options);
     assert_eq!(task["Config"]["load"], "roustabout-image.tar");
     assert_eq!(group["Services"][1]["Provider"], "consul");

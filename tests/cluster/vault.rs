@@ -3,13 +3,19 @@
 
 use crate::support;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roustabout::nomad::DispatchRequest;
+use roustabout::vault::Error;
 use secrecy::ExposeSecret;
 use serde_json::json;
+use support::daemon::roustabout;
+use support::parents::parameterized;
 use support::parts::{Part, is_missing};
 use support::until;
-use support::vault_and_nomad::{self, Both, FOLDER};
+use support::vault::by_token;
+use support::vault_and_nomad::{self, Both, FOLDER, shipped};
 use support::world::{Plan, World};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -111,4 +117,98 @@ async fn while_vault_is_away_jobs_wait_with_that_reason_and_then_run() {
     // One at a time after the first that failed.
     let failed = world.daemon.log().matches("credential not written").count();
     assert!((1..=5).contains(&failed), "{failed}");
+}
+
+/// What `check` says of a daemon with that policy in Vault and no other.
+async fn checked(world: &World, vault: &Vaults, policy: &str) -> String {
+    let section = vault.section_with(policy).await;
+    world.daemon.configure(|text| {
+        let (before, rest) = text.split_once("[vault]").unwrap();
+        let (_, pools) = rest.split_once("[[pools]]").unwrap();
+        format!("{before}{section}[[pools]]{pools}")
+    });
+    said_by_check(world)
+}
+
+fn said_by_check(world: &World) -> String {
+    let checked = roustabout().arg("check").arg("--config").arg(world.daemon.config()).output();
+    String::from_utf8(checked.unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_named_by_check() {
+    if is_missing(Part::OpenBao, "what check says about Vault") {
+        return;
+    }
+    let (world, vault) = world("").await;
+    let whole = shipped("daemon.hcl");
+    let all = "the token may write, list and destroy the credentials of its runners in Vault";
+    let said = checked(&world, &vault, "roustabout").await;
+    assert!(said.contains(all) && !said.contains("lacks"), "{said}");
+    assert!(said.contains("is reachable and accepts the token"), "{said}");
+    for right in ["update", "create", "delete", "list"] {
+        let rules = whole.replace(&format!("\"{right}\""), "\"deny-nothing\"");
+        assert_ne!(rules, whole);
+        let rules = rules.replace("\"deny-nothing\", ", "").replace(", \"deny-nothing\"", "");
+        let rules = rules.replace("\"deny-nothing\"", "");
+        vault.policy(right, &rules).await;
+        let said = checked(&world, &vault, right).await;
+        let lacks = format!("the token lacks {right} on kv/");
+        assert!(said.contains(&lacks) && said.matches("lacks").count() == 1, "{right}: {said}");
+        assert!(!said.contains(all), "{right}: {said}");
+    }
+    vault.bao.seal().await.unwrap();
+    let said = said_by_check(&world);
+    assert!(
+        said.contains("POST /auth/approle/login: 503 Vault is sealed; check vault.address"),
+        "{said}"
+    );
+}
+
+/// With what a task of Nomad logs in with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_reads_the_credentials_of_its_own_job_and_nothing_else() {
+    if is_missing(Part::OpenBao, "what a task may read in Vault") {
+        return;
+    }
+    let Both { vault, parts } = vault_and_nomad::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let script = format!(
+        "printf %s \"$NOMAD_TOKEN_vault\" >{0}.new && mv {0}.new {0} && exec sleep 600",
+        told.display()
+    );
+    let mut job = parameterized("teller", "optional", &[]);
+    job["Constraints"] = json!([]);
+    job["TaskGroups"][0]["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
+    job["TaskGroups"][0]["Tasks"][0] = json!({
+        "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/sh", "args": ["-c", script] },
+        "Resources": { "CPU": 50, "MemoryMB": 32 },
+        "Identities": [
+            { "Name": "vault", "Audience": ["vault.io"], "Env": true, "TTL": 3_600_000_000_000_i64 },
+        ],
+    });
+    let nomad = &parts.nomad;
+    nomad.register(nomad.place(), &job).await.unwrap();
+    for path in ["default/teller/a", "default/teller2/a", "other/teller/a", "github"] {
+        vault.put(path, json!({ "token": "t" })).await;
+    }
+    let request = DispatchRequest { idempotency_token: "a", payload: None, meta: &BTreeMap::new() };
+    let child = nomad.dispatch(nomad.place(), "teller", &request).await.unwrap().child;
+    until("the task tells its identity", LIMIT, async || told.exists()).await;
+    let jwt = std::fs::read_to_string(&told).unwrap();
+    let login = json!({ "role": "runner", "jwt": jwt });
+    let login = vault.ask("POST", "auth/jwt-nomad/login", login).await;
+    let client = vault.client(by_token(login["auth"]["client_token"].as_str().unwrap()));
+    let own = client.read("kv", "default/teller/a", None).await.unwrap();
+    assert_eq!(own.fields.get("token").unwrap().expose_secret(), "t");
+    for path in ["default/teller2/a", "other/teller/a", "github"] {
+        let read = client.read("kv", path, None).await;
+        assert!(matches!(read, Err(Error::Denied { .. })), "{path}: {read:?}");
+    }
+    let destroyed = client.destroy("kv", "default/teller/a").await;
+    assert!(matches!(destroyed, Err(Error::Denied { .. })), "{destroyed:?}");
+    let listed = client.list("kv", "default/teller").await;
+    assert!(matches!(listed, Err(Error::Denied { .. })), "{listed:?}");
+    nomad.stop(nomad.place(), &child).await.unwrap();
 }

@@ -174,3 +174,30 @@ async fn the_admin_token_is_read_by_the_daemon_and_by_its_commands() {
     assert_eq!(by("an-admin-token").await.unwrap().status(), 200);
     assert_eq!(by("a-systemd-credential-taken-as-given").await.unwrap().status(), 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_wants_a_new_secret_of_an_unreachable_vault_is_tried_again() {
+    if is_missing(Part::OpenBao, "a reload without Vault") {
+        return;
+    }
+    let data = json!({ "hook": SECRET, "org_scope": "ghp_x", "admin": "an-admin-token" });
+    let (vault, mut daemon) = prepared(data).await;
+    daemon.start().await;
+    vault.bao.seal().await.unwrap();
+    daemon.configure(|config| {
+        config.replace("[admin]\n", "[admin]\ntoken_vault = \"kv/data/github#admin\"\n")
+    });
+    signal(daemon.process(), "HUP");
+    let waits = "cannot read a secret from Vault; trying again";
+    until("it waits", SOON, async || daemon.log().contains(waits)).await;
+    assert_eq!(status(&daemon, 1, SECRET).await, 202);
+    vault.bao.unseal().await.unwrap();
+    until("the new config is in effect", SOON, async || {
+        daemon.log().contains("the new config is in effect")
+    })
+    .await;
+    let url = format!("http://127.0.0.1:{}/api/v1/status", daemon.admin);
+    let by = reqwest::Client::new().get(&url).bearer_auth("an-admin-token").send();
+    assert_eq!(by.await.unwrap().status(), 200);
+    assert_eq!(daemon.log().matches(waits).count(), 1);
+}

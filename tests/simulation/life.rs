@@ -242,7 +242,11 @@ fn setup(shared: &Shared, rules: &Rules, gitea: bool) -> Setup {
     Setup {
         forges: Forges::over(settings.clone(), &to(Side::GitHub), &clock).unwrap(),
         nomad: nomad::Client::over(to(Side::Nomad), address, connection),
-        vault: None,
+        vault: settings.vault.is_some().then(|| {
+            let address = "http://vault.test:8200".parse().unwrap();
+            let login = vault::Login::Token(vault::Secret::Value(crate::vault::TOKEN.into()));
+            vault::Client::over(to(Side::Vault), address, None, login).unwrap()
+        }),
         settings,
         clock,
     }

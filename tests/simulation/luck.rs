@@ -66,6 +66,10 @@ impl World {
         if side == Side::GitHub && self.strikes(Trouble::GitHubLimits, 0.05) {
             return Luck::Limited;
         }
+        // It stands beside Nomad.
+        if side == Side::Vault && self.setting.away == Away::All {
+            return Luck::NotSent;
+        }
         let fails = if side == Side::GitHub { Trouble::GitHubFails } else { Trouble::NomadFails };
         if !self.strikes(fails, 0.1) {
             return Luck::Fine;

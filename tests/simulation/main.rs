@@ -32,6 +32,7 @@ mod story;
 mod structure;
 mod troubles;
 mod variables;
+mod vault;
 mod warm;
 mod watching;
 mod wires;

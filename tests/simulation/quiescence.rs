@@ -25,6 +25,7 @@ impl World {
             && self.left_at_github().is_empty()
             && self.nomad.lock().leftovers().is_empty()
             && self.variables_left().is_empty()
+            && self.entries_left().is_empty()
     }
 
     /// What of the ledger's memory is looked at between two folds.
@@ -86,6 +87,7 @@ impl World {
         let mut left = self.left_at_github();
         left.extend(self.nomad.lock().leftovers());
         left.extend(self.variables_left());
+        left.extend(self.entries_left());
         match &self.daemon {
             Some(daemon) => left.extend(daemon.seen.unrest.iter().cloned()),
             None => left.push("the daemon is off".to_owned()),

@@ -23,6 +23,8 @@ struct Most {
 }
 
 const TO_FORGE: Most = Most { about_one: 4, in_a_life: 8, in_a_minute: 1 };
+/// Two to write a credential and one to remove it.
+const TO_VAULT: Most = Most { about_one: 4, in_a_life: 8, in_a_minute: 1 };
 const TO_NOMAD: Most = Most { about_one: 8, in_a_life: 10, in_a_minute: 20 };
 
 /// Refused for a rate limit: so many in any ten minutes,
@@ -42,6 +44,7 @@ const IN_A_MINUTE_FOR_A_START: usize = 40;
 pub struct Requests {
     forge: Counted,
     nomad: Counted,
+    vault: Counted,
     /// How long the daemon has been running, in all its lives but this.
     pub lived: Millis,
     /// When each life began.
@@ -90,6 +93,8 @@ fn is_about_one(side: Side, request: &Request) -> bool {
             let by_id = path.contains("/actions/") && last.parse::<u64>().is_ok();
             (!asks && !path.ends_with("/access_tokens")) || by_name || (by_id && !again)
         }
+        // Each names one, but for lists and the probe.
+        Side::Vault => !asks,
         Side::Nomad => {
             (!asks && !path.ends_with("/statuses"))
                 || path.contains("/dispatch-")
@@ -106,6 +111,7 @@ impl World {
         let counted = match side {
             Side::GitHub => &mut self.requests.forge,
             Side::Nomad => &mut self.requests.nomad,
+            Side::Vault => &mut self.requests.vault,
         };
         counted.one(request, is_about_one(side, request), now);
         let lately = counted.lately.len();
@@ -150,13 +156,16 @@ impl World {
         let dispatched =
             |one: &&nomad::Happening| matches!(one.what, nomad::What::Dispatched { .. });
         let runners = self.nomad.lock().events().iter().filter(dispatched).count() as u64;
-        let counted =
-            [("forge", TO_FORGE, &self.requests.forge), ("Nomad", TO_NOMAD, &self.requests.nomad)];
+        let counted = [
+            ("forge", TO_FORGE, &self.requests.forge),
+            ("Nomad", TO_NOMAD, &self.requests.nomad),
+            ("Vault", TO_VAULT, &self.requests.vault),
+        ];
         if std::env::var_os("SIM_STATS").is_some() {
-            let (f, n) = (&self.requests.forge, &self.requests.nomad);
+            let (f, n, v) = (&self.requests.forge, &self.requests.nomad, &self.requests.vault);
             println!(
-                "STAT minutes {minutes} lives {} jobs {jobs} runners {runners} forge {} {} nomad {} {}",
-                self.life, f.about_one, f.most, n.about_one, n.most
+                "STAT minutes {minutes} lives {} jobs {jobs} runners {runners} forge {} {} nomad {} {} vault {} {}",
+                self.life, f.about_one, f.most, n.about_one, n.most, v.about_one, v.most
             );
         }
         for (side, most, Counted { about_one, .. }) in counted {

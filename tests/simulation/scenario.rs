@@ -39,6 +39,8 @@ pub struct Setting {
     pub jit: BTreeSet<usize>,
     /// … and those whose runners find it in a Nomad Variable.
     pub variables: BTreeSet<usize>,
+    /// … and those of them whose runners find it in Vault instead.
+    pub vault: BTreeSet<usize>,
     /// … and those whose tasks ask for it themselves.
     pub claim: BTreeSet<usize>,
     /// The seed of those in which the daemon is a GitHub App, and the App.

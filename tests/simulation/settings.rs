@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use ledger::deposit::{DepositRule, Keeper};
 use ledger::pool::{CredentialKind, Delivery};
 use ledger::{Pool, Rules, ScopeKind};
 use roustabout::config::{self, Settings};
@@ -44,6 +45,10 @@ fn text(rules: &Rules, gitea: bool, app: Option<u64>) -> String {
     text.push_str("[claims]\nlisten = \"127.0.0.1:9191\"\nurl = \"http://127.0.0.1:9191\"\n");
     let _ = writeln!(text, "[nomad]\naddress = \"http://nomad.test:4646\"");
     let _ = writeln!(text, "[runners]\nmax = {}\nrobots = {:?}", rules.max, rules.robots);
+    let in_vault = |pool: &Pool| matches!(&pool.delivery, Delivery::Deposit(rule) if rule.keeper == Keeper::Vault);
+    if rules.pools.iter().any(in_vault) {
+        text.push_str(crate::vault::SECTION);
+    }
     for pool in &rules.pools {
         add(&mut text, pool);
     }
@@ -73,6 +78,7 @@ fn add(text: &mut String, pool: &Pool) {
     }
     let delivery = match pool.delivery {
         Delivery::None => "none",
+        Delivery::Deposit(DepositRule { keeper: Keeper::Vault, .. }) => "vault",
         Delivery::Deposit(_) => "variable",
         Delivery::Claim => "claim",
         _ => "payload",

@@ -131,6 +131,9 @@ impl World {
         let jit = self.setting.jit.contains(&self.rules.pools.len()) && !own;
         let delivery = match () {
             () if own => Delivery::None,
+            () if self.setting.vault.contains(&self.rules.pools.len()) => {
+                Delivery::Deposit(crate::vault::rule())
+            }
             () if self.setting.variables.contains(&self.rules.pools.len()) => {
                 Delivery::Deposit(crate::variables::rule(name))
             }
@@ -206,9 +209,15 @@ impl World {
         let replace = self.draw(0, 1) == 0;
         self.setting.spec = JobSpec {
             meta_required: vec!["runner_name".to_owned()],
-            meta_optional: ["runner_labels", "runner_url", "credential_path", "claim_url"]
-                .map(str::to_owned)
-                .to_vec(),
+            meta_optional: [
+                "runner_labels",
+                "runner_url",
+                "credential_path",
+                "vault_path",
+                "claim_url",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             poststop: (poststop == 0).then_some(3 * SECOND),
             disconnect: (disconnect == 0).then_some(Disconnect { lost_after, replace }),
             ..JobSpec::default()

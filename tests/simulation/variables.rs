@@ -28,6 +28,9 @@ pub fn rule(pool: &str) -> DepositRule {
 impl World {
     /// What a task finds; `None`: its template waits for a variable that is not there.
     pub fn credential_of(&self, started: &Started) -> Option<String> {
+        if let Some(path) = started.meta.get("vault_path").filter(|path| !path.is_empty()) {
+            return self.entry(path);
+        }
         let path = started.meta.get("credential_path").filter(|path| !path.is_empty());
         let Some(path) = path else {
             return Some(String::from_utf8(started.payload.clone().unwrap_or_default()).unwrap());
@@ -52,10 +55,15 @@ impl World {
     /// The row says so first.
     pub fn before_a_variable_is_written(&mut self, request: &Request) {
         let Some(path) = request.url.path().strip_prefix("/v1/var/") else { return };
+        if request.method == Method::PUT {
+            self.is_in_its_row(path);
+        }
+    }
+
+    /// A row says of it that it may be written.
+    pub fn is_in_its_row(&mut self, path: &str) {
         // A request that acts late may be of a runner that is gone.
-        if request.method != Method::PUT
-            || self.weather.has(crate::troubles::Trouble::RequestsActLate)
-        {
+        if self.weather.has(crate::troubles::Trouble::RequestsActLate) {
             return;
         }
         let rows = self.rows();

@@ -26,6 +26,7 @@ use crate::troubles::Trouble;
 pub enum Side {
     GitHub,
     Nomad,
+    Vault,
 }
 
 pub struct Wire {
@@ -113,6 +114,12 @@ impl Wire {
     async fn answered(&self, request: &Request) -> Response {
         match self.side {
             Side::GitHub => self.world.with(|world| world.ask_github(request)),
+            Side::Vault => {
+                let (status, body) = self.world.with(|world| world.ask_vault(request));
+                let headers = self.world.with(|world| world.dated());
+                let body = if body.is_null() { String::new() } else { body.to_string() };
+                answer(status, headers, &body)
+            }
             Side::Nomad => {
                 let nomad = self.world.with(|world| {
                     world.before_nomad_acts(request, world.now);
@@ -160,6 +167,7 @@ impl crate::world::World {
     pub fn arrive_late(&mut self, side: Side, left: Millis, request: &Request) {
         match side {
             Side::GitHub => drop(self.ask_github(request)),
+            Side::Vault => drop(self.ask_vault(request)),
             Side::Nomad => {
                 self.before_nomad_acts(request, left);
                 let nomad = self.nomad.clone();

@@ -27,6 +27,7 @@ use crate::stage::place;
 use crate::story::{Story, Telling};
 use crate::troubles::{Trouble, Weather};
 use crate::variables;
+use crate::vault::{self, Kv};
 use crate::warm;
 use crate::watching::Watching;
 
@@ -49,6 +50,7 @@ pub struct World {
     pub lagging: Option<Box<GitHub>>,
     lagged_at: Millis,
     pub nomad: InProcess,
+    pub vault: Kv,
     folder: TempDir,
     /// Reads what this life has committed.
     pub reader: Option<Reader>,
@@ -122,6 +124,7 @@ impl World {
             lagging: None,
             lagged_at: BEGIN,
             nomad,
+            vault: Kv::default(),
             folder: tempfile::tempdir().unwrap(),
             reader: None,
             life: 0,
@@ -131,6 +134,7 @@ impl World {
             weather,
             setting: Setting {
                 jit: jit_pools(seed),
+                vault: vault::pools(seed, &variables::pools(seed)),
                 variables: variables::pools(seed),
                 claim: claims::pools(seed),
                 plays_app: app::is_played(seed).then_some(seed),

@@ -37,12 +37,18 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     let mut running = Running::start_on(settings.clone(), sockets).await?;
     let refused = running.refused();
     systemd::ready(&pools(&settings));
+    // A reload that waits for Vault: how long before the next try.
+    let mut waiting: Option<Duration> = None;
     loop {
         let by_signal = tokio::select! {
             signalled = signals.next() => match signalled {
-                Signalled::Reload => true,
+                Signalled::Reload => {
+                    waiting = None;
+                    true
+                }
                 Signalled::End => break,
             },
+            () = pass(waiting) => true,
             load_again = keeper.changed(&refused) => {
                 running.secrets_are_read("vault", keeper.trouble().map(str::to_owned));
                 match load_again {
@@ -54,7 +60,9 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
         let text = match by_signal {
             true => {
                 systemd::reloading();
-                info!("reloading the config");
+                if waiting.is_none() {
+                    info!("reloading the config");
+                }
                 Source::read(config.as_deref(), &Environment::of_process())
             }
             // The file may be half written: it is read when somebody says so.
@@ -70,12 +78,30 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
         };
         running.secrets_are_read("vault", keeper.trouble().map(str::to_owned));
         let said = match reloaded {
-            Some((new, text)) => {
+            Reloaded::Done(new, text) => {
                 level.set(&new.log);
-                (settings, source) = (new, text);
+                (settings, source) = (new, *text);
+                waiting = None;
                 pools(&settings)
             }
-            None => format!("{}; the config file is invalid, see the log", pools(&settings)),
+            Reloaded::Invalid => {
+                waiting = None;
+                format!("{}; the config file is invalid, see the log", pools(&settings))
+            }
+            Reloaded::Away(reason) => {
+                if waiting.is_none() {
+                    error!(
+                        reason,
+                        "cannot read a secret from Vault; trying again, and the current config stays in effect until then"
+                    );
+                }
+                // What another version of a secret asks for is asked for again by the next look.
+                if by_signal {
+                    let pause = waiting.map_or(FIRST_PAUSE, |pause| pause * 2);
+                    waiting = Some(pause.min(LONGEST_PAUSE));
+                }
+                format!("{}; the new config waits for Vault", pools(&settings))
+            }
         };
         systemd::ready(&said);
     }
@@ -129,13 +155,30 @@ fn pools(settings: &Settings) -> String {
     format!("serving {}", names.join(", "))
 }
 
-/// Applies a config. `None`: it is invalid, every error is logged, and nothing changes.
+/// For ever where nothing waits.
+async fn pass(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What became of a new config.
+enum Reloaded {
+    Done(Arc<Settings>, Box<Source>),
+    /// Every error is logged, and nothing changes.
+    Invalid,
+    /// It wants a secret of a Vault that does not answer: it is to be tried again.
+    Away(String),
+}
+
+/// Applies a config.
 async fn reload(
     source: Result<Source, ConfigErrors>,
     before: &Arc<Settings>,
     running: &mut Running,
     keeper: &mut Keeper,
-) -> Option<(Arc<Settings>, Source)> {
+) -> Reloaded {
     let loaded = match source {
         Ok(source) => {
             let loaded = keeper.load(&source, &Environment::of_process()).await;
@@ -150,11 +193,10 @@ async fn reload(
                 error!("{mistake}");
             }
             error!("the new config is invalid; the current one stays in effect");
-            return None;
+            return Reloaded::Invalid;
         }
         Err(NotLoaded::Away(reason)) => {
-            error!(reason, "cannot read a secret from Vault; the current config stays in effect");
-            return None;
+            return Reloaded::Away(reason);
         }
     };
     for warning in loaded.warnings {
@@ -164,7 +206,7 @@ async fn reload(
     let settings = Arc::new(changes.settings);
     if let Err(error) = running.reload(settings.clone()).await {
         error!("{error:#}; the current config stays in effect");
-        return None;
+        return Reloaded::Invalid;
     }
     for key in changes.wait_for_restart {
         warn!(key, "changed; takes effect after a restart");
@@ -176,7 +218,7 @@ async fn reload(
         changed = list(&changes.changed),
         "the new config is in effect"
     );
-    Some((settings, source))
+    Reloaded::Done(settings, Box::new(source))
 }
 
 #[derive(PartialEq, Eq)]

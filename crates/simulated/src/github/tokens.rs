@@ -108,6 +108,13 @@ impl GitHub {
         self.tokens.remove(secret);
     }
 
+    /// Makes every token of an installation unknown from now on.
+    pub fn revoke_tokens_of(&mut self, installation: u64) {
+        let is_its =
+            |token: &Token| token.seen.as_ref().is_some_and(|it| it.installation == installation);
+        self.tokens.retain(|_, token| !is_its(token));
+    }
+
     /// Public repositories are seen by all, others by their owner and the organization's members;
     /// what is not seen answers 404, never 403 (docs, "Troubleshooting the REST API").
     pub(super) fn sees(&self, token: &Token, repository: u64) -> bool {
