@@ -74,7 +74,10 @@ async fn jobs_of_an_enterprise_with_data_residency_run() {
     };
     let mut world = World::around(parts, plan).await;
     let proxy = format!("http://127.0.0.1:{port}");
-    world.daemon.start_with(&[], |command| drop(command.env("HTTPS_PROXY", &proxy))).await;
+    let by_proxy = |command: &mut std::process::Command| {
+        command.env("HTTPS_PROXY", &proxy);
+    };
+    world.daemon.start_with(&[], by_proxy).await;
     let job = world.queue(world.app, 1, 200)[0];
     world.until_nothing_is_left(Duration::from_secs(120)).await;
     let ended = world.github.with(|github, _| github.job(job).unwrap().conclusion);
