@@ -50,3 +50,4 @@ mod variables;
 mod vault;
 mod vault_rotation;
 mod warm;
+mod way;

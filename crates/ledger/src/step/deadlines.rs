@@ -136,16 +136,15 @@ impl<R: Rng> Fold<'_, R> {
     }
 
     /// It was looked for, and is not there: again later, where it is not late.
-    pub(super) fn may_still_boot(&mut self, name: &RunnerName) -> bool {
-        let Some(runner) = self.state.runners.get(name) else { return false };
-        if self.is_late_to_boot(runner) {
-            return false;
+    pub(super) fn has_not_booted(&mut self, name: &RunnerName) {
+        let Some(runner) = self.state.runners.get(name) else { return };
+        if self.is_late_to_boot(runner) || !self.may_have_registered(runner) {
+            return self.did_not_boot(name);
         }
         let age = self.now.since(runner.placed_at.unwrap_or(self.now));
         let again = self.now + age.clamp(FIRST_LOOK, LONGEST_LOOK);
         self.change(name, |runner| runner.not_before = Some(again));
         self.start_clocks(name);
-        true
     }
 
     /// Whoever waits, it is of no use any more and does not return to work.
@@ -197,7 +196,7 @@ impl<R: Rng> Fold<'_, R> {
 
     /// Neither a runner nor a running job carries its name: stop it, and look once more when
     /// it has ended.
-    pub(super) fn did_not_boot(&mut self, name: &RunnerName) {
+    fn did_not_boot(&mut self, name: &RunnerName) {
         let Some(runner) = self.state.runners.get(name) else { return };
         if !self.may_let_go(&runner.class.clone()) {
             return self.state.set_clock(name, Some(self.now + NOT_NOW));

@@ -195,8 +195,9 @@ impl<R: Rng> Fold<'_, R> {
         ) || self.is_late_to_boot(runner)
             || self.may_have_registered(runner);
         if !asked {
-            // A webhook was faster, and its state may want something else by now.
+            // A webhook was faster, or a schedule has ended, and its state may want something else by now.
             self.drive(name);
+            self.start_clocks(name);
             return;
         }
         // A job that has ended keeps naming it while others of its run are open.
@@ -213,10 +214,7 @@ impl<R: Rng> Fold<'_, R> {
         // It is listed because it was registered beforehand.
         let never_seen = runner.is_jit() && runner.registered_at.is_none() && listed;
         if never_seen && runner.state == RunnerState::Dispatched {
-            if self.may_still_boot(name) {
-                return;
-            }
-            return self.did_not_boot(name);
+            return self.has_not_booted(name);
         }
         if in_doubt {
             self.carrier_known(name, &at_forge);
@@ -294,11 +292,7 @@ impl<R: Rng> Fold<'_, R> {
                 self.change(name, |runner| runner.tries += 1);
                 self.leave(name, Leaving::Booting { look_again });
             }
-            RunnerState::Dispatched => {
-                if !self.may_still_boot(name) {
-                    self.did_not_boot(name);
-                }
-            }
+            RunnerState::Dispatched => self.has_not_booted(name),
             _ => {}
         }
     }
