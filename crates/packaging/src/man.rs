@@ -53,7 +53,7 @@ fn config(name: &str, example: &str, version: &str) -> Vec<u8> {
         ".TH {name}.toml 5 \"\" \"roustabout {version}\" \"roustabout\"\n\
          .SH NAME\n{name}.toml \\- the config of roustabout\n\
          .SH DESCRIPTION\nEvery key, with its default or an example. Environment variables override the file: \
-         ROUSTABOUT__WEBHOOK__LISTEN is webhook.listen.\n.nf\n"
+         ROUSTABOUT__WEBHOOK__LISTEN is webhook.listen.\n.PP\n.nf\n"
     );
     for line in example.lines() {
         // A dot or an apostrophe at the beginning would be a request.

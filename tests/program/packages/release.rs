@@ -103,6 +103,12 @@ async fn a_release_is_whole_and_its_image_serves() {
         assert!(listed.contains(&format!("\n{top}/{file}\n")), "{file}: {listed}");
     }
 
+    let deb = the_only(&out, ".deb");
+    if let Ok(told) = Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Architecture").output()
+    {
+        assert_eq!(told.stdout, b"arm64\n", "{told:?}");
+    }
+
     if !parts::is_missing(Part::Docker, "the image in an engine") {
         serves(&the_only(&out, "-image-arm64.tar")).await;
     }
