@@ -536,6 +536,24 @@ mod tests {
     }
 
     #[test]
+    fn a_job_whose_tasks_read_nothing_in_vault_is_told() {
+        let vault = "[vault]\naddress = \"https://v\"\ntoken = \"t\"\n";
+        let pool = crate::check::testing::POOL.replace("payload", "vault");
+        let settings = crate::check::testing::loaded(&format!("{vault}{pool}")).settings;
+        let told = |optional: &[&str], has_vault| {
+            let mut job = job(PayloadRule::Optional, &USUAL, optional);
+            job.groups[0].has_vault = has_vault;
+            render::text(&Report(judge(&settings.pools[0], None, "ci", &job)), false)
+        };
+        let good = told(&["vault_path"], true);
+        assert!(good.contains("1 ok, 0 warn, 0 fail"), "{good}");
+        let none = told(&["vault_path"], false);
+        assert!(none.contains("has no task with a vault block"), "{none}");
+        let silent = told(&[], true);
+        assert!(silent.contains("does not declare vault_path"), "{silent}");
+    }
+
+    #[test]
     fn a_job_whose_tasks_cannot_claim_is_a_failure() {
         let claims = "[claims]\nlisten = \"127.0.0.1:1\"\nurl = \"http://127.0.0.1:1\"\n";
         let pool = crate::check::testing::POOL.replace("payload", "claim");

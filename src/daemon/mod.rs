@@ -28,15 +28,13 @@ use crate::metrics::Peer;
 use crate::own_secrets;
 use crate::reconcile;
 use crate::store::Store;
+use crate::vault;
 use crate::webhook::listener::{self, Limits, Listener, Served, Socket};
 use crate::webhook::{self, Apps, Bodies, Door, InFlight, Quota, Tally, Tls, signature::Secrets};
 use systemd::Sockets;
 
 /// Linux, on every architecture that this is built for (`signal(7)`).
 const SIGXFSZ: i32 = 25;
-
-/// How long a Vault that does not answer delays the end.
-const LEAVING: Duration = Duration::from_secs(2);
 
 /// Connections to the private door.
 const ADMIN_CONNECTIONS: usize = 256;
@@ -47,7 +45,6 @@ pub struct Running {
     /// Where tasks claim their credentials.
     pub claims: Option<SocketAddr>,
     engine: Engine,
-    setup: Setup,
     store: Store,
     in_flight: InFlight,
     tally: Tally,
@@ -71,18 +68,24 @@ pub struct Running {
 
 impl Running {
     pub async fn start(settings: Arc<Settings>) -> anyhow::Result<Self> {
-        Self::start_on(settings, Sockets::default()).await
+        let vault = settings.vault.as_ref().map(own_secrets::client).transpose()?;
+        Self::start_on(settings, Sockets::default(), vault).await
     }
 
-    /// The same on sockets that another process has opened, where it has.
-    pub async fn start_on(settings: Arc<Settings>, sockets: Sockets) -> anyhow::Result<Self> {
+    /// The same on sockets that another process has opened, where it has, and with the client of `[vault]`, whose
+    /// session somebody else may share.
+    pub async fn start_on(
+        settings: Arc<Settings>,
+        sockets: Sockets,
+        vault: Option<vault::Client>,
+    ) -> anyhow::Result<Self> {
         // A write beyond a limit of the file's size is then an error of that write, not the end.
         if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
             warn!(%error, "cannot ignore SIGXFSZ");
         }
         // First of all, so that a second daemon by mistake changes and binds nothing.
         let locked = Store::lock(&settings.store.path)?;
-        let setup = setup(&settings, None)?;
+        let setup = setup(&settings, vault)?;
         let made_token = made_token(&settings.store.path)?;
         // Bound before the engine starts: two daemons by mistake meet here, and not at GitHub.
         let private = match sockets.private.is_empty() {
@@ -175,7 +178,6 @@ impl Running {
             admin,
             claims,
             engine,
-            setup,
             store,
             in_flight,
             tally,
@@ -216,8 +218,12 @@ impl Running {
 
     /// Goes on by other settings, which differ only where a running daemon can follow
     /// (`changes`). No connection is closed, and no webhook refused.
-    pub async fn reload(&mut self, settings: Arc<Settings>) -> anyhow::Result<()> {
-        let setup = setup(&settings, Some(&self.setup))?;
+    pub async fn reload(
+        &mut self,
+        settings: Arc<Settings>,
+        vault: Option<vault::Client>,
+    ) -> anyhow::Result<()> {
+        let setup = setup(&settings, vault)?;
         let token = admin_token(&settings, &self.made_token);
         let is_same = token.expose_secret() == self.watching.0.expose_secret();
         let watching = if is_same { self.watching.1.clone() } else { self.stop.child_token() };
@@ -244,7 +250,6 @@ impl Running {
             self.watching.1.cancel();
         }
         self.watching = (token, watching);
-        self.setup = setup;
         self.grace = settings.shutdown_grace;
         Ok(())
     }
@@ -268,10 +273,6 @@ impl Running {
         // Side by side, so that both end within one grace. What the door keeps after the
         // engine's end waits in the inbox for the next start.
         tokio::join!(doors, self.engine.stop());
-        if let Some(vault) = &self.setup.vault {
-            // Its token ends by itself too.
-            let _ = tokio::time::timeout(LEAVING, vault.leave()).await;
-        }
         #[cfg(feature = "otel")]
         if let Some(traces) = self.traces {
             traces.stop().await;
@@ -280,16 +281,9 @@ impl Running {
     }
 }
 
-fn setup(settings: &Arc<Settings>, before: Option<&Setup>) -> anyhow::Result<Setup> {
+fn setup(settings: &Arc<Settings>, vault: Option<vault::Client>) -> anyhow::Result<Setup> {
     let forges = Forges::new(settings.clone()).context("cannot set up the connection to GitHub")?;
     let nomad = connections::nomad(settings)?;
-    // One session goes on: each login leaves a token behind.
-    let same = before.filter(|before| before.settings.vault == settings.vault);
-    let vault = match (same, &settings.vault) {
-        (Some(before), _) => before.vault.clone(),
-        (None, Some(vault)) => Some(own_secrets::client(vault)?),
-        (None, None) => None,
-    };
     Ok(Setup { settings: settings.clone(), forges, nomad, vault, clock: Clock::system() })
 }
 

@@ -18,8 +18,8 @@ pub use connection::client;
 use reading::{Reading, Unread};
 
 use crate::config::{
-    AdminAlone, ConfigErrors, Environment, Loaded, Source, Vault, VaultField, VaultSecret,
-    VaultSecrets, Wanted,
+    AdminAlone, ConfigErrors, Environment, Loaded, Settings, Source, Vault, VaultField,
+    VaultSecret, VaultSecrets, Wanted,
 };
 use crate::vault::Client;
 
@@ -107,7 +107,8 @@ impl Keeper {
     /// or when Vault is in trouble, or out of it. `true`: load again. `refused` is notified when somebody was
     /// refused with a secret: there may be another version.
     pub async fn changed(&mut self, refused: &Notify) -> bool {
-        let Some((_, client)) = &self.client else { return std::future::pending().await };
+        let client = self.client.as_ref().filter(|_| !self.versions.is_empty());
+        let Some((_, client)) = client else { return std::future::pending().await };
         let client = client.clone();
         loop {
             let last = self.last_look.unwrap_or_else(Instant::now);
@@ -141,6 +142,13 @@ impl Keeper {
         }
     }
 
+    /// The client of `[vault]`, of which there is one: each login leaves a token behind, and a SecretID may be good
+    /// for one login only.
+    pub fn client_for(&mut self, settings: &Settings) -> anyhow::Result<Option<Client>> {
+        let client = settings.vault.clone().map(|vault| self.client(vault));
+        client.transpose().map_err(anyhow::Error::msg)
+    }
+
     fn client(&mut self, vault: Vault) -> Result<Client, String> {
         if let Some((before, client)) = &self.client
             && *before == vault
@@ -152,8 +160,9 @@ impl Keeper {
         Ok(client)
     }
 
+    /// All that was read.
     fn forget_all(&mut self) {
-        *self = Self::default();
+        *self = Self { client: self.client.take(), ..Self::default() };
     }
 }
 

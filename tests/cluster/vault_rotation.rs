@@ -38,7 +38,8 @@ impl World {
     async fn start() -> Self {
         let vault = Vault::start().await;
         vault.policy("roustabout", READER).await;
-        let (role_id, secret_id) = vault.approle("roustabout", "roustabout", json!({})).await;
+        let (role_id, secret_id) =
+            vault.approle("roustabout", "roustabout", json!({ "secret_id_num_uses": 1 })).await;
         let parts = Parts::with(|options| options.acl = true).await;
         let github = &parts.github;
         let (app, installation, user, of_team, of_user) = github.with(|github, now| {

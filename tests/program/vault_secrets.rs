@@ -6,7 +6,7 @@ use crate::support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::daemon::{Daemon, SECRET, roustabout, signal};
+use support::daemon::{Daemon, SECRET, here, roustabout, signal};
 use support::parts::{Part, is_missing};
 use support::senders::Senders;
 use support::until;
@@ -15,10 +15,11 @@ use support::webhook::{NOBODY_THERE, Request, queued};
 
 const SOON: Duration = Duration::from_secs(60);
 const SECOND: &str = "the secret after the first";
-const READER: &str = r#"
-path "kv/data/github" { capabilities = ["read"] }
-path "kv/metadata/github" { capabilities = ["read"] }
-"#;
+
+/// The policy that we ship.
+fn shipped() -> String {
+    std::fs::read_to_string(here("deploy/vault/secrets.hcl")).unwrap()
+}
 
 fn job(id: u64, secret: &str) -> Request {
     Request::job(&format!("{id} {}", secret.len()), &queued(id)).signed(secret)
@@ -32,7 +33,7 @@ async fn status(daemon: &Daemon, id: u64, secret: &str) -> u16 {
 async fn prepared(data: Value) -> (Vault, Daemon) {
     let vault = Vault::start().await;
     vault.put("github", data).await;
-    vault.policy("roustabout", READER).await;
+    vault.policy("roustabout", &shipped()).await;
     let (role_id, secret_id) = vault.approle("roustabout", "roustabout", json!({})).await;
     let rest =
         NOBODY_THERE.replace("token = \"ghp_x\"", "token_vault = \"kv/data/github#org_scope\"");
@@ -200,4 +201,25 @@ async fn a_reload_that_wants_a_new_secret_of_an_unreachable_vault_is_tried_again
     let by = reqwest::Client::new().get(&url).bearer_auth("an-admin-token").send();
     assert_eq!(by.await.unwrap().status(), 200);
     assert_eq!(daemon.log().matches(waits).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_named() {
+    if is_missing(Part::OpenBao, "what check says about the daemon's secrets in Vault") {
+        return;
+    }
+    let (vault, daemon) = prepared(first()).await;
+    let check = || {
+        let told = roustabout().arg("check").arg("--config").arg(daemon.config()).output().unwrap();
+        (told.status.code(), String::from_utf8([told.stdout, told.stderr].concat()).unwrap())
+    };
+    let (_, text) = check();
+    assert!(text.contains("the token may look for new versions of the daemon's secrets"), "{text}");
+    vault.policy("roustabout", &shipped().replace("kv/metadata", "kv/other")).await;
+    let (_, text) = check();
+    assert!(text.contains("the token lacks read on kv/metadata/github, "), "{text}");
+    vault.policy("roustabout", &shipped().replace("kv/data", "kv/other")).await;
+    let (code, text) = check();
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("GET /kv/data/github: 403 permission denied"), "{text}");
 }

@@ -54,9 +54,10 @@ pub async fn start() -> Both {
 }
 
 impl Vault {
-    /// `[vault]` of a daemon with that policy and no other.
+    /// `[vault]` of a daemon with that policy and no other, which can log in once.
     pub async fn section_with(&self, policy: &str) -> String {
-        let (role_id, secret_id) = self.approle(policy, policy, json!({})).await;
+        let (role_id, secret_id) =
+            self.approle(policy, policy, json!({ "secret_id_num_uses": 1 })).await;
         format!(
             "[vault]\naddress = \"{}\"\nrole_id = \"{role_id}\"\nsecret_id = \"{secret_id}\"\n\
              mount = \"kv\"\npath = \"{{namespace}}/{{nomad_job}}/{{runner_name}}\"\n",

@@ -34,7 +34,8 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     }
     let mut signals = Signals::new()?;
     let mut settings = Arc::new(settings);
-    let mut running = Running::start_on(settings.clone(), sockets).await?;
+    let vault = keeper.client_for(&settings)?;
+    let mut running = Running::start_on(settings.clone(), sockets, vault).await?;
     let refused = running.refused();
     systemd::ready(&pools(&settings));
     // A reload that waits for Vault: how long before the next try.
@@ -106,10 +107,14 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
         systemd::ready(&said);
     }
     systemd::stopping();
-    tokio::join!(running.stop(), keeper.leave());
+    running.stop().await;
+    // What is under way until then needs its token, which ends by itself too.
+    let _ = tokio::time::timeout(LEAVING, keeper.leave()).await;
     Ok(())
 }
 
+/// How long a Vault that does not answer delays the end.
+const LEAVING: Duration = Duration::from_secs(2);
 /// After a Vault that did not answer, doubled each time up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -204,7 +209,11 @@ async fn reload(
     }
     let changes = changes::between(before, loaded.settings);
     let settings = Arc::new(changes.settings);
-    if let Err(error) = running.reload(settings.clone()).await {
+    let applied = match keeper.client_for(&settings) {
+        Ok(vault) => running.reload(settings.clone(), vault).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = applied {
         error!("{error:#}; the current config stays in effect");
         return Reloaded::Invalid;
     }
