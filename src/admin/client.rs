@@ -29,6 +29,10 @@ pub enum ClientError {
         "{url} did not accept the admin token; is another daemon listening there? `roustabout admin-token` shows which token is used, --token-file FILE gives another"
     )]
     Token { url: Url },
+    #[error(
+        "{url} asks for the admin token, and none was found: run this where the daemon's config is found, or as its user, or give the token's file with --token-file FILE"
+    )]
+    NoToken { url: Url },
     /// The daemon's own words.
     #[error("{why}")]
     No { status: u16, why: String },
@@ -45,9 +49,10 @@ impl ClientError {
         match self {
             ClientError::Away { .. } => true,
             ClientError::No { status, .. } | ClientError::Refused { status, .. } => *status >= 500,
-            ClientError::SetUp(_) | ClientError::Token { .. } | ClientError::Strange { .. } => {
-                false
-            }
+            ClientError::SetUp(_)
+            | ClientError::Token { .. }
+            | ClientError::NoToken { .. }
+            | ClientError::Strange { .. } => false,
         }
     }
 }
@@ -174,7 +179,11 @@ impl Client {
         let mut url = url.clone();
         if status == reqwest::StatusCode::UNAUTHORIZED {
             url.set_path("");
-            return Err(ClientError::Token { url });
+            url.set_query(None);
+            return Err(match self.token {
+                Some(_) => ClientError::Token { url },
+                None => ClientError::NoToken { url },
+            });
         }
         let text = answer.text().await.map_err(|error| away(&url, &error))?;
         Err(match said(&text) {

@@ -173,7 +173,7 @@ fn login(section: &Section) -> Option<VaultLogin> {
             match secrets::find_token(section, "token", Some("vault-token")) {
                 Found::Bad => None,
                 Found::Absent => {
-                    let fix = "set token_file, role_id (AppRole) or jwt_role (workload identity), or pass the systemd credential vault-token";
+                    let fix = "set token_file, role_id (AppRole) or jwt_role (workload identity), pass the systemd credential vault-token, or set VAULT_TOKEN";
                     section.report("token", "missing", fix);
                     None
                 }
