@@ -80,6 +80,7 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
     let config = state.former_names().into_iter().map(|(_, what)| format!("config: {what}"));
     degraded.extend(config);
     degraded.extend(state.not_warmed().into_iter().map(|what| format!("config: {what}")));
+    degraded.extend(state.short_of_warm(now).into_iter().map(|what| format!("warm: {what}")));
     let mut waiting: BTreeMap<&PoolName, Waiting> = BTreeMap::new();
     for (key, class) in state.classes.iter().filter(|(_, class)| !class.waiting.is_empty()) {
         let pool = waiting.entry(&key.pool).or_default();

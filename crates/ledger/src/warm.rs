@@ -97,6 +97,16 @@ impl State {
         lines.into_iter().collect()
     }
 
+    /// Floors that are not held because runners fail, or cannot be launched at all, and when that is tried again.
+    pub fn short_of_warm(&self, now: Time) -> Vec<String> {
+        let short = self.floors.asked.iter().filter(|(key, asked)| self.idle_of(key) < **asked);
+        let told = short.filter_map(|(key, _)| {
+            let why = crate::why::keeps_from_launching(self, key, now)?;
+            Some(format!("pool {} lacks warm runners: {why}", key.pool))
+        });
+        told.collect()
+    }
+
     fn why_not(&self, pool: &Pool, name: &str) -> String {
         let forge = self.rules.forge.name;
         let known = self.repositories.values().find(|it| it.full_name.eq_ignore_ascii_case(name));
@@ -131,11 +141,16 @@ impl State {
         let mut supply = WarmSupply::default();
         for (key, asked) in self.floors.asked.range(ClassKey::all_of_pool(pool)) {
             supply.asked += asked;
-            let Some(class) = self.classes.get(key) else { continue };
-            let runners = class.runners.iter().filter_map(|name| self.runners.get(name));
-            let ready = runners.filter(|it| it.is_supply() && it.registered_at.is_some()).count();
-            supply.idle += ready.saturating_sub(class.waiting.len()).min(*asked);
+            supply.idle += self.idle_of(key).min(*asked);
         }
         supply
+    }
+
+    /// Registered, beyond those that the waiting jobs take.
+    fn idle_of(&self, key: &ClassKey) -> usize {
+        let Some(class) = self.classes.get(key) else { return 0 };
+        let runners = class.runners.iter().filter_map(|name| self.runners.get(name));
+        let ready = runners.filter(|it| it.is_supply() && it.registered_at.is_some()).count();
+        ready.saturating_sub(class.waiting.len())
     }
 }

@@ -198,6 +198,15 @@ fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Why {
         .unwrap_or_else(|| at_capacity(state, key, pool))
 }
 
+/// What kept the last tries for the class from being runners, whoever they were for. What the forge refuses is
+/// told of the forge.
+pub(crate) fn keeps_from_launching(state: &State, key: &ClassKey, now: Time) -> Option<String> {
+    let pool = state.rules.pool(&key.pool)?;
+    scope_failed(state, key, state.breaker(&key.pool, Some(&key.scope)), now)
+        .or_else(|| refused(state, key, pool, now))
+        .or_else(|| not_deposited(state, key, pool, now))
+}
+
 /// Before whatever names a time: what keeps the whole pool keeps to no other.
 fn closed_for_all(state: &State, key: &ClassKey) -> Option<Why> {
     let paused = |why| Some((Word::PoolPaused, why));

@@ -362,6 +362,8 @@ fn runners_that_fail_for_nobodys_job_are_tried_ever_more_seldom() {
         let _ = ledger.minted(scope());
     }
     assert!((5..40).contains(&launched), "{launched} in three hours");
+    let short = ledger.state.short_of_warm(ledger.now);
+    assert!(short[0].contains("ended in a row without a job, last: "), "{short:?}");
     // One that gets a job ends that.
     let _ = ledger.words_within(HOUR);
     let name = names(&ledger)[0].clone();
@@ -369,6 +371,7 @@ fn runners_that_fail_for_nobodys_job_are_tried_ever_more_seldom() {
     let _ = ledger.queued(100);
     let _ = ledger.at_work(100, &name);
     assert!(ledger.state.breakers.is_empty());
+    assert!(ledger.state.short_of_warm(ledger.now).is_empty());
     let _ = ledger.minted(scope());
     assert_eq!(names(&ledger).len(), 1);
 }
