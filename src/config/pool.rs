@@ -257,7 +257,7 @@ fn pool(
             jit,
             labels: labels.as_deref(),
             repositories: repositories.as_deref(),
-            max_runners,
+            max_runners: max_runners.zip(runners).map(|(own, all)| own.min(all.max)),
             max_runners_per_repository,
         },
     );

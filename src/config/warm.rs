@@ -13,6 +13,7 @@ pub(super) struct Around<'a> {
     pub jit: bool,
     pub labels: Option<&'a [String]>,
     pub repositories: Option<&'a [String]>,
+    /// The lower of the pool's and of `[runners] max`.
     pub max_runners: Option<u32>,
     pub max_runners_per_repository: Option<u32>,
 }
@@ -129,8 +130,10 @@ fn owner(section: &Section, key: &str, name: &str, around: &Around) -> bool {
 fn within_caps(section: &Section, around: &Around, count: u32, of: Option<&[String]>) {
     let all = count.saturating_mul(of.map_or(1, |of| u32::try_from(of.len()).unwrap_or(u32::MAX)));
     if let Some(max) = around.max_runners.filter(|max| all > *max) {
-        let what = format!("keeps {all} runners, more than the pool's max_runners of {max}");
-        section.report("count", what, "lower it, or raise max_runners");
+        let what = format!(
+            "keeps {all} runners, more than the {max} that max_runners and [runners] max allow"
+        );
+        section.report("count", what, "lower it, or raise the lower one of these two");
     }
     if let Some(max) = around.max_runners_per_repository.filter(|max| count > *max) {
         let what = format!("is more than max_runners_per_repository, {max}");
@@ -195,8 +198,9 @@ mod tests {
     fn no_floor_is_over_a_cap_or_for_a_run() {
         let one = "repositories = [\"octocat/app\"]\ncount = 3";
         assert!(
-            wrong("max_runners = 2", one)
-                .contains("keeps 3 runners, more than the pool's max_runners of 2")
+            wrong("max_runners = 2", one).contains(
+                "keeps 3 runners, more than the 2 that max_runners and [runners] max allow"
+            )
         );
         assert!(
             wrong("max_runners_per_repository = 2", one)

@@ -41,6 +41,9 @@ pub fn lines(view: &mut View, size: Size) -> Vec<Line> {
 }
 
 fn bar(view: &View, width: usize) -> Line {
+    if view.status.is_null() {
+        return Line::default().with(Tone::Dim, " nothing is known yet");
+    }
     let number = |key: &str| view.status["capacity"][key].as_u64().unwrap_or_default();
     let (alive, max) = (number("alive"), number("max"));
     let busy: u64 = pools(view).filter_map(|pool| pool["busy"].as_u64()).sum();
@@ -122,6 +125,7 @@ fn table(view: &mut View, width: usize, room: usize) -> Vec<Line> {
     lines.extend(view.table().lines(width, room.saturating_sub(1), now));
     if view.table().counts().0 == 0 {
         let text = match (view.shown, filtered) {
+            _ if view.status.is_null() => "",
             (_, true) => "  Nothing matches the filter.",
             (Shown::Jobs, _) => "  No job waits, runs or has ended lately.",
             (Shown::Runners, _) => "  No runner is alive.",
