@@ -248,6 +248,13 @@ fn path(section: &Section) -> Option<String> {
         );
         return None;
     }
+    if placeholders(&text).filter(|name| *name == "runner_name").count() > 1 {
+        let what = format!(
+            "{text:?} has {{runner_name}} in its folder, which differs for each runner then"
+        );
+        section.report("path", what, "write {runner_name} once, as its last segment");
+        return None;
+    }
     let bare = text.replace(['{', '}'], "");
     match mount(&bare) {
         Ok(_) => Some(text),
@@ -319,6 +326,7 @@ mod tests {
         assert!(told("runners/{repository}/{runner_name}").contains("unknown placeholder"));
         assert!(told("runners/{runnername}").contains("did you mean {runner_name}?"));
         assert!(told("runners/x").contains("is the same for all runners"));
+        assert!(told("x/{runner_name}/{runner_name}").contains("has {runner_name} in its folder"));
         assert!(told("/{runner_name}").contains("is not a path of an entry"));
         assert!(told("runners/x-{runner_name}").contains("does not end with /{runner_name}"));
     }

@@ -66,6 +66,27 @@ async fn an_entry_is_created_once_read_listed_and_destroyed() {
     assert!(client.mounted("kv").await.unwrap().is_kv_2());
 }
 
+/// Which takes any path, and would keep what is written there for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_at_an_engine_of_version_1() {
+    if is_missing(Part::OpenBao, "Vault's entries at version 1") {
+        return;
+    }
+    let vault = Vault::start().await;
+    vault
+        .ask("POST", "sys/mounts/old", json!({ "type": "kv", "options": { "version": "1" } }))
+        .await;
+    let client = vault.client(by_token(&vault.root()));
+    let hour = Duration::from_secs(3600);
+    let written = client.create("old", "runners/a", &fields("one"), hour).await;
+    let why = written.unwrap_err().to_string();
+    assert!(why.contains("is not KV version 2"), "{why}");
+    for folder in ["data/runners", "metadata/runners"] {
+        let left = vault.bao.ask("GET", &format!("old/{folder}/a"), None).await;
+        assert!(left.is_err(), "{left:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_logs_in_and_logs_in_anew_when_its_token_has_ended() {
     if is_missing(Part::OpenBao, "logins by AppRole") {

@@ -150,6 +150,13 @@ fn address<'a>(mount: &'a str, kind: &'a str, path: &'a str) -> Vec<&'a str> {
     mount.split('/').chain([kind]).chain(path.split('/')).collect()
 }
 
+/// What version 2 says of a version that was written.
+#[derive(Deserialize)]
+struct Written {
+    #[serde(rename = "version")]
+    _version: u64,
+}
+
 impl Client {
     /// The newest version, or that one.
     ///
@@ -219,7 +226,20 @@ impl Client {
         if answer.status == 400 && answer.message().contains("check-and-set") {
             return Err(Error::Exists { request: call.name() });
         }
-        success(&call, answer).map(drop)
+        let answer = success(&call, answer)?;
+        if answer.read::<Wire<Written>>(&call.name()).is_ok() {
+            return Ok(());
+        }
+        // Version 1 takes any path, and keeps what lies there for ever.
+        for kind in ["data", "metadata"] {
+            let call = Call::new(Method::DELETE, &address(mount, kind, path));
+            // What matters is told below.
+            let _ = self.call(&call).await;
+        }
+        let reason = format!(
+            "the engine at {mount} is not KV version 2; vault kv enable-versioning {mount} makes it one"
+        );
+        Err(Error::Protocol { request: call.name(), reason })
     }
 
     /// Destroys all versions of an entry, and what is known of it. One that is not there is destroyed already.
