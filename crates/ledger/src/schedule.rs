@@ -44,11 +44,12 @@ impl Schedule {
         self.windows(at).flat_map(|(begins, ends)| [begins, ends]).filter(|it| *it > at).min()
     }
 
-    /// The windows around a moment: the one of the day before, and all of the week that follows.
+    /// The windows around a moment: the one of the day before, and all of two weeks that follow, for the only one
+    /// of a week may fall into the hour that clocks skip.
     fn windows(&self, at: Time) -> impl Iterator<Item = (Time, Time)> + '_ {
         let today = Timestamp::from_millisecond(at.0).ok().map(|at| self.zone.to_datetime(at));
         let days =
-            (-2..=8).filter_map(move |ahead: i64| today?.date().checked_add(ahead.days()).ok());
+            (-2..=15).filter_map(move |ahead: i64| today?.date().checked_add(ahead.days()).ok());
         days.filter(|day| self.begins_on(day.weekday())).filter_map(|day| {
             let overnight = u16::from(self.until <= self.from) * MINUTES_A_DAY;
             let (begins, ends) =
@@ -100,6 +101,19 @@ mod tests {
 
     fn schedule(days: [bool; 7], from: u16, until: u16) -> Schedule {
         Schedule::new(days, from, until, rome()).unwrap()
+    }
+
+    #[test]
+    fn a_window_that_clocks_skip_is_not_the_last() {
+        let mut sunday = [false; 7];
+        sunday[6] = true;
+        let night = schedule(sunday, 2 * 60, 3 * 60);
+        let next = night.changes_after(at("2027-03-21T02:30:00Z"));
+        assert_eq!(
+            next,
+            Some(at("2027-04-04T00:00:00Z")),
+            "not on the 28th, which has no such hour"
+        );
     }
 
     #[test]

@@ -66,18 +66,23 @@ impl State {
             let public = it.visibility == Visibility::Public;
             pool.serves(it.candidate()) && (pool.public_repositories || !public)
         };
-        let mut served = self.repositories.values().filter(may);
+        // Patterns last, for they cost most, and this is asked for each name after each change.
+        let all = || self.repositories.values();
         match pool.scope {
             ScopeKind::Repository => {
                 let named = |it: &&Repository| it.full_name.eq_ignore_ascii_case(name);
                 let former = |it: &&Repository| {
                     it.former.iter().any(|former| former.eq_ignore_ascii_case(name))
                 };
-                let by_name = served.clone().find(named);
-                by_name.or_else(|| served.find(former)).map(|it| ScopeKey::Repository(it.id))
+                let by_name = all().filter(named).find(may);
+                let found = by_name.or_else(|| all().filter(former).find(may))?;
+                // Nobody could look at its runners, nor let one go.
+                let is_refused = self.swept.refused.contains(&found.id);
+                (!is_refused).then_some(ScopeKey::Repository(found.id))
             }
-            ScopeKind::Organization => served
-                .find(|it| it.owner().eq_ignore_ascii_case(name))
+            ScopeKind::Organization => all()
+                .filter(|it| it.owner().eq_ignore_ascii_case(name))
+                .find(may)
                 .map(|_| ScopeKey::Organization(name.to_ascii_lowercase())),
         }
     }
@@ -113,6 +118,9 @@ impl State {
         let why = match known {
             Some(it) if it.visibility == Visibility::Public && !pool.public_repositories => {
                 "it is public, and public_repositories is false".to_owned()
+            }
+            Some(it) if self.swept.refused.contains(&it.id) => {
+                format!("{forge} does not let it be looked at")
             }
             Some(_) => "the pool does not serve it".to_owned(),
             None => format!("{forge} shows no repository of that name"),

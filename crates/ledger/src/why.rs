@@ -198,13 +198,18 @@ fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Why {
         .unwrap_or_else(|| at_capacity(state, key, pool))
 }
 
-/// What kept the last tries for the class from being runners, whoever they were for. What the forge refuses is
-/// told of the forge.
+/// What kept the last tries for the class from being runners, whoever they were for.
 pub(crate) fn keeps_from_launching(state: &State, key: &ClassKey, now: Time) -> Option<String> {
     let pool = state.rules.pool(&key.pool)?;
     scope_failed(state, key, state.breaker(&key.pool, Some(&key.scope)), now)
         .or_else(|| refused(state, key, pool, now))
         .or_else(|| not_deposited(state, key, pool, now))
+        .or_else(|| {
+            // Not while one is merely asked for.
+            let failed = state.credentials.get(&key.scope).is_some_and(|it| it.failed.is_some())
+                || state.minting.contains_key(&key.breaker());
+            without_credential(state, key, pool, now).filter(|_| failed)
+        })
 }
 
 /// Before whatever names a time: what keeps the whole pool keeps to no other.

@@ -60,6 +60,7 @@ impl<R: Rng> Fold<'_, R> {
         let id = repository.id;
         self.meet_repository(repository);
         if self.state.swept.refused.remove(&id) {
+            self.state.floors.outdated = true;
             self.touch_scope(&ScopeKey::Repository(id));
         }
         let mut missing = self.state.by_repository.get(&id).cloned().unwrap_or_default();
@@ -109,6 +110,7 @@ impl<R: Rng> Fold<'_, R> {
         self.ask_unconfirmed(id);
         let forge = self.state.rules.forge.name;
         if self.state.swept.refused.insert(id) {
+            self.state.floors.outdated = true;
             let (forge, reason) = (forge.to_owned(), reason.to_owned());
             let what = Happened::RepositoryDenied { forge, reason };
             self.happened(what, About::repository(full_name));

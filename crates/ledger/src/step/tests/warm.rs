@@ -406,6 +406,23 @@ fn nobody_is_kept_warm_for_what_the_pool_refuses() {
 }
 
 #[test]
+fn nobody_is_launched_for_a_repository_that_cannot_be_looked_at() {
+    let mut ledger = ledger_of(20, vec![warm_pool(1)]);
+    let name = names(&ledger)[0].clone();
+    let _ = ledger.accepted(&name);
+    let _ = ledger.refuses_to_show("octo/app");
+    let _ = ledger.child(&name, ended());
+    let _ = ledger.at_forge(&name, AtForge::Nowhere);
+    let _ = ledger.passes(HOUR);
+    let _ = ledger.minted(scope());
+    assert!(names(&ledger).is_empty(), "{:?}", names(&ledger));
+    assert!(ledger.state.not_warmed()[0].ends_with("GitHub does not let it be looked at"));
+    let _ = ledger.sweeps(Vec::new());
+    let _ = ledger.passes(MINUTE);
+    assert_eq!(names(&ledger).len(), 1);
+}
+
+#[test]
 fn a_reload_changes_the_floor() {
     let (mut ledger, first) = idle_one(20, vec![warm_pool(1)]);
     let _ = ledger.step(Event::Rules(Box::new(rules(20, vec![warm_pool(2)]))));
