@@ -36,17 +36,21 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
     let named = ENDPOINTS.iter().find_map(|name| set(name).map(|value| (*name, value)));
     let disabled = set("OTEL_SDK_DISABLED").is_some_and(|it| it.eq_ignore_ascii_case("true"));
     let Some((name, endpoint)) = named.filter(|_| !disabled) else { return Ok(None) };
-    let url = Url::parse(&endpoint).ok().filter(|url| url.has_host());
+    // Not repeated: it may have a password or a token in it.
+    let url = Url::parse(&endpoint).ok().filter(|url| {
+        url.has_host() && matches!(url.scheme(), "http" | "https") && url.username().is_empty()
+    });
     let url = url.with_context(|| {
-        format!("{name}: {endpoint:?} is not the URL of a collector; use for example http://127.0.0.1:4318")
+        format!("{name}: not the URL of a collector; use for example http://127.0.0.1:4318, and OTEL_EXPORTER_OTLP_HEADERS for a token")
     })?;
+    let shown = url.origin().ascii_serialization();
     let http = transport::builder_for(&url).timeout(TIMEOUT).build();
     let http = http.context("cannot set up the connection to the collector of traces")?;
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(OnRuntime { http, runtime: Handle::current() })
         .build()
-        .with_context(|| format!("cannot send traces to {endpoint}"))?;
+        .with_context(|| format!("cannot send traces to {shown}"))?;
     let exporter = Telling { exporter, fails: AtomicBool::new(false) };
     let mut resource = Resource::builder();
     if set("OTEL_SERVICE_NAME").is_none() {
@@ -57,7 +61,7 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
         .with_resource(resource.with_attribute(version).build())
         .with_span_processor(BatchSpanProcessor::builder(exporter).build())
         .build();
-    info!(to = endpoint, "sending traces of jobs");
+    info!(to = shown, "sending traces of jobs");
     Ok(Some(provider))
 }
 
