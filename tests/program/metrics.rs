@@ -36,8 +36,11 @@ async fn what_happens_is_counted_by_the_names_of_the_contract() {
     let daemon = daemon_with_a_job().await;
     until("GitHub and Nomad were asked in vain", Duration::from_secs(30), async || {
         let text = scraped(&daemon, "text/plain").await.1;
-        let asked =
-            ["roustabout_github_requests_total{", "roustabout_degraded{part=\"nomad\"} 1\n"];
+        let asked = [
+            "roustabout_github_requests_total{operation=\"GET /rate_limit\",",
+            "roustabout_nomad_requests_total{operation=\"GET /jobs\",",
+            "roustabout_degraded{part=\"nomad\"} 1\n",
+        ];
         asked.iter().all(|line| text.contains(line))
             && text.contains("roustabout_jobs_waiting{pool=\"x64\",reason=\"nomad\"} 1\n")
     })

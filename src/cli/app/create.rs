@@ -47,7 +47,7 @@ pub struct Options {
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    let settings = settings(config).await?;
+    let (settings, unused) = settings(config).await?;
     let api_url = api_url(&options, settings.as_ref())?;
     let hook_url = hook_url(&options, settings.as_ref(), &api_url)?;
     let name = options.name.clone().unwrap_or_else(|| format!("roustabout-{}", options.owner));
@@ -96,6 +96,9 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         at.port(),
         at,
     ))?;
+    if let Some(why) = unused {
+        tell(&format!("No config is used, only options and defaults: {why}"))?;
+    }
     let mut created = exchange::exchange(&github, listener, served, &state).await?;
     created.slug = as_file_name(&created.slug);
     let secret = created.webhook_secret.clone();
@@ -114,13 +117,10 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
 }
 
 /// There may be no config yet, or none that has a credential: what is not used is said.
-async fn settings(config: Option<PathBuf>) -> Result<Option<Settings>, Failed> {
+async fn settings(config: Option<PathBuf>) -> Result<(Option<Settings>, Option<String>), Failed> {
     match super::super::load(config).await {
-        Ok(loaded) => Ok(Some(loaded.settings)),
-        Err(Failed::Wrong(why)) => {
-            tell(&format!("continuing without a config, by options and defaults alone:\n{why}\n"))?;
-            Ok(None)
-        }
+        Ok(loaded) => Ok((Some(loaded.settings), None)),
+        Err(Failed::Wrong(why)) => Ok((None, Some(why))),
         Err(other) => Err(other),
     }
 }
