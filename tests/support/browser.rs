@@ -26,18 +26,27 @@ pub struct Browser {
     driver: Child,
 }
 
+/// It takes the port that it draws on IPv4 and on IPv6, and ends where another test has it on one of them.
+fn drive() -> Option<(Child, u16)> {
+    let mut command = Command::new("chromedriver");
+    command.args(["--port=0", "--log-level=SEVERE"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut driver = command.process_group(0).spawn().unwrap();
+    let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.map(Result::unwrap).find_map(|line| {
+        let (_, port) = line.split_once("successfully on port ")?;
+        port.trim_end_matches('.').parse::<u16>().ok()
+    });
+    if port.is_none() {
+        driver.wait().unwrap();
+    }
+    Some((driver, port?))
+}
+
 impl Browser {
     pub async fn start() -> Self {
-        let mut command = Command::new("chromedriver");
-        command.args(["--port=0", "--log-level=SEVERE"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut driver = command.process_group(0).spawn().unwrap();
-        let lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = lines.map(Result::unwrap).find_map(|line| {
-            let (_, port) = line.split_once("successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        let base = format!("http://127.0.0.1:{}/session", port.expect("ChromeDriver starts"));
+        let (driver, port) = (0..3).find_map(|_| drive()).expect("ChromeDriver starts");
+        let base = format!("http://127.0.0.1:{port}/session");
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let arguments = [
             "--headless=new",
