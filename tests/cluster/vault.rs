@@ -98,6 +98,16 @@ async fn while_vault_is_away_jobs_wait_with_that_reason_and_then_run() {
     }
     let (mut world, vault) = world("").await;
     world.daemon.start().await;
+    // Its SecretID is good for one login, which a seal in the middle of it would use up.
+    until("the daemon has logged in", LIMIT, async || {
+        let metrics = world.daemon.at_private_door("GET", "/metrics").send().await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        metrics.lines().any(|line| {
+            line.starts_with("roustabout_vault_requests_total")
+                && line.contains("login\",status=\"200\"")
+        })
+    })
+    .await;
     vault.bao.seal().await.unwrap();
     let jobs = world.queue(world.app, 5, 200);
     let why = async || {
