@@ -99,21 +99,15 @@ async fn while_vault_is_away_jobs_wait_with_that_reason_and_then_run() {
     let (mut world, vault) = world("").await;
     world.daemon.start().await;
     // Its SecretID is good for one login, which a seal in the middle of it would use up.
-    until("the daemon has logged in", LIMIT, async || {
-        let metrics = world.daemon.at_private_door("GET", "/metrics").send().await.unwrap();
-        let metrics = metrics.text().await.unwrap();
-        metrics.lines().any(|line| {
-            line.starts_with("roustabout_vault_requests_total")
-                && line.contains("login\",status=\"200\"")
-        })
-    })
-    .await;
+    let first = world.queue(world.app, 1, 200);
+    all_succeed_and_nothing_is_left(&world, &vault, first).await;
+    let before = world.children().await.len();
     vault.bao.seal().await.unwrap();
     let jobs = world.queue(world.app, 5, 200);
     let why = async || {
         let all = world.daemon.api("/api/v1/jobs").await;
-        let all = all.as_array().unwrap().iter();
-        all.map(|job| job["reason"].to_string()).collect::<Vec<_>>()
+        let waiting = all.as_array().unwrap().iter().filter(|job| job["status"] == "queued");
+        waiting.map(|job| job["reason"].to_string()).collect::<Vec<_>>()
     };
     until("the jobs say why", LIMIT, async || {
         let why = why().await;
@@ -121,7 +115,7 @@ async fn while_vault_is_away_jobs_wait_with_that_reason_and_then_run() {
             && why.iter().all(|why| why.contains("credential not written: ") && why.contains("503"))
     })
     .await;
-    assert!(world.children().await.is_empty());
+    assert_eq!(world.children().await.len(), before);
     vault.bao.unseal().await.unwrap();
     all_succeed_and_nothing_is_left(&world, &vault, jobs).await;
     // One at a time after the first that failed.
