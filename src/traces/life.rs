@@ -37,11 +37,10 @@ pub(super) fn of(job: &Job, runner: Option<&Runner>) -> Option<Span> {
     let queued = report.created_at.unwrap_or(job.received_at);
     let heard = job.ended_at.into_iter();
     let ended = details.completed_at.map(|at| within(at, heard)).or(job.ended_at)?.max(queued);
-    let result = result(report.conclusion.as_deref());
+    let (result, error) = outcome(report.conclusion.as_deref());
     let workflow = report.workflow.as_deref().unwrap_or("workflow");
     let (owner, repository) =
         job.repository_name.split_once('/').unwrap_or(("", &job.repository_name));
-    let text = |key: &'static str, value: &str| KeyValue::new(key, value.to_owned());
     let mut attributes = vec![
         text("cicd.pipeline.name", workflow),
         text("cicd.pipeline.action.name", "RUN"),
@@ -57,7 +56,6 @@ pub(super) fn of(job: &Job, runner: Option<&Runner>) -> Option<Span> {
     attributes.extend(report.head_branch.as_deref().map(|it| text("vcs.ref.head.name", it)));
     attributes.extend(details.head_sha.as_deref().map(|it| text("vcs.ref.head.revision", it)));
     attributes.extend(job.pool.as_ref().map(|pool| text("roustabout.pool", pool.as_str())));
-    let error = error(result, report.conclusion.as_deref());
     attributes.extend(error.as_deref().map(|it| text("error.type", it)));
     let began = |at| within(at, runner.into_iter().flat_map(steps_of).flatten());
     let started = details.started_at.map(|at| began(at).clamp(queued, ended));
@@ -105,8 +103,7 @@ fn waiting(from: Time, until: Time, runner: Option<&Runner>) -> Span {
 
 fn task(job: &Job, details: &Details, runner: Option<&Runner>, from: Time, until: Time) -> Span {
     let report = &job.report;
-    let result = result(report.conclusion.as_deref());
-    let text = |key: &'static str, value: &str| KeyValue::new(key, value.to_owned());
+    let (result, error) = outcome(report.conclusion.as_deref());
     let mut attributes = vec![
         text("cicd.pipeline.task.name", &report.name),
         text("cicd.pipeline.task.run.id", &report.id.0.to_string()),
@@ -118,12 +115,10 @@ fn task(job: &Job, details: &Details, runner: Option<&Runner>, from: Time, until
     attributes.extend(details.runner_id.map(|id| text("cicd.worker.id", &id.to_string())));
     let child = runner.and_then(|runner| runner.child.as_deref());
     attributes.extend(child.map(|child| text("roustabout.nomad.job", child)));
-    let error = error(result, report.conclusion.as_deref());
     attributes.extend(error.as_deref().map(|it| text("error.type", it)));
     let inside = details.steps.iter().filter_map(|step| {
         let (began, ended) = (step.started_at?, step.completed_at?);
-        let result = self::result(step.conclusion.as_deref());
-        let error = self::error(result, step.conclusion.as_deref());
+        let (result, error) = outcome(step.conclusion.as_deref());
         let attributes = vec![
             text("cicd.pipeline.task.name", &step.name),
             text("cicd.pipeline.task.run.result", result),
@@ -146,22 +141,21 @@ fn plain(name: &str, from: Time, until: Time) -> Span {
     }
 }
 
-/// GitHub's word in that of the conventions.
-fn result(conclusion: Option<&str>) -> &'static str {
-    match conclusion {
-        Some("success" | "neutral") => "success",
-        Some("failure" | "action_required") => "failure",
-        Some("cancelled") => "cancellation",
-        Some("skipped") => "skip",
-        Some("timed_out") => "timeout",
-        _ => "error",
-    }
+fn text(key: &'static str, value: &str) -> KeyValue {
+    KeyValue::new(key, value.to_owned())
 }
 
-/// Required where the result is one of these.
-fn error(result: &str, conclusion: Option<&str>) -> Option<String> {
-    let failed = matches!(result, "failure" | "error" | "timeout");
-    failed.then(|| conclusion.unwrap_or("unknown").to_owned())
+/// GitHub's word in that of the conventions, and again as the error where it is one.
+fn outcome(conclusion: Option<&str>) -> (&'static str, Option<String>) {
+    let (result, failed) = match conclusion {
+        Some("success" | "neutral") => ("success", false),
+        Some("failure" | "action_required") => ("failure", true),
+        Some("cancelled") => ("cancellation", false),
+        Some("skipped") => ("skip", false),
+        Some("timed_out") => ("timeout", true),
+        _ => ("error", true),
+    };
+    (result, failed.then(|| conclusion.unwrap_or("unknown").to_owned()))
 }
 
 #[cfg(test)]
