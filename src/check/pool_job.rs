@@ -3,7 +3,7 @@
 
 use super::finding::Finding;
 use crate::config::{self, CREDENTIAL_KEYS, CredentialKind, Delivery, META_KEYS, placeholders};
-use crate::nomad::{Job, Parameterized, PayloadRule};
+use crate::nomad::{Group, Job, Parameterized, PayloadRule};
 
 /// One finding for each thing that is wrong; one `ok` if nothing fails.
 pub fn judge(
@@ -65,8 +65,7 @@ pub fn judge(
         remarks(pool, takes)
             .into_iter()
             .chain(repeats(job))
-            .chain(reads_no_variable(pool, job))
-            .chain(reads_no_vault(pool, job))
+            .chain(reads_no_deposit(pool, job))
             .chain(shows_an_identity(pool, job))
             .map(|(what, fix)| Finding::warn(&subject, format!("{name} {what}"), fix)),
     );
@@ -118,25 +117,22 @@ fn payload(pool: &config::Pool, takes: &Parameterized) -> Option<Trouble> {
 }
 
 /// It may still read it by other means than a template.
-fn reads_no_variable(pool: &config::Pool, job: &Job) -> Option<Trouble> {
-    let reads = job.groups.is_empty() || job.groups.iter().any(|group| group.reads_variables);
-    (pool.delivery == Delivery::Variable && !reads).then(|| {
-        (
-            "has no task with a template that reads a Nomad Variable, so the credential probably reaches no task".to_owned(),
-            "register the current jobspec of roustabout, or add a template with nomadVar (env \"NOMAD_META_credential_path\")".to_owned(),
-        )
-    })
-}
-
-/// The same.
-fn reads_no_vault(pool: &config::Pool, job: &Job) -> Option<Trouble> {
-    let reads = job.groups.is_empty() || job.groups.iter().any(|group| group.has_vault);
-    (pool.delivery == Delivery::Vault && !reads).then(|| {
-        (
-            "has no task with a vault block, so the credential probably reaches no task".to_owned(),
-            "register the current jobspec of roustabout with -var vault_role=ROLE, or add a vault block and a template with secret (env \"NOMAD_META_vault_path\")".to_owned(),
-        )
-    })
+fn reads_no_deposit(pool: &config::Pool, job: &Job) -> Option<Trouble> {
+    let (reads, what, fix): (fn(&Group) -> bool, _, _) = match pool.delivery {
+        Delivery::Variable => (
+            |group| group.reads_variables,
+            "has no task with a template that reads a Nomad Variable, so the credential probably reaches no task",
+            "register the current jobspec of roustabout, or add a template with nomadVar (env \"NOMAD_META_credential_path\")",
+        ),
+        Delivery::Vault => (
+            |group| group.has_vault,
+            "has no task with a vault block, so the credential probably reaches no task",
+            "register the current jobspec of roustabout with -var vault_role=ROLE, or add a vault block and a template with secret (env \"NOMAD_META_vault_path\")",
+        ),
+        _ => return None,
+    };
+    let none = !job.groups.is_empty() && !job.groups.iter().any(reads);
+    none.then(|| (what.to_owned(), fix.to_owned()))
 }
 
 /// A policy for Variables belongs to the parameterized job, so to every child of it, and Nomad asks no
@@ -336,7 +332,7 @@ mod tests {
     use super::*;
     use crate::check::testing::pool;
     use crate::check::{Level, Report, render};
-    use crate::nomad::{Group, Identity, JobStatus};
+    use crate::nomad::{Identity, JobStatus};
     use rstest::rstest;
 
     const GOOD: Group = Group {
