@@ -47,9 +47,10 @@ pub struct Options {
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
-    let (settings, unused) = settings(config).await?;
-    let api_url = api_url(&options, settings.as_ref())?;
-    let hook_url = hook_url(&options, settings.as_ref(), &api_url)?;
+    let loaded = settings(config).await?;
+    let settings = loaded.as_ref().ok();
+    let api_url = api_url(&options, settings)?;
+    let hook_url = hook_url(&options, settings, &api_url)?;
     let name = options.name.clone().unwrap_or_else(|| format!("roustabout-{}", options.owner));
     if name.trim().is_empty() || name.len() > LONGEST_APP_NAME || name.contains(char::is_control) {
         return Err(Failed::Wrong(format!(
@@ -57,7 +58,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         )));
     }
     let folder = kept::writable(&options.output)?;
-    let ca_cert_pem = settings.as_ref().and_then(|it| it.github.ca_cert_pem.clone());
+    let ca_cert_pem = settings.and_then(|it| it.github.ca_cert_pem.clone());
     let server = Server { base: api_url.clone(), ca_cert_pem };
     let github = Stranger::at(server).context("cannot set up a connection to GitHub")?;
     let (owner, is_organization) = match github.account(&options.owner).await {
@@ -74,7 +75,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     let at = listener.local_addr().context("cannot listen on loopback")?;
     let state = draw();
     let mut permissions = PERMISSIONS.to_vec();
-    permissions.push(("actions", actions(settings.as_ref())));
+    permissions.push(("actions", actions(settings)));
     permissions.extend(is_organization.then_some(OF_ORGANIZATIONS));
     let manifest = Manifest {
         name,
@@ -96,7 +97,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         at.port(),
         at,
     ))?;
-    if let Some(why) = unused {
+    if let Err(why) = &loaded {
         tell(&format!("No config is used, only options and defaults: {why}"))?;
     }
     let mut created = exchange::exchange(&github, listener, served, &state).await?;
@@ -117,10 +118,10 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
 }
 
 /// There may be no config yet, or none that has a credential: what is not used is said.
-async fn settings(config: Option<PathBuf>) -> Result<(Option<Settings>, Option<String>), Failed> {
+async fn settings(config: Option<PathBuf>) -> Result<Result<Settings, String>, Failed> {
     match super::super::load(config).await {
-        Ok(loaded) => Ok((Some(loaded.settings), None)),
-        Err(Failed::Wrong(why)) => Ok((None, Some(why))),
+        Ok(loaded) => Ok(Ok(loaded.settings)),
+        Err(Failed::Wrong(why)) => Ok(Err(why)),
         Err(other) => Err(other),
     }
 }
