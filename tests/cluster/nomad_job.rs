@@ -3,8 +3,6 @@
 
 use crate::support;
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
@@ -12,6 +10,7 @@ use serde_json::{Value, json};
 use simulated::github::{HookSpec, JobSpec, RunSpec, Scope, Status, Visibility};
 use support::daemon::{GITHUB_TOKEN, SECRET, here};
 use support::only_nomad::OnlyNomad;
+use support::volume::Volume;
 use support::world::{LABELS, PARENT, Parts};
 use support::{free_port, until};
 
@@ -22,32 +21,16 @@ const VARIABLE: &str = "/v1/var/nomad/jobs/roustabout";
 /// A Nomad with ACLs and the host volume, and what the daemon's job is made of.
 struct Inside {
     parts: Parts,
-    volume: tempfile::TempDir,
+    volume: Volume,
     webhook: u16,
     admin: u16,
 }
 
 impl Inside {
     async fn prepare() -> Self {
-        // The agent may run as nobody: it has to reach the program, and the daemon its volume.
-        let volume = tempfile::tempdir().unwrap();
-        let open = |path: &Path, mode| {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-        };
-        open(volume.path(), 0o755);
-        let state = volume.path().join("state");
-        std::fs::create_dir(&state).unwrap();
-        open(&state, 0o777);
-        let program = volume.path().join("roustabout");
-        // By a process of its own, or a child of this one may inherit it open for writing.
-        let copied = std::process::Command::new("cp")
-            .arg(env!("CARGO_BIN_EXE_roustabout"))
-            .arg(&program)
-            .status();
-        assert!(copied.unwrap().success());
-        open(&program, 0o755);
+        let volume = Volume::prepare();
         let host_volume =
-            json!({ "client": { "host_volume": { "roustabout": { "path": state } } } });
+            json!({ "client": { "host_volume": { "roustabout": { "path": volume.state() } } } });
         let parts = Parts::with(|options| {
             options.acl = true;
             options.extra_config = Some(host_volume);
@@ -104,8 +87,8 @@ impl Inside {
         let variables = format!(
             "driver = \"raw_exec\"\nuid = -1\nprogram = {:?}\nstate = {:?}\n\
              webhook_port = {}\nadmin_port = {}\nconfig = <<EOF\n{config}EOF\n",
-            self.volume.path().join("roustabout"),
-            self.volume.path().join("state"),
+            self.volume.program(),
+            self.volume.state(),
             self.webhook,
             self.admin
         );

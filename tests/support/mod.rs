@@ -4,7 +4,7 @@
 //! of the tests' own (`parents`), a root file system and a Docker engine (`root`), a machine with a
 //! systemd (`machine`), webhooks without a pause (`senders`), the certificates of a cluster
 //! (`certificates`), a browser (`browser`), the programs that are started (`programs`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
-//! Gitea (`gitea`) and the world around that (`gitea_world`), a real OpenBao (`vault`), alone or with a Nomad (`vault_and_nomad`). Which Nomad it all runs on is said in
+//! Gitea (`gitea`) and the world around that (`gitea_world`), a real OpenBao (`vault`), alone or with a Nomad (`vault_and_nomad`), the host volume of the daemon as a Nomad job (`volume`). Which Nomad it all runs on is said in
 //! `cluster`, what only a real one shows in `only_nomad`, and what other parts a test may lack in
 //! `parts`. Each test starts its own and ends it.
 
@@ -29,6 +29,7 @@ pub mod root;
 pub mod senders;
 pub mod vault;
 pub mod vault_and_nomad;
+pub mod volume;
 pub mod webhook;
 pub mod world;
 

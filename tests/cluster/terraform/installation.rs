@@ -1,8 +1,6 @@
 //! A whole installation: applied, used, changed, repaired and destroyed. Its daemon runs on Nomad, reads its secrets
 //! in a real OpenBao, to which Nomad's identity is the key, and its runners run jobs.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -15,6 +13,7 @@ use crate::contract::judge::Judge;
 use crate::support::daemon::GITHUB_TOKEN;
 use crate::support::parts::{Part, is_missing};
 use crate::support::vault::Vault;
+use crate::support::volume::Volume;
 use crate::support::world::{LABELS, Parts};
 use crate::support::{free_port, until};
 use crate::terraform::tofu::Tofu;
@@ -30,7 +29,7 @@ struct Installation {
     tofu: Tofu,
     /// Stands before the API where GitHub's description can be had.
     judge: Option<Judge>,
-    volume: tempfile::TempDir,
+    volume: Volume,
     ports: [u16; 3],
     /// The ids of octocat/app, octocat/lib and octo/tools.
     repositories: [u64; 3],
@@ -38,23 +37,8 @@ struct Installation {
 
 impl Installation {
     async fn prepare() -> Self {
-        let volume = tempfile::tempdir().unwrap();
-        // The agent may run as nobody.
-        let open = |path: &Path, mode| {
-            std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
-        };
-        open(volume.path(), 0o755);
-        let state = volume.path().join("state");
-        std::fs::create_dir(&state).unwrap();
-        open(&state, 0o777);
-        let program = volume.path().join("roustabout");
-        // By a process of its own, or a child of this one may inherit it open for writing.
-        let copied = std::process::Command::new("cp")
-            .arg(env!("CARGO_BIN_EXE_roustabout"))
-            .arg(&program)
-            .status();
-        assert!(copied.unwrap().success());
-        open(&program, 0o755);
+        let volume = Volume::prepare();
+        let state = volume.state();
         let vault = Vault::start().await;
         let vault_address = vault.bao.address().as_str().trim_end_matches('/').to_owned();
         let parts = Parts::with(|options| {
@@ -105,9 +89,8 @@ impl Installation {
         tofu.set("VAULT_ADDR", &vault_address);
         tofu.set("VAULT_TOKEN", vault.root());
         let mut installation = Self { parts, vault, tofu, judge, volume, ports, repositories };
-        let path = |name: &str| installation.volume.path().join(name).display().to_string();
         let daemon = json!({
-            "driver": "raw_exec", "uid": "-1", "program": path("roustabout"), "state": path("state"),
+            "driver": "raw_exec", "uid": "-1", "program": installation.volume.program(), "state": installation.volume.state(),
         });
         let archive = installation.parts.github.runner_archive_url();
         let bytes = reqwest::get(&archive).await.unwrap().bytes().await.unwrap();
