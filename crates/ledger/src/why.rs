@@ -198,7 +198,7 @@ fn what_keeps(state: &State, key: &ClassKey, pool: &Pool, now: Time) -> Why {
         .unwrap_or_else(|| at_capacity(state, key, pool))
 }
 
-/// What kept the last tries for the class from being runners, whoever they were for.
+/// Why the last launches for the class failed, whichever jobs they were for.
 pub(crate) fn keeps_from_launching(state: &State, key: &ClassKey, now: Time) -> Option<String> {
     let pool = state.rules.pool(&key.pool)?;
     scope_failed(state, key, state.breaker(&key.pool, Some(&key.scope)), now)

@@ -181,7 +181,7 @@ impl Client {
     /// Renews it; whether it goes on. What cannot be asked just now does no harm while it lives.
     async fn keep(&self, session: &mut Session) -> bool {
         if let Login::Token(secret @ Secret::File(_)) = &self.inner.sessions.login {
-            // Whoever writes the file renews its token, or has written another.
+            // The program that writes the file renews its token, or has written another.
             let now = secret.read().and_then(|token| header(&token, "the token"));
             if now.is_ok_and(|now| now != session.token) {
                 return false;

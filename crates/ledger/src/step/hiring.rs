@@ -155,7 +155,7 @@ impl<R: Rng> Fold<'_, R> {
         self.closed(key).or_else(|| self.full(key))
     }
 
-    /// The same for whoever can have the room of warm runners.
+    /// The same, where the room of warm runners counts as free: they give way.
     pub(super) fn obstacle_but_warm(&self, key: &ClassKey) -> Option<Obstacle> {
         self.closed(key).or_else(|| {
             let taken = self.state.runners.alive_of_pool(&key.pool);

@@ -2,7 +2,7 @@
 //! it takes room that no waiting job can use, and gives its runners up where a cap keeps jobs waiting.
 //!
 //! Which of a class's runners are the warm ones is not remembered: they are those beyond its waiting
-//! jobs. So one that takes a job is replaced, and one that is let go is not there any more.
+//! jobs. So one that takes a job is replaced, and one that is released is not there any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -54,7 +54,7 @@ impl<R: Rng> Fold<'_, R> {
         }
     }
 
-    /// Whether runners of the class are there although none of its jobs may wait.
+    /// Whether the class has a floor: its runners may be idle while no job of it waits.
     pub(super) fn is_warm(&self, key: &ClassKey) -> bool {
         self.state.floors.asked.contains_key(key)
     }

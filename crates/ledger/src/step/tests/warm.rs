@@ -43,7 +43,7 @@ fn registers(ledger: &mut Ledger, name: &RunnerName) {
         ledger.lists(vec![Registered { id: 7, name: name.0.clone(), busy: false, online: true }]);
 }
 
-/// It is let go, deleted, and its child ends.
+/// It is released, deleted, and its child ends.
 fn leaves(ledger: &mut Ledger, name: &RunnerName) -> Effects {
     let _ = ledger.placement(name, ChildPhase::Placed);
     let _ = ledger.at_forge(name, AtForge::Registered { id: 7, busy: false, online: true });
