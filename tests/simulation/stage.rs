@@ -118,7 +118,7 @@ impl World {
             self.rules.pools[1].namespace = Some(FAR.to_owned());
         }
         if let Some(seed) = self.setting.plays_warm {
-            crate::warm::set(seed, &mut self.rules.pools);
+            crate::warm::set(seed, &mut self.rules);
         }
     }
 
@@ -194,7 +194,7 @@ impl World {
             }
             _ => rules.pools[which].labels.push("other".to_owned()),
         }
-        rules.pools.iter_mut().for_each(crate::warm::keep_within_caps);
+        crate::warm::keep_within_caps(&mut rules);
         rules
     }
 

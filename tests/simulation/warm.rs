@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 use ledger::why::{self, Word};
 use ledger::{
-    ClassKey, Leaving, Pool, Runner, RunnerState, Schedule, ScopeKind, State, Time, Warm,
+    ClassKey, Leaving, Rules, Runner, RunnerState, Schedule, ScopeKind, State, Time, Warm,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,9 +18,9 @@ pub fn is_played(seed: u64) -> bool {
 }
 
 /// Floors of the pools, by draws of their own.
-pub fn set(seed: u64, pools: &mut [Pool]) {
+pub fn set(seed: u64, rules: &mut Rules) {
     let mut rng = StdRng::seed_from_u64(seed ^ 0x0077_6172_6d00);
-    for pool in pools.iter_mut().filter(|pool| !pool.is_per_run()) {
+    for pool in rules.pools.iter_mut().filter(|pool| !pool.is_per_run()) {
         for _ in 0..rng.random_range(0..=2) {
             let names: &[&str] = match pool.scope {
                 ScopeKind::Organization => &["octo"],
@@ -33,8 +33,8 @@ pub fn set(seed: u64, pools: &mut [Pool]) {
                 schedule: rng.random_bool(0.5).then(|| schedule(&mut rng)),
             });
         }
-        keep_within_caps(pool);
     }
+    keep_within_caps(rules);
 }
 
 /// Some minutes around the beginning, and then not for a day.
@@ -46,13 +46,15 @@ fn schedule(rng: &mut StdRng) -> Schedule {
 }
 
 /// The config refuses what no cap allows.
-pub fn keep_within_caps(pool: &mut Pool) {
-    let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
-    let max = pool.max_runners;
-    pool.warm.retain(|warm| {
-        let all = warm.count * u32::try_from(warm.of.len()).unwrap();
-        all <= max && warm.count <= cap
-    });
+pub fn keep_within_caps(rules: &mut Rules) {
+    for pool in &mut rules.pools {
+        let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
+        let max = pool.max_runners.min(rules.max);
+        pool.warm.retain(|warm| {
+            let all = warm.count * u32::try_from(warm.of.len()).unwrap();
+            all <= max && warm.count <= cap
+        });
+    }
 }
 
 /// What the schedules ask for this class, read here anew.
