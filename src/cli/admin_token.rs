@@ -1,13 +1,12 @@
 //! `admin-token`: where the token of the private door is, for use by other programs.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use secrecy::ExposeSecret;
 
 use super::Failed;
 use super::daemon::{made_token, unreadable};
+use super::output::print;
 use crate::admin::token;
 use crate::config::{Environment, Source};
 use crate::own_secrets;
@@ -53,7 +52,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         if let Some(token) = shown {
             facts["token"] = token.into();
         }
-        return Ok(writeln!(std::io::stdout(), "{facts}").context("cannot write")?);
+        return print(&format!("{facts}\n"));
     }
-    Ok(writeln!(std::io::stdout(), "{}", shown.unwrap_or(place)).context("cannot write")?)
+    print(&format!("{}\n", shown.unwrap_or(place)))
 }

@@ -1,15 +1,16 @@
 //! `check`: one line per finding, with a suggested fix. Exit 1 on any `fail`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
 
-use super::Failed;
+use super::{Failed, output};
 use crate::check::{self, Report, Unit, View};
-use crate::config::{Environment, Source};
+use crate::config::{ConfigErrors, Environment, Source};
 use crate::daemon::connections;
+use crate::own_secrets;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -32,10 +33,15 @@ pub struct Options {
 }
 
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
+    let json = options.json;
+    let wrong = |errors: ConfigErrors| match json {
+        true => unloaded(errors),
+        false => super::wrong(errors),
+    };
     let report = if options.config_only {
         let env = Environment::of_process().with_credentials_taken_as_given();
-        let source = Source::read(config.as_deref(), &env).map_err(super::wrong)?;
-        check::config_only(&source.load(&env).map_err(super::wrong)?)
+        let source = Source::read(config.as_deref(), &env).map_err(wrong)?;
+        check::config_only(&source.load(&env).map_err(wrong)?)
     } else {
         let view = match options.no_unit {
             true => View::Here,
@@ -47,23 +53,40 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         if let (Some(unit), false) = (view.unit(), options.entered) {
             return enter(unit, config, &options);
         }
-        let loaded = super::load_by(config, &view.environment()).await?;
+        let env = view.environment();
+        let source = Source::read(config.as_deref(), &env).map_err(wrong)?;
+        let loaded = own_secrets::load_once(&source, &env).await.map_err(wrong)?;
         check::check(&loaded, &view, connections::nomad(&loaded.settings)).await
     };
-    print(&report, options.json)
+    print(&report, json)
+}
+
+/// For programs the errors of the config are findings too. On standard error they are as ever.
+fn unloaded(errors: ConfigErrors) -> Failed {
+    let findings = errors.iter().map(|error| {
+        let key = if error.key.is_empty() { "" } else { ": " };
+        let what = format!("{}{key}{}: {}", error.origin, error.key, error.what);
+        check::Finding::fail("config", what, error.fix.clone())
+    });
+    match print(&Report(findings.collect()), true) {
+        Err(failed @ Failed::Because(_)) => failed,
+        _ => super::wrong(errors),
+    }
 }
 
 /// Failed, if one of the findings is.
 pub(super) fn print(report: &Report, json: bool) -> Result<(), Failed> {
-    let mut out = std::io::stdout().lock();
-    let colour =
-        out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = std::io::stdout().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let text = match json {
         true => format!("{}\n", check::json(report)),
         false => check::text(report, colour),
     };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?;
-    if report.failed() { Err(Failed::Said) } else { Ok(()) }
+    match output::print(&text) {
+        // Also if only its first lines were read.
+        Ok(()) | Err(Failed::Unread) if report.failed() => Err(Failed::Said),
+        printed => printed,
+    }
 }
 
 /// Replaces this process by the same command in the environment of the unit.

@@ -1,12 +1,11 @@
 //! `completions`: a script that completes this program's commands and options in a shell.
 
-use std::io::Write;
-
 use clap::{Command, ValueEnum};
 use clap_complete::Generator;
 use clap_complete::shells::{Bash, Fish, Zsh};
 
 use super::Failed;
+use super::output::print;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -39,10 +38,5 @@ impl Shell {
 }
 
 pub fn run(options: Options) -> Result<(), Failed> {
-    let script = options.shell.script(super::command());
-    match std::io::stdout().write_all(script.as_bytes()) {
-        // `completions bash | head` has what it wants.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    print(&options.shell.script(super::command()))
 }

@@ -1,13 +1,13 @@
 //! Why a job is in its state; what would happen to a webhook (`--payload`); what was wrong with a delivery
 //! (`--delivery`).
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
 
 use super::daemon::Daemon;
+use super::output::print;
 use super::{Failed, printable};
 use crate::admin::DeliveryJson;
 use crate::engine;
@@ -61,7 +61,7 @@ fn show<T: Serialize>(json: bool, it: &T, text: impl FnOnce() -> String) -> Resu
         true => serde_json::to_string(it)? + "\n",
         false => printable(&text()),
     };
-    Ok(std::io::stdout().write_all(text.as_bytes()).context("cannot write")?)
+    print(&text)
 }
 
 fn contents(file: &Path) -> anyhow::Result<Vec<u8>> {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use url::Url;
 
 use super::Failed;
+use super::output::{print, print_to};
 use crate::check::View;
 use crate::config::{Environment, Settings, webhook_url};
 use crate::forge::Forges;
@@ -123,9 +124,11 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
     match json {
         // The one list on standard output is what came of it.
         true if agreed.yes => {}
-        true if std::io::stdin().is_terminal() => print(std::io::stderr(), &hooks::text(&entries))?,
-        true => print(std::io::stdout(), &format!("{}\n", hooks::json(&entries)))?,
-        false => print(std::io::stdout(), &hooks::text(&entries))?,
+        true if std::io::stdin().is_terminal() => {
+            print_to(std::io::stderr(), &hooks::text(&entries))?;
+        }
+        true => print(&format!("{}\n", hooks::json(&entries)))?,
+        false => print(&hooks::text(&entries))?,
     }
     if !agreed.yes {
         ask(&entries)?;
@@ -141,7 +144,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         entries.iter().filter(|entry| entry.state == State::Failed).cloned().collect();
     // The plan has told of those that could not be looked at.
     if failed.len() > failed_before {
-        print(std::io::stdout(), &hooks::text(&failed))?;
+        print(&hooks::text(&failed))?;
     }
     super::tell(tracing::Level::INFO, &format!("done: {}", hooks::summary(&entries)));
     outcome(&entries)
@@ -166,7 +169,7 @@ fn show(json: bool, entries: &[Entry]) -> Result<(), Failed> {
         true => format!("{}\n", hooks::json(entries)),
         false => hooks::text(entries),
     };
-    print(std::io::stdout(), &text)?;
+    print(&text)?;
     outcome(entries)
 }
 
@@ -177,17 +180,13 @@ fn outcome(entries: &[Entry]) -> Result<(), Failed> {
     }
 }
 
-fn print(mut out: impl Write, text: &str) -> Result<(), Failed> {
-    Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?)
-}
-
 /// Whether somebody at a terminal agrees.
 fn ask(entries: &[Entry]) -> Result<(), Failed> {
     if !std::io::stdin().is_terminal() {
         let what = "roustabout: nothing was changed: use --yes to change this without asking";
         return Err(Failed::Wrong(what.to_owned()));
     }
-    print(std::io::stderr(), &format!("{}. Go on? [y/N] ", hooks::summary(entries)))?;
+    print_to(std::io::stderr(), &format!("{}. Go on? [y/N] ", hooks::summary(entries)))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     match answer.trim().to_lowercase().as_str() {

@@ -11,6 +11,7 @@ mod explain;
 mod hooks;
 mod logging;
 mod operate;
+mod output;
 mod report;
 mod send;
 mod serve;
@@ -79,6 +80,8 @@ enum Failed {
     Wrong(String),
     /// Exit 1; everything has been printed already.
     Said,
+    /// Exit 0: whoever read what it prints has closed it.
+    Unread,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
@@ -163,7 +166,7 @@ async fn dispatch(arguments: Arguments) -> ExitCode {
         Command::Completions(options) => completions::run(options),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) | Err(Failed::Unread) => ExitCode::SUCCESS,
         Err(Failed::Said) => ExitCode::from(1),
         Err(Failed::Because(error)) => {
             complain(&format!("roustabout: {error:#}"));

@@ -1,12 +1,11 @@
 //! `pause`, `resume` and `retry`: sent to a running daemon, which answers when the change is on disk.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
+use super::output::print;
 use super::{Failed, printable};
 use crate::admin::pause_time;
 
@@ -78,7 +77,7 @@ pub async fn retry(config: Option<PathBuf>, options: Retry) -> Result<(), Failed
 impl Common {
     fn tell(&self, done: &Value, words: &str) -> Result<(), Failed> {
         let text = if self.json { done.to_string() } else { printable(words) };
-        Ok(writeln!(std::io::stdout(), "{text}").context("cannot write")?)
+        print(&format!("{text}\n"))
     }
 }
 

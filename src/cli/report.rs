@@ -1,13 +1,12 @@
 //! What ran: asks the running daemon, and shows the answer as a table, JSON or CSV.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clock::Clock;
 use serde_json::Value;
 
 use super::daemon::Daemon;
+use super::output::print;
 use super::{Failed, printable};
 use crate::report::{self, By, Period};
 
@@ -47,5 +46,5 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         (_, true) => printable(&report::csv(&report)),
         _ => printable(&report::text(&report)),
     };
-    Ok(std::io::stdout().write_all(text.as_bytes()).context("cannot write")?)
+    print(&text)
 }

@@ -1,6 +1,5 @@
 //! Signs a payload and posts it to a running daemon, as GitHub would; prints the answer.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Failed;
+use super::output::print;
 use crate::admin;
 use crate::webhook::signature;
 
@@ -76,8 +76,8 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         let next = next.map(|next| format!("\n{next}")).unwrap_or_default();
         super::printable(&format!("{status}\n{text}{next}"))
     };
-    writeln!(std::io::stdout(), "{shown}").context("cannot write")?;
-    if status.is_success() { Ok(()) } else { Err(Failed::Said) }
+    let printed = print(&format!("{shown}\n"));
+    if status.is_success() { printed } else { printed.and(Err(Failed::Said)) }
 }
 
 /// The job that a payload is about, without validating the payload.

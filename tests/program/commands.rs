@@ -110,6 +110,70 @@ async fn all_mistakes_of_a_config_are_told_at_once_with_file_key_and_mend() {
     }
 }
 
+/// For programs they are findings as any other.
+#[tokio::test]
+async fn check_tells_the_mistakes_of_a_config_as_json_where_asked() {
+    let daemon = Daemon::prepare("");
+    let path = file(&daemon, "broken.toml", "[webhook]\nlistn = \"x\"\nmax_body = 5\n");
+    for more in [&["--config-only"][..], &["--no-unit"]] {
+        let said = run(call(&[&["check", "--json", "--config", &path], more].concat())).await;
+        assert_eq!(said.code, 2, "{more:?}");
+        assert!(said.err.contains("webhook.listn: "), "people read it too: {}", said.err);
+        let report: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(report["failed"], true);
+        let findings = report["findings"].as_array().unwrap();
+        for key in ["webhook.listn", "webhook.max_body"] {
+            let about = |finding: &&Value| finding["message"].as_str().unwrap().contains(key);
+            let finding = findings.iter().find(about).unwrap_or_else(|| panic!("{key}"));
+            assert_eq!(
+                (&finding["level"], &finding["subject"]),
+                (&json!("fail"), &json!("config"))
+            );
+            assert!(finding["message"].as_str().unwrap().starts_with(&path), "{finding}");
+            assert!(finding["mend"].is_string(), "{finding}");
+        }
+    }
+}
+
+/// As before `| head`, which has what it wants and reads no more.
+#[tokio::test]
+async fn who_prints_for_nobody_ends_quietly() {
+    let daemon = door().await;
+    Request::job("one", &queued(7)).send(daemon.door).await;
+    let payload = file(&daemon, "payload.json", &queued(8).to_string());
+    for (arguments, code) in [
+        (&["status"][..], 0),
+        (&["status", "--json"], 0),
+        (&["status", "--watch"], 0),
+        (&["status", "--watch", "--json"], 0),
+        (&["explain", "7"], 0),
+        (&["explain", "7", "--json"], 0),
+        (&["report"], 0),
+        (&["report", "--json"], 0),
+        (&["report", "--csv"], 0),
+        (&["send", &payload], 0),
+        (&["pause", "x64"], 0),
+        (&["resume", "x64"], 0),
+        (&["retry", "7"], 0),
+        (&["admin-token"], 0),
+        (&["admin-token", "--json"], 0),
+        (&["check", "--config-only"], 0),
+        // What it found is wrong all the same.
+        (&["check", "--no-unit"], 1),
+        (&["check", "--no-unit", "--json"], 1),
+        (&["completions", "bash"], 0),
+        (&["--help"], 0),
+    ] {
+        let mut command = call_for(&daemon, arguments);
+        let (nobody, pipe) = std::io::pipe().unwrap();
+        drop(nobody);
+        command.stdout(pipe);
+        let ends = tokio::time::timeout(SOON * 3, run(command)).await;
+        let said = ends.unwrap_or_else(|_| panic!("{arguments:?} does not end"));
+        assert_eq!((said.code, said.err.as_str()), (code, ""), "{arguments:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_config_that_is_not_there_is_exit_2_and_named() {
     let said = run(call(&["serve", "--config", "/nowhere/r.toml"])).await;

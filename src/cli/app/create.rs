@@ -14,6 +14,7 @@ use transport::{Server, is_loopback};
 use url::Url;
 
 use super::super::Failed;
+use super::super::output::print;
 use super::{exchange, kept, page};
 use crate::config::{ForgeKind, Settings, github_api_url, webhook_url};
 use crate::github::{Created, Error, LONGEST_APP_NAME, Manifest, Stranger};
@@ -114,7 +115,7 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         true => json(&owner, &created, &key_file, secret_file.as_ref()),
         false => next_steps(&owner, &created, &key_file, secret_file.as_ref()),
     };
-    Ok(write!(std::io::stdout(), "{text}").context("cannot write")?)
+    print(&text)
 }
 
 /// There may be no config yet, or none that has a credential: what is not used is said.

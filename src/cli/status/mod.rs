@@ -5,14 +5,14 @@ mod follow;
 mod text;
 mod watch;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
+use super::output::print;
 use super::{Failed, printable};
 use crate::admin::Client;
 use follow::{Follower, News};
@@ -106,11 +106,6 @@ async fn repeat(client: &Client) -> Result<(), Failed> {
         }
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-fn print(text: &str) -> Result<(), Failed> {
-    let mut out = std::io::stdout().lock();
-    Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write")?)
 }
 
 #[cfg(test)]
