@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::explain::{Asked, JobStory};
+use crate::explain::{Asked, JobStory, Unseen};
 use crate::ledger::{JobId, JobStatus, RunId};
 
 /// How old an answer may be: where somebody asks, who may just have changed something,
@@ -26,7 +26,7 @@ pub(super) struct AtForge {
     /// The concurrency groups that a run waits for.
     pub ahead: Recent<(String, RunId), Vec<String>>,
     /// Jobs of which no webhook told.
-    pub unheard: Recent<Asked, Result<Vec<JobStory>, String>>,
+    pub unheard: Recent<Asked, Result<Vec<JobStory>, Unseen>>,
     asked: Mutex<VecDeque<Instant>>,
 }
 

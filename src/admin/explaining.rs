@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
 use url::Url;
@@ -14,7 +14,7 @@ use super::at_forge::{ASKED, Said};
 use super::json::DeliveryJson;
 use super::named::Named;
 use super::shared::{Door, Explainer, Shared, ask, no_answer, problem, read, unread};
-use crate::explain::{self, Asked, Explained, JobStory, Known};
+use crate::explain::{self, Asked, Explained, JobStory, Known, Lack, Unseen};
 use crate::ledger::{Job, JobId, JobStatus, RunId, Runner, ScopeKey};
 use crate::store::{Reader, StoreError};
 
@@ -39,11 +39,11 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
     let mut known = found.jobs;
     let (mut unheard, note) = match unheard(&shared, &asked, &known).await {
         Ok((unheard, note)) => (unheard, note),
-        Err(why) if known.is_empty() => match held_back(&shared, &asked).await {
+        Err(unseen) if known.is_empty() => match held_back(&shared, &asked).await {
             Some(note) => (Vec::new(), Some(note)),
-            None => return unknown(&asked, found.of, &why),
+            None => return unknown(&asked, found.of, unseen),
         },
-        Err(why) => (Vec::new(), Some(format!("it may have more jobs: {why}"))),
+        Err(Unseen { why, .. }) => (Vec::new(), Some(format!("it may have more jobs: {why}"))),
     };
     // Known under the name that the repository had before.
     let ids: Vec<JobId> = unheard.iter().map(|job| JobId(job.id)).collect();
@@ -76,12 +76,21 @@ pub(super) async fn job(State(shared): Door, Named(asked): Named) -> Response {
     Json(Explained::of(stories, note)).into_response()
 }
 
-/// Neither here nor at the forge; `of`: whose the one of this id is.
-fn unknown(asked: &Asked, of: Option<String>, why: &str) -> Response {
+/// Not here, and at the forge neither or not to be found out now; `of`: whose the one of this id is.
+fn unknown(asked: &Asked, of: Option<String>, Unseen { why, lack }: Unseen) -> Response {
     let of = of.map(|name| format!(" (the one of this id is of {name})")).unwrap_or_default();
     let asked = asked.in_words();
     let why = format!("no webhook and no sweep reported {asked}{of}, and {why}");
-    problem(StatusCode::NOT_FOUND, &why)
+    let (status, wait) = match lack {
+        Lack::NotThere => (StatusCode::NOT_FOUND, None),
+        Lack::Away(wait) => (StatusCode::SERVICE_UNAVAILABLE, wait),
+        Lack::Share(wait) => (StatusCode::TOO_MANY_REQUESTS, Some(wait)),
+    };
+    let mut answer = problem(status, &why);
+    if let Some(wait) = wait {
+        answer.headers_mut().insert(header::RETRY_AFTER, (wait.as_secs() + 1).into());
+    }
+    answer
 }
 
 /// Why a run has no jobs yet, where it waits for its concurrency group.
@@ -159,7 +168,7 @@ async fn unheard(
     shared: &Shared,
     asked: &Asked,
     known: &[Job],
-) -> Result<(Vec<JobStory>, Option<String>), String> {
+) -> Result<(Vec<JobStory>, Option<String>), Unseen> {
     if !known.is_empty() && asked.is_one() {
         return Ok((Vec::new(), None));
     }
@@ -174,14 +183,14 @@ async fn unheard(
         }
     };
     let note = said.note(forges.name());
-    match said.answer() {
-        None => Err(note.unwrap_or_default()),
-        Some(answer) => {
-            let mut jobs = answer?;
-            jobs.retain(|job| known.iter().all(|known| known.id().0 != job.id));
-            Ok((jobs, note))
+    let mut jobs = match said {
+        Said::Nothing(wait) => {
+            return Err(Unseen { why: note.unwrap_or_default(), lack: Lack::Share(wait) });
         }
-    }
+        Said::Now(answer) | Said::Before(answer, _) => answer?,
+    };
+    jobs.retain(|job| known.iter().all(|known| known.id().0 != job.id));
+    Ok((jobs, note))
 }
 
 async fn story(

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Asked, JobStory, sentence, story};
 use crate::config::{self, Settings};
-use crate::forge::{Ahead, Forges, Kind, Told, Which, owner_of};
+use crate::forge::{Ahead, Error, Forges, Kind, Told, Which, owner_of};
 use crate::ledger::effect::Target;
 use crate::ledger::policy::{Judgement, Known, judge, restricts};
 use crate::ledger::{Job, Repository, Rules, RunId, ScopeKey, ScopeKind, matching};
@@ -21,11 +21,11 @@ pub async fn never_seen(
     settings: &Settings,
     rules: &Rules,
     asked: &Asked,
-) -> Result<Vec<JobStory>, String> {
+) -> Result<Vec<JobStory>, Unseen> {
     let repository = match asked {
         Asked::Job(_) => {
             let why = "an id alone does not name a repository: give the address of the job's page, or OWNER/REPO#RUN";
-            return Err(why.to_owned());
+            return Err(Unseen::not_there(why));
         }
         Asked::JobAt { repository, .. }
         | Asked::Run { repository, .. }
@@ -33,8 +33,7 @@ pub async fn never_seen(
     };
     let owner = owner_of(repository);
     let kind = forges.name();
-    let away = |why: &str| format!("{kind} does not answer: {why}");
-    let forge = forges.of(owner).map_err(|error| away(&error.to_string()))?;
+    let forge = forges.of(owner).map_err(|error| Unseen::not_there(error.to_string()))?;
     let which = match asked {
         Asked::Run { run, .. } => Which::Run(*run),
         Asked::Number { number, .. } => Which::Number(*number),
@@ -42,18 +41,18 @@ pub async fn never_seen(
     };
     let asking = async {
         let jobs = forge.told(repository, which).await.map_err(|error| match error.kind {
-            Kind::NotFound => {
-                format!("it does not exist at {kind}, or the token for {owner} cannot read it")
-            }
-            _ => away(&error.to_string()),
+            Kind::NotFound => Unseen::not_there(format!(
+                "it does not exist at {kind}, or the token for {owner} cannot read it"
+            )),
+            _ => Unseen::of(kind, &error),
         })?;
         if jobs.is_empty() && matches!(which, Which::Number(_)) {
-            return Err(format!(
+            return Err(Unseen::not_there(format!(
                 "{kind} has no run with this id, and no unfinished run with this number: give the address of its page"
-            ));
+            )));
         }
         let found = forge.repository(repository).await;
-        let found = found.map_err(|error| away(&error.to_string()))?;
+        let found = found.map_err(|error| Unseen::of(kind, &error))?;
         let hooks = match settings.webhook.enabled {
             true => forge.why_unheard(&found, &settings.webhook.path).await,
             false => {
@@ -64,7 +63,45 @@ pub async fn never_seen(
     };
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(answer) => answer,
-        Err(_) => Err(away(&format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(Unseen {
+            why: format!("{kind} does not answer: no answer within {} s", PATIENCE.as_secs()),
+            lack: Lack::Away(None),
+        }),
+    }
+}
+
+/// Why nothing can be told of a job that neither a webhook nor a sweep reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// Reads after "no webhook reported it, and".
+    pub why: String,
+    pub lack: Lack,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// It is not there, or cannot be asked about.
+    NotThere,
+    /// The forge did not answer. It may after that time, where that is known.
+    Away(Option<Duration>),
+    /// The forge was not asked, for this minute's share of requests is used up. It may be after that time.
+    Share(Duration),
+}
+
+impl Unseen {
+    fn not_there(why: impl Into<String>) -> Self {
+        Self { why: why.into(), lack: Lack::NotThere }
+    }
+
+    fn of(forge: &str, error: &Error) -> Self {
+        let wait = error.retry_after;
+        match error.kind {
+            Kind::Share => Self {
+                why: format!("{forge} was not asked: {error}"),
+                lack: Lack::Share(wait.unwrap_or_default()),
+            },
+            _ => Self { why: format!("{forge} does not answer: {error}"), lack: Lack::Away(wait) },
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use asked::Asked;
-pub use at_forge::{ahead, never_seen, obstacles, rate_limit, registration};
+pub use at_forge::{Lack, Unseen, ahead, never_seen, obstacles, rate_limit, registration};
 pub use at_nomad::{Look, look, time_for_looks};
 pub use foresee::{Foreseen, foresee};
 pub use story::{Known, tell};

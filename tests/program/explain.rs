@@ -267,10 +267,16 @@ async fn a_loop_of_questions_asks_the_forge_little_and_says_so() {
         assert_eq!(asked(job).send().await.unwrap().status(), 200);
     }
     assert_eq!(requests(), 1, "an answer is used again");
+    let mut statuses = Vec::new();
     let mut last = Value::Null;
     for job in 1_000..1_030 {
-        last = asked(job).send().await.unwrap().json().await.unwrap();
+        let answer = asked(job).send().await.unwrap();
+        let wait = answer.headers().get("retry-after").cloned();
+        statuses.push((answer.status().as_u16(), wait.is_some()));
+        last = answer.json().await.unwrap();
     }
+    assert_eq!(statuses[0], (404, false), "GitHub has no such job");
+    assert_eq!(statuses[29], (429, true), "nobody has asked");
     let why = last["error"].as_str().unwrap();
     assert!(why.contains("GitHub was not asked: explain asks it 15 questions a minute"), "{why}");
     assert!(requests() <= 15, "{} requests", requests());
@@ -292,6 +298,10 @@ async fn a_bare_id_never_seen_says_that_only_a_page_tells_where_to_ask() {
     let (code, _, err) = call(&daemon, &["explain", "https://github.com/o/r/actions/runs/1"]).await;
     assert_eq!(code, 1);
     assert!(err.contains("run 1 of o/r, and GitHub does not answer"), "{err}");
+    for (asked, status) in [("4242", 404), ("o/r%23100", 503)] {
+        let answer = daemon.at_private_door("GET", &format!("/api/v1/explain/{asked}"));
+        assert_eq!(answer.send().await.unwrap().status(), status, "{asked}");
+    }
     let (code, _, err) = call(&daemon, &["explain", "seven"]).await;
     assert_eq!(code, 2);
     assert!(err.contains("OWNER/REPO#RUN"), "{err}");
