@@ -10,7 +10,6 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use support::certificates::{Certificates, read};
 use support::parts::{Part, is_missing};
-use support::until;
 use support::vault::{Vault, by_token};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -18,6 +17,10 @@ const MAY_READ: &str = r#"path "kv/data/*" { capabilities = ["read"] }"#;
 
 fn fields(value: &str) -> Fields {
     [("token".to_owned(), value.into())].into_iter().collect()
+}
+
+fn read_text(file: &std::path::Path) -> String {
+    std::fs::read_to_string(file).unwrap()
 }
 
 fn text(fields: &Fields) -> Option<&str> {
@@ -122,6 +125,14 @@ async fn a_role_logs_in_and_logs_in_anew_when_its_token_has_ended() {
     let wrong = vault.client(login(Secret::Value("wrong".into())));
     let refused = wrong.read("kv", "app", None).await;
     assert!(matches!(refused, Err(Error::Login { .. })), "{refused:?}");
+    // Not again and again, until the server locks the role out; but at once with another one.
+    std::fs::write(&file, "wrong").unwrap();
+    let client = vault.client(login(Secret::File(file.clone())));
+    for _ in 0..20 {
+        assert!(matches!(client.read("kv", "app", None).await, Err(Error::Login { .. })));
+    }
+    std::fs::write(&file, &secret_id).unwrap();
+    client.read("kv", "app", None).await.unwrap();
     std::fs::write(&file, "\n").unwrap();
     let empty = vault.client(login(Secret::File(file))).read("kv", "app", None).await;
     assert!(matches!(empty, Err(Error::File { .. })), "{empty:?}");
@@ -144,12 +155,42 @@ async fn a_token_of_somebody_else_is_read_anew_from_its_file() {
     assert!(client.lease().await.unwrap().seconds.is_some_and(|left| left > 3000));
     vault.ask("POST", "auth/token/revoke", json!({ "token": first })).await;
     assert!(matches!(client.read("kv", "app", None).await, Err(Error::Denied { .. })));
+    let told = client.lease().await.unwrap_err().to_string();
+    let file_name = file.display();
+    assert_eq!(
+        told,
+        format!("the token in {file_name} has expired or was revoked; create another one")
+    );
+    // Looked at as soon as the one before is refused.
     std::fs::write(&file, vault.token("reader", "1h").await).unwrap();
-    until("the new token is used", SOON, async || client.read("kv", "app", None).await.is_ok())
-        .await;
+    client.read("kv", "app", None).await.unwrap();
+    vault.ask("POST", "auth/token/revoke", json!({ "token": read_text(&file) })).await;
+    std::fs::write(&file, vault.token("reader", "1h").await).unwrap();
+    assert!(client.lease().await.is_ok());
     // A token that somebody else made stays theirs.
     client.leave().await;
     client.read("kv", "app", None).await.unwrap();
+}
+
+/// Without the policy `default`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_not_look_itself_up_is_not_taken_for_one_that_has_ended() {
+    if is_missing(Part::OpenBao, "tokens without the policy default") {
+        return;
+    }
+    let vault = Vault::start().await;
+    vault.put("app", json!({ "token": "t" })).await;
+    vault.policy("reader", MAY_READ).await;
+    let body = json!({ "policies": ["reader"], "no_default_policy": true });
+    let made = vault.ask("POST", "auth/token/create", body).await;
+    let token = made["auth"]["client_token"].as_str().unwrap();
+    let client = vault.client(by_token(token));
+    client.read("kv", "app", None).await.unwrap();
+    let lease = client.lease().await;
+    assert!(matches!(lease, Err(Error::Denied { .. })), "{lease:?}");
+    vault.ask("POST", "auth/token/revoke", json!({ "token": token })).await;
+    let lease = client.lease().await;
+    assert!(matches!(lease, Err(Error::Ended { file: None })), "{lease:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! What can go wrong with a call, by kind. Each text is a fragment that reads after "failed to": it
 //! names method and path, and no secret.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A failed call. `request` is method and path, as in `GET /secret/data/app`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum Error {
     /// 403: the token is wrong or has ended, or no policy of it allows this. It is not told which.
     #[error("{request}: 403 permission denied")]
     Denied { request: String },
+    /// The token itself is not taken any more.
+    #[error("the token{} has expired or was revoked; create another one", of(.file.as_deref()))]
+    Ended { file: Option<PathBuf> },
     /// 404: there is nothing, or nothing is mounted there.
     #[error("{request}: 404 not found{}", told(.message))]
     Missing { request: String, message: String },
@@ -33,6 +36,10 @@ pub enum Error {
     /// The answer is not what we know of this API.
     #[error("{request}: unexpected answer: {reason}")]
     Protocol { request: String, reason: String },
+}
+
+fn of(file: Option<&Path>) -> String {
+    file.map(|file| format!(" in {}", file.display())).unwrap_or_default()
 }
 
 fn told(message: &str) -> String {

@@ -82,6 +82,14 @@ fn exposed<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok,
 }
 
 impl Login {
+    /// The file that a token is read from.
+    pub(crate) fn token_file(&self) -> Option<PathBuf> {
+        match self {
+            Login::Token(Secret::File(path)) => Some(path.clone()),
+            _ => None,
+        }
+    }
+
     /// The auth method's path and the body; `None` for a token, which is there already.
     pub(crate) fn request(&self) -> Result<Option<(&str, Body<'_>)>, Error> {
         let none = Body { role_id: None, secret_id: None, role: None, jwt: None };

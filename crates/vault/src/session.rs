@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::Mutex;
@@ -14,8 +15,12 @@ use crate::error::Error;
 use crate::login::{Login, Secret};
 use crate::transport::{Call, Client, success};
 
-/// A token that is refused is not replaced twice within this time: then it is a policy that is missing.
+/// A token that is refused is not replaced twice within this time, unless it is that short-lived: then it is a policy
+/// that is missing.
 const AT_ONCE: Duration = Duration::from_secs(10);
+/// A login that was refused is not repeated with the same secret within this time: servers lock out a role after five
+/// in a quarter of an hour.
+const REFUSED: Duration = Duration::from_secs(300);
 /// After a failed renewal of a token that still lives.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -24,6 +29,14 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub struct Lease {
     pub seconds: Option<u64>,
     pub renewable: bool,
+}
+
+/// How a token stands.
+enum Standing {
+    Lives(Lease),
+    /// It lives, and may not look itself up.
+    Unseen(Error),
+    Ended,
 }
 
 /// The session that is, if any.
@@ -37,6 +50,14 @@ struct Current {
     /// How many there were: who was refused tells it, so that one refusal is acted on once.
     turn: u64,
     session: Option<Session>,
+    refused: Option<Refused>,
+}
+
+/// The last login, if it was refused.
+struct Refused {
+    at: Instant,
+    body: Zeroizing<Vec<u8>>,
+    error: Error,
 }
 
 struct Session {
@@ -149,7 +170,7 @@ impl Client {
             None => false,
         };
         if !usable {
-            current.session = Some(self.begin().await?);
+            current.session = Some(self.begin(&mut current.refused).await?);
             current.turn += 1;
         }
         let session = current.session.as_ref().map(|session| session.token.clone());
@@ -163,16 +184,18 @@ impl Client {
             return Ok(true);
         }
         let Some(session) = &current.session else { return Ok(true) };
-        if session.began.elapsed() < AT_ONCE {
-            return Ok(false);
+        if !self.is_replaced(&session.token) {
+            if session.began.elapsed() < AT_ONCE && !session.is_due() {
+                return Ok(false);
+            }
+            let standing = self.standing(session.token.clone()).await;
+            if !matches!(standing, Ok(Standing::Ended)) {
+                return Ok(false);
+            }
         }
-        // The same status is given for a token that has ended and for a path that no policy allows.
-        let lives = self.look_up(session.token.clone()).await;
-        if !matches!(lives, Err(Error::Denied { .. })) {
-            return Ok(false);
-        }
-        let new = self.begin().await?;
-        let is_another = new.token != session.token;
+        let before = session.token.clone();
+        let new = self.begin(&mut current.refused).await?;
+        let is_another = new.token != before;
         current.session = Some(new);
         current.turn += 1;
         Ok(is_another)
@@ -180,12 +203,9 @@ impl Client {
 
     /// Renews it; whether it goes on. What cannot be asked just now does no harm while it lives.
     async fn keep(&self, session: &mut Session) -> bool {
-        if let Login::Token(secret @ Secret::File(_)) = &self.inner.sessions.login {
-            // The program that writes the file renews its token, or has written another.
-            let now = secret.read().and_then(|token| header(&token, "the token"));
-            if now.is_ok_and(|now| now != session.token) {
-                return false;
-            }
+        // The program that writes the file renews its token, or has written another.
+        if self.is_replaced(&session.token) {
+            return false;
         }
         if !session.renewable {
             return self.is_given() && session.goes_on();
@@ -212,7 +232,16 @@ impl Client {
         matches!(self.inner.sessions.login, Login::Token(_))
     }
 
-    async fn begin(&self) -> Result<Session, Error> {
+    /// Whether the file that the token is from has another one by now.
+    fn is_replaced(&self, token: &HeaderValue) -> bool {
+        let Login::Token(secret @ Secret::File(_)) = &self.inner.sessions.login else {
+            return false;
+        };
+        let now = secret.read().and_then(|token| header(&token, "the token"));
+        now.is_ok_and(|now| now != *token)
+    }
+
+    async fn begin(&self, refused: &mut Option<Refused>) -> Result<Session, Error> {
         let login = &self.inner.sessions.login;
         if let Login::Token(secret) = login {
             let token = header(&secret.read()?, "the token")?;
@@ -232,9 +261,16 @@ impl Client {
         path.push("login");
         let call = Call::post(&path, &body);
         let request = call.name();
+        let body = call.body.clone().unwrap_or_default();
+        let again = refused.as_ref().filter(|it| it.at.elapsed() < REFUSED && it.body == body);
+        if let Some(again) = again {
+            return Err(again.error.clone());
+        }
         let answer = self.once(&call, None).await?;
         if matches!(answer.status.as_u16(), 400..=404) {
-            return Err(Error::Login { request, message: answer.message() });
+            let error = Error::Login { request, message: answer.message() };
+            *refused = Some(Refused { at: Instant::now(), body, error: error.clone() });
+            return Err(error);
         }
         let answer = success(&call, answer)?;
         let none = || Error::Protocol { request: request.clone(), reason: "no token".to_owned() };
@@ -250,13 +286,39 @@ impl Client {
         Ok(lease(looked.ttl, looked.renewable))
     }
 
-    /// Logs in, if need be, and says how long the token still lives.
+    /// What the server makes of a token. A path that no policy allows and a token that has ended get the same
+    /// status; but which mounts there are is told to every token that lives, for each sees those that are its own.
+    async fn standing(&self, token: HeaderValue) -> Result<Standing, Error> {
+        let denied = match self.look_up(token.clone()).await {
+            Err(denied @ Error::Denied { .. }) => denied,
+            looked => return looked.map(Standing::Lives),
+        };
+        let call = Call::get(&["sys", "internal", "ui", "mounts"]);
+        match success(&call, self.once(&call, Some(token)).await?) {
+            Err(Error::Denied { .. }) => Ok(Standing::Ended),
+            Err(error) if error.is_away() => Err(error),
+            // Something between may not let this path through.
+            Ok(_) | Err(_) => Ok(Standing::Unseen(denied)),
+        }
+    }
+
+    /// Logs in, if need be, and says how long the token still lives. One that has ended is replaced first, where
+    /// there is another.
     ///
     /// # Errors
-    /// Where the login is refused, or the token may not look itself up.
+    /// Where the login is refused, the token has ended, or may not look itself up ([`Error::Denied`]).
     pub async fn lease(&self) -> Result<Lease, Error> {
-        let (_, token) = self.token().await?;
-        self.look_up(token).await
+        let (turn, token) = self.token().await?;
+        let mut standing = self.standing(token).await?;
+        if matches!(standing, Standing::Ended) && self.renewed_after(turn).await? {
+            let (_, token) = self.token().await?;
+            standing = self.standing(token).await?;
+        }
+        match standing {
+            Standing::Lives(lease) => Ok(lease),
+            Standing::Unseen(denied) => Err(denied),
+            Standing::Ended => Err(Error::Ended { file: self.inner.sessions.login.token_file() }),
+        }
     }
 
     /// Ends the session, if a login began it; a token that was given stays valid.
