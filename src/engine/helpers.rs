@@ -70,7 +70,7 @@ impl Helpers {
             self.events.clone(),
             health.clone(),
         ));
-        self.tasks.spawn(probes::run(forges, nomad, places, vault, health));
+        self.tasks.spawn(probes::run(forges, nomad, places, vault, health, self.events.clone()));
         self.tasks.spawn(pruning::run(self.store.clone(), settings.store.retention, clock));
     }
 }

@@ -162,6 +162,8 @@ pub enum Event {
         place: NomadPlace,
         trouble: NomadTrouble,
     },
+    /// Vault answers again, and takes our token.
+    VaultRecovered,
     /// A parameterized job that refused a dispatch has changed.
     ParentChanged {
         pool: super::PoolName,

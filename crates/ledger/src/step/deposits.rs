@@ -90,6 +90,33 @@ impl<R: Rng> Fold<'_, R> {
         self.state.deposits.refused.insert(pool.clone(), gate);
     }
 
+    /// What failed at a keeper (in one place of Nomad, if it is that one's) is tried at once: one first, and all
+    /// others after it.
+    pub(super) fn keeper_recovered(&mut self, keeper: Keeper, place: Option<&NomadPlace>) {
+        let now = self.now;
+        let rules = &self.state.rules;
+        let is_there = |at: &NomadPlace| place.is_none_or(|place| place == at);
+        let pools = rules.pools.iter().filter(|pool| {
+            pool.deposit_rule().is_some_and(|rule| rule.keeper == keeper)
+                && is_there(&rules.place_of(pool))
+        });
+        let pools: Vec<PoolName> = pools.map(|pool| pool.name.clone()).collect();
+        for pool in pools {
+            if let Some(gate) = self.state.deposits.refused.get_mut(&pool) {
+                gate.until = gate.until.min(now);
+                self.touch_pool(&pool);
+            }
+        }
+        let closed = self.state.deposits.closed.iter_mut();
+        let closed = closed.filter(|(way, _)| way.keeper == keeper && is_there(&way.place));
+        let mut ways = Vec::new();
+        for (way, gate) in closed {
+            gate.until = gate.until.min(now);
+            ways.push(way.clone());
+        }
+        ways.iter().for_each(|way| self.remove_deposits(way));
+    }
+
     /// Where one of it may lie.
     fn deposit_at(&self, runner: &Runner) -> Option<DepositAt> {
         let deposit = runner.deposit.as_ref().filter(|deposit| deposit.tried)?;

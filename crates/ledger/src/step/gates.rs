@@ -4,6 +4,7 @@
 use rand::Rng;
 
 use super::{Fold, when_to_retry};
+use crate::deposit::Keeper;
 use crate::event::{Failure, NomadTrouble};
 use crate::state::{Gate, NomadState, Timer};
 use crate::{ClassKey, Happened, NomadPlace, PoolName, Request, RunnerName, State, Time, backoff};
@@ -96,6 +97,7 @@ impl<R: Rng> Fold<'_, R> {
         if let Some(state @ NomadState::Away(_)) = self.state.nomad.get_mut(place) {
             *state = NomadState::Listed;
             self.touch_place(place);
+            self.keeper_recovered(Keeper::Variable, Some(place));
         }
     }
 

@@ -44,6 +44,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use super::deposit::Keeper;
 use super::effect::Target;
 use super::event::Failure;
 use super::runner::RunnerState;
@@ -97,6 +98,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::ChildrenSeen(children) => fold.children_seen(children),
         Event::ChildrenHeldUp(told) => fold.children_held_up(told),
         Event::NomadAway { place, trouble } => fold.nomad_away(place, None, &trouble),
+        Event::VaultRecovered => fold.keeper_recovered(Keeper::Vault, None),
         Event::AccessChanged { owner } => fold.access_changed(&owner),
         Event::RepositoryChanged(repository) => fold.repository_changed(*repository),
         Event::ParentChanged { pool } => fold.parent_changed(&pool),

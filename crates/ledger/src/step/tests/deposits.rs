@@ -118,6 +118,37 @@ fn a_keeper_that_refuses_holds_its_pool_back_with_the_reason() {
 }
 
 #[test]
+fn a_keeper_that_has_recovered_is_tried_at_once_by_one_and_then_by_all() {
+    let rule = DepositRule { keeper: Keeper::Vault, path: "kv/data/{runner_name}".into() };
+    let pool = Pool { delivery: Delivery::Deposit(rule), ..pool("x64", &["linux"]) };
+    let mut ledger = Ledger::with(rules(20, vec![pool])).made_ready();
+    let runner = ledger.hires(1);
+    let _ = ledger.not_deposited(&runner);
+    assert!(ledger.queued(2).requests.is_empty());
+    let effects = ledger.step(Event::VaultRecovered);
+    assert_eq!(words(&effects), ["dispatch"], "one tries");
+    assert!(ledger.step(Event::VaultRecovered).requests.is_empty(), "no storm");
+    let effects = ledger.accepted(&runner);
+    assert_eq!(dispatched(&effects).len(), 1, "and then everybody");
+    // It says nothing of the other keeper.
+    let mut ledger = self::ledger();
+    let runner = ledger.hires(1);
+    let _ = ledger.not_deposited(&runner);
+    assert!(ledger.step(Event::VaultRecovered).requests.is_empty());
+}
+
+#[test]
+fn what_nomad_did_not_remove_is_removed_as_soon_as_it_answers() {
+    let mut ledger = ledger();
+    let runner = ledger.hires_at_nomad(1);
+    let at = removals(&ledger.at_work(1, &runner)).remove(0);
+    let trouble = crate::event::NomadTrouble::Unreachable("connection refused".to_owned());
+    let _ = ledger.step(Event::NomadAway { place: NomadPlace::default(), trouble });
+    assert!(removals(&ledger.removed(&at, Err(failure("connection refused")))).is_empty());
+    assert_eq!(removals(&ledger.step(children_seen(Vec::new()))), [at]);
+}
+
+#[test]
 fn what_is_not_ours_is_not_touched() {
     let mut ledger = ledger();
     let runner = ledger.hires(1);
