@@ -55,6 +55,12 @@ async fn forge(settings: Arc<Settings>) -> Vec<Finding> {
     }
 }
 
+/// Only what is in Vault, and what the daemon may do there.
+pub async fn vault(loaded: &Loaded) -> Vec<Finding> {
+    let check = vault::check(loaded);
+    at_once::within(vault::SUBJECT, "check that Vault responds", check).await
+}
+
 /// Only that the config loads, which it has.
 pub fn config_only(loaded: &Loaded) -> Report {
     Report(settings::config_only(loaded))
@@ -76,9 +82,12 @@ pub async fn check(loaded: &Loaded, view: &View, nomad: anyhow::Result<Client>) 
             .await
             .unwrap_or_default()
     });
-    let vault = at_once::within(vault::SUBJECT, "check that Vault responds", vault::check(loaded));
-    let (store, forge, nomad, vault) =
-        tokio::join!(store, forge(settings.clone()), nomad::check(settings.clone(), nomad), vault);
+    let (store, forge, nomad, vault) = tokio::join!(
+        store,
+        forge(settings.clone()),
+        nomad::check(settings.clone(), nomad),
+        vault(loaded)
+    );
     findings.extend(store);
     findings.extend(forge);
     findings.extend(nomad);

@@ -9,7 +9,7 @@ use super::finding::Finding;
 use crate::config::{Delivery, Loaded, OneSecret, Origin, Pool, SecretPlace, Settings, VaultLogin};
 use crate::deposit::vault_path;
 use crate::own_secrets;
-use crate::vault::{Client, Error, Lease};
+use crate::vault::{Client, Error, Lease, MountKind};
 
 pub const SUBJECT: &str = "vault";
 const ENDS_SOON: u64 = 14 * 24 * 60 * 60;
@@ -40,15 +40,20 @@ async fn asked(loaded: &Loaded, client: &Client) -> Vec<Finding> {
         Err(error) if !matches!(error, Error::Denied { .. }) => return vec![away(&error)],
         lease => vec![lives(lease, is_given)],
     };
-    let needs = needs(loaded);
+    let mut needs = needs(loaded);
+    let kept = loaded.settings.pools.iter().any(|pool| pool.delivery == Delivery::Vault);
+    if let Some(vault) = loaded.settings.vault.as_ref().filter(|_| kept) {
+        let kind = client.mounted(&vault.mount).await;
+        if kind.as_ref().is_ok_and(|kind| !kind.is_kv_2()) {
+            // What the token may do there helps nobody.
+            needs.retain(|need| need.subject == SUBJECT);
+        }
+        found.extend(mount(&vault.mount, kind));
+        found.extend(side_by_side(&loaded.settings));
+    }
     let paths: Vec<String> = needs.iter().map(|need| need.path.clone()).collect();
     if paths.is_empty() {
         return found;
-    }
-    let kept = loaded.settings.pools.iter().any(|pool| pool.delivery == Delivery::Vault);
-    if let Some(vault) = loaded.settings.vault.as_ref().filter(|_| kept) {
-        found.extend(mount(client, &vault.mount).await);
-        found.extend(side_by_side(&loaded.settings));
     }
     match client.capabilities(&paths).await {
         Ok(rights) => found.extend(judged(&needs, &rights)),
@@ -67,6 +72,9 @@ fn away(error: &Error) -> Finding {
             "correct role_id and secret_id, jwt_role and jwt_file, or auth_path of [vault]"
         }
         Error::File { .. } => "make the file readable for the daemon's user",
+        Error::Ended { .. } => {
+            "set a token that is still valid, AppRole or a workload identity in [vault]"
+        }
         _ => "check vault.address, and whether Vault is up and unsealed",
     };
     Finding::fail(SUBJECT, error.to_string(), fix)
@@ -131,6 +139,13 @@ fn needs(loaded: &Loaded) -> Vec<Need> {
     for entry in entries {
         needs.push(Need {
             subject: SUBJECT.to_owned(),
+            path: entry.clone(),
+            rights: &["read"],
+            without: "so the daemon does not start without the secrets in it",
+            is_spared: false,
+        });
+        needs.push(Need {
+            subject: SUBJECT.to_owned(),
             path: metadata_of(&entry),
             rights: &["read"],
             without: "so the secrets in it are read each time it is looked whether there is a new version",
@@ -185,7 +200,7 @@ fn judged(needs: &[Need], rights: &Rights) -> Vec<Finding> {
     for subject in subjects {
         if !found.iter().any(|finding| finding.subject == subject) {
             let message = match subject {
-                SUBJECT => "the token may look for new versions of the daemon's secrets",
+                SUBJECT => "the token may read the daemon's secrets and look for new versions",
                 _ => {
                     "the token may write, list and destroy the credentials of its runners in Vault"
                 }
@@ -196,9 +211,9 @@ fn judged(needs: &[Need], rights: &Rights) -> Vec<Finding> {
     found
 }
 
-async fn mount(client: &Client, mount: &str) -> Option<Finding> {
+fn mount(mount: &str, kind: Result<MountKind, Error>) -> Option<Finding> {
     let fix = "enable KV version 2 there (vault secrets enable -path=MOUNT -version=2 kv), or correct vault.mount";
-    match client.mounted(mount).await {
+    match kind {
         Ok(kind) if kind.is_kv_2() => None,
         Ok(kind) => {
             let version = kind.version.map(|version| format!(" version {version}"));
@@ -282,13 +297,16 @@ mod tests {
     #[test]
     fn where_a_new_version_cannot_be_seen_is_told() {
         let config = "[vault]\naddress = \"https://v\"\ntoken = \"t\"\n[nomad]\ntoken_vault = \"kv/data/nomad#t\"\n";
-        let lacks = told(config, &[("kv/metadata/nomad", &["list"])]);
+        let data: (&str, &[&str]) = ("kv/data/nomad", &["read"]);
+        let lacks = told(config, &[data, ("kv/metadata/nomad", &["list"])]);
         assert!(
             lacks.contains("warn  vault  the token lacks read on kv/metadata/nomad"),
             "{lacks}"
         );
-        let may = told(config, &[("kv/metadata/nomad", &["read"])]);
-        assert!(may.starts_with("ok    vault  the token may look for new versions"), "{may}");
+        let may = told(config, &[data, ("kv/metadata/nomad", &["read"])]);
+        assert!(may.starts_with("ok    vault  the token may read the daemon's secrets"), "{may}");
+        let none = told(config, &[]);
+        assert!(none.contains("fail  vault  the token lacks read on kv/data/nomad"), "{none}");
     }
 
     #[test]

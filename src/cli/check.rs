@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::{Failed, output};
-use crate::check::{self, Report, Unit, View};
+use crate::check::{self, Finding, Report, Unit, View};
 use crate::config::{ConfigErrors, Environment, Source};
 use crate::daemon::connections;
 use crate::own_secrets;
@@ -35,7 +35,7 @@ pub struct Options {
 pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed> {
     let json = options.json;
     let wrong = |errors: ConfigErrors| match json {
-        true => unloaded(errors),
+        true => unloaded(errors, Vec::new()),
         false => super::wrong(errors),
     };
     let report = if options.config_only {
@@ -55,22 +55,44 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         }
         let env = view.environment();
         let source = Source::read(config.as_deref(), &env).map_err(wrong)?;
-        let loaded = own_secrets::load_once(&source, &env).await.map_err(wrong)?;
+        let loaded = match own_secrets::load_once(&source, &env).await {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                let more = about_vault(&source, &env).await;
+                if json {
+                    return Err(unloaded(errors, more));
+                }
+                if !more.is_empty() {
+                    // The errors are what it ends with.
+                    let _ = print(&Report(more), false);
+                }
+                return Err(super::wrong(errors));
+            }
+        };
         check::check(&loaded, &view, connections::nomad(&loaded.settings)).await
     };
     print(&report, json)
 }
 
 /// For programs the errors of the config are findings too. On standard error they are as ever.
-fn unloaded(errors: ConfigErrors) -> Failed {
+fn unloaded(errors: ConfigErrors, more: Vec<Finding>) -> Failed {
     let findings = errors.iter().map(|error| {
         let key = if error.key.is_empty() { "" } else { ": " };
         let what = format!("{}{key}{}: {}", error.origin, error.key, error.what);
-        check::Finding::fail("config", what, error.fix.clone())
+        Finding::fail("config", what, error.fix.clone())
     });
-    match print(&Report(findings.collect()), true) {
+    match print(&Report(findings.chain(more).collect()), true) {
         Err(failed @ Failed::Because(_)) => failed,
         _ => super::wrong(errors),
+    }
+}
+
+/// What there is to say about Vault, where nothing else is wrong with the config than what is there: that a secret
+/// cannot be read says little of why.
+async fn about_vault(source: &Source, env: &Environment) -> Vec<Finding> {
+    match source.load(env) {
+        Ok(loaded) => check::vault(&loaded).await,
+        Err(_) => Vec::new(),
     }
 }
 

@@ -42,6 +42,8 @@ pub enum NotLoaded {
 pub struct Keeper {
     /// The client, and the section that it was made from.
     client: Option<(Vault, Client)>,
+    /// Those before that one, whose tokens nobody has ended yet.
+    before: Vec<Client>,
     known: BTreeMap<VaultField, VaultSecret>,
     /// Of each entry that is wanted, which version was read; `None`: it could not be.
     versions: BTreeMap<(String, String), Option<u64>>,
@@ -52,8 +54,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Loads a config with what it wants of Vault. Where Vault does not answer, what was read before
-    /// stands.
+    /// Loads a config with what it wants of Vault. Where Vault does not answer, or does not show a secret any
+    /// more, what was read before stands.
     pub async fn load(&mut self, source: &Source, env: &Environment) -> Result<Loaded, NotLoaded> {
         let wanted = source.wanted(env).map_err(NotLoaded::Wrong)?;
         let Some(vault) = wanted.vault.filter(|_| !wanted.wishes.is_empty()) else {
@@ -77,12 +79,12 @@ impl Keeper {
         for (field, read) in reading.secrets {
             let secret = match (read, self.known.get(&field)) {
                 (Ok(secret), _) => Ok(secret),
-                (Err(Unread::Away(why)), Some(known)) => {
+                (Err(Unread::Away(why) | Unread::Refused(why)), Some(known)) => {
                     trouble = Some(why);
                     Ok(known.clone())
                 }
                 (Err(Unread::Away(why)), None) => return Err(NotLoaded::Away(why)),
-                (Err(Unread::Wrong(why)), _) => Err(why),
+                (Err(Unread::Refused(why)), None) | (Err(Unread::Wrong(why)), _) => Err(why),
             };
             secrets.insert(field, secret);
         }
@@ -137,8 +139,24 @@ impl Keeper {
 
     /// Ends the session at Vault.
     pub async fn leave(&self) {
-        if let Some((_, client)) = &self.client {
+        for client in self.before.iter().chain(self.client.as_ref().map(|(_, client)| client)) {
             client.leave().await;
+        }
+    }
+
+    /// Ends the sessions of clients that nobody uses since this config is in effect.
+    pub fn leave_those_before(&mut self, settings: &Settings) {
+        if settings.vault.is_none() {
+            self.before.extend(self.client.take().map(|(_, client)| client));
+        }
+        let before = std::mem::take(&mut self.before);
+        if !before.is_empty() {
+            // A Vault that is gone holds up no reload.
+            tokio::spawn(async move {
+                for client in before {
+                    client.leave().await;
+                }
+            });
         }
     }
 
@@ -156,13 +174,15 @@ impl Keeper {
             return Ok(client.clone());
         }
         let client = client(&vault).map_err(|error| format!("{error:#}"))?;
-        self.client = Some((vault, client.clone()));
+        let before = self.client.replace((vault, client.clone()));
+        self.before.extend(before.map(|(_, client)| client));
         Ok(client)
     }
 
     /// All that was read.
     fn forget_all(&mut self) {
-        *self = Self { client: self.client.take(), ..Self::default() };
+        let before = std::mem::take(&mut self.before);
+        *self = Self { client: self.client.take(), before, ..Self::default() };
     }
 }
 
@@ -197,7 +217,7 @@ async fn asked_once(wanted: Wanted, env: &Environment) -> Environment {
             let reading = Reading::of(&client, &wishes).await;
             client.leave().await;
             let told = |unread| match unread {
-                Unread::Away(why) | Unread::Wrong(why) => why,
+                Unread::Away(why) | Unread::Refused(why) | Unread::Wrong(why) => why,
             };
             reading.secrets.into_iter().map(|(field, read)| (field, read.map_err(told))).collect()
         }

@@ -22,16 +22,27 @@ const VERSIONS_BACK: usize = 8;
 pub enum Unread {
     /// It may pass by itself.
     Away(String),
+    /// It is not shown to us: the token has ended, or a right was taken away.
+    Refused(String),
     Wrong(String),
 }
 
 impl From<Error> for Unread {
     fn from(error: Error) -> Self {
-        match error.is_away() {
-            true => Unread::Away(error.to_string()),
-            false => Unread::Wrong(told(&error)),
+        match error {
+            error if error.is_away() => Unread::Away(error.to_string()),
+            error if is_refusal(&error) => Unread::Refused(told(&error)),
+            error => Unread::Wrong(told(&error)),
         }
     }
+}
+
+/// Which says nothing of what is there.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Denied { .. } | Error::Ended { .. } | Error::Login { .. } | Error::File { .. }
+    )
 }
 
 fn told(error: &Error) -> String {
@@ -164,7 +175,7 @@ pub async fn look(
             Err(_) => match client.read(mount, path, None).await {
                 Ok(entry) => Some(entry.version),
                 Err(Error::Deleted { version, .. }) => Some(version),
-                Err(error) if error.is_away() => return Err(error.to_string()),
+                Err(error) if error.is_away() || is_refusal(&error) => return Err(told(&error)),
                 Err(_) => None,
             },
         };

@@ -123,9 +123,48 @@ async fn while_vault_is_away_jobs_wait_with_that_reason_and_then_run() {
     assert!((1..=5).contains(&failed), "{failed}");
 }
 
+/// Whose token ends, and is replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_has_ended_is_told_and_another_in_its_file_is_taken_up() {
+    if is_missing(Part::OpenBao, "a token of Vault that has ended") {
+        return;
+    }
+    let (mut world, vault) = world("").await;
+    let file = world.daemon.folder.path().join("token-of-vault");
+    let first = vault.token("roustabout", "1h").await;
+    std::fs::write(&file, &first).unwrap();
+    world.daemon.configure(|text| {
+        let lines = text.lines().map(|line| match line.split_once(" = ") {
+            Some(("role_id", _)) => format!("token_file = {file:?}"),
+            _ => line.to_owned(),
+        });
+        let lines = lines.filter(|line| !line.starts_with("secret_id = "));
+        lines.collect::<Vec<_>>().join("\n")
+    });
+    world.daemon.start().await;
+    vault.ask("POST", "auth/token/revoke", json!({ "token": first })).await;
+    let degraded = async || world.daemon.api("/readyz").await["degraded"].to_string();
+    let reason = format!(
+        "vault: the token in {} has expired or was revoked; create another one",
+        file.display()
+    );
+    until("it is told", LIMIT, async || degraded().await.contains(&reason)).await;
+    let status = roustabout().arg("status").arg("--config").arg(world.daemon.config()).output();
+    let status = String::from_utf8(status.unwrap().stdout).unwrap();
+    assert!(status.contains(&format!("degraded: {reason}")), "{status}");
+    assert!(said_by_check(&world).contains("fail  vault"), "{}", said_by_check(&world));
+    let jobs = world.queue(world.app, 2, 200);
+    std::fs::write(&file, vault.token("roustabout", "1h").await).unwrap();
+    all_succeed_and_nothing_is_left(&world, &vault, jobs).await;
+    until("nothing is in trouble", LIMIT, async || degraded().await == "[]").await;
+}
+
 /// What `check` says of a daemon with that policy in Vault and no other.
 async fn checked(world: &World, vault: &Vaults, policy: &str) -> String {
-    let section = vault.section_with(policy).await;
+    checked_with(world, &vault.section_with(policy).await)
+}
+
+fn checked_with(world: &World, section: &str) -> String {
     world.daemon.configure(|text| {
         let (before, rest) = text.split_once("[vault]").unwrap();
         let (_, pools) = rest.split_once("[[pools]]").unwrap();
@@ -161,6 +200,15 @@ async fn a_right_that_is_missing_is_named_by_check() {
         assert!(said.contains(&lacks) && said.matches("lacks").count() == 1, "{right}: {said}");
         assert!(!said.contains(all), "{right}: {said}");
     }
+    // An engine of version 1 that it may write to is of no use.
+    let old = json!({ "type": "kv", "options": { "version": "1" } });
+    vault.ask("POST", "sys/mounts/old", old).await;
+    vault.policy("old", &whole.replace("\"kv/", "\"old/")).await;
+    let section = vault.section_with("old").await;
+    let section = section.replace("mount = \"kv\"", "mount = \"old\"");
+    let said = checked_with(&world, &section);
+    assert!(said.contains("old is kv version 1, not KV version 2"), "{said}");
+    assert!(!said.contains("the token may write") && !said.contains("lacks"), "{said}");
     vault.bao.seal().await.unwrap();
     let said = said_by_check(&world);
     assert!(

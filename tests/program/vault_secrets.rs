@@ -118,6 +118,45 @@ async fn an_unreachable_vault_takes_nothing_from_a_daemon_that_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_has_ended_takes_nothing_either_and_the_one_before_a_reload_is_revoked() {
+    if is_missing(Part::OpenBao, "a token of Vault that has ended") {
+        return;
+    }
+    let (vault, mut daemon) = prepared(first()).await;
+    let token = vault.token("roustabout", "1h").await;
+    let by_role = std::fs::read_to_string(daemon.config()).unwrap();
+    let (before, _) = by_role.split_once("[vault]").unwrap();
+    let by_token = format!("{before}{}", vault.section(&token));
+    daemon.start().await;
+    let of_daemon = async || {
+        let list = vault.ask("LIST", "auth/token/accessors", Value::Null).await;
+        let mut of_role = 0;
+        for accessor in list["data"]["keys"].as_array().unwrap() {
+            let body = json!({ "accessor": accessor });
+            let about = vault.bao.ask("POST", "auth/token/lookup-accessor", Some(&body)).await;
+            let path = about.map(|about| about["data"]["path"].clone()).unwrap_or_default();
+            of_role += usize::from(path == "auth/approle/login");
+        }
+        of_role
+    };
+    assert_eq!(of_daemon().await, 1);
+    daemon.configure(|_| by_token);
+    daemon.reload().await;
+    until("the token of the role is revoked", SOON, async || of_daemon().await == 0).await;
+
+    vault.ask("POST", "auth/token/revoke", json!({ "token": token })).await;
+    let degraded = async || daemon.api("/readyz").await["degraded"].to_string();
+    until("it is told", SOON, async || degraded().await.contains("the token has ended")).await;
+    // A reload keeps what was read.
+    daemon.reload().await;
+    assert_eq!(status(&daemon, 1, SECRET).await, 202);
+    daemon.configure(|_| by_role);
+    daemon.reload().await;
+    assert!(!degraded().await.contains("vault"));
+    assert_eq!(status(&daemon, 2, SECRET).await, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_start_waits_for_vault_and_tells_at_once_what_is_wrong() {
     if is_missing(Part::OpenBao, "a start without Vault") {
         return;
@@ -214,12 +253,15 @@ async fn a_right_that_is_missing_is_named() {
         (told.status.code(), String::from_utf8([told.stdout, told.stderr].concat()).unwrap())
     };
     let (_, text) = check();
-    assert!(text.contains("the token may look for new versions of the daemon's secrets"), "{text}");
+    let all = "the token may read the daemon's secrets and look for new versions";
+    assert!(text.contains(all), "{text}");
     vault.policy("roustabout", &shipped().replace("kv/metadata", "kv/other")).await;
     let (_, text) = check();
     assert!(text.contains("the token lacks read on kv/metadata/github, "), "{text}");
     vault.policy("roustabout", &shipped().replace("kv/data", "kv/other")).await;
     let (code, text) = check();
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("GET /kv/data/github: 403 permission denied"), "{text}");
+    assert_eq!(text.matches("GET /kv/data/github: 403 permission denied").count(), 2, "{text}");
+    let right = "the token lacks read on kv/data/github, so the daemon does not start without";
+    assert!(text.contains(right), "{text}");
 }

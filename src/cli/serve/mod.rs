@@ -217,6 +217,7 @@ async fn reload(
         error!("{error:#}; the current config stays in effect");
         return Reloaded::Invalid;
     }
+    keeper.leave_those_before(&settings);
     for key in changes.wait_for_restart {
         warn!(key, "changed; takes effect after a restart");
     }
