@@ -39,6 +39,7 @@ mod refusal;
 mod reload;
 mod renames;
 mod restart;
+mod rotation;
 mod storms;
 mod sweeps;
 mod systemd_live;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use local_parts::agent::Tls;
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 
@@ -23,6 +23,9 @@ impl Certificates {
         let made = Self(tempfile::tempdir().unwrap());
         let key = KeyPair::generate().unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        // Its own, or whoever trusts two of them takes one for the other.
+        let name = format!("authority {}", hex::encode(&key.public_key_raw()[1..9]));
+        authority.distinguished_name.push(DnType::CommonName, name);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         made.write("nomad-agent-ca.pem", &authority.self_signed(&key).unwrap().pem());

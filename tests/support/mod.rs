@@ -3,7 +3,7 @@
 //! requests at the moments that matter (`proxy`), both together (`proxied`), parameterized jobs
 //! of the tests' own (`parents`), a root file system and a Docker engine (`root`), a machine with a
 //! systemd (`machine`), webhooks without a pause (`senders`), the certificates of a cluster
-//! (`certificates`), a browser (`browser`), the programs that are started (`programs`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
+//! (`certificates`), a browser (`browser`), the programs that are started (`programs`), all processes that run meanwhile (`processes`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
 //! Gitea (`gitea`) and the world around that (`gitea_world`), a real OpenBao (`vault`), alone or with a Nomad (`vault_and_nomad`), the host volume of the daemon as a Nomad job (`volume`). Which Nomad it all runs on is said in
 //! `cluster`, what only a real one shows in `only_nomad`, and what other parts a test may lack in
 //! `parts`. Each test starts its own and ends it.
@@ -22,6 +22,7 @@ pub mod machine;
 pub mod only_nomad;
 pub mod parents;
 pub mod parts;
+pub mod processes;
 pub mod programs;
 pub mod proxied;
 pub mod proxy;

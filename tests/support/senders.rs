@@ -1,10 +1,11 @@
-//! Senders of webhooks without a pause, to see what becomes of them while the daemon is restarted.
+//! Senders of webhooks without a pause, to see what becomes of them while the daemon is restarted, or its secrets are replaced.
 
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::daemon::SECRET;
 use super::until;
 use super::webhook::{Raw, Request, queued};
 
@@ -18,9 +19,14 @@ pub struct Senders {
 impl Senders {
     /// Four of them, each for as long as nothing of its own fails.
     pub fn start(port: u16) -> Self {
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Seen { secret: Mutex::new(SECRET.to_owned()), ..Seen::default() });
         let senders = (0..4).map(|_| tokio::spawn(send_all(seen.clone(), port))).collect();
         Self { seen, senders }
+    }
+
+    /// From here on, with another secret.
+    pub fn sign_with(&self, secret: &str) {
+        secret.clone_into(&mut self.seen.secret.lock().unwrap());
     }
 
     /// Until so many more were accepted, or one failed.
@@ -49,6 +55,7 @@ impl Senders {
 struct Seen {
     over: AtomicBool,
     next: AtomicU64,
+    secret: Mutex<String>,
     accepted: Mutex<Vec<u64>>,
     failed: Mutex<Vec<String>>,
 }
@@ -65,7 +72,9 @@ async fn send_all(seen: Arc<Seen>, port: u16) {
                 Err(error) => return seen.failed.lock().unwrap().push(error.to_string()),
             },
         };
-        connection.say(Request::job(&format!("restart {job}"), &queued(job)).bytes()).await;
+        let secret = seen.secret.lock().unwrap().clone();
+        let request = Request::job(&format!("restart {job}"), &queued(job)).signed(&secret);
+        connection.say(request.bytes()).await;
         match connection.reply_or_end().await {
             Some(reply) if reply.status == 202 => {
                 seen.accepted.lock().unwrap().push(job);

@@ -1,6 +1,7 @@
 //! A Vault and a Nomad that know each other: tasks log in at the one with the identities of the other, with the
 //! policies and the role that we ship.
 
+use local_parts::agent::AgentOptions;
 use local_parts::runner_job;
 use serde_json::{Value, json};
 
@@ -25,8 +26,14 @@ pub struct Both {
 }
 
 pub async fn start() -> Both {
+    with(|_| {}).await
+}
+
+/// With another Nomad.
+pub async fn with(change: impl FnOnce(&mut AgentOptions)) -> Both {
     let vault = Vault::start().await;
     let parts = Parts::with(|options| {
+        change(options);
         options.extra_config = Some(json!({ "vault": {
             "enabled": true,
             "address": vault.bao.address().as_str().trim_end_matches('/'),
