@@ -1,8 +1,10 @@
 //! Every secret in play is searched for everywhere that people and programs can look, with the daemon at
-//! `trace` level and errors on the way: found only where `delivery = "payload"` puts it.
+//! `trace` level and errors on the way: found only where `delivery = "payload"` puts it. With claims and a real Vault
+//! that is its audit log too, and the arguments and variables of all processes that run meanwhile.
 
 use crate::support;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use base64::Engine;
@@ -12,7 +14,10 @@ use reqwest::{Client, redirect::Policy};
 use serde_json::{Value, json};
 use std::time::Duration;
 use support::daemon::{Daemon, GITHUB_TOKEN, SECRET, roustabout};
+use support::parts::{Part, is_missing};
+use support::processes::{Process, Watch};
 use support::until;
+use support::vault_and_nomad::{self, Both};
 use support::webhook::{Request, queued};
 use support::world::{Parts, Plan, World};
 
@@ -152,14 +157,130 @@ async fn every_secret_is_only_where_the_operator_chose_it() {
     }
     assert_eq!(chosen.len(), 1);
 
-    let admin = fs::read_to_string(world.daemon.folder.path().join("admin-token")).unwrap();
     let minted = world.github.with(|github, _| github.minted_runner_tokens());
     assert!(minted.len() >= 2 && minted.contains(&chosen[0]));
-    let own = [SECRET, GITHUB_TOKEN, NOMAD_TOKEN, WRONG_TOKEN, admin.trim()].map(str::to_owned);
-    for secret in own.iter().chain(&minted) {
-        let forms = forms(secret);
+    let own = [SECRET, GITHUB_TOKEN, NOMAD_TOKEN, WRONG_TOKEN].map(str::to_owned);
+    let secrets = own.into_iter().chain(minted).chain([admin_token(&world.daemon)]);
+    none_is_in(&places, secrets);
+}
+
+fn admin_token(daemon: &Daemon) -> String {
+    let token = fs::read_to_string(daemon.folder.path().join("admin-token")).unwrap();
+    token.trim().to_owned()
+}
+
+fn none_is_in(places: &[Place], secrets: impl IntoIterator<Item = String>) {
+    for secret in secrets {
+        let forms = forms(&secret);
         let found: Vec<&String> =
             places.iter().filter(|place| has(place, &forms)).map(|(name, _)| name).collect();
         assert!(found.is_empty(), "{secret} is in {found:?}");
     }
+}
+
+/// A daemon that has its secrets in Vault, with a pool whose runners read theirs there, and one whose runners claim.
+async fn with_vault(both: Both) -> (World, support::vault::Vault, String) {
+    let Both { vault, parts } = both;
+    vault.policy("own", r#"path "kv/+/own" { capabilities = ["read"] }"#).await;
+    let own = json!({ "webhook": SECRET, "github": GITHUB_TOKEN, "nomad": NOMAD_TOKEN });
+    vault.put("own", own).await;
+    let both = json!({ "token_policies": ["roustabout", "own"] });
+    let (role_id, secret_id) = vault.approle("daemon", "own", both).await;
+    let archive = parts.github.runner_archive_url().parse().unwrap();
+    runner_job::register(&parts.nomad, OPEN, &archive).await.unwrap();
+    let port = support::free_port();
+    let plan = Plan {
+        before_pools: format!(
+            "token_vault = \"kv/data/own#nomad\"\n\
+             [vault]\naddress = \"{}\"\nrole_id = \"{role_id}\"\nsecret_id = \"{secret_id}\"\n\
+             mount = \"kv\"\npath = \"{{namespace}}/{{nomad_job}}/{{runner_name}}\"\n\
+             [claims]\nlisten = \"127.0.0.1:{port}\"\nurl = \"http://127.0.0.1:{port}\"",
+            vault.bao.address()
+        ),
+        pool: format!(
+            "delivery = \"vault\"\n\
+             [[pools]]\nname = \"open\"\nnomad_job = \"{OPEN}\"\nlabels = [\"self-hosted\", \"open\"]\n\
+             repositories = [\"octo/*\"]\ndelivery = \"claim\""
+        ),
+        ..Plan::default()
+    };
+    let world = World::around(parts, plan).await;
+    world.daemon.configure(|config| {
+        let config = config.replace("[log]\n", "[log]\nlevel = \"trace\"\n");
+        let webhook = format!("secret = \"{SECRET}\"");
+        let config = config.replace(&webhook, "secret_vault = \"kv/data/own#webhook\"");
+        let github = format!("token = \"{GITHUB_TOKEN}\"");
+        config.replace(&github, "token_vault = \"kv/data/own#github\"")
+    });
+    (world, vault, secret_id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_is_one_that_passes_through_vault_or_is_claimed() {
+    if is_missing(Part::OpenBao, "secrets in Vault's audit log") {
+        return;
+    }
+    let (mut world, vault, secret_id) = with_vault(vault_and_nomad::start().await).await;
+    let watch = Watch::start();
+    world.daemon.start().await;
+    let mut jobs = world.queue(world.app, 2, 200);
+    jobs.extend(world.queue_for("open", world.lib, 2));
+    world.until_nothing_is_left(LIMIT).await;
+    // Vault does not take what it is sent.
+    vault.policy("roustabout", "path \"none\" { capabilities = [\"deny\"] }").await;
+    jobs.extend(world.queue(world.app, 1, 200));
+    until("Vault's refusal is told", LIMIT, async || {
+        let job = world.daemon.job(*jobs.last().unwrap()).await;
+        job["reason"].to_string().contains("credential not written")
+    })
+    .await;
+    make_errors(&world).await;
+    let processes = watch.end();
+
+    let minted = world.github.with(|github, _| github.minted_runner_tokens());
+    assert!(minted.len() >= 2, "{minted:?}");
+    let mut places = places(&world.daemon, &jobs).await;
+    let audit = fs::read(vault.bao.audit_log()).unwrap();
+    let notes = |text: &str| memchr::memmem::find(&audit, text.as_bytes()).is_some();
+    assert!(notes("kv/data/default/github-runner-x64/roustabout-x64-") && notes("kv/data/own"));
+    places.push(("Vault's audit log".to_owned(), audit));
+    places.push(("Vault's log".to_owned(), vault.bao.log().into_bytes()));
+    for child in world.children().await {
+        let url = format!("/v1/job/{}", child.id.replace('/', "%2F"));
+        let url = world.agent.address().join(&url).unwrap();
+        let job = reqwest::get(url).await.unwrap().text().await.unwrap();
+        places.push((format!("Nomad's job {}", child.id), job.into_bytes()));
+    }
+    let paths = world.nomad.variable_paths(world.nomad.place(), "").await.unwrap();
+    assert_eq!(paths, [""; 0], "and nothing is in a Variable");
+    // The one that each task shows to us.
+    let identities: Vec<String> = processes.iter().filter_map(identity).collect();
+    assert!(identities.len() >= 2, "{}", processes.len());
+    // The runner's own program takes its token in a variable, and removes it there.
+    let said = |process: &Process| String::from_utf8_lossy(&process.arguments).replace('\0', " ");
+    let takes_token = |process: &&Process| {
+        ["config.sh", "simulated-runner config"].iter().any(|part| said(process).contains(part))
+    };
+    let meant: BTreeSet<u32> =
+        processes.iter().filter(takes_token).map(|process| process.id).collect();
+    assert!(!meant.is_empty());
+    for process in processes {
+        let name = format!("{}, {}", process.id, said(&process));
+        let is_meant = meant.contains(&process.id) || meant.contains(&process.parent);
+        places.push((format!("the arguments of {name}"), process.arguments));
+        if !is_meant {
+            places.push((format!("the variables of {name}"), process.variables));
+        }
+    }
+    let own = [NOMAD_TOKEN, WRONG_TOKEN, &secret_id].map(str::to_owned);
+    none_is_in(&places, own.into_iter().chain(minted).chain([admin_token(&world.daemon)]));
+    // Processes of other tests have the same ones, and the task has its identity.
+    places.retain(|(name, _)| !name.contains("the variables of"));
+    none_is_in(&places, [SECRET, GITHUB_TOKEN].map(str::to_owned).into_iter().chain(identities));
+}
+
+fn identity(process: &Process) -> Option<String> {
+    let variables = String::from_utf8_lossy(&process.variables);
+    let mut variables = variables.split('\0');
+    variables.find_map(|one| Some(one.strip_prefix("NOMAD_TOKEN_roustabout=")?.to_owned()))
 }

@@ -227,10 +227,22 @@ impl OpenBao {
         self.unseal().await
     }
 
+    /// All that it wrote.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("bao.log")).unwrap_or_default()
+    }
+
     /// The end of what it wrote.
     #[must_use]
     pub fn last_words(&self) -> String {
         crate::tail(&self.folder.join("bao.log"))
+    }
+
+    /// What it notes of every request and answer.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit.log")
     }
 
     fn config(&self) -> Value {
@@ -250,6 +262,9 @@ impl OpenBao {
             "cluster_addr": format!("http://127.0.0.1:{}", self.cluster_port),
             "listener": [{ "tcp": listener }],
             "api_addr": self.address().as_str(),
+            "audit": [{
+                "type": "file", "path": "file", "options": { "file_path": self.audit_log() },
+            }],
         })
     }
 
