@@ -37,8 +37,20 @@ impl Claiming {
 
     /// Its tasks ask at this URL.
     async fn reached_as(url: String, port: u16, pool: &str, keys: &str) -> Self {
-        let parts = Parts::start().await;
+        Self::around(Parts::start().await, None, url, port, pool, keys).await
+    }
+
+    /// What the daemon takes for Nomad may be a proxy before it.
+    async fn around(
+        parts: Parts,
+        nomad: Option<String>,
+        url: String,
+        port: u16,
+        pool: &str,
+        keys: &str,
+    ) -> Self {
         let plan = Plan {
+            nomad,
             before_pools: format!(
                 "[claims]\nlisten = \"127.0.0.1:{port}\"\nurl = \"{url}\"\n{keys}"
             ),
@@ -217,6 +229,33 @@ async fn as_many_as_the_door_has_connections_are_answered_at_once() {
     println!("256 claims took {:?}", began.elapsed());
     assert_eq!(requests(&claiming.world, "POST", "/registration-token"), 1);
     assert_eq!(claiming.world.daemon.count_of("credential claimed by allocation"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_one_request_to_nomad_and_none_to_github_while_a_token_lives() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let parts = Parts::start().await;
+    let proxy = Proxy::before(parts.agent.address().as_str()).await;
+    let more = parents::pool(TELLER, TELLER, "delivery = \"claim\"");
+    let url = format!("http://127.0.0.1:{port}");
+    let nomad = Some(proxy.url());
+    let mut claiming = Claiming::around(parts, nomad, url, port, &more, "").await;
+    register_teller(&claiming.world, TELLER, folder.path()).await;
+    claiming.world.daemon.start().await;
+    claiming.world.queue_for(TELLER, claiming.world.app, 1);
+    let (jwt, _) = told_by(TELLER, folder.path()).await;
+    // Of all that may be asked of an allocation or its job, and the keys of identities.
+    let asked = || {
+        let about = ["/v1/allocation/", "/v1/job/", "/v1/evaluation/", "/.well-known/"];
+        about.map(|path| proxy.count("GET", path))
+    };
+    let [none, of_job, of_evaluation, no_keys] = asked();
+    assert_eq!((none, no_keys), (0, 0));
+    for claims in 1..=10 {
+        assert_eq!(claiming.claim(&jwt).await.status(), 200);
+        assert_eq!(asked(), [claims, of_job, of_evaluation, 1]);
+    }
+    assert_eq!(requests(&claiming.world, "POST", "/registration-token"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
