@@ -9,17 +9,20 @@ use super::view::{Page, Shown, View};
 
 /// Of the bar of runners.
 const BAR: usize = 20;
-/// Lines for what is degraded or not served.
+/// Lines for what is degraded or not served, also on a low terminal.
 const TROUBLES: usize = 3;
+/// Of all lines, at most so many are for these, and as many for what is chosen.
+const SHARE: usize = 4;
 
 /// Never more than fit.
 pub fn lines(view: &mut View, size: Size) -> Vec<Line> {
     // The last column stays free: some terminals wrap there.
     let width = size.width.saturating_sub(1);
     let mut top = vec![bar(view, width)];
-    top.extend(troubles(view));
+    let most = size.height / SHARE;
+    top.extend(troubles(view, width, most));
     let detail = match &view.page {
-        None if size.height >= 14 => detail(view, width),
+        None if size.height >= 14 => detail(view, width, most),
         _ => Vec::new(),
     };
     let bottom = footer(view, width);
@@ -85,10 +88,27 @@ fn pools(view: &View) -> impl Iterator<Item = &Value> {
     view.status["pools"].as_array().into_iter().flatten()
 }
 
-fn troubles(view: &View) -> Vec<Line> {
-    let mut troubles: Vec<Line> = Vec::new();
-    let mut say =
-        |tone, text: String| troubles.push(Line::default().with(tone, format!(" ! {text}")));
+/// What is wrong, whole where there is room: a key shows the rest.
+fn troubles(view: &View, width: usize, most: usize) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for (tone, text) in all_troubles(view) {
+        let wrapped = wrap(&text, width.saturating_sub(3));
+        lines.extend(wrapped.iter().enumerate().map(|(place, text)| {
+            let sign = if place == 0 { " ! " } else { "   " };
+            Line::default().with(tone, format!("{sign}{}", text.trim_end()))
+        }));
+    }
+    let most = most.max(TROUBLES);
+    if lines.len() > most {
+        lines.truncate(most - 1);
+        lines.push(Line::default().with(Tone::Strong, "   d").with(Tone::Dim, " shows the rest"));
+    }
+    lines
+}
+
+pub fn all_troubles(view: &View) -> Vec<(Tone, String)> {
+    let mut troubles = Vec::new();
+    let mut say = |tone, text: String| troubles.push((tone, text));
     if let Some(why) = &view.away {
         say(Tone::Bad, why.clone());
     }
@@ -107,13 +127,6 @@ fn troubles(view: &View) -> Vec<Line> {
                 newest["job"]
             ),
         );
-    }
-    let more = troubles.len().saturating_sub(TROUBLES);
-    troubles.truncate(TROUBLES);
-    if more > 0
-        && let Some(last) = troubles.last_mut()
-    {
-        *last = std::mem::take(last).with(Tone::Dim, format!(" (and {more} more)"));
     }
     troubles
 }
@@ -136,25 +149,31 @@ fn table(view: &mut View, width: usize, room: usize) -> Vec<Line> {
     lines
 }
 
-/// What the chosen row has no room for, on two lines.
-fn detail(view: &mut View, width: usize) -> Vec<Line> {
+/// What the chosen row has no room for: on two lines, and on more if it is longer.
+fn detail(view: &mut View, width: usize, most: usize) -> Vec<Line> {
     let Some(row) = view.table().chosen() else { return Vec::new() };
     let mut wrapped = wrap(&row.note, width.saturating_sub(1));
-    if wrapped.len() > 2 {
-        let rest = wrapped.split_off(1).join(" ");
-        wrapped.push(rest);
+    let cut = wrapped.len() > most;
+    wrapped.truncate(most);
+    wrapped.resize(wrapped.len().max(2), String::new());
+    let line = |text: String| Line::default().with(Tone::Plain, format!(" {}", text.trim_end()));
+    let mut lines: Vec<Line> = wrapped.into_iter().map(line).collect();
+    if cut && let Some(last) = lines.last_mut() {
+        *last = Line::default().with(Tone::Strong, " Enter").with(Tone::Dim, " shows the rest");
     }
-    wrapped.resize(2, String::new());
-    let line = |text: String| Line::default().with(Tone::Plain, format!(" {text}"));
-    wrapped.into_iter().map(line).collect()
+    lines
 }
 
 fn explanation(page: &mut Page, width: usize, room: usize) -> Vec<Line> {
     let mut lines = vec![Line::default()];
     let room = room.saturating_sub(1);
-    let Some(text) = &page.text else {
-        lines.push(Line::default().with(Tone::Dim, format!(" asking about job {} …", page.job)));
-        return lines;
+    let text = match (&page.text, page.job) {
+        (Some(text), _) => text,
+        (None, Some(job)) => {
+            lines.push(Line::default().with(Tone::Dim, format!(" asking about job {job} …")));
+            return lines;
+        }
+        (None, None) => return lines,
     };
     let wrapped: Vec<String> =
         text.lines().flat_map(|line| wrap(line, width.saturating_sub(1))).collect();
@@ -184,9 +203,7 @@ fn footer(view: &mut View, width: usize) -> Line {
     let next = Shown::ALL[(view.shown as usize + 1) % 3].name();
     let mut all =
         vec![("↑↓", "move"), ("s", "sort"), ("r", "reverse"), ("/", "filter"), ("Tab", next)];
-    if view.shown != Shown::Pools {
-        all.push(("Enter", "explain"));
-    }
+    all.push(("Enter", if view.shown == Shown::Pools { "details" } else { "explain" }));
     all.push(("q", "quit"));
     let (shown, rows) = view.table().counts();
     let mut state = format!("by {}", view.table().order());
@@ -218,6 +235,10 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
         for letter in word.chars() {
             let wide = columns(letter.encode_utf8(&mut [0; 4]));
             if used + wide > width {
+                // The one at which a line ends.
+                if letter == ' ' {
+                    continue;
+                }
                 lines.push(String::new());
                 used = 0;
             }
@@ -330,10 +351,35 @@ mod tests {
     }
 
     #[test]
+    fn what_is_long_is_wrapped_or_shown_by_a_key() {
+        let mut view = view();
+        let mut long = status();
+        let words = |count: usize| (0..count).map(|at| format!("word{at} ")).collect::<String>();
+        long["degraded"] = json!([format!("nomad: {}end", words(18))]);
+        long["lists"]["waiting"]["jobs"][0]["reason"] = json!(format!("{}end", words(30)));
+        view.hear(News::Status(long.clone()));
+        let text = shown(&mut view, 80, 24);
+        assert!(text.contains("\n   word10 word11") && text.contains(" word17 end\n"), "{text}");
+        assert!(text.contains(" word29 end\n"), "the whole reason: {text}");
+        long["degraded"] = json!([format!("nomad: {}end", words(120))]);
+        long["pools"][0]["waiting_for"] = json!([format!("{}end", words(120))]);
+        view.hear(News::Status(long));
+        let text = shown(&mut view, 80, 24);
+        assert!(text.contains("   d shows the rest\n") && !text.contains("word119"), "{text}");
+        view.press(Key::Char('d'));
+        assert!(shown(&mut view, 80, 24).contains("word119"));
+        view.press(Key::Escape);
+        view.press(Key::Char('3'));
+        assert!(shown(&mut view, 80, 24).contains(" Enter shows the rest\n"));
+        view.press(Key::Enter);
+        assert!(shown(&mut view, 80, 24).contains("word119"));
+    }
+
+    #[test]
     fn any_size_is_enough() {
         for width in [0, 1, 2, 10, 40, 100, 300] {
             for height in [0, 1, 2, 3, 5, 13, 14, 60] {
-                for keys in ["", "/build", "2", "3", "\n"] {
+                for keys in ["", "/build", "2", "3", "3\n", "d", "\n"] {
                     let mut view = view();
                     for key in keys.chars() {
                         view.press(if key == '\n' { Key::Enter } else { Key::Char(key) });
@@ -378,6 +424,8 @@ mod tests {
         view.press(Key::Tab);
         assert!(shown(&mut view, 80, 24).contains("x64 (linux, x64): at capacity"));
         assert_eq!(view.press(Key::Enter), Wish::Nothing, "a pool is no job");
+        assert!(shown(&mut view, 80, 24).contains("x64 (linux, x64): at capacity"));
+        assert_eq!(view.press(Key::Char('q')), Wish::Nothing, "back");
         assert_eq!(view.press(Key::Char('q')), Wish::Leave);
         assert_eq!(view.press(Key::Ctrl('c')), Wish::Leave);
     }

@@ -66,11 +66,22 @@ impl Table {
         Self { columns, rows, sort: None, reverse: false, shown, cursor: 0, top: 0 }
     }
 
-    /// Other rows; the cursor stays on its row, if that is still there.
+    /// Other rows.
     pub fn fill(&mut self, rows: Vec<Row>, filter: &str, now: Millis) {
         let chosen = self.chosen().map(|row| row.key.clone());
         self.rows = rows;
-        self.arrange(filter, now);
+        self.choose_again(chosen, filter, now);
+    }
+
+    /// Filtered and sorted.
+    pub fn arrange(&mut self, filter: &str, now: Millis) {
+        let chosen = self.chosen().map(|row| row.key.clone());
+        self.choose_again(chosen, filter, now);
+    }
+
+    /// The cursor stays on its row, wherever that is now, and on its line if the row is not shown any more.
+    fn choose_again(&mut self, chosen: Option<String>, filter: &str, now: Millis) {
+        self.filter_and_sort(filter, now);
         let place =
             chosen.and_then(|key| self.shown.iter().position(|it| self.rows[*it].key == key));
         if let Some(place) = place {
@@ -78,8 +89,7 @@ impl Table {
         }
     }
 
-    /// Filtered and sorted.
-    pub fn arrange(&mut self, filter: &str, now: Millis) {
+    fn filter_and_sort(&mut self, filter: &str, now: Millis) {
         let words: Vec<String> = filter.split_whitespace().map(str::to_lowercase).collect();
         let shows = |row: &Row| words.iter().all(|word| has(row, word));
         self.shown = (0..self.rows.len()).filter(|place| shows(&self.rows[*place])).collect();
@@ -360,6 +370,23 @@ mod tests {
         assert_eq!(shown(&mut table, 40, 1).lines().count(), 1, "the head alone");
         table.fill(Vec::new(), "", 100_000);
         assert_eq!(shown(&mut table, 40, 9).lines().count(), 1);
+    }
+
+    #[test]
+    fn the_cursor_stays_on_its_row_when_the_order_or_the_filter_changes() {
+        let mut table = table("");
+        let chosen = |table: &Table| table.chosen().unwrap().key.clone();
+        table.sort_next(80);
+        table.arrange("", 100_000);
+        assert_eq!(chosen(&table), "beta", "which has become the second");
+        table.reverse();
+        table.arrange("", 100_000);
+        table.move_by(1);
+        assert_eq!(chosen(&table), "Alpha");
+        table.arrange("beta", 100_000);
+        assert_eq!(chosen(&table), "beta", "the other one is not shown");
+        table.arrange("", 100_000);
+        assert_eq!((chosen(&table), table.cursor), ("beta".to_owned(), 1));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 use terminal::Key;
 
+use super::draw::all_troubles;
 use super::rows;
 use super::table::{Millis, Table};
 use crate::admin::{ClientError, ListsJson};
@@ -40,13 +41,20 @@ pub enum Wish {
     Explain(u64),
 }
 
-/// The answer of `explain` in place of the table.
+/// A text in place of the table.
 #[derive(Debug)]
 pub struct Page {
-    pub job: u64,
+    /// It is the answer of `explain` about this job.
+    pub job: Option<u64>,
     /// `None` until there is an answer.
     pub text: Option<String>,
     pub top: usize,
+}
+
+impl Page {
+    fn of(text: String) -> Self {
+        Self { job: None, text: Some(text), top: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -112,7 +120,7 @@ impl View {
 
     pub fn explained(&mut self, job: u64, answer: Result<Explained, ClientError>) {
         let text = answer.map_or_else(|error| error.to_string(), |answer| answer.text());
-        if let Some(page) = self.page.as_mut().filter(|page| page.job == job) {
+        if let Some(page) = self.page.as_mut().filter(|page| page.job == Some(job)) {
             page.text = Some(printable(&text));
         }
     }
@@ -172,6 +180,12 @@ impl View {
                 self.arrange();
             }
             Key::Char('/') => self.typing = true,
+            Key::Char('d') => {
+                let all = all_troubles(self).into_iter().map(|(_, text)| text);
+                let all = all.collect::<Vec<_>>().join("\n\n");
+                let nothing = || "Nothing is degraded.".to_owned();
+                self.page = Some(Page::of(if all.is_empty() { nothing() } else { all }));
+            }
             Key::Escape => {
                 self.filter.clear();
                 self.arrange();
@@ -180,9 +194,13 @@ impl View {
             Key::BackTab | Key::Left => self.turn(2),
             Key::Char(digit @ '1'..='3') => self.shown = Shown::ALL[digit as usize - '1' as usize],
             Key::Enter => {
-                let job = self.table().chosen().and_then(|row| row.job);
-                self.page = job.map(|job| Page { job, text: None, top: 0 });
-                return job.map_or(Wish::Nothing, Wish::Explain);
+                let Some(row) = self.table().chosen() else { return Wish::Nothing };
+                let Some(job) = row.job else {
+                    self.page = Some(Page::of(row.note.clone()));
+                    return Wish::Nothing;
+                };
+                self.page = Some(Page { job: Some(job), text: None, top: 0 });
+                return Wish::Explain(job);
             }
             _ => {}
         }
