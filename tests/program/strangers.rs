@@ -61,6 +61,16 @@ fn assert_json_harmless(what: &str, value: &Value) {
     }
 }
 
+/// What happened to jobs, runners and pools can be searched by a name that stays, whatever the message is.
+fn assert_is_named(line: &Value) {
+    let about = ["job", "runner", "pool"].iter().any(|what| line.get(what).is_some());
+    if about && matches!(line["level"].as_str(), Some("INFO" | "WARN")) {
+        let name = line["event"].as_str().unwrap_or_else(|| panic!("without a name: {line}"));
+        let documented = include_str!("../../docs/log.md").contains(&format!("`{name}`"));
+        assert!(documented, "{name} is not in docs/log.md");
+    }
+}
+
 /// What a command prints, whatever it came to.
 async fn printed(daemon: &Daemon, arguments: &[&str]) -> String {
     let mut command = roustabout();
@@ -148,8 +158,11 @@ async fn no_text_of_a_stranger_does_anything_where_it_is_read() {
     assert!(log.contains("forged"), "{log}");
     for line in log.lines() {
         assert!(line.len() < 20_000, "{} bytes", line.len());
-        assert_json_harmless("the log", &serde_json::from_str(line).unwrap());
+        let line = serde_json::from_str(line).unwrap();
+        assert_json_harmless("the log", &line);
+        assert_is_named(&line);
     }
+    assert!(log.contains("\"event\":\"job.queued\""), "{log}");
     assert!(!log.contains(SECRET));
 }
 
