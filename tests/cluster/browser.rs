@@ -292,6 +292,10 @@ async fn a_report_is_picked_by_month_and_by_what() {
         }
         let wide = "return document.documentElement.scrollWidth - innerWidth";
         assert!(browser.run(wide).await.as_i64().unwrap() <= 0, "{size} is too wide");
+        let bars = "return [...document.querySelectorAll('.sums tbody .bar')].map((it) => it.getBoundingClientRect().width)";
+        let bars = browser.run(bars).await;
+        let widths: Vec<f64> = bars.as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+        assert!(widths.len() >= 3 && widths.iter().all(|it| *it > 150.0), "{size}: {widths:?}");
     }
     browser.size(DESKTOP).await;
     browser.run("document.querySelector('[name=by]').value = 'workflow'; return null").await;
