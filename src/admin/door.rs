@@ -168,7 +168,8 @@ async fn ready(State(shared): Door) -> Response {
     let degraded = shared.asking.health.degraded();
     let why = match shared.store.probe().await {
         Err(error) => Some(error.to_string()),
-        Ok(()) => ask(shared.asking.status()).await.err().map(str::to_owned),
+        // About no job: proxies ask often, and only whether there is an answer.
+        Ok(()) => ask(shared.asking.reasons(Vec::new())).await.err().map(str::to_owned),
     };
     match why {
         None => Json(json!({"ready": true, "degraded": degraded})).into_response(),

@@ -1,7 +1,7 @@
 //! What the status page lists: the jobs that have waited longest and those that run, beside what
 //! `status` says. As many as a page or a terminal shows, with how many there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::views::{self, StatusView};
 use crate::ledger::{Job, JobId, JobStatus, Runner, RunnerName, State, Time};
@@ -48,33 +48,38 @@ pub struct OpenJob {
 
 /// Of each list at most `limit`.
 pub fn overview(state: &State, now: Time, degraded: Vec<String>, limit: usize) -> Overview {
-    let of = |status: JobStatus| {
-        state.jobs.values().filter(move |job| job.pool.is_some() && job.report.status == status)
-    };
-    let queued = of(JobStatus::Queued).filter(|job| job.is_demand() || job.awaits_verdict());
+    let [mut waiting, mut running, mut held] = [const { First::new() }; 3];
+    let status = views::status_and_each_job(state, now, degraded, |job| {
+        if job.pool.is_none() {
+            return;
+        }
+        let received = job.received_at.0;
+        match job.report.status {
+            JobStatus::Queued if job.is_demand() || job.awaits_verdict() => {
+                waiting.see(job, received, limit);
+            }
+            JobStatus::InProgress => running.see(job, -received, limit),
+            JobStatus::Waiting => held.see(job, received, limit),
+            _ => {}
+        }
+    });
     let for_whom = state.runners.values().filter(|runner| runner.is_supply());
     let runners: BTreeMap<JobId, &Runner> =
         for_whom.filter_map(|runner| Some((runner.cause?, runner))).collect();
-    let mut waiting = few(queued, limit, |job| job.received_at.0);
+    let mut waiting = waiting.in_order(state);
     let ids: Vec<JobId> = waiting.jobs.iter().map(|job| job.id).collect();
     let mut reasons = views::reasons(state, &ids, now);
     for job in &mut waiting.jobs {
         job.reason = reasons.remove(&job.id);
         job.runs_on(runners.get(&job.id).copied());
     }
-    let mut running = few(of(JobStatus::InProgress), limit, |job| -job.received_at.0);
+    let mut running = running.in_order(state);
     for job in &mut running.jobs {
         let name = job.runner.as_deref().map(RunnerName::from);
         job.runs_on(name.and_then(|name| state.runners.get(&name)));
     }
-    Overview {
-        now,
-        status: views::status(state, now, degraded),
-        waiting,
-        running,
-        held: few(of(JobStatus::Waiting), limit, |job| job.received_at.0),
-        runners: state.runners.values().count(),
-    }
+    let (held, runners) = (held.in_order(state), state.runners.values().count());
+    Overview { now, status, waiting, running, held, runners }
 }
 
 impl OpenJob {
@@ -86,17 +91,33 @@ impl OpenJob {
     }
 }
 
-/// Those that come first by `order`.
-fn few<'a>(jobs: impl Iterator<Item = &'a Job>, limit: usize, order: fn(&Job) -> i64) -> Few {
-    let mut all: Vec<&Job> = jobs.collect();
-    let total = all.len();
-    let key = |job: &&Job| (order(job), job.id());
-    if total > limit {
-        all.select_nth_unstable_by_key(limit, key);
-        all.truncate(limit);
+/// Those that come first, of any number that are seen.
+struct First {
+    total: usize,
+    /// The last of them on top.
+    kept: BinaryHeap<(i64, JobId)>,
+}
+
+impl First {
+    const fn new() -> Self {
+        Self { total: 0, kept: BinaryHeap::new() }
     }
-    all.sort_unstable_by_key(key);
-    Few { jobs: all.into_iter().map(open_job).collect(), total }
+
+    fn see(&mut self, job: &Job, order: i64, limit: usize) {
+        self.total += 1;
+        let key = (order, job.id());
+        if self.kept.len() < limit {
+            self.kept.push(key);
+        } else if let Some(mut last) = self.kept.peek_mut().filter(|last| key < **last) {
+            *last = key;
+        }
+    }
+
+    fn in_order(self, state: &State) -> Few {
+        let ids = self.kept.into_sorted_vec();
+        let jobs = ids.iter().filter_map(|(_, id)| state.jobs.get(id));
+        Few { jobs: jobs.map(open_job).collect(), total: self.total }
+    }
 }
 
 fn open_job(job: &Job) -> OpenJob {

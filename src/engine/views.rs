@@ -76,7 +76,17 @@ pub struct Oldest {
 /// Lines of one pool: each repository can have its own.
 const MOST_REASONS: usize = 20;
 
-pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView {
+pub fn status(state: &State, now: Time, degraded: Vec<String>) -> StatusView {
+    status_and_each_job(state, now, degraded, |_| {})
+}
+
+/// There may be many open jobs, and webhooks wait meanwhile: each is looked at once, and handed out.
+pub fn status_and_each_job<'a>(
+    state: &'a State,
+    now: Time,
+    mut degraded: Vec<String>,
+    mut each: impl FnMut(&'a Job),
+) -> StatusView {
     let config = state.former_names().into_iter().map(|(_, what)| format!("config: {what}"));
     degraded.extend(config);
     degraded.extend(state.not_warmed().into_iter().map(|what| format!("config: {what}")));
@@ -85,7 +95,6 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
     for (key, class) in state.classes.iter().filter(|(_, class)| !class.waiting.is_empty()) {
         let pool = waiting.entry(&key.pool).or_default();
         pool.demand += class.waiting.len();
-        pool.since(class.waiting.iter().filter_map(|id| state.jobs.get(id)));
         if let Some(word) = why::class_word(state, key, now) {
             *pool.words.entry(word.as_str()).or_default() += class.waiting.len();
         }
@@ -93,10 +102,22 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
             *pool.reasons.entry(why).or_default() += class.waiting.len();
         }
     }
-    for (pool, job) in awaiting_verdict(state) {
+    let mut oldest: Option<&Job> = None;
+    for job in state.jobs.values() {
+        each(job);
+        // Those that are demand were counted in their classes.
+        let (demand, asks) = (job.is_demand(), job.awaits_verdict());
+        let Some(pool) = job.pool.as_ref().filter(|_| demand || asks) else { continue };
+        if oldest.is_none_or(|oldest| job.received_at < oldest.received_at) {
+            oldest = Some(job);
+        }
         let pool = waiting.entry(pool).or_default();
+        pool.oldest =
+            Some(pool.oldest.map_or(job.received_at, |oldest| oldest.min(job.received_at)));
+        if !asks {
+            continue;
+        }
         pool.asking += 1;
-        pool.since([job]);
         *pool.words.entry(why::Word::Policy.as_str()).or_default() += 1;
         if let Some(why) = why::verdict_waits(state, job, now) {
             *pool.reasons.entry(why).or_default() += 1;
@@ -135,7 +156,7 @@ pub fn status(state: &State, now: Time, mut degraded: Vec<String>) -> StatusView
         at: now,
         capacity: Capacity { alive: state.runners.alive(), max: state.rules.max },
         pools: pools.collect(),
-        oldest_waiting: oldest(state, now),
+        oldest_waiting: oldest.map(|job| told(state, job, now)),
         unserved: unserved(state, now),
         degraded,
     }
@@ -183,11 +204,6 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn since<'a>(&mut self, jobs: impl IntoIterator<Item = &'a Job>) {
-        let received = jobs.into_iter().map(|job| job.received_at);
-        self.oldest = received.chain(self.oldest).min();
-    }
-
     fn lines(self) -> Vec<String> {
         let mut reasons: Vec<_> = self.reasons.into_iter().collect();
         // Stable: those of as many jobs stay in the order of their words.
@@ -202,27 +218,16 @@ impl Waiting {
     }
 }
 
-fn awaiting_verdict(state: &State) -> impl Iterator<Item = (&PoolName, &Job)> {
-    let jobs = state.jobs.values().filter(|job| job.awaits_verdict());
-    jobs.filter_map(|job| Some((job.pool.as_ref()?, job)))
-}
-
-fn oldest(state: &State, now: Time) -> Option<Oldest> {
-    let demand = state.classes.iter().flat_map(|(key, class)| {
-        let jobs = class.waiting.iter().filter_map(|id| state.jobs.get(id));
-        jobs.map(move |job| (Some(key), job))
-    });
-    let all = demand.chain(awaiting_verdict(state).map(|(_, job)| (None, job)));
-    let (key, job) = all.min_by_key(|(_, job)| job.received_at)?;
-    Some(Oldest {
+fn told(state: &State, job: &Job, now: Time) -> Oldest {
+    Oldest {
         job: job.id(),
         repository: job.repository_name.clone(),
         waits: now.since(job.received_at).as_secs(),
-        reason: match key {
-            Some(key) => why::job_waits(state, key, job, now),
-            None => why::verdict_waits(state, job, now),
+        reason: match job.awaits_verdict() {
+            true => why::verdict_waits(state, job, now),
+            false => state.class_of(job).and_then(|key| why::job_waits(state, &key, job, now)),
         },
-    })
+    }
 }
 
 /// Why each of these jobs that is demand waits. A class is looked at once, however many of them it has.
