@@ -9,6 +9,7 @@ mod brief;
 mod clock_seen;
 mod error;
 mod examine;
+mod fields;
 mod in_step;
 mod inbox;
 mod lock;
