@@ -48,17 +48,23 @@ pub struct JobReport {
     pub run: RunId,
     pub run_attempt: u64,
     pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_branch: Option<String>,
     pub labels: Vec<String>,
     pub status: JobStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conclusion: Option<String>,
     /// `null`, `""` and an absent key are all `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Time>,
     /// The login that caused it, where that was said.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<Details>>,
@@ -174,6 +180,7 @@ impl RunCause {
     }
 }
 
+/// In its row what has no value yet is left out: that is half of what a queued job has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     pub report: JobReport,
@@ -181,34 +188,44 @@ pub struct Job {
     /// `owner/name` when it was last heard of; the id above is what counts.
     pub repository_name: String,
     /// The webhook that first told of it; a job that was asked for has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryId>,
     pub received_at: Time,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<PoolName>,
     pub verdict: Verdict,
     /// Told of so late that it may be over, and not seen to be queued since.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub unconfirmed: bool,
     /// Caused by one of `[runners] robots`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub robot: bool,
     /// Whether its run's head is a fork, once the forge has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fork: Option<bool>,
     /// What caused its run, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<RunCause>,
     /// The attempt that ended before a rerun queued the job again under its id, as some forges
     /// do. News of that attempt, or of an earlier one, is late.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_attempt: Option<u64>,
     /// How often a runner that was launched for it ended without a job.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_vain: Option<InVain>,
     /// The runner whose dispatch named this job as its cause; at most one that is alive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause_of: Option<RunnerName>,
     /// It ended because the forge did not know it, which is not the forge's word on its end.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub vanished: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Job {
