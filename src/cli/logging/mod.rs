@@ -1,5 +1,7 @@
 //! The format of log lines: text on a terminal, else JSON. `log_lines` writes them.
 
+mod json;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::Targets;
@@ -58,7 +60,7 @@ pub fn start(log: &Log) -> Level {
         .with_target(false)
         .with_ansi(colour);
     let lines = match json {
-        true => lines.json().flatten_event(true).boxed(),
+        true => lines.event_format(json::Json).boxed(),
         false => lines.boxed(),
     };
     // An error means that a subscriber is there already, as in a test: then nothing is changed.
