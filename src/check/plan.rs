@@ -1,5 +1,5 @@
 //! What to check for each credential: the repositories and organizations that the pools name in
-//! full, and patterns, which `listed` resolves to names. Pure.
+//! full or keep runners warm for, and patterns, which `listed` resolves to names. Pure.
 
 use crate::config::{ScopeKind, Settings};
 use crate::ledger::matching::RepositoryGlobs;
@@ -53,6 +53,17 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
                 note(&mut plan.patterns, pattern, index);
             } else if served.matches(pattern) {
                 note(&mut plan.repositories, pattern, index);
+            }
+        }
+        // A pattern may not match what has a floor, nor show that it is not there.
+        for name in pool.warm.iter().flat_map(|warm| &warm.of) {
+            let owner = name.split('/').next().unwrap_or_default();
+            let Some((credential, _)) = settings.github.credential_for(owner) else { continue };
+            let plan = &mut plans[credential];
+            plan.scope(pool.scope);
+            match pool.scope {
+                ScopeKind::Organization => note(&mut plan.organizations, owner, index),
+                ScopeKind::Repository => note(&mut plan.repositories, name, index),
             }
         }
     }
@@ -112,6 +123,25 @@ mod tests {
         assert_eq!(with(&["o/a"]).unchecked(), "; not checked because of this: o/a");
         let many = with(&["o/a", "o/b", "o/c", "o/d", "o/e"]).unchecked();
         assert_eq!(many, "; not checked because of this: o/a, o/b, o/c and 2 more");
+    }
+
+    #[test]
+    fn what_has_a_floor_is_looked_at_although_only_a_pattern_names_it() {
+        let mut settings = loaded("").settings;
+        let floor = |of: &str| format!("[[pools.warm]]\n{of}\n");
+        settings.pools = pools(&[
+            &format!(
+                "name = \"a\"\nrepositories = [\"octo/*\"]\n{}",
+                floor("repositories = [\"octo/gone\", \"Octo/Gone\"]")
+            ),
+            &format!(
+                "name = \"b\"\nrepositories = [\"*/*\"]\nscope = \"organization\"\n{}",
+                floor("owners = [\"acme\"]")
+            ),
+        ]);
+        let plan = plans(&settings).remove(0);
+        assert_eq!(plan.repositories, [named("octo/gone", &[0])]);
+        assert_eq!(plan.organizations, [named("acme", &[1])]);
     }
 
     #[test]

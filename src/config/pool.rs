@@ -136,7 +136,10 @@ pub(super) fn read(
     let pools: Vec<Option<Pool>> =
         sections.iter().map(|section| pool(section, runners, github, claims)).collect();
     refuse_doubles(&sections);
-    pools.into_iter().collect()
+    let pools: Option<Vec<Pool>> = pools.into_iter().collect();
+    let max = runners.map(|runners| runners.max);
+    warm::all_within(root, pools.as_deref().unwrap_or_default(), max);
+    pools
 }
 
 /// Also checked for pools with other errors.
@@ -257,6 +260,7 @@ fn pool(
             jit,
             labels: labels.as_deref(),
             repositories: repositories.as_deref(),
+            github,
             max_runners: max_runners.zip(runners).map(|(own, all)| own.min(all.max)),
             max_runners_per_repository,
         },

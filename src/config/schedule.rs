@@ -77,13 +77,23 @@ fn not_hours(text: &str) -> String {
 fn time_zone(name: &str) -> Result<TimeZone, String> {
     if let Ok(zone) = TimeZone::get(name)
         && zone != TimeZone::unknown()
+        && is_a_place(name)
     {
         return Ok(zone);
     }
-    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let known = jiff::tz::db().available().map(|name| name.to_string());
+    let known: Vec<String> = known.filter(|name| is_a_place(name)).collect();
     let near = nearest(name, known.iter().map(String::as_str));
     let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     Err(format!("{name:?} is not a time zone of the IANA database{near}"))
+}
+
+/// What else lies in the system's database: the zone of this machine, one for clocks that nobody has set, and
+/// copies of all, one of them with leap seconds.
+fn is_a_place(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let copy = ["posix/", "right/"].iter().any(|copy| name.starts_with(copy));
+    !copy && !["localtime", "factory", "posixrules"].contains(&name.as_str())
 }
 
 #[cfg(test)]
@@ -130,6 +140,9 @@ mod tests {
             ("mon-fri 24:00-08:00 UTC", "write 00:00 of the next day"),
             ("mon-fri 08:00-18:00 Europe/Rom", "did you mean Europe/Rome?"),
             ("mon-fri 08:00-18:00 +02:00", "is not a time zone"),
+            ("mon-fri 08:00-18:00 localtime", "is not a time zone"),
+            ("mon-fri 08:00-18:00 Factory", "is not a time zone"),
+            ("mon-fri 08:00-18:00 right/Europe/Rome", "is not a time zone"),
         ] {
             let told = parse(text).unwrap_err();
             assert!(told.contains(why), "{text}: {told}");

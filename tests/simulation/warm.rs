@@ -1,6 +1,8 @@
 //! Seeds whose pools keep warm runners, by a schedule or always, until all is calm. Their promises: never
 //! more idle runners than the floor of that moment, and no job kept by a cap while one of them stays.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 use ledger::why::{self, Word};
 use ledger::{
@@ -45,16 +47,38 @@ fn schedule(rng: &mut StdRng) -> Schedule {
     Schedule::new([true; 7], from, until, TimeZone::UTC).unwrap()
 }
 
-/// The config refuses what no cap allows.
+/// The config refuses what no cap allows: each floor together with those that hold at any time, of its pool
+/// and of all.
 pub fn keep_within_caps(rules: &mut Rules) {
+    let mut of_all = 0;
     for pool in &mut rules.pools {
         let cap = pool.max_runners_per_repository.unwrap_or(u32::MAX);
         let max = pool.max_runners.min(rules.max);
-        pool.warm.retain(|warm| {
-            let all = warm.count * u32::try_from(warm.of.len()).unwrap();
-            all <= max && warm.count <= cap
-        });
+        let mut kept: Vec<Warm> = Vec::new();
+        // What always holds first, for the others have its room only.
+        let (always, at_times): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut pool.warm).into_iter().partition(|it| it.schedule.is_none());
+        for warm in always.into_iter().chain(at_times) {
+            let always = kept.iter().filter(|it| it.schedule.is_none());
+            let all = total(always.chain([&warm]));
+            let common = if warm.schedule.is_none() { of_all } else { 0 };
+            if warm.count <= cap && all <= max && common + all <= rules.max {
+                kept.push(warm);
+            }
+        }
+        of_all += total(kept.iter().filter(|it| it.schedule.is_none()));
+        pool.warm = kept;
     }
+}
+
+/// Of several floors for a name the highest holds.
+fn total<'a>(floors: impl Iterator<Item = &'a Warm>) -> u32 {
+    let mut by_name: BTreeMap<String, u32> = BTreeMap::new();
+    for (warm, name) in floors.flat_map(|warm| warm.of.iter().map(move |name| (warm, name))) {
+        let count = by_name.entry(name.to_ascii_lowercase()).or_default();
+        *count = (*count).max(warm.count);
+    }
+    by_name.values().sum()
 }
 
 /// What the schedules ask for this class, read here anew.
