@@ -48,6 +48,11 @@ pub fn is_full_name(text: &str) -> bool {
 const MOST_FORMER: usize = 4;
 
 impl Repository {
+    /// Now or before.
+    pub(super) fn was_called(&self, name: &str) -> bool {
+        self.former.iter().chain([&self.full_name]).any(|it| it.eq_ignore_ascii_case(name))
+    }
+
     /// The newest word on it, with what it leaves out and `known` says: the names that it had before, and
     /// its topics.
     pub(super) fn renamed_from(mut self, known: Option<&Repository>) -> Repository {

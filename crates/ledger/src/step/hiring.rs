@@ -27,12 +27,14 @@ impl<R: Rng> Fold<'_, R> {
         loop {
             let Some(class) = self.state.classes.get(key) else { return };
             let supply = self.state.runners.counts(key).supply;
-            if supply <= class.demand() || !self.may_let_go(key) {
+            let any = supply > class.demand() && self.may_let_go(key);
+            if !any && (supply <= class.demand() || !self.may_let_warm_go(key)) {
                 return;
             }
             work::count(class.runners.len());
             let runners = class.runners.iter().filter_map(|name| self.state.runners.get(name));
-            let least = runners.filter(|r| r.is_supply()).min_by_key(|r| r.advance());
+            let may = |r: &&Runner| r.is_supply() && (any || r.registered_at.is_some());
+            let least = runners.filter(may).min_by_key(|r| r.advance());
             let Some(name) = least.map(|runner| runner.name.clone()) else { return };
             self.let_go(&name, Release::NoJobWaits);
         }

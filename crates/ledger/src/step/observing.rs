@@ -120,9 +120,27 @@ impl<R: Rng> Fold<'_, R> {
     /// Whether runners of a class may be let go: everything was seen since the start, its own
     /// repository not refused, and the children where its pool hires have been shown.
     pub(super) fn may_let_go(&self, key: &ClassKey) -> bool {
-        let swept = &self.state.swept;
-        let refused = matches!(key.scope, ScopeKey::Repository(id) if swept.refused.contains(&id));
-        swept.settled && !refused && self.is_listed(&key.pool)
+        self.is_settled(key) && self.denied(key).is_none()
+    }
+
+    /// Whether those that are registered and idle may be, although their repository is refused: it has a floor,
+    /// so they wait for nobody, and none is kept warm there.
+    pub(super) fn may_let_warm_go(&self, key: &ClassKey) -> bool {
+        let floor = |id| {
+            let repository = self.state.repositories.get(&id)?;
+            let pool = self.state.rules.pool(&key.pool)?;
+            pool.warm.iter().flat_map(|warm| &warm.of).find(|name| repository.was_called(name))
+        };
+        self.is_settled(key) && self.denied(key).is_some_and(|id| floor(id).is_some())
+    }
+
+    fn is_settled(&self, key: &ClassKey) -> bool {
+        self.state.swept.settled && self.is_listed(&key.pool)
+    }
+
+    fn denied(&self, key: &ClassKey) -> Option<RepositoryId> {
+        let ScopeKey::Repository(id) = key.scope else { return None };
+        self.state.swept.refused.contains(&id).then_some(id)
     }
 
     /// Ours by its form, and not the runner of a child that is yet to be shown.

@@ -423,6 +423,21 @@ fn nobody_is_launched_for_a_repository_that_cannot_be_looked_at() {
 }
 
 #[test]
+fn one_that_is_idle_is_let_go_where_its_repository_cannot_be_looked_at() {
+    let (mut ledger, first) = idle_one(20, vec![warm_pool(1)]);
+    let effects = ledger.refuses_to_show("octo/app");
+    assert!(told(&effects).contains(&"runner.released"), "{:?}", told(&effects));
+    assert!(!ledger.runner(&first).is_supply());
+    // One that has not registered may be for a job that nobody can see.
+    let mut ledger = ledger_of(20, vec![warm_pool(1)]);
+    let name = names(&ledger)[0].clone();
+    let _ = ledger.accepted(&name);
+    let _ = ledger.child(&name, ChildPhase::Placed);
+    let _ = ledger.refuses_to_show("octo/app");
+    assert!(ledger.runner(&name).is_supply());
+}
+
+#[test]
 fn a_reload_changes_the_floor() {
     let (mut ledger, first) = idle_one(20, vec![warm_pool(1)]);
     let _ = ledger.step(Event::Rules(Box::new(rules(20, vec![warm_pool(2)]))));
