@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::cache::ByRepository;
 use super::{Reconciler, sweep};
-use crate::forge::{Round, owner_of};
+use crate::forge::{Error, Kind, Round, owner_of};
 
 /// Repositories of one owner that are looked at at the same time,
 const AT_ONCE: usize = 4;
@@ -32,13 +32,34 @@ pub(super) enum Haste {
     Waits,
 }
 
+/// What came of looks and listings; of several the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answered {
+    /// All, be it by a refusal.
+    All,
+    /// A credential is not accepted: the forge has told nothing of its repositories. Asking again
+    /// changes nothing.
+    NotAuthorized,
+    NotAll,
+}
+
+impl Answered {
+    pub fn by_refusal(error: &Error) -> Self {
+        match error.kind {
+            Kind::Unauthorized => Answered::NotAuthorized,
+            _ if error.refuses() => Answered::All,
+            _ => Answered::NotAll,
+        }
+    }
+}
+
 /// Lanes under way. Dropping them ends them.
 pub(super) struct Lanes {
     haste: Haste,
     looks: ByRepository,
     places: Arc<Semaphore>,
-    /// Each tells whose it was, and whether all was answered.
-    tasks: JoinSet<(String, bool)>,
+    /// Each tells whose it was, and what was answered.
+    tasks: JoinSet<(String, Answered)>,
     /// Owners whose lane has not come to its end.
     busy: BTreeSet<String>,
 }
@@ -74,24 +95,24 @@ impl Lanes {
         }
     }
 
-    /// Waits until all have ended; whether every repository was answered, be it by a refusal.
-    pub async fn end(&mut self) -> bool {
-        let mut whole = true;
+    /// Waits until all have ended.
+    pub async fn end(&mut self) -> Answered {
+        let mut answered = Answered::All;
         while let Some(done) = self.tasks.join_next().await {
-            whole &= self.ended(done);
+            answered = answered.max(self.ended(done));
         }
         self.busy.clear();
-        whole
+        answered
     }
 
-    fn ended(&mut self, done: Result<(String, bool), JoinError>) -> bool {
+    fn ended(&mut self, done: Result<(String, Answered), JoinError>) -> Answered {
         // A lane that panicked says nothing; the next sweep looks again.
-        let Ok((owner, whole)) = done else {
+        let Ok((owner, answered)) = done else {
             self.busy.clear();
-            return false;
+            return Answered::NotAll;
         };
         self.busy.remove(&owner);
-        whole
+        answered
     }
 }
 
@@ -102,9 +123,9 @@ async fn lane(
     places: Arc<Semaphore>,
     round: Arc<Round>,
     haste: Haste,
-) -> bool {
-    let mut tasks: JoinSet<bool> = JoinSet::new();
-    let mut whole = true;
+) -> Answered {
+    let mut tasks: JoinSet<Answered> = JoinSet::new();
+    let mut all = Answered::All;
     let mut names = names.into_iter();
     loop {
         while tasks.len() < AT_ONCE
@@ -119,9 +140,9 @@ async fn lane(
                     let result = sweep::look(&reconciler.forges, &name, &cached, &round).await;
                     drop(place);
                     let error = match result {
-                        Ok(observation) => {
+                        Ok((observation, answered)) => {
                             reconciler.tell(observation);
-                            return true;
+                            return answered;
                         }
                         Err(error) => error,
                     };
@@ -132,12 +153,12 @@ async fn lane(
                         None => break,
                     }
                 }
-                false
+                Answered::NotAll
             });
         }
         match tasks.join_next().await {
-            None => return whole,
-            Some(answered) => whole &= answered.unwrap_or(false),
+            None => return all,
+            Some(answered) => all = all.max(answered.unwrap_or(Answered::NotAll)),
         }
     }
 }

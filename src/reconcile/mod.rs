@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use self::cache::{ByRepository, Cache};
-use self::lanes::{Haste, Lanes};
+use self::lanes::{Answered, Haste, Lanes};
 use crate::config::Settings;
 use crate::engine::{Asking, Beside, Health, LATELY, Setup, Sweeps};
 use crate::forge::{Forges, ListMemory, Listed};
@@ -131,18 +131,18 @@ impl Reconciler {
         loop {
             let began = Instant::now();
             let Some(known) = self.asking.known().await else { return };
-            let mut whole = served.refresh(seen.listings).await;
+            let mut answered = served.refresh(seen.listings).await;
             let mut names: Vec<String> = known.repositories.into_iter().collect();
             names.extend(served.names());
             lanes.start(self, names);
-            whole &= lanes.end().await;
+            answered = answered.max(lanes.end().await);
             // First the children, so that a runner of one is not taken for a stray.
             let unlisted = self.list_all_children().await;
             self.list_runners(served.targets(), &unlisted, seen.runners).await;
             self.fetch_failed_deliveries(&served.organizations(), seen.hooks).await;
-            self.health.swept_all(self.clock.now().into(), whole);
+            self.health.swept_all(self.clock.now().into(), answered == Answered::All);
             let mut next = began + full;
-            if first && whole {
+            if first && answered != Answered::NotAll {
                 first = false;
                 self.tell(Observation::SweptAll);
             } else if first {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::lanes::Answered;
 use super::warn_once;
 use crate::config::{Pool, ScopeKind, Settings};
 use crate::forge::{Forges, ListMemory, Listed, owner_of};
@@ -35,16 +36,21 @@ impl Served {
         Self { settings, forges, listings: BTreeMap::new(), failed: BTreeMap::new(), told: None }
     }
 
-    /// Asks for the listings again; whether all were answered, be it by a refusal. `memories` are
-    /// by credential.
-    pub async fn refresh(&mut self, memories: &mut BTreeMap<usize, ListMemory<Listed>>) -> bool {
+    /// Asks for the listings again. `memories` are by credential.
+    pub async fn refresh(
+        &mut self,
+        memories: &mut BTreeMap<usize, ListMemory<Listed>>,
+    ) -> Answered {
         let by_topic = self.settings.pools.iter().any(|pool| !pool.topics.is_empty());
         let asks = by_topic || self.patterns().any(|pattern| pattern.contains('*'));
-        !asks || self.list(memories).await
+        match asks {
+            true => self.list(memories).await,
+            false => Answered::All,
+        }
     }
 
-    async fn list(&mut self, memories: &mut BTreeMap<usize, ListMemory<Listed>>) -> bool {
-        let mut whole = true;
+    async fn list(&mut self, memories: &mut BTreeMap<usize, ListMemory<Listed>>) -> Answered {
+        let mut answered = Answered::All;
         for (index, (forge, owners)) in self.forges.clone().all().enumerate() {
             match forge.repositories(memories.entry(index).or_default()).await {
                 Ok(listed) => {
@@ -52,7 +58,7 @@ impl Served {
                     self.listings.insert(index, listed);
                 }
                 Err(error) => {
-                    whole &= error.refuses();
+                    answered = answered.max(Answered::by_refusal(&error));
                     self.failed.insert(index, (owners.to_owned(), error.to_string()));
                     warn_once(
                         &mut self.told,
@@ -62,7 +68,7 @@ impl Served {
                 }
             }
         }
-        whole
+        answered
     }
 
     /// Credentials whose listing failed: their owners, and why.

@@ -2,6 +2,7 @@
 
 use tokio::sync::Mutex;
 
+use super::lanes::Answered;
 use crate::forge::{Error, Forges, Look, LookMemory, Round};
 use crate::ledger::observation::Observation;
 use crate::ledger::{Repository, RepositoryId};
@@ -19,17 +20,20 @@ pub async fn look(
     name: &str,
     cached: &Mutex<Cached>,
     round: &Round,
-) -> Result<Observation, Error> {
+) -> Result<(Observation, Answered), Error> {
     let mut cached = cached.lock().await;
     match forges.of_repository(name) {
-        Err(error) => Ok(refused(&cached, name, &error)),
+        Err(error) => Ok((refused(&cached, name, &error), Answered::All)),
         Ok(forge) => match forge.look(name, &mut cached.look, round).await {
             Ok(Look { repository, reports, began, unseen, cut }) => {
                 cached.repository = Some(repository.id);
                 let repository = Box::new(called_before(repository, name));
-                Ok(Observation::Swept { repository, reports, began, unseen, cut })
+                let swept = Observation::Swept { repository, reports, began, unseen, cut };
+                Ok((swept, Answered::All))
             }
-            Err(error) if error.refuses() => Ok(refused(&cached, name, &error)),
+            Err(error) if error.refuses() => {
+                Ok((refused(&cached, name, &error), Answered::by_refusal(&error)))
+            }
             Err(error) => Err(error),
         },
     }
