@@ -68,7 +68,7 @@ pub struct PoolView {
 pub struct Oldest {
     pub job: JobId,
     pub repository: String,
-    /// Seconds.
+    /// Seconds since the forge queued it.
     pub waits: u64,
     pub reason: Option<String>,
 }
@@ -108,12 +108,12 @@ pub fn status_and_each_job<'a>(
         // Those that are demand were counted in their classes.
         let (demand, asks) = (job.is_demand(), job.awaits_verdict());
         let Some(pool) = job.pool.as_ref().filter(|_| demand || asks) else { continue };
-        if oldest.is_none_or(|oldest| job.received_at < oldest.received_at) {
+        if oldest.is_none_or(|oldest| job.queued_at() < oldest.queued_at()) {
             oldest = Some(job);
         }
         let pool = waiting.entry(pool).or_default();
         pool.oldest =
-            Some(pool.oldest.map_or(job.received_at, |oldest| oldest.min(job.received_at)));
+            Some(pool.oldest.map_or(job.queued_at(), |oldest| oldest.min(job.queued_at())));
         if !asks {
             continue;
         }
@@ -222,7 +222,7 @@ fn told(state: &State, job: &Job, now: Time) -> Oldest {
     Oldest {
         job: job.id(),
         repository: job.repository_name.clone(),
-        waits: now.since(job.received_at).as_secs(),
+        waits: now.since(job.queued_at()).as_secs(),
         reason: match job.awaits_verdict() {
             true => why::verdict_waits(state, job, now),
             false => state.class_of(job).and_then(|key| why::job_waits(state, &key, job, now)),
@@ -306,5 +306,25 @@ mod tests {
         assert!(state.by_repository.is_empty(), "nothing is open");
         assert!(known(&state, now).repositories.contains("octo/app"));
         assert!(known(&state, now + LATELY).repositories.is_empty());
+    }
+
+    #[test]
+    fn a_job_has_waited_since_the_forge_queued_it_however_late_it_was_found() {
+        let mut state = State::new(rules(20, vec![pool("x64", &["linux"])]));
+        let mut rng = StdRng::seed_from_u64(1);
+        let found = Time(1_000_000);
+        let mut report = report(7, JobStatus::Queued);
+        report.created_at = Some(Time(400_000));
+        let webhook = Event::Webhook(Box::new(Webhook {
+            delivery: DeliveryId::from("late"),
+            received_at: found,
+            repository: repository(1, "octo/app"),
+            report: Some(report),
+            past: None,
+        }));
+        let _ = step(&mut state, webhook, found, &mut rng);
+        let view = status(&state, found, Vec::new());
+        assert_eq!(view.oldest_waiting.map(|oldest| oldest.waits), Some(600));
+        assert_eq!(view.pools[0].oldest_waiting, Some(600));
     }
 }

@@ -229,6 +229,11 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Job {
+    /// When it began to wait: as the forge has it, for a sweep may find it much later.
+    pub fn queued_at(&self) -> Time {
+        self.report.created_at.map_or(self.received_at, |created| created.min(self.received_at))
+    }
+
     pub fn id(&self) -> JobId {
         self.report.id
     }
