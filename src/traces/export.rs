@@ -30,6 +30,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A variable that names the collector; the first that is set counts.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
+/// How many spans can wait. The memory for them is taken at the start.
+const QUEUE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
+const LONGEST_QUEUE: usize = 100_000;
+
 /// `None`: no collector is named, or `OTEL_SDK_DISABLED` is `true`.
 pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -43,6 +47,9 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
     let url = url.with_context(|| {
         format!("{name}: not the URL of a collector; use for example http://127.0.0.1:4318, and OTEL_EXPORTER_OTLP_HEADERS for a token")
     })?;
+    if let Some(length) = set(QUEUE) {
+        check_queue(&length)?;
+    }
     let shown = url.origin().ascii_serialization();
     let http = transport::builder_for(&url).timeout(TIMEOUT).build();
     let http = http.context("cannot set up the connection to the collector of traces")?;
@@ -63,6 +70,16 @@ pub(super) fn provider() -> anyhow::Result<Option<SdkTracerProvider>> {
         .build();
     info!(to = shown, "sending traces of jobs");
     Ok(Some(provider))
+}
+
+/// The library would take what is no number for its default, and abort for want of memory.
+fn check_queue(length: &str) -> anyhow::Result<()> {
+    let fits = length.parse().is_ok_and(|length| (1..=LONGEST_QUEUE).contains(&length));
+    anyhow::ensure!(
+        fits,
+        "{QUEUE}: {length:?} is not a number from 1 to {LONGEST_QUEUE}; use for example {QUEUE}=2048, or unset it"
+    );
+    Ok(())
 }
 
 /// Hands it to the queue, which does not block.
@@ -152,5 +169,21 @@ impl HttpClient for OnRuntime {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_no_memory_holds_is_refused() {
+        for wrong in ["0", "-1", "many", "100001", "18446744073709551615"] {
+            let told = check_queue(wrong).expect_err(wrong).to_string();
+            assert!(told.starts_with("OTEL_BSP_MAX_QUEUE_SIZE: "), "{told}");
+        }
+        for right in ["1", "2048", "100000"] {
+            assert!(check_queue(right).is_ok(), "{right}");
+        }
     }
 }
