@@ -29,6 +29,8 @@ use crate::which_nomad::{WhichNomad, choose};
 const WITHIN: Duration = Duration::from_secs(95);
 /// So long the daemon has, after something ran on, to let go of what is there.
 const LET_GO_WITHIN: Duration = Duration::from_secs(20);
+/// Of what takes longer it is said that it does.
+pub const MOMENT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Options {
@@ -67,7 +69,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         screen.interrupted();
     }
     screen.table_is_over();
-    let struck = stage.strike(keep_log).await;
+    let struck = stage.strike(keep_log, &screen).await;
     let (summary, mut problems) = match outcome {
         Ended::Through(mut summary) => {
             let problems = std::mem::take(&mut summary.problems);
@@ -174,7 +176,7 @@ impl Demo<'_> {
         }
         self.screen.interrupted();
         let left = tokio::select! {
-            left = let_go(stage) => left,
+            left = let_go(stage, self.screen) => left,
             // Whoever asks twice does not want to wait.
             () = signals.any() => Left::ask(stage).await,
         };
@@ -216,13 +218,19 @@ impl Demo<'_> {
 }
 
 /// Cancels what is open and waits until nothing is left of it; what is left then.
-async fn let_go(stage: &Stage) -> anyhow::Result<Left> {
+async fn let_go(stage: &Stage, screen: &Screen) -> anyhow::Result<Left> {
     stage.forge()?.cancel_all().await?;
-    let deadline = Instant::now() + LET_GO_WITHIN;
+    let began = Instant::now();
+    let mut told = false;
     loop {
         let left = Left::ask(stage).await?;
-        if left.is_nothing() || Instant::now() > deadline {
+        if left.is_nothing() || began.elapsed() > LET_GO_WITHIN {
             return Ok(left);
+        }
+        if !told && began.elapsed() > MOMENT {
+            told = true;
+            let (most, what) = (LET_GO_WITHIN.as_secs(), left.counts());
+            screen.waits_for(&format!("{what}, at most {most} s; Ctrl-C again ends it at once"));
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
     }

@@ -1,4 +1,4 @@
-//! The demo's own folder: the daemon's store and log, gone with it unless it is kept.
+//! The demo's own folder: the daemon's store, secrets and log, gone with it; of a demo that failed the log stays.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,7 +9,8 @@ use anyhow::Context;
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    keep: bool,
+    /// The one file in it that stays.
+    kept: Option<&'static str>,
 }
 
 impl Folder {
@@ -21,16 +22,19 @@ impl Folder {
         fs::create_dir(&path)
             .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        Ok(Self { path, keep: false })
+        Ok(Self { path, kept: None })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Leaves it there, for what is in it says what went wrong.
-    pub fn keep(&mut self) {
-        self.keep = true;
+    /// Leaves that file there, if there is one: it says what went wrong. The rest goes, for it has the
+    /// daemon's secrets.
+    pub fn keep(&mut self, name: &'static str) -> Option<PathBuf> {
+        let file = self.path.join(name);
+        self.kept = file.is_file().then_some(name);
+        self.kept.map(|_| file)
     }
 
     /// This program, where other accounts can run it: a copy where it lies in a closed folder,
@@ -50,12 +54,28 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if !self.keep
-            && let Err(error) = fs::remove_dir_all(&self.path)
-        {
+        let removed = match self.kept {
+            None => fs::remove_dir_all(&self.path),
+            Some(name) => remove_all_but(&self.path, name),
+        };
+        if let Err(error) = removed {
             eprintln!("roustabout: cannot remove {}: {error}", self.path.display());
         }
     }
+}
+
+fn remove_all_but(folder: &Path, name: &str) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() == name {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether every account may pass through all of the path.
@@ -68,18 +88,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_unless_it_is_kept() {
-        let folder = Folder::new("test-goes").unwrap();
-        let path = folder.path().to_owned();
-        fs::write(path.join("file"), "").unwrap();
-        assert!(open_to_all(&path));
+    fn it_goes_but_for_the_file_that_is_kept() {
+        let made = |suffix: &str| {
+            let folder = Folder::new(suffix).unwrap();
+            let path = folder.path().to_owned();
+            assert!(open_to_all(&path));
+            fs::write(path.join("log"), "").unwrap();
+            fs::write(path.join("admin-token"), "").unwrap();
+            fs::create_dir_all(path.join("store/deep")).unwrap();
+            (folder, path)
+        };
+        let (folder, path) = made("test-goes");
         drop(folder);
         assert!(!path.exists());
-        let mut folder = Folder::new("test-stays").unwrap();
-        folder.keep();
-        let path = folder.path().to_owned();
+        let (mut folder, path) = made("test-stays");
+        assert_eq!(folder.keep("log"), Some(path.join("log")));
         drop(folder);
-        assert!(path.exists());
-        fs::remove_dir(path).unwrap();
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|it| it.unwrap().file_name()).collect();
+        assert_eq!(left, ["log"]);
+        fs::remove_dir_all(path).unwrap();
+        let (mut folder, path) = made("test-no-log");
+        assert_eq!(folder.keep("nothing"), None);
+        drop(folder);
+        assert!(!path.exists());
     }
 }

@@ -34,16 +34,18 @@ impl Left {
 
     /// `None` where nothing is.
     pub fn in_words(self) -> Option<String> {
-        (!self.is_nothing()).then(|| {
-            format!(
-                "left over: {} dispatches alive in Nomad, {} runners registered, {} runners in the \
-                 ledger, {} processes of tasks",
-                self.dispatches_alive,
-                self.runners_registered,
-                self.runners_in_ledger,
-                self.processes.unwrap_or(0)
-            )
-        })
+        (!self.is_nothing()).then(|| format!("left over: {}", self.counts()))
+    }
+
+    pub fn counts(self) -> String {
+        format!(
+            "{} dispatches alive in Nomad, {} runners registered, {} runners in the ledger, {} \
+             processes of tasks",
+            self.dispatches_alive,
+            self.runners_registered,
+            self.runners_in_ledger,
+            self.processes.unwrap_or(0)
+        )
     }
 
     pub fn is_nothing(self) -> bool {

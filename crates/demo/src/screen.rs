@@ -244,6 +244,13 @@ impl Screen {
         }
     }
 
+    /// What is waited for while everything is taken down.
+    pub fn waits_for(&self, what: &str) {
+        if !self.json {
+            self.line(&format!("  Waiting for {what} …"));
+        }
+    }
+
     /// The demo ended before its time, and there is no summary.
     pub fn cut_short(&self, problems: &[String], struck: &Struck, whole: f64) {
         if self.json {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,12 @@ use roustabout::engine::Watcher;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use crate::demo::MOMENT;
 use crate::folder::Folder;
 use crate::forge::{Feed, Forge};
 use crate::log;
 use crate::scene::{HUGE_LABELS, HUGE_MEMORY, LABELS, PLACES};
+use crate::screen::Screen;
 use crate::which_nomad::{ToldOf, WhichNomad};
 
 /// How long runners may take to end when the demo is over before its time.
@@ -259,16 +262,19 @@ max_runners = 1
         ))
     }
 
-    /// Ends everything, what the daemon left running in Nomad included. `keep_log`: its folder
+    /// Ends everything, what the daemon left running in Nomad included. `keep_log`: the daemon's log
     /// stays.
-    pub async fn strike(self, keep_log: bool) -> Struck {
+    pub async fn strike(self, keep_log: bool, screen: &Screen) -> Struck {
         let Self { folder, forge, agent, nomad, daemon } = self;
         let mut struck = Struck::default();
         if let Some(daemon) = daemon {
-            daemon.running.stop().await;
+            let what = "the daemon, which completes its requests in flight";
+            telling(screen, what, daemon.running.stop()).await;
         }
         if let Some(nomad) = nomad {
-            match clear(&nomad).await {
+            let most = END_WITHIN.as_secs();
+            let what = format!("the dispatches in Nomad to end, at most {most} s");
+            match telling(screen, &what, clear(&nomad)).await {
                 Ok(purged) => struck.purged = purged,
                 Err(error) => struck.problems.push(format!("{error:#}")),
             }
@@ -277,18 +283,24 @@ max_runners = 1
             forge.shutdown().await;
         }
         if let Some(agent) = agent {
-            agent.stop().await;
+            telling(screen, "Nomad to end", agent.stop()).await;
             struck.nomad_ended = true;
         }
-        if let Some(mut folder) = folder
-            && keep_log
-            && folder.path().join("roustabout.log").exists()
-        {
-            folder.keep();
-            struck.kept = Some(folder.path().join("roustabout.log"));
+        if let Some(mut folder) = folder.filter(|_| keep_log) {
+            struck.kept = folder.keep("roustabout.log");
         }
         struck
     }
+}
+
+/// Says what is waited for, where that takes longer than a moment.
+async fn telling<T>(screen: &Screen, what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(MOMENT) => screen.waits_for(what),
+    }
+    work.await
 }
 
 /// Stops what is still alive, waits for its end, and purges it and its parent; how many
