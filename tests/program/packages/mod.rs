@@ -1,7 +1,9 @@
 //! What a release consists of: the Debian package in a clean root and under a running systemd (`deb`,
-//! `deb_service`), the image (`image`), and `scripts/release` with all of it (`release`). The packages of the
+//! `deb_service`), the archive (`by_hand`), the image (`image`), and `scripts/release` with all of it (`release`). The packages of the
 //! first contain the program that cargo built for the tests; those of `release` the static one for arm64.
 
+mod by_hand;
+mod clean_root;
 mod deb;
 mod deb_service;
 mod image;
@@ -36,8 +38,8 @@ fn kit(version: &str) -> Kit {
     Kit::read(Path::new(env!("CARGO_MANIFEST_DIR")), command(), completions, version).unwrap()
 }
 
-/// A Debian package of that version for this machine, with the program that is tested, in this folder.
-fn package(folder: &Path, version: &str) -> std::path::PathBuf {
+/// The program that is tested.
+fn program(folder: &Path) -> Vec<u8> {
     // Most of it is for debuggers.
     let small = folder.join("small");
     let built = env!("CARGO_BIN_EXE_roustabout");
@@ -45,8 +47,13 @@ fn package(folder: &Path, version: &str) -> std::path::PathBuf {
     if !stripped.is_ok_and(|status| status.success()) {
         std::fs::copy(built, &small).unwrap();
     }
+    std::fs::read(small).unwrap()
+}
+
+/// A Debian package of that version for this machine, in this folder.
+fn package(folder: &Path, version: &str) -> std::path::PathBuf {
     let release = release_of(version);
-    let made = package::make(&release, HOST, std::fs::read(small).unwrap(), &kit(version)).unwrap();
+    let made = package::make(&release, HOST, program(folder), &kit(version)).unwrap();
     let file = folder.join(package::name(&release, HOST));
     std::fs::write(&file, made).unwrap();
     file
