@@ -5,6 +5,7 @@ use crate::support;
 
 use std::time::Duration;
 
+use support::daemon::signal;
 use support::until;
 use support::world::{Plan, World};
 
@@ -43,6 +44,29 @@ async fn a_warm_runner_takes_the_next_job_and_is_replaced() {
     assert_ne!(idle(&world).await, first);
     // Without its floor it is released as any other that no job needs.
     world.daemon.configure(|config| config.replace(floor, ""));
+    world.daemon.reload().await;
+    world.until_nothing_is_left(LIMIT).await;
+}
+
+/// The forge gives the job to the runner that is there: no request of the daemon's is between its webhook and
+/// its start, for it makes none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_runner_starts_its_job_while_the_daemon_stands_still() {
+    let pool = "delivery = \"payload\"\n[[pools.warm]]\nrepositories = [\"octo/app\"]\n";
+    let world = World::planned(Plan { pool: pool.to_owned(), ..Plan::default() }).await;
+    let first = idle(&world).await;
+    signal(world.daemon.process(), "STOP");
+    let job = world.queue(world.app, 1, 200)[0];
+    until("the job has begun", LIMIT, async || {
+        world.github.with(|github, _| github.job(job).unwrap().runner.is_some())
+    })
+    .await;
+    signal(world.daemon.process(), "CONT");
+    let took = world.github.with(|github, _| github.job(job).unwrap().runner.clone());
+    assert_eq!(took.unwrap().name, first);
+    // The daemon learns of it, and replaces the runner.
+    assert_ne!(idle(&world).await, first);
+    world.daemon.configure(|config| config.replace(&pool[pool.find("[[").unwrap()..], ""));
     world.daemon.reload().await;
     world.until_nothing_is_left(LIMIT).await;
 }
