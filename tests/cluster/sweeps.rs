@@ -6,14 +6,15 @@ use crate::support;
 
 use std::time::Duration;
 
+use serde_json::Value;
 use simulated::github::{DeliveryFaults, HookSpec, Scope, Status, Visibility};
-use support::daemon::SECRET;
+use support::daemon::{GITHUB_TOKEN, SECRET};
 use support::parents::pool;
 use support::proxied::Proxied;
 use support::proxy::Fate;
 use support::until;
 use support::webhook::Request;
-use support::world::{PARENT, Parts, Plan};
+use support::world::{PARENT, Parts, Plan, World};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const OFTEN: &str = "sweep_interval = \"1s\"\nfull_sweep_interval = \"2s\"";
@@ -380,4 +381,19 @@ async fn a_lost_completed_is_found_by_asking_the_job() {
     .await;
     world.each_ran_once(&jobs, LIMIT).await;
     assert_eq!(world.children().await.len(), 1);
+}
+
+/// Each look is answered by a refusal, and nothing is known of any repository.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_is_not_complete_where_the_credential_is_not_accepted() {
+    let mut world = World::around(Parts::start().await, Plan::default()).await;
+    world.github.with(|github, _| github.revoke_token(GITHUB_TOKEN));
+    world.daemon.start().await;
+    let mut sweeps = Value::Null;
+    until("everything was asked about", LIMIT, async || {
+        sweeps = world.daemon.api("/api/v1/status").await["sweeps"].clone();
+        sweeps["full"].is_string()
+    })
+    .await;
+    assert_eq!(sweeps["full_complete"], false);
 }

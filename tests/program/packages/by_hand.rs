@@ -32,14 +32,15 @@ fn what_is_installed_by_hand_runs_and_is_removed_as_the_document_says() {
     let document = document.replace("VERSION", VERSION).replace("ARCH", &HOST.to_string());
     // There is no systemd in it.
     let run = |lines: &str| {
-        root.run(&format!("systemctl() {{ echo \"systemctl $*\"; }}\ncd /run\n{lines}"))
+        let shell = "systemctl() { echo \"systemctl $*\"; }\nPATH=/usr/local/bin:$PATH\ncd /run";
+        root.run(&format!("{shell}\n{lines}"))
     };
     run("mkdir -p /etc/systemd/system");
     let before = root.listing();
 
     let said = run(&commands(&document, "## Any Linux with systemd"));
     assert!(said.ends_with("systemctl daemon-reload\n"), "{said}");
-    assert_eq!(root.run("roustabout --version"), "roustabout 0.1.0\n");
+    assert_eq!(run("roustabout --version"), "roustabout 0.1.0\n");
     assert_eq!(root.mode_of("/etc/roustabout/webhook-secret"), (0o600, 65));
     for file in [
         "/usr/local/share/man/man1/roustabout.1",
