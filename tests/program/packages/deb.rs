@@ -42,6 +42,11 @@ fn a_clean_root_is_as_before_once_the_package_is_purged() {
     let refused = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.contains("pools"), "{refused}");
 
+    // The demo is no part of it.
+    let demo = root.output("roustabout demo");
+    let told = String::from_utf8(demo.stderr).unwrap();
+    assert!(demo.status.code() == Some(1) && told.contains("scripts/demo"), "{told}");
+
     let secret = root.run("cat /etc/roustabout/webhook-secret");
     let pool = "[[pools]]\nname = \"x64\"\nnomad_job = \"r\"\nlabels = [\"self-hosted\"]\n\
                 repositories = [\"octocat/app\"]\ndelivery = \"payload\"\n";
