@@ -124,28 +124,32 @@ impl<R: Rng> Fold<'_, R> {
         held_up.sum()
     }
 
-    /// How many jobs of each pool could have a runner if there were room.
+    /// How many jobs of each pool could have a runner if there were room; no more than it may have runners.
     fn kept_by_caps(&self) -> BTreeMap<PoolName, usize> {
-        let (mut kept, mut all) = (BTreeMap::new(), 0);
+        let mut kept = BTreeMap::new();
         let mut from: Bound<ClassKey> = Bound::Unbounded;
-        while all < self.state.rules.max as usize {
+        loop {
             let next = self.state.hungry.range((from, Bound::Unbounded)).next();
-            let Some(key) = next else { break };
+            let Some(key) = next else { return kept };
+            let rest_of_pool = || ClassKey::all_of_pool(&key.pool).into_inner().1;
             let behind = match self.closed(key) {
-                Some(Obstacle::Pool) => ClassKey::all_of_pool(&key.pool).into_inner().1,
+                Some(Obstacle::Pool) => rest_of_pool(),
                 Some(Obstacle::Scope) => key.runs_of_scope().into_inner().1,
                 None if self.scope_is_full(key, 0) => key.runs_of_scope().into_inner().1,
                 None => {
                     let wanted = self.state.classes.get(key).map_or(0, crate::Class::wanted);
                     let short = wanted.saturating_sub(self.state.runners.counts(key).sent());
-                    *kept.entry(key.pool.clone()).or_default() += short;
-                    all += short;
-                    key.clone()
+                    let jobs: &mut usize = kept.entry(key.pool.clone()).or_default();
+                    *jobs += short;
+                    let pool = self.state.rules.pool(&key.pool);
+                    match pool.is_none_or(|pool| *jobs >= pool.max_runners as usize) {
+                        true => rest_of_pool(),
+                        false => key.clone(),
+                    }
                 }
             };
             from = Bound::Excluded(behind);
         }
-        kept
     }
 
     /// Whose room is free in a moment.

@@ -219,6 +219,22 @@ fn it_gives_way_to_another_repository_of_its_pool() {
 }
 
 #[test]
+fn it_gives_way_although_another_pool_has_more_jobs_than_there_may_be_runners() {
+    let one = Pool { max_runners: 1, ..warm_pool(1) };
+    let busy = Pool { max_runners: 1, ..pool("arm", &["arm"]) };
+    let (mut ledger, first) = idle_one(3, vec![one, busy]);
+    for id in 200..210 {
+        for runner in dispatched(&ledger.hears(another(id))) {
+            let _ = ledger.accepted(&runner);
+        }
+    }
+    assert!(ledger.runner(&first).is_supply(), "it has no room that they could use");
+    let _ = ledger.minted(ScopeKey::Repository(RepositoryId(2)));
+    let _ = ledger.hears_of(repository(2, "octo/two"), report(100, JobStatus::Queued));
+    assert!(!ledger.runner(&first).is_supply(), "the job of its own pool waits behind theirs");
+}
+
+#[test]
 fn it_gives_its_place_in_nomad_to_a_job_of_its_pool() {
     let (mut ledger, first) = idle_one(20, vec![warm_pool(1), pool("arm", &["arm"])]);
     let two = ScopeKey::Repository(RepositoryId(2));
