@@ -4,8 +4,9 @@
 
 use crate::support;
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +17,8 @@ use sha2::{Digest, Sha256};
 use simulated::github::What;
 use simulated::runner::archive;
 use support::daemon::GITHUB_TOKEN;
+use support::parts::{self, Part};
+use support::root::{Docker, IMAGE, Root};
 use support::world::{LABELS, PARENT, Parts, Plan, World};
 use support::{programs, until};
 
@@ -33,7 +36,7 @@ struct Way {
     claims: bool,
 }
 
-const WAYS: [Way; 7] = [
+const WAYS: [Way; 9] = [
     Way {
         called: "raw_exec, registration token",
         pool: "delivery = \"payload\"\n",
@@ -43,6 +46,18 @@ const WAYS: [Way; 7] = [
     Way {
         called: "raw_exec, JIT",
         pool: "delivery = \"payload\"\ncredential = \"jit\"\n",
+        at_home: false,
+        claims: false,
+    },
+    Way {
+        called: "raw_exec, token by claim",
+        pool: "delivery = \"claim\"\n",
+        at_home: false,
+        claims: true,
+    },
+    Way {
+        called: "raw_exec, token by Variable",
+        pool: "delivery = \"variable\"\n",
         at_home: false,
         claims: false,
     },
@@ -94,13 +109,7 @@ async fn from_queued_to_the_first_listen() {
     rand::rngs::StdRng::seed_from_u64(1).fill(&mut ballast[..]);
     std::fs::write(home.join("externals/ballast"), ballast).unwrap();
     println!("| | {} |\n|---|{}", NAMES.join(" | "), "---|".repeat(NAMES.len()));
-    for credential in ["registration token", "JIT"] {
-        let mut steps = Vec::new();
-        for _ in 0..ROUNDS {
-            steps.push(bare(credential == "JIT").await);
-        }
-        tell(&format!("the bare runner, {credential}"), steps);
-    }
+    bare_in_all().await;
     for way in &WAYS {
         let world = world_of(way, &home).await;
         let mut steps = Vec::new();
@@ -132,7 +141,7 @@ async fn world_of(way: &Way, home: &Path) -> World {
         true => format!("runner_home = {home:?}\n"),
         false => {
             let archive = home.with_extension("tar.gz");
-            let mut tar = std::process::Command::new("tar");
+            let mut tar = Command::new("tar");
             let packed = tar.arg("-czf").arg(&archive).arg("-C").arg(home).arg(".").status();
             assert!(packed.unwrap().success());
             let sum = hex::encode(Sha256::digest(std::fs::read(&archive).unwrap()));
@@ -249,12 +258,122 @@ async fn child_of(world: &World, runner: &str) -> [i64; 3] {
     panic!("no child of {runner}")
 }
 
-/// The runner by itself, started for a job that waits already: what it needs with nobody in between.
-async fn bare(jit: bool) -> Steps {
+/// Where the bare runner runs.
+enum Place {
+    Process(tempfile::TempDir),
+    /// The client's command, up to its own arguments.
+    Container(Vec<OsString>),
+}
+
+impl Place {
+    fn process() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        archive::write_to(folder.path(), programs::roustabout_demo()).unwrap();
+        Place::Process(folder)
+    }
+
+    fn container(client: &Command) -> Self {
+        let words = [client.get_program()].into_iter().chain(client.get_args());
+        Place::Container(words.map(OsStr::to_owned).collect())
+    }
+
+    /// A shell in the runner's folder, with this in its environment.
+    fn shell(&self, script: &str, environment: &[(&str, &str)]) -> tokio::process::Command {
+        let mut command = match self {
+            Place::Process(folder) => {
+                let mut command = tokio::process::Command::new("/bin/sh");
+                command.current_dir(folder.path());
+                command
+            }
+            Place::Container(client) => {
+                let mut command = tokio::process::Command::new(&client[0]);
+                command.args(&client[1..]).args(["run", "--rm", "--network", "host"]);
+                // Podman would raise them, which even root may not everywhere.
+                command.args(["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"]);
+                for (name, _) in environment {
+                    command.args(["--env", name]);
+                }
+                command.args(["--workdir", "/home/runner", "--entrypoint", "/bin/sh", IMAGE]);
+                command
+            }
+        };
+        command.args(["-c", script]).envs(environment.iter().copied());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+}
+
+/// Podman with a storage of its own, and the image that Docker has.
+struct Podman(tempfile::TempDir);
+
+impl Podman {
+    /// `None` where there is none.
+    fn start(root: &Root) -> Option<Self> {
+        Command::new("podman").arg("--version").output().ok()?;
+        let podman = Self(tempfile::tempdir().unwrap());
+        let mut tar = Command::new("tar");
+        tar.arg("-C").arg(root.path()).args(["-c", "."]).stdout(Stdio::piped());
+        let mut tar = tar.spawn().unwrap();
+        let mut import = podman.client();
+        import.args(["import", "-", IMAGE]).stdin(tar.stdout.take().unwrap());
+        let imported = import.output().unwrap();
+        assert!(imported.status.success() && tar.wait().unwrap().success(), "{imported:?}");
+        Some(podman)
+    }
+
+    fn client(&self) -> Command {
+        let mut command = Command::new("podman");
+        // Its default, crun, refuses a machine that has cgroups of both versions.
+        command.args(["--runtime", "runc"]).arg("--root").arg(self.0.path().join("root"));
+        command.arg("--runroot").arg(self.0.path().join("run"));
+        command
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        for all in ["rm", "rmi"] {
+            let _ = self.client().args([all, "--all", "--force"]).output();
+        }
+    }
+}
+
+/// The runner by itself, for each credential: as a process, and in a container of each engine that is here, as the
+/// jobspecs for these start it.
+async fn bare_in_all() {
+    let engines = tokio::task::spawn_blocking(|| {
+        let missing = parts::is_missing(Part::Docker, "the bare runner in a container");
+        (!missing).then(|| {
+            let root = Root::make();
+            let docker = Docker::start(&root);
+            let podman = Podman::start(&root);
+            (docker, podman)
+        })
+    });
+    let engines = engines.await.unwrap();
+    let mut places = vec![("the bare runner", Place::process())];
+    if let Some((docker, podman)) = &engines {
+        places
+            .push(("the bare runner in a container of Docker", Place::container(&docker.client())));
+        let podman = podman.iter().map(|podman| Place::container(&podman.client()));
+        places.extend(podman.map(|place| ("the bare runner in a container of Podman", place)));
+    }
+    for (called, place) in &places {
+        for (credential, jit) in [("registration token", false), ("JIT", true)] {
+            let mut steps = Vec::new();
+            for _ in 0..ROUNDS {
+                steps.push(bare(place, jit).await);
+            }
+            tell(&format!("{called}, {credential}"), steps);
+        }
+    }
+    tokio::task::spawn_blocking(move || drop(engines)).await.unwrap();
+}
+
+/// Started for a job that waits already: what it needs with nobody in between.
+async fn bare(place: &Place, jit: bool) -> Steps {
     let parts = Parts::start().await;
     let world = World::around(parts, Plan::default()).await;
-    let folder = tempfile::tempdir().unwrap();
-    archive::write_to(folder.path(), programs::roustabout_demo()).unwrap();
     let job = world.queue(world.app, 1, 100)[0];
     let began = Timestamp::now().as_millisecond();
     let kind = if jit { "generate-jitconfig" } else { "registration-token" };
@@ -262,33 +381,20 @@ async fn bare(jit: bool) -> Steps {
     let body = serde_json::json!({ "name": "bare", "labels": LABELS, "runner_group_id": 1 });
     let asked = reqwest::Client::new().post(url).bearer_auth(GITHUB_TOKEN).json(&body);
     let answer: Value = asked.send().await.unwrap().json().await.unwrap();
-    let run = async |script: &str, arguments: &[&str], name: &str, value: &str| {
-        let mut command = tokio::process::Command::new(folder.path().join(script));
-        command.args(arguments).env(name, value).env("RUNNER_ALLOW_RUNASROOT", "1");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        assert!(command.status().await.unwrap().success());
+    let (script, name, value) = match jit {
+        true => {
+            ("./run.sh".to_owned(), "ACTIONS_RUNNER_INPUT_JITCONFIG", &answer["encoded_jit_config"])
+        }
+        false => {
+            let (url, labels) = (format!("{}/octo/app", world.github.url()), LABELS.join(","));
+            let configure = format!(
+                "./config.sh --unattended --ephemeral --no-default-labels --url '{url}' --name bare --labels '{labels}'"
+            );
+            (format!("{configure} && ./run.sh"), "ACTIONS_RUNNER_INPUT_TOKEN", &answer["token"])
+        }
     };
-    if jit {
-        let config = answer["encoded_jit_config"].as_str().unwrap();
-        run("run.sh", &[], "ACTIONS_RUNNER_INPUT_JITCONFIG", config).await;
-    } else {
-        let token = answer["token"].as_str().unwrap();
-        let url = format!("{}/octo/app", world.github.url());
-        let labels = LABELS.join(",");
-        let arguments = [
-            "--unattended",
-            "--ephemeral",
-            "--no-default-labels",
-            "--url",
-            &url,
-            "--name",
-            "bare",
-            "--labels",
-            &labels,
-        ];
-        run("config.sh", &arguments, "ACTIONS_RUNNER_INPUT_TOKEN", token).await;
-        run("run.sh", &[], "LANG", "C").await;
-    }
+    let environment = [(name, value.as_str().unwrap()), ("RUNNER_ALLOW_RUNASROOT", "1")];
+    assert!(place.shell(&script, &environment).status().await.unwrap().success());
     let started = world.github.with(|github, _| {
         let is = |what: &What| matches!(what, What::JobStarted { job: it, .. } if *it == job);
         github.events().iter().find(|it| is(&it.what)).unwrap().at
