@@ -2,7 +2,7 @@
 //! beside a bare handler, a hiring beside a bare dispatch. `scripts/bench` builds and runs it and
 //! says what the machine is; what came out is in `docs/benchmarks.md`.
 //!
-//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`, `report`; none means
+//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`, `report`, `claims`; none means
 //! all.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
@@ -13,6 +13,7 @@ mod support;
 mod accept;
 mod bare;
 mod burst;
+mod claims;
 mod crowd;
 mod door;
 mod figures;
@@ -54,6 +55,9 @@ async fn main() {
     }
     if chosen("crowd") {
         crowd::measure().await;
+    }
+    if chosen("claims") {
+        claims::measure().await;
     }
     if chosen("history") {
         history::measure().await;
