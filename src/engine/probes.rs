@@ -35,19 +35,28 @@ pub async fn run(
 ) {
     let mut tasks = JoinSet::new();
     if let Some(vault) = vault {
-        tasks.spawn(ask_vault(vault, health.clone(), events));
+        tasks.spawn(ask_vault(vault, health.clone(), events.clone()));
     }
     for place in places {
         tasks.spawn(ask_nomad(nomad.clone(), place, health.clone()));
     }
-    tasks.spawn(ask_forges(forges, health));
+    tasks.spawn(ask_forges(forges, health, events));
     tasks.join_all().await;
 }
 
-async fn ask_forges(forges: Forges, health: Health) {
+async fn ask_forges(forges: Forges, health: Health, events: mpsc::UnboundedSender<Event>) {
+    let mut in_trouble = BTreeSet::new();
     loop {
         for (forge, owners) in forges.all() {
-            report(&health, forge, owners, forge.probe().await.err().as_ref());
+            let error = forge.probe().await.err();
+            report(&health, forge, owners, error.as_ref());
+            if error.is_some_and(|error| error.is_trouble()) {
+                in_trouble.insert(owners.to_owned());
+            } else if in_trouble.remove(owners) {
+                let owners = owners.split(", ").map(str::to_owned).collect();
+                // Nobody listens any more during shutdown.
+                let _ = events.send(Event::ForgeRecovered { owners });
+            }
         }
         tokio::time::sleep(FORGES_EVERY).await;
     }

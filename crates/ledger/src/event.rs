@@ -162,6 +162,10 @@ pub enum Event {
         place: NomadPlace,
         trouble: NomadTrouble,
     },
+    /// The forge answers again to a credential; whose that is, `*` for everybody's.
+    ForgeRecovered {
+        owners: Vec<String>,
+    },
     /// Vault answers again, and takes our token.
     VaultRecovered,
     /// A parameterized job that refused a dispatch has changed.

@@ -108,7 +108,30 @@ impl<R: Rng> Fold<'_, R> {
 
     /// What was refused there is asked for again at once.
     pub(super) fn access_changed(&mut self, owner: &str) {
-        let is_owner = |target: &Target| target.owner().eq_ignore_ascii_case(owner);
+        self.try_scopes_of(|of| of.eq_ignore_ascii_case(owner));
+    }
+
+    /// What it did not answer is asked again at once.
+    pub(super) fn forge_recovered(&mut self, owners: &[String]) {
+        let is_theirs =
+            |of: &str| owners.iter().any(|owner| owner == "*" || owner.eq_ignore_ascii_case(of));
+        self.try_scopes_of(is_theirs);
+        let now = self.now;
+        let repositories = &self.state.repositories;
+        let held = self.state.run_questions.held.iter_mut().filter(|(id, _)| {
+            let name = repositories.get(id).map(|repository| repository.full_name.as_str());
+            name.and_then(|name| name.split('/').next()).is_some_and(is_theirs)
+        });
+        let mut questions = Vec::new();
+        for (id, gate) in held {
+            gate.until = gate.until.min(now);
+            questions.push(*id);
+        }
+        questions.into_iter().for_each(|id| self.touch_questions_of(id));
+    }
+
+    fn try_scopes_of(&mut self, is_theirs: impl Fn(&str) -> bool) {
+        let is_owner = |target: &Target| is_theirs(target.owner());
         let of_runners = self.state.minting.keys().filter_map(|key| key.scope.as_ref());
         let scopes: BTreeSet<ScopeKey> =
             self.state.credentials.keys().chain(of_runners).cloned().collect();

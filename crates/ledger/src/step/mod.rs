@@ -98,6 +98,7 @@ pub fn step(state: &mut State, event: Event, now: Time, rng: &mut impl Rng) -> E
         Event::ChildrenSeen(children) => fold.children_seen(children),
         Event::ChildrenHeldUp(told) => fold.children_held_up(told),
         Event::NomadAway { place, trouble } => fold.nomad_away(place, None, &trouble),
+        Event::ForgeRecovered { owners } => fold.forge_recovered(&owners),
         Event::VaultRecovered => fold.keeper_recovered(Keeper::Vault, None),
         Event::AccessChanged { owner } => fold.access_changed(&owner),
         Event::RepositoryChanged(repository) => fold.repository_changed(*repository),

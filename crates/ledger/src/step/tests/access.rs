@@ -22,6 +22,21 @@ fn what_was_refused_is_asked_for_again_when_access_changes() {
 }
 
 #[test]
+fn what_the_forge_did_not_answer_is_asked_again_when_it_recovers() {
+    let recovered =
+        |owner: &str| Event::ForgeRecovered { owners: vec!["x".to_owned(), owner.to_owned()] };
+    let mut ledger = Ledger::new(20);
+    let _ = ledger.step(children_seen(Vec::new()));
+    let _ = ledger.queued(1);
+    let answer = || Err(failure("502"));
+    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer: answer() });
+    assert!(words(&ledger.step(recovered("somebody"))).is_empty());
+    assert_eq!(words(&ledger.step(recovered("Octo"))), ["mint for octo/app"]);
+    let _ = ledger.step(Event::CredentialMinted { scope: scope(), answer: answer() });
+    assert_eq!(words(&ledger.step(recovered("*"))), ["mint for octo/app"]);
+}
+
+#[test]
 fn a_repository_that_turns_public_is_refused_at_once_and_looked_at() {
     let mut ledger = Ledger::new(20);
     let _ = ledger.step(children_seen(Vec::new()));

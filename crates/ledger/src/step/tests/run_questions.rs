@@ -79,6 +79,16 @@ fn a_question_that_fails_is_warned_of_for_it_holds_a_job_back() {
 }
 
 #[test]
+fn a_question_that_failed_is_asked_again_when_the_forge_recovers() {
+    let mut ledger = Ledger::ready(20);
+    assert_eq!(asked(&ledger.run_of(1, 1)), [1]);
+    let _ = ledger.not_told(1, MINUTE);
+    let recovered = |owner: &str| Event::ForgeRecovered { owners: vec![owner.to_owned()] };
+    assert!(asked(&ledger.step(recovered("somebody"))).is_empty());
+    assert_eq!(asked(&ledger.step(recovered("octo"))), [1]);
+}
+
+#[test]
 fn a_pool_that_restricts_events_asks_once_a_run_and_keeps_the_answer() {
     let mut ledger = Ledger::ready(20);
     ledger.state.rules.pools[0].events = crate::Patterns::new(&["push"]);
