@@ -15,6 +15,8 @@ const LONGEST_ANSWER: usize = 300;
 const LONGEST_ERROR: usize = 4096;
 /// More than the door itself takes to ask everybody.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+/// For a report, which has a low priority where the machine is busy.
+const LONG_PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// What went wrong, with what to do.
 #[derive(Debug, thiserror::Error)]
@@ -93,12 +95,27 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T, ClientError> {
+        let url = self.url_with(path, query);
+        self.ask(self.http.get(url.clone()), url).await
+    }
+
+    /// The same, of what may take long.
+    pub async fn get_slowly_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, ClientError> {
+        let url = self.url_with(path, query);
+        self.ask_within(LONG_PATIENCE, self.http.get(url.clone()), url).await
+    }
+
+    fn url_with(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.ask(self.http.get(url.clone()), url).await
+        url
     }
 
     /// `GET` of a path whose last part may hold anything.
@@ -138,8 +155,17 @@ impl Client {
         request: reqwest::RequestBuilder,
         url: Url,
     ) -> Result<T, ClientError> {
+        self.ask_within(PATIENCE, request, url).await
+    }
+
+    async fn ask_within<T: DeserializeOwned>(
+        &self,
+        patience: std::time::Duration,
+        request: reqwest::RequestBuilder,
+        url: Url,
+    ) -> Result<T, ClientError> {
         let url = self.shown(url);
-        let answer = self.send(request.timeout(PATIENCE), &url).await?;
+        let answer = self.send(request.timeout(patience), &url).await?;
         let text = answer.text().await.map_err(|error| away(&url, &error))?;
         serde_json::from_str(&text)
             .map_err(|error| ClientError::Strange { url, reason: error.to_string() })

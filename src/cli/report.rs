@@ -40,7 +40,8 @@ pub async fn run(config: Option<PathBuf>, options: Options) -> Result<(), Failed
         month.iter().map(|month| ("month", month.as_str())).collect();
     query.extend(since.as_deref().map(|since| ("since", since)));
     query.push(("by", by.as_str()));
-    let report: Value = daemon.client(config).await?.get_with("/api/v1/report", &query).await?;
+    let client = daemon.client(config).await?;
+    let report: Value = client.get_slowly_with("/api/v1/report", &query).await?;
     let text = match (json, csv) {
         (true, _) => format!("{report}\n"),
         (_, true) => printable(&report::csv(&report)),

@@ -328,6 +328,17 @@ async fn a_question_that_takes_long_holds_up_nobody_on_the_same_thread() {
 }
 
 #[tokio::test]
+async fn a_report_leaves_the_processor_to_the_webhooks() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("a.db")).unwrap();
+    // Of a thread, on Linux.
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let reading = store.readers().read(move |_| Ok(nice())).await.unwrap();
+    let writing = store.write(move |_| Ok(nice())).await.unwrap();
+    assert!(reading > writing || writing == 19, "{reading}, and of writes {writing}");
+}
+
+#[tokio::test]
 async fn one_bad_operation_fails_none_of_its_neighbours() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("a.db")).unwrap();
