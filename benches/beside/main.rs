@@ -2,8 +2,8 @@
 //! beside a bare handler, a hiring beside a bare dispatch. `scripts/bench` builds and runs it and
 //! says what the machine is; what came out is in `docs/benchmarks.md`.
 //!
-//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`, `report`, `claims`; none means
-//! all.
+//! Arguments choose parts: `door`, `steady`, `accept`, `burst`, `memory`, `start`, `history`, `crowd`, `report`,
+//! `claims`, `watchers`; none means all.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by it")]
 
@@ -26,6 +26,7 @@ mod relay;
 mod report;
 mod start;
 mod steady;
+mod watchers;
 
 #[tokio::main]
 async fn main() {
@@ -64,5 +65,8 @@ async fn main() {
     }
     if chosen("report") {
         report::measure().await;
+    }
+    if chosen("watchers") {
+        watchers::measure().await;
     }
 }

@@ -220,10 +220,16 @@ impl Daemon {
     pub fn at_private_door(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://127.0.0.1:{}{path}", self.admin);
         let request = reqwest::Client::new().request(method.parse().unwrap(), url);
-        match std::fs::read_to_string(self.folder.path().join("admin-token")) {
-            Ok(token) => request.bearer_auth(token.trim()),
-            Err(_) => request,
+        match self.token() {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
+    }
+
+    /// The one that the daemon made, if it did.
+    pub fn token(&self) -> Option<String> {
+        let token = std::fs::read_to_string(self.folder.path().join("admin-token")).ok()?;
+        Some(token.trim().to_owned())
     }
 
     /// The job as the API shows it.
