@@ -1,10 +1,12 @@
 //! The daemon's own secrets that are in Vault: read before a config is loaded, and read again when another
-//! version is there. Whoever loads a config gets the secrets through [`Keeper::load`].
+//! version is there. Whoever loads a config gets the secrets through [`Keeper::load`]. Those in files are read by
+//! the load itself; `files` sees when there are others.
 //!
 //! `connection` makes the client, `reading` reads what a config wants; `Keeper` remembers what was read,
 //! so that an unreachable Vault takes nothing from a daemon that runs.
 
 mod connection;
+mod files;
 mod reading;
 
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub use connection::client;
+pub use files::Files;
 use reading::{Reading, Unread};
 
 use crate::config::{

@@ -61,6 +61,46 @@ async fn a_secret_in_a_file_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_a_file_is_taken_up_without_a_signal() {
+    let mut daemon = Daemon::prepare(NOBODY_THERE);
+    let file = |name: &str| daemon.folder.path().join(name);
+    let (now, before) = (file("secret"), file("previous"));
+    std::fs::write(&now, SECRET).unwrap();
+    std::fs::write(&before, SECRET).unwrap();
+    daemon.configure(|config| {
+        let files = format!(
+            "secret_file = \"{}\"\nprevious_secret_file = \"{}\"",
+            now.display(),
+            before.display()
+        );
+        config.replace(&format!("secret = \"{SECRET}\""), &files)
+    });
+    daemon.start().await;
+    let mut number = 0;
+    let mut sends = async |secret: &str| {
+        number += 1;
+        job(number, secret).send(daemon.door).await.status
+    };
+    std::fs::write(&now, SECOND).unwrap();
+    until("the new one is accepted", SOON, async || {
+        // Meanwhile GitHub signs with the one before.
+        assert_eq!(sends(SECRET).await, 202);
+        sends(SECOND).await == 202
+    })
+    .await;
+    assert_eq!(daemon.count_of("a file with a secret has changed; reloading the secrets"), 1);
+    // What is no secret changes nothing, and is told once.
+    std::fs::write(&now, "").unwrap();
+    until("it complains", SOON, async || daemon.count_of("is empty") == 1).await;
+    assert_eq!(sends(SECOND).await, 202);
+    std::fs::write(&now, SECOND).unwrap();
+    std::fs::remove_file(&before).unwrap();
+    std::fs::write(&before, "nobody signs with this one").unwrap();
+    until("the one before is refused", SOON, async || sends(SECRET).await == 401).await;
+    assert_eq!(sends(SECOND).await, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_config_is_told_whole_and_the_one_before_stays() {
     let daemon = door().await;
     let good = std::fs::read_to_string(daemon.config()).unwrap();

@@ -1,5 +1,6 @@
 //! `serve`: reads the config, runs the daemon (`crate::daemon`) until SIGTERM or SIGINT, and reloads the
-//! config at SIGHUP, and its secrets when there are others in Vault. `changes` decides what a new config may change while it runs.
+//! config at SIGHUP, and its secrets when there are others in Vault or in their files. `changes` decides what a new config may
+//! change while it runs.
 
 mod changes;
 
@@ -16,14 +17,15 @@ use super::logging::{self, Level};
 use crate::config::{ConfigErrors, Environment, Loaded, Settings, Source};
 use crate::daemon::Running;
 use crate::daemon::systemd::{self, Sockets};
-use crate::own_secrets::{Keeper, NotLoaded};
+use crate::own_secrets::{Files, Keeper, NotLoaded};
 
 pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     // Before anything else: it takes variables out of the environment.
     let sockets = Sockets::passed()?;
     let mut keeper = Keeper::default();
     let (loaded, mut source, level) = first(config.as_deref(), &mut keeper).await?;
-    let Loaded { settings, warnings, file, .. } = loaded;
+    let Loaded { settings, warnings, file, secrets, .. } = loaded;
+    let mut files = Files::of(&secrets);
     info!(
         version = env!("CARGO_PKG_VERSION"),
         config = file.map(|path| path.display().to_string()),
@@ -41,34 +43,39 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
     // A reload that waits for Vault: how long before the next try.
     let mut waiting: Option<Duration> = None;
     loop {
-        let by_signal = tokio::select! {
+        let cause = tokio::select! {
             signalled = signals.next() => match signalled {
                 Signalled::Reload => {
                     waiting = None;
-                    true
+                    Cause::Signal
                 }
                 Signalled::End => break,
             },
-            () = pass(waiting) => true,
+            () = pass(waiting) => Cause::Signal,
+            () = files.changed() => Cause::Files,
             load_again = keeper.changed(&refused) => {
                 running.secrets_are_read("vault", keeper.trouble().map(str::to_owned));
                 match load_again {
-                    true => false,
+                    true => Cause::Vault,
                     false => continue,
                 }
             }
         };
-        let text = match by_signal {
-            true => {
+        let text = match cause {
+            Cause::Signal => {
                 systemd::reloading();
                 if waiting.is_none() {
                     info!("reloading the config");
                 }
                 Source::read(config.as_deref(), &Environment::of_process())
             }
-            // The file may be half written: it is read when somebody says so.
-            false => {
+            // The config may be half written: it is read when somebody says so.
+            Cause::Vault => {
                 info!("a secret in Vault has changed; reloading the secrets");
+                Ok(source.clone())
+            }
+            Cause::Files => {
+                info!("a file with a secret has changed; reloading the secrets");
                 Ok(source.clone())
             }
         };
@@ -79,9 +86,9 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
         };
         running.secrets_are_read("vault", keeper.trouble().map(str::to_owned));
         let said = match reloaded {
-            Reloaded::Done(new, text) => {
+            Reloaded::Done(new, text, read) => {
                 level.set(&new.log);
-                (settings, source) = (new, *text);
+                (settings, source, files) = (new, *text, read);
                 waiting = None;
                 pools(&settings)
             }
@@ -97,7 +104,7 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
                     );
                 }
                 // What another version of a secret asks for is asked for again by the next look.
-                if by_signal {
+                if cause != Cause::Vault {
                     let pause = waiting.map_or(FIRST_PAUSE, |pause| pause * 2);
                     waiting = Some(pause.min(LONGEST_PAUSE));
                 }
@@ -168,9 +175,17 @@ async fn pass(pause: Option<Duration>) {
     }
 }
 
+/// Why the config, or what it names, is loaded again.
+#[derive(PartialEq, Eq)]
+enum Cause {
+    Signal,
+    Vault,
+    Files,
+}
+
 /// What became of a new config.
 enum Reloaded {
-    Done(Arc<Settings>, Box<Source>),
+    Done(Arc<Settings>, Box<Source>, Files),
     /// Every error is logged, and nothing changes.
     Invalid,
     /// It wants a secret of a Vault that does not answer: it is to be tried again.
@@ -204,6 +219,7 @@ async fn reload(
             return Reloaded::Away(reason);
         }
     };
+    let files = Files::of(&loaded.secrets);
     for warning in loaded.warnings {
         warn!("{warning}");
     }
@@ -228,7 +244,7 @@ async fn reload(
         changed = list(&changes.changed),
         "the new config is in effect"
     );
-    Reloaded::Done(settings, Box::new(source))
+    Reloaded::Done(settings, Box::new(source), files)
 }
 
 #[derive(PartialEq, Eq)]
