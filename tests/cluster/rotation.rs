@@ -23,6 +23,8 @@ use support::{free_port, until};
 const LIMIT: Duration = Duration::from_secs(90);
 /// The parameterized job whose tasks claim, over TLS; that of the tests reads Vault.
 const CLAIMING: &str = "github-runner-claim";
+/// What the log says of each reload that worked.
+const IN_EFFECT: &str = "the new config is in effect";
 const OLDER: &str = "a secret before the first one";
 const SECOND: &str = "the secret after the first";
 const CERTIFICATE: [&str; 2] = ["global-server-nomad-key.pem", "global-server-nomad.pem"];
@@ -198,13 +200,14 @@ impl World {
         job.send(self.daemon.door).await.status
     }
 
-    async fn new_webhook_secrets(&self, senders: &Senders) {
+    async fn new_webhook_secrets(&self, lie: Lie, senders: &Senders) {
         assert_eq!((self.status(1, OLDER).await, self.status(2, SECOND).await), (202, 401));
+        let before = self.daemon.count_of(IN_EFFECT);
         self.put("previous-webhook-secret", SECRET);
         self.put("webhook-secret", SECOND);
         self.put("previous-app-webhook-secret", &of_app(SECRET));
         self.put("app-webhook-secret", &of_app(SECOND));
-        self.daemon.reload().await;
+        self.are_taken_up(lie, before).await;
         // Some were signed with the one before.
         senders.until_accepted(10).await;
         senders.sign_with(SECOND);
@@ -215,20 +218,32 @@ impl World {
         assert_eq!((self.status(3, OLDER).await, self.status(4, SECOND).await), (401, 202));
     }
 
-    async fn new_credentials_of_github(&self) {
+    async fn new_credentials_of_github(&self, lie: Lie) {
         let keys = AppKeys::generate();
+        let before = self.daemon.count_of(IN_EFFECT);
         self.put("github-app-key", &keys.pkcs1);
         self.put("github-token", "ghp_second");
         self.github().with(|github, _| {
             github.app_mut(self.app).unwrap().keys.push(keys.public.clone());
             github.add_full_token("ghp_second", self.user);
         });
-        self.daemon.reload().await;
+        self.are_taken_up(lie, before).await;
         self.github().with(|github, _| {
             github.app_mut(self.app).unwrap().keys = vec![keys.public.clone()];
             github.revoke_token("ghp_first");
             github.revoke_tokens_of(self.installation);
         });
+    }
+
+    /// Files are looked at; of credentials, which systemd gives anew only at a start, somebody tells.
+    async fn are_taken_up(&self, lie: Lie, before: usize) {
+        match lie {
+            Lie::InFiles => {
+                let seen = async || self.daemon.count_of(IN_EFFECT) > before;
+                until("the files are taken up", LIMIT, seen).await;
+            }
+            Lie::InCredentials => self.daemon.reload().await,
+        }
     }
 
     async fn new_token_of_nomad(&self) {
@@ -338,8 +353,8 @@ async fn config(both: &Both, lie: Lie, folder: &Path, app: u64) -> String {
 async fn everything_is_replaced(lie: Lie) {
     let world = World::start(lie).await;
     let senders = Senders::start(world.daemon.door);
-    world.under_load(world.new_webhook_secrets(&senders)).await;
-    world.under_load(world.new_credentials_of_github()).await;
+    world.under_load(world.new_webhook_secrets(lie, &senders)).await;
+    world.under_load(world.new_credentials_of_github(lie)).await;
     world.under_load(world.new_token_of_nomad()).await;
     world.under_load(world.another_login_at_vault(lie)).await;
     world.under_load(async { take_up(&world.certificates[1], world.folder.path()) }).await;
