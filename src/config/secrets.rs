@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -229,6 +230,10 @@ fn in_named_file(section: &Section, file_key: &str) -> Found {
     match section.path(file_key) {
         Some(path) => {
             section.note_secret(file_key, Origin::File(path.clone()));
+            // A rotation ends by emptying it.
+            if file_key.starts_with("previous_") && is_empty(&path) {
+                return Found::Absent;
+            }
             read(section, file_key, &path)
         }
         None => Found::Bad,
@@ -287,7 +292,13 @@ pub(super) fn read_file(path: &Path) -> Result<SecretString, (String, String)> {
 fn in_file(path: &Path) -> io::Result<SecretString> {
     let wrong = |what: String| io::Error::new(ErrorKind::InvalidData, what);
     let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    // Opening a pipe waits for its writer otherwise, and that may be nobody.
+    let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(no_wait).open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(wrong("is a pipe, not a file".to_owned()));
+    }
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST {
         return Err(wrong(format!("is longer than any secret (limit: {LONGEST} bytes)")));
     }
@@ -331,6 +342,16 @@ mod tests {
         for empty in ["", "\n", "\r\n"] {
             assert!(file_with(empty).is_err_and(|what| what.ends_with("is empty")));
         }
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.expect("mkfifo is there").success());
+        let (what, _) = read_file(&pipe).expect_err("nobody writes");
+        assert!(what.ends_with("is a pipe, not a file"), "{what}");
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl Running {
         vault: Option<vault::Client>,
     ) -> anyhow::Result<()> {
         let setup = setup(&settings, vault)?;
+        self.made_token = made_token(&settings.store.path)?;
         let token = admin_token(&settings, &self.made_token);
         let is_same = token.expose_secret() == self.watching.0.expose_secret();
         let watching = if is_same { self.watching.1.clone() } else { self.stop.child_token() };

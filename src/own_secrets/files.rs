@@ -1,5 +1,5 @@
 //! Whether a file with one of the daemon's own secrets has another content: looked at every few seconds, and
-//! taken up once it has stayed as it is for one look, so that two files which are replaced one after the other
+//! taken up once all have stayed as they are for one look, so that two files which are replaced one after the other
 //! count as one change. Reading them is a load of the config.
 //!
 //! The tokens for Nomad and Vault and the certificate of `[claims]` are not among them: who uses those reads them
@@ -14,11 +14,14 @@ use crate::config::SecretPlace;
 
 /// How often they are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// A file that changes at each look holds up the others for no more looks than this.
+const LOOKS: u32 = 3;
 
 /// Sections whose secrets nobody else reads again.
 const SECTIONS: [&str; 3] = ["webhook.", "github.", "admin."];
 
-/// What changes with the content: device, inode, length and time of the last change. `None`: it cannot be seen.
+/// What changes with the content, owner and mode: device, inode, length and time of the last change of the inode.
+/// `None`: it cannot be seen.
 type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Stamps {
 
 fn stamp(path: &Path) -> Stamp {
     let found = std::fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))
+    Some((found.dev(), found.ino(), found.len(), found.ctime(), found.ctime_nsec()))
 }
 
 /// The files of one config.
@@ -42,6 +45,8 @@ pub struct Files {
     read: Stamps,
     /// As they were at the last look.
     seen: Stamps,
+    /// How many looks in a row have found them unlike those that were read.
+    unlike: u32,
 }
 
 impl Files {
@@ -50,7 +55,7 @@ impl Files {
         let ours = |it: &&SecretPlace| SECTIONS.iter().any(|section| it.key.starts_with(section));
         let files = secrets.iter().filter(ours).filter_map(|it| it.from.file());
         let read = Stamps(files.map(|path| (path.to_owned(), stamp(path))).collect());
-        Self { seen: read.clone(), read }
+        Self { seen: read.clone(), read, unlike: 0 }
     }
 
     /// Returns when one of them has another content than was read. Whether that is of use is found out by
@@ -64,8 +69,14 @@ impl Files {
             let now = self.read.now();
             let stays = now == self.seen;
             self.seen = now;
-            if stays && self.seen != self.read {
+            if self.seen == self.read {
+                self.unlike = 0;
+                continue;
+            }
+            self.unlike += 1;
+            if stays || self.unlike >= LOOKS {
                 self.read = self.seen.clone();
+                self.unlike = 0;
                 return;
             }
         }
@@ -74,6 +85,8 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use tokio::time::{Instant, timeout};
 
     use super::*;
@@ -101,6 +114,19 @@ mod tests {
         timeout(long, files.changed()).await.unwrap();
         assert!(began.elapsed() > LOOK, "{:?}", began.elapsed());
         assert!(timeout(long, files.changed()).await.is_err(), "it is told once");
+        // Who may read it is of use too, and a file that never rests holds up the others for a while only.
+        std::fs::set_permissions(&one, std::fs::Permissions::from_mode(0o640)).unwrap();
+        timeout(long, files.changed()).await.unwrap();
+        let writes = async {
+            for times in 1.. {
+                std::fs::write(&one, "x".repeat(times)).unwrap();
+                tokio::time::sleep(LOOK / 2).await;
+            }
+        };
+        tokio::select! {
+            told = timeout(LOOK * (LOOKS + 1), files.changed()) => told.unwrap(),
+            () = writes => {}
+        }
         // One that goes away is another content too, which the load complains of.
         std::fs::remove_file(&one).unwrap();
         timeout(long, files.changed()).await.unwrap();

@@ -89,13 +89,17 @@ async fn a_secret_in_a_file_is_taken_up_without_a_signal() {
     })
     .await;
     assert_eq!(daemon.count_of("a file with a secret has changed; reloading the secrets"), 1);
-    // What is no secret changes nothing, and is told once.
+    // What is no secret changes nothing, and is told.
+    let degraded = async || daemon.api("/readyz").await["degraded"].to_string();
     std::fs::write(&now, "").unwrap();
-    until("it complains", SOON, async || daemon.count_of("is empty") == 1).await;
+    let told = async || degraded().await.contains("secrets: a file has changed");
+    until("it is told", SOON, told).await;
+    assert_eq!(daemon.count_of("the new config is invalid"), 1);
     assert_eq!(sends(SECOND).await, 202);
     std::fs::write(&now, SECOND).unwrap();
-    std::fs::remove_file(&before).unwrap();
-    std::fs::write(&before, "nobody signs with this one").unwrap();
+    until("it is well again", SOON, async || !degraded().await.contains("secrets:")).await;
+    // An empty one ends the rotation.
+    std::fs::write(&before, "").unwrap();
     until("the one before is refused", SOON, async || sends(SECRET).await == 401).await;
     assert_eq!(sends(SECOND).await, 202);
 }
@@ -211,6 +215,11 @@ async fn the_private_door_asks_for_the_token_of_today() {
     daemon.configure(|config| config.replace("token = \"first\"", "token = \"second\""));
     daemon.reload().await;
     assert_eq!((status(Some("first")).await, status(Some("second")).await), (401, 200));
+    // Without one in the config it is that of the daemon's own file, and not of the start.
+    daemon.configure(|config| config.replace("\ntoken = \"second\"", ""));
+    std::fs::write(daemon.folder.path().join("admin-token"), "third\n").unwrap();
+    daemon.reload().await;
+    assert_eq!((status(Some(made.trim())).await, status(Some("third")).await), (401, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,7 +55,7 @@ async fn it_says_when_it_is_ready_reloading_and_stopping() {
     assert_eq!(messages.next()[0], "RELOADING=1");
     let ready = messages.next();
     assert_eq!(ready[0], "READY=1", "it runs as before");
-    assert!(ready[1].contains("the config file is invalid"), "{ready:?}");
+    assert!(ready[1].contains("the new config is invalid"), "{ready:?}");
 
     signal(daemon.process(), "TERM");
     assert_eq!(messages.next()[0], "STOPPING=1");

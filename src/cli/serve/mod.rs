@@ -89,12 +89,16 @@ pub async fn run(config: Option<PathBuf>) -> Result<(), Failed> {
             Reloaded::Done(new, text, read) => {
                 level.set(&new.log);
                 (settings, source, files) = (new, *text, read);
+                running.secrets_are_read("secrets", None);
                 waiting = None;
                 pools(&settings)
             }
-            Reloaded::Invalid => {
+            Reloaded::Invalid(why) => {
                 waiting = None;
-                format!("{}; the config file is invalid, see the log", pools(&settings))
+                if cause == Cause::Files {
+                    running.secrets_are_read("secrets", Some(format!("a file has changed: {why}")));
+                }
+                format!("{}; the new config is invalid, see the log", pools(&settings))
             }
             Reloaded::Away(reason) => {
                 if waiting.is_none() {
@@ -186,8 +190,8 @@ enum Cause {
 /// What became of a new config.
 enum Reloaded {
     Done(Arc<Settings>, Box<Source>, Files),
-    /// Every error is logged, and nothing changes.
-    Invalid,
+    /// Every error is logged, and nothing changes; the first of them.
+    Invalid(String),
     /// It wants a secret of a Vault that does not answer: it is to be tried again.
     Away(String),
 }
@@ -213,7 +217,8 @@ async fn reload(
                 error!("{mistake}");
             }
             error!("the new config is invalid; the current one stays in effect");
-            return Reloaded::Invalid;
+            let first = errors.iter().next().map(ToString::to_string);
+            return Reloaded::Invalid(first.unwrap_or_default());
         }
         Err(NotLoaded::Away(reason)) => {
             return Reloaded::Away(reason);
@@ -231,7 +236,7 @@ async fn reload(
     };
     if let Err(error) = applied {
         error!("{error:#}; the current config stays in effect");
-        return Reloaded::Invalid;
+        return Reloaded::Invalid(format!("{error:#}"));
     }
     keeper.leave_those_before(&settings);
     for key in changes.wait_for_restart {
