@@ -93,10 +93,18 @@ const WAYS: [Way; 9] = [
     },
 ];
 
-/// Milliseconds since the job was queued.
-type Steps = [Option<i64>; 6];
-const NAMES: [&str; 6] =
-    ["webhook answered", "dispatched", "placed", "task started", "registered", "job started"];
+/// Milliseconds since the job was queued; the last one from the webhook's first byte to Nomad's word that it has the
+/// dispatch.
+type Steps = [Option<i64>; 7];
+const NAMES: [&str; 7] = [
+    "webhook answered",
+    "dispatched",
+    "placed",
+    "task started",
+    "registered",
+    "job started",
+    "ours",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes and needs an idle machine"]
@@ -197,15 +205,17 @@ async fn one(world: &World, way: &Way) -> Steps {
     })
     .await;
     let (queued, answered, started, name) = seen(world, before, job);
+    let sent = sent(world, job);
     let registered = registered(world, &name);
     let mut steps: Steps =
-        [Some(answered - queued), None, None, None, None, Some(started - queued)];
+        [Some(answered - queued), None, None, None, None, Some(started - queued), None];
     if !is_warm {
         let child = child_of(world, &name).await;
         let times = [child[0], child[1], child[2], registered];
         for (step, at) in steps[1..5].iter_mut().zip(times) {
             *step = Some(at - queued);
         }
+        steps[6] = Some(child[0] - sent);
         world.until_nothing_is_left(LIMIT).await;
     }
     steps
@@ -221,6 +231,20 @@ fn seen(world: &World, from: usize, job: u64) -> (i64, i64, i64, String) {
         let started = at(&|what| matches!(what, What::JobStarted { job: it, .. } if *it == job));
         let runner = github.job(job).unwrap().runner.as_ref().unwrap().name.clone();
         (queued, answered, started, runner)
+    })
+}
+
+/// When GitHub began to send that it is queued.
+fn sent(world: &World, job: u64) -> i64 {
+    let id = format!("\"id\":{job},");
+    world.github.with(|github, _| {
+        let logged = github.deliveries(world.hook);
+        let is = |action: &Option<String>| action.as_deref() == Some("queued");
+        let one = logged
+            .iter()
+            .find(|it| is(&it.delivery.action) && it.delivery.payload.contains(&id))
+            .unwrap();
+        one.delivered_at - one.outcome.duration
     })
 }
 
@@ -401,5 +425,5 @@ async fn bare(place: &Place, jit: bool) -> Steps {
     });
     let registered = registered(&world, "bare") - began;
     world.agent.stop().await;
-    [None, None, None, None, Some(registered), Some(started - began)]
+    [None, None, None, None, Some(registered), Some(started - began), None]
 }

@@ -56,6 +56,8 @@ pub struct World {
     /// `octo/app` and `octo/lib`, of an organization, each with a hook to the daemon.
     pub app: u64,
     pub lib: u64,
+    /// The hook of the first.
+    pub hook: u64,
 }
 
 /// The parts that a daemon needs, before there is one.
@@ -128,19 +130,19 @@ impl World {
         );
         let daemon = Daemon::prepare_with(&plan.top, &plan.webhook, &config);
         let url = daemon.url();
-        let (app, lib) = github.with(|github, now| {
+        let ((app, hook), (lib, _)) = github.with(|github, now| {
             let user = github.add_user("octocat");
             github.add_organization("octo", &[user]);
             github.add_full_token(GITHUB_TOKEN, user);
             let mut add = |name: &str| {
                 let repository = github.add_repository(name, Visibility::Private, now);
                 let hook = HookSpec::new(&url, SECRET);
-                github.add_hook(Scope::Repository(repository), hook, now);
-                repository
+                let hook = github.add_hook(Scope::Repository(repository), hook, now);
+                (repository, hook)
             };
             (add("octo/app"), add("octo/lib"))
         });
-        Self { github, nomad, agent, daemon, app, lib }
+        Self { github, nomad, agent, daemon, app, lib, hook }
     }
 
     /// A run with `count` jobs of `millis` each; their ids.
