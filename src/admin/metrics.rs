@@ -78,16 +78,15 @@ fn pools(status: &StatusView, to: &mut Exposition) {
 fn parts(shared: &Shared, to: &mut Exposition) {
     let help = "Requests left until GitHub's rate limit is set anew.";
     to.family("roustabout_github_rate_limit_remaining", Kind::Gauge, help);
-    let github = &shared.explainer.settings.github;
-    let forges = shared.explainer.forges.all().zip(&github.credentials);
-    for ((forge, _), credential) in forges {
+    let forges = &shared.explainer.forges;
+    for ((forge, _), credential) in forges.all().zip(forges.credentials()) {
         if let Some((left, first)) = forge.remaining().zip(credential.owners.first()) {
             to.gauge(&[("credential", first)], left as f64);
         }
     }
     to.family("roustabout_degraded", Kind::Gauge, "1 while this part is in trouble.");
-    let forge = github.kind.name().to_lowercase();
-    for part in [forge.as_str(), "nomad", "vault", "store"] {
+    let forge = forges.name().to_lowercase();
+    for part in [forge.as_str(), "nomad", "vault", "store", "secrets"] {
         let is = shared.asking.health.is_degraded(part);
         to.gauge(&[("part", part)], f64::from(u8::from(is)));
     }

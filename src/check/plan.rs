@@ -2,6 +2,7 @@
 //! full or keep runners warm for, and patterns, which `listed` resolves to names. Pure.
 
 use crate::config::{ScopeKind, Settings};
+use crate::forge::owner_of;
 use crate::ledger::matching::RepositoryGlobs;
 
 /// What one credential is used for.
@@ -35,7 +36,7 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
     for (index, pool) in settings.pools.iter().enumerate() {
         let served = RepositoryGlobs::new(&pool.repositories);
         for pattern in pool.repositories.iter().filter(|pattern| !pattern.starts_with('!')) {
-            let owner = pattern.split('/').next().unwrap_or_default();
+            let owner = owner_of(pattern);
             if !is_literal(owner) {
                 for plan in &mut plans {
                     plan.scope(pool.scope);
@@ -57,7 +58,7 @@ pub fn plans(settings: &Settings) -> Vec<Plan> {
         }
         // A pattern may not match what has a floor, nor show that it is not there.
         for name in pool.warm.iter().flat_map(|warm| &warm.of) {
-            let owner = name.split('/').next().unwrap_or_default();
+            let owner = owner_of(name);
             let Some((credential, _)) = settings.github.credential_for(owner) else { continue };
             let plan = &mut plans[credential];
             plan.scope(pool.scope);

@@ -80,7 +80,7 @@ enum Failed {
     Wrong(String),
     /// Exit 1; everything has been printed already.
     Said,
-    /// Exit 0: whoever read what it prints has closed it.
+    /// Exit 0: standard output was closed by its reader.
     Unread,
 }
 

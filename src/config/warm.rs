@@ -1,7 +1,7 @@
 //! `[[pools.warm]]`: floors of idle runners. They are kept for names, never for patterns: nobody knows
 //! how many repositories a pattern matches, and each would have its own runners.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::github::GitHub;
 use super::pool::{Pool, ScopeKind};
@@ -147,7 +147,7 @@ fn owner(section: &Section, key: &str, name: &str, around: &Around) -> bool {
     true
 }
 
-/// A pattern of the pool may match owners of whom nothing else is served.
+/// Where only a pattern of the pool matches it, nothing else has checked its owner.
 fn has_credential(section: &Section, key: &str, name: &str, around: &Around) -> bool {
     let owner = name.split('/').next().unwrap_or_default();
     let found = around.github.is_none_or(|github| github.credential_for(owner).is_some());
@@ -163,8 +163,8 @@ fn has_credential(section: &Section, key: &str, name: &str, around: &Around) -> 
 
 /// Case does not matter in names.
 fn each_once(mut names: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeMap::new();
-    names.retain(|name| seen.insert(name.to_ascii_lowercase(), ()).is_none());
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.to_ascii_lowercase()));
     names
 }
 

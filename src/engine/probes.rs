@@ -47,13 +47,13 @@ pub async fn run(
 async fn ask_forges(forges: Forges, health: Health, events: mpsc::UnboundedSender<Event>) {
     let mut in_trouble = BTreeSet::new();
     loop {
-        for (forge, owners) in forges.all() {
+        for ((forge, shown), credential) in forges.all().zip(forges.credentials()) {
             let error = forge.probe().await.err();
-            report(&health, forge, owners, error.as_ref());
+            report(&health, forge, shown, error.as_ref());
             if error.is_some_and(|error| error.is_trouble()) {
-                in_trouble.insert(owners.to_owned());
-            } else if in_trouble.remove(owners) {
-                let owners = owners.split(", ").map(str::to_owned).collect();
+                in_trouble.insert(shown);
+            } else if in_trouble.remove(shown) {
+                let owners = credential.owners.clone();
                 // Nobody listens any more during shutdown.
                 let _ = events.send(Event::ForgeRecovered { owners });
             }

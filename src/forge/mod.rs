@@ -97,6 +97,11 @@ impl Forges {
         self.forges.iter().map(|(forge, owners)| (forge, owners.as_str()))
     }
 
+    /// What the config says of each, in the same order.
+    pub fn credentials(&self) -> &[Credential] {
+        &self.settings.github.credentials
+    }
+
     /// The one for what `owner` owns.
     pub fn of(&self, owner: &str) -> Result<&Forge, Error> {
         self.with_owners(owner).map(|(forge, _)| forge)

@@ -1,6 +1,6 @@
 //! The daemon's own secrets that are in Vault: read before a config is loaded, and read again when another
-//! version is there. Whoever loads a config gets the secrets through [`Keeper::load`]. Those in files are read by
-//! the load itself; `files` sees when there are others.
+//! version is there. [`Keeper::load`] loads a config with them. Secrets in files are read by the load itself; `files`
+//! sees when they change.
 //!
 //! `connection` makes the client, `reading` reads what a config wants; `Keeper` remembers what was read,
 //! so that an unreachable Vault takes nothing from a daemon that runs.

@@ -95,6 +95,9 @@ async fn a_secret_in_a_file_is_taken_up_without_a_signal() {
     let told = async || degraded().await.contains("secrets: a file has changed");
     until("it is told", SOON, told).await;
     assert_eq!(daemon.count_of("the new config is invalid"), 1);
+    let metrics = daemon.at_private_door("GET", "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("roustabout_degraded{part=\"secrets\"} 1\n"), "{metrics}");
     assert_eq!(sends(SECOND).await, 202);
     std::fs::write(&now, SECOND).unwrap();
     until("it is well again", SOON, async || !degraded().await.contains("secrets:")).await;

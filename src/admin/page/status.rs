@@ -249,12 +249,13 @@ pub(super) fn badge(word: &str) -> Markup {
 }
 
 fn connections(shared: &Shared, overview: &Overview, deliveries: Option<&Deliveries>) -> Markup {
-    let github = &shared.explainer.settings.github;
     let sweeps = shared.asking.health.sweeps();
     let when = |at: &Option<String>| at.as_deref().and_then(time);
-    let limits = shared.explainer.forges.all().zip(&github.credentials);
-    let limits: Vec<(u64, String)> = limits
-        .filter_map(|((forge, _), of)| Some((forge.remaining()?, of.owners.join(", "))))
+    let limits: Vec<(u64, &str)> = shared
+        .explainer
+        .forges
+        .all()
+        .filter_map(|(forge, owners)| Some((forge.remaining()?, owners)))
         .collect();
     html! {
         section.card aria-labelledby="parts" {
@@ -294,7 +295,7 @@ fn connections(shared: &Shared, overview: &Overview, deliveries: Option<&Deliver
                 }
                 @for (left, owners) in &limits {
                     div {
-                        dt { (github.kind.name()) " rate limit" }
+                        dt { (shared.explainer.forges.name()) " rate limit" }
                         dd { (number(*left)) " requests left" span.sub { "credential for " (owners) } }
                     }
                 }

@@ -119,8 +119,7 @@ impl<R: Rng> Fold<'_, R> {
         let now = self.now;
         let repositories = &self.state.repositories;
         let held = self.state.run_questions.held.iter_mut().filter(|(id, _)| {
-            let name = repositories.get(id).map(|repository| repository.full_name.as_str());
-            name.and_then(|name| name.split('/').next()).is_some_and(is_theirs)
+            repositories.get(id).is_some_and(|repository| is_theirs(repository.owner()))
         });
         let mut questions = Vec::new();
         for (id, gate) in held {
