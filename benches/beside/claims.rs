@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::figures::{median, millis};
 use crate::support::certificates::Certificates;
-use crate::support::parents::{self, parameterized};
+use crate::support::parents;
 use crate::support::world::{Parts, Plan, World};
 use crate::support::{free_port, until};
 
@@ -70,20 +70,12 @@ async fn start(certificates: &Certificates, folder: &Path) -> (World, String) {
          mv /tmp/$NOMAD_ALLOC_ID $f && exec sleep 600",
         folder.display()
     );
-    let mut job = parameterized(JOB, "optional", &[]);
-    job["ParameterizedJob"]["MetaOptional"] = json!(["runner_name", "claim_url"]);
-    job["Constraints"] = json!([]);
+    let mut job = parents::identified(JOB, &script, &["roustabout"]);
+    // So many fit on one node.
     let group = &mut job["TaskGroups"][0];
-    group["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
     group["EphemeralDisk"] = json!({ "SizeMB": 10 });
-    group["Tasks"][0] = json!({
-        "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/sh", "args": ["-c", script] },
-        "Resources": { "CPU": 1, "MemoryMB": 10 },
-        "LogConfig": { "MaxFiles": 1, "MaxFileSizeMB": 1 },
-        "Identities": [{
-            "Name": "roustabout", "Audience": ["roustabout"], "Env": true, "TTL": 3_600_000_000_000_u64,
-        }],
-    });
+    group["Tasks"][0]["Resources"] = json!({ "CPU": 1, "MemoryMB": 10 });
+    group["Tasks"][0]["LogConfig"] = json!({ "MaxFiles": 1, "MaxFileSizeMB": 1 });
     parts.nomad.register(parts.nomad.place(), &job).await.unwrap();
     let mut world = World::around(parts, plan).await;
     world.daemon.start().await;
@@ -92,7 +84,7 @@ async fn start(certificates: &Certificates, folder: &Path) -> (World, String) {
 
 /// How long it takes until the last is answered, and with what; without an identity it is no claim.
 async fn at_once(certificates: &Certificates, url: &str, identities: &[String]) -> (Duration, u16) {
-    let authority = std::fs::read(certificates.0.path().join("nomad-agent-ca.pem")).unwrap();
+    let authority = std::fs::read(certificates.ca()).unwrap();
     let authority = reqwest::Certificate::from_pem(&authority).unwrap();
     let requests: Vec<_> = identities
         .iter()

@@ -96,7 +96,7 @@ mod tests {
 
     use clock::Clock;
     use reqwest::StatusCode;
-    use transport::{Answering, Body, Exchange, Request, Response, Transport};
+    use transport::{Answering, Exchange, Request, Response, Transport, Whole};
 
     use super::*;
     use crate::engine::happenings::Happenings;
@@ -105,22 +105,13 @@ mod tests {
     /// Sealed for its first two requests.
     struct Sealed(AtomicUsize);
 
-    struct Text(Option<&'static str>);
-
-    impl Body for Text {
-        fn chunk(&mut self) -> Answering<'_, Option<bytes::Bytes>> {
-            let text = self.0.take().map(|text| bytes::Bytes::from_static(text.as_bytes()));
-            Box::pin(async move { Ok(text) })
-        }
-    }
-
     impl Exchange for Sealed {
         fn send(&self, _: Request) -> Answering<'_, Response> {
             let (status, text) = match self.0.fetch_add(1, Ordering::Relaxed) {
                 0..2 => (StatusCode::SERVICE_UNAVAILABLE, r#"{"errors": ["Vault is sealed"]}"#),
                 _ => (StatusCode::OK, r#"{"data": {"ttl": 0}}"#),
             };
-            let (headers, body) = (reqwest::header::HeaderMap::new(), Box::new(Text(Some(text))));
+            let (headers, body) = (reqwest::header::HeaderMap::new(), Whole::of(text));
             Box::pin(async move { Ok(Response { status, headers, body }) })
         }
     }

@@ -235,7 +235,7 @@ async fn asked_once(wanted: Wanted, env: &Environment) -> Environment {
 #[cfg(test)]
 mod tests {
     use reqwest::StatusCode;
-    use transport::{Answering, Body, Exchange, Request, Response, Transport};
+    use transport::{Answering, Exchange, Request, Response, Transport, Whole};
 
     use super::*;
     use crate::config::{OneSecret, VaultLogin};
@@ -244,15 +244,6 @@ mod tests {
     /// The second version of every entry is there.
     struct Second;
 
-    struct Text(Option<&'static str>);
-
-    impl Body for Text {
-        fn chunk(&mut self) -> Answering<'_, Option<bytes::Bytes>> {
-            let text = self.0.take().map(|text| bytes::Bytes::from_static(text.as_bytes()));
-            Box::pin(async move { Ok(text) })
-        }
-    }
-
     impl Exchange for Second {
         fn send(&self, request: Request) -> Answering<'_, Response> {
             let text = match request.url.path().contains("/metadata/") {
@@ -260,9 +251,7 @@ mod tests {
                 false => r#"{"data": {"ttl": 0}}"#,
             };
             let (status, headers) = (StatusCode::OK, reqwest::header::HeaderMap::new());
-            Box::pin(
-                async move { Ok(Response { status, headers, body: Box::new(Text(Some(text))) }) },
-            )
+            Box::pin(async move { Ok(Response { status, headers, body: Whole::of(text) }) })
         }
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
 use roustabout::nomad::DispatchRequest;
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::certificates::Certificates;
-use support::parents::{self, parameterized};
+use support::parents;
 use support::proxy::{Fate, Proxy};
 use support::world::{Parts, Plan, World};
 use support::{free_port, until};
@@ -123,17 +123,7 @@ async fn register_teller(world: &World, id: &str, folder: &std::path::Path) {
          mv {0}/new.$NOMAD_ALLOC_ID {0}/{id}.$NOMAD_ALLOC_ID\nexec sleep 600",
         folder.display()
     );
-    let mut job = parameterized(id, "optional", &[]);
-    job["ParameterizedJob"]["MetaOptional"] = json!(["runner_name", "claim_url"]);
-    job["Constraints"] = json!([]);
-    let group = &mut job["TaskGroups"][0];
-    group["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
-    let identity = |name: &str| json!({ "Name": name, "Audience": [name], "Env": true, "TTL": 3_600_000_000_000_u64 });
-    group["Tasks"][0] = json!({
-        "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/sh", "args": ["-c", script] },
-        "Resources": { "CPU": 50, "MemoryMB": 32 },
-        "Identities": [identity("roustabout"), identity("other")],
-    });
+    let job = parents::identified(id, &script, &["roustabout", "other"]);
     world.nomad.register(world.nomad.place(), &job).await.unwrap();
 }
 

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local_parts::runner_job;
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use simulated::AppKeys;
-use simulated::github::{AppSpec, HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
+use simulated::github::{HookSpec, Scope, Server};
 use support::certificates::Certificates;
-use support::daemon::{Daemon, SECRET, here};
+use support::daemon::{Daemon, IN_EFFECT, SECRET};
 use support::parts::{Part, is_missing};
 use support::senders::Senders;
+use support::two_owners::{self, TwoOwners};
 use support::vault_and_nomad::{self, Both};
 use support::webhook::{Request, queued};
 use support::world::{LABELS, PARENT};
@@ -23,8 +23,6 @@ use support::{free_port, until};
 const LIMIT: Duration = Duration::from_secs(90);
 /// The parameterized job whose tasks claim, over TLS; that of the tests reads Vault.
 const CLAIMING: &str = "github-runner-claim";
-/// What the log says of each reload that worked.
-const IN_EFFECT: &str = "the new config is in effect";
 const OLDER: &str = "a secret before the first one";
 const SECOND: &str = "the secret after the first";
 const CERTIFICATE: [&str; 2] = ["global-server-nomad-key.pem", "global-server-nomad.pem"];
@@ -39,14 +37,11 @@ enum Lie {
 struct World {
     both: Both,
     daemon: Daemon,
+    lie: Lie,
     /// Where each secret lies, by its name as a credential.
     folder: tempfile::TempDir,
     certificates: [Certificates; 2],
-    app: u64,
-    installation: u64,
-    user: u64,
-    of_team: u64,
-    of_user: u64,
+    owners: TwoOwners,
     hook: u64,
 }
 
@@ -65,16 +60,7 @@ impl World {
         runner_job::register_saying(&both.parts.nomad, CLAIMING, &archive, memory, &trusts)
             .await
             .unwrap();
-        let (app, installation, user, of_team, of_user) = both.parts.github.with(|github, now| {
-            let user = github.add_user("octocat");
-            github.add_full_token("ghp_first", user);
-            let team = github.add_organization("team", &[user]);
-            let of_team = github.add_repository("team/app", Visibility::Private, now);
-            let of_user = github.add_repository("octocat/app", Visibility::Private, now);
-            let app = github.add_app(AppSpec::new("of team", team), now);
-            let installation = github.install(app, team, None, now);
-            (app, installation, user, of_team, of_user)
-        });
+        let owners = TwoOwners::at(&both.parts.github);
         for (name, secret) in [
             ("webhook-secret", SECRET.to_owned()),
             ("previous-webhook-secret", OLDER.to_owned()),
@@ -85,7 +71,7 @@ impl World {
         ] {
             std::fs::write(file(name), format!("{secret}\n")).unwrap();
         }
-        let daemon = Daemon::prepare(&config(&both, lie, folder.path(), app).await);
+        let daemon = Daemon::prepare(&config(&both, lie, folder.path(), owners.app).await);
         let said = format!("secret = \"{SECRET}\"\n");
         let secrets = match lie {
             Lie::InFiles => format!(
@@ -96,18 +82,7 @@ impl World {
             Lie::InCredentials => String::new(),
         };
         daemon.configure(|config| config.replace(&said, &secrets));
-        let mut world = Self {
-            both,
-            daemon,
-            folder,
-            certificates,
-            app,
-            installation,
-            user,
-            of_team,
-            of_user,
-            hook: 0,
-        };
+        let mut world = Self { both, daemon, lie, folder, certificates, owners, hook: 0 };
         world.new_nomad_token("first").await;
         let passed = world.folder.path().to_owned();
         world
@@ -120,8 +95,8 @@ impl World {
             .await;
         let url = world.daemon.url();
         world.hook = world.github().with(|github, now| {
-            github.lead_app_hook(app, &url, &of_app(SECRET), now);
-            github.add_hook(Scope::Repository(of_user), HookSpec::new(&url, SECRET), now)
+            github.lead_app_hook(owners.app, &url, &of_app(SECRET), now);
+            github.add_hook(Scope::Repository(owners.of_user), HookSpec::new(&url, SECRET), now)
         });
         world
     }
@@ -134,59 +109,16 @@ impl World {
         std::fs::write(self.folder.path().join(name), format!("{secret}\n")).unwrap();
     }
 
-    async fn at_nomad(&self, method: &str, path: &str, body: Value) -> Value {
-        let url = self.both.parts.agent.address().join(path).unwrap();
-        let token = self.both.parts.agent.token().unwrap().expose_secret();
-        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
-        let answer = request.header("X-Nomad-Token", token).json(&body).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
+    /// In its file.
+    async fn new_nomad_token(&self, name: &str) {
+        let token = two_owners::daemon_token(&self.both.parts.agent, name).await;
+        self.put("nomad-token", &token);
     }
 
-    /// In its file; its accessor.
-    async fn new_nomad_token(&self, name: &str) -> String {
-        let rules = std::fs::read_to_string(here("deploy/nomad/acl/daemon.hcl")).unwrap();
-        let rules = rules.replace("namespace \"runners\"", "namespace \"default\"");
-        self.at_nomad("PUT", "/v1/acl/policy/daemon", json!({ "Name": "daemon", "Rules": rules }))
-            .await;
-        let body = json!({ "Name": name, "Type": "client", "Policies": ["daemon"] });
-        let made = self.at_nomad("PUT", "/v1/acl/token", body).await;
-        self.put("nomad-token", made["SecretID"].as_str().unwrap());
-        made["AccessorID"].as_str().unwrap().to_owned()
-    }
-
-    async fn forget_nomad_token(&self, name: &str) {
-        let all = self.at_nomad("GET", "/v1/acl/tokens", Value::Null).await;
-        let one = all.as_array().unwrap().iter().find(|token| token["Name"] == name).unwrap();
-        let path = format!("/v1/acl/token/{}", one["AccessorID"].as_str().unwrap());
-        self.at_nomad("DELETE", &path, Value::Null).await;
-    }
-
-    /// Jobs of both owners run to their end.
     async fn jobs_run(&self) {
-        let jobs = self.github().with(|github, now| {
-            let mut all = Vec::new();
-            for (repository, labels) in
-                [(self.of_team, LABELS), (self.of_user, ["self-hosted", "linux", "laid"])]
-            {
-                let job = |n| JobSpec::new(format!("job {n}"), &labels).lasting(100);
-                let run =
-                    github.add_run(repository, RunSpec::default(), (0..2).map(job).collect(), now);
-                all.extend(github.run(run).unwrap().jobs.clone());
-            }
-            all
-        });
-        let ended = until("the jobs have run", LIMIT, async || {
-            self.github().with(|github, _| {
-                jobs.iter().all(|job| github.job(*job).unwrap().conclusion.is_some())
-            })
-        });
-        ended.await;
-        for job in jobs {
-            let conclusion = self.github().with(|github, _| github.job(job).unwrap().conclusion);
-            assert_eq!(conclusion.unwrap().as_str(), "success");
-        }
+        let TwoOwners { of_team, of_user, .. } = self.owners;
+        let all = [(of_team, LABELS), (of_user, ["self-hosted", "linux", "laid"])];
+        two_owners::jobs_run(self.github(), &all).await;
     }
 
     /// Jobs come before, while and after it is done.
@@ -200,44 +132,44 @@ impl World {
         job.send(self.daemon.door).await.status
     }
 
-    async fn new_webhook_secrets(&self, lie: Lie, senders: &Senders) {
+    async fn new_webhook_secrets(&self, senders: &Senders) {
         assert_eq!((self.status(1, OLDER).await, self.status(2, SECOND).await), (202, 401));
         let before = self.daemon.count_of(IN_EFFECT);
         self.put("previous-webhook-secret", SECRET);
         self.put("webhook-secret", SECOND);
         self.put("previous-app-webhook-secret", &of_app(SECRET));
         self.put("app-webhook-secret", &of_app(SECOND));
-        self.are_taken_up(lie, before).await;
+        self.are_taken_up(before).await;
         // Some were signed with the one before.
         senders.until_accepted(10).await;
         senders.sign_with(SECOND);
         let url = self.daemon.url();
         self.github()
-            .with(|github, now| github.lead_app_hook(self.app, &url, &of_app(SECOND), now));
+            .with(|github, now| github.lead_app_hook(self.owners.app, &url, &of_app(SECOND), now));
         senders.until_accepted(10).await;
         assert_eq!((self.status(3, OLDER).await, self.status(4, SECOND).await), (401, 202));
     }
 
-    async fn new_credentials_of_github(&self, lie: Lie) {
+    async fn new_credentials_of_github(&self) {
         let keys = AppKeys::generate();
         let before = self.daemon.count_of(IN_EFFECT);
         self.put("github-app-key", &keys.pkcs1);
         self.put("github-token", "ghp_second");
         self.github().with(|github, _| {
-            github.app_mut(self.app).unwrap().keys.push(keys.public.clone());
-            github.add_full_token("ghp_second", self.user);
+            github.app_mut(self.owners.app).unwrap().keys.push(keys.public.clone());
+            github.add_full_token("ghp_second", self.owners.user);
         });
-        self.are_taken_up(lie, before).await;
+        self.are_taken_up(before).await;
         self.github().with(|github, _| {
-            github.app_mut(self.app).unwrap().keys = vec![keys.public.clone()];
+            github.app_mut(self.owners.app).unwrap().keys = vec![keys.public.clone()];
             github.revoke_token("ghp_first");
-            github.revoke_tokens_of(self.installation);
+            github.revoke_tokens_of(self.owners.installation);
         });
     }
 
     /// Files are looked at; of credentials, which systemd gives anew only at a start, somebody tells.
-    async fn are_taken_up(&self, lie: Lie, before: usize) {
-        match lie {
+    async fn are_taken_up(&self, before: usize) {
+        match self.lie {
             Lie::InFiles => {
                 let seen = async || self.daemon.count_of(IN_EFFECT) > before;
                 until("the files are taken up", LIMIT, seen).await;
@@ -249,14 +181,14 @@ impl World {
     async fn new_token_of_nomad(&self) {
         self.new_nomad_token("second").await;
         self.daemon.reload().await;
-        self.forget_nomad_token("first").await;
+        two_owners::delete_token(&self.both.parts.agent, "first").await;
     }
 
     /// Nobody says that there is another: the daemon looks when it is refused.
-    async fn another_login_at_vault(&self, lie: Lie) {
+    async fn another_login_at_vault(&self) {
         let vault = &self.both.vault;
         let role = "auth/approle/role/roustabout/secret-id";
-        let new = match lie {
+        let new = match self.lie {
             Lie::InFiles => vault.token("roustabout", "1h").await,
             Lie::InCredentials => {
                 let made = vault.ask("POST", role, json!({})).await;
@@ -265,7 +197,7 @@ impl World {
         };
         let old = std::fs::read_to_string(self.folder.path().join("vault")).unwrap();
         self.put("vault", &new);
-        if lie == Lie::InCredentials {
+        if self.lie == Lie::InCredentials {
             vault.ask("POST", &format!("{role}/destroy"), json!({ "secret_id": old })).await;
         }
         let accessors = vault.ask("LIST", "auth/token/accessors", Value::Null).await;
@@ -353,10 +285,10 @@ async fn config(both: &Both, lie: Lie, folder: &Path, app: u64) -> String {
 async fn everything_is_replaced(lie: Lie) {
     let world = World::start(lie).await;
     let senders = Senders::start(world.daemon.door);
-    world.under_load(world.new_webhook_secrets(lie, &senders)).await;
-    world.under_load(world.new_credentials_of_github(lie)).await;
+    world.under_load(world.new_webhook_secrets(&senders)).await;
+    world.under_load(world.new_credentials_of_github()).await;
     world.under_load(world.new_token_of_nomad()).await;
-    world.under_load(world.another_login_at_vault(lie)).await;
+    world.under_load(world.another_login_at_vault()).await;
     world.under_load(async { take_up(&world.certificates[1], world.folder.path()) }).await;
     assert!(world.daemon.log().contains("new TLS certificate taken up"));
 

@@ -3,20 +3,16 @@
 
 use crate::support;
 
-use std::time::Duration;
-
-use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::json;
 use simulated::AppKeys;
-use simulated::github::{AppSpec, HookSpec, JobSpec, RunSpec, Scope, Server, Visibility};
-use support::daemon::{Daemon, SECRET, here};
+use simulated::github::{HookSpec, Scope, Server};
+use support::daemon::{Daemon, SECRET};
 use support::parts::{Part, is_missing};
 use support::senders::Senders;
-use support::until;
+use support::two_owners::{self, TwoOwners};
 use support::vault::Vault;
 use support::world::{LABELS, PARENT, Parts};
 
-const LIMIT: Duration = Duration::from_secs(90);
 const READER: &str = r#"
 path "kv/data/roustabout/*" { capabilities = ["read"] }
 path "kv/metadata/roustabout/*" { capabilities = ["read"] }
@@ -27,11 +23,7 @@ struct World {
     vault: Vault,
     parts: Parts,
     daemon: Daemon,
-    app: u64,
-    installation: u64,
-    user: u64,
-    of_team: u64,
-    of_user: u64,
+    owners: TwoOwners,
 }
 
 impl World {
@@ -42,16 +34,8 @@ impl World {
             vault.approle("roustabout", "roustabout", json!({ "secret_id_num_uses": 1 })).await;
         let parts = Parts::with(|options| options.acl = true).await;
         let github = &parts.github;
-        let (app, installation, user, of_team, of_user) = github.with(|github, now| {
-            let user = github.add_user("octocat");
-            github.add_full_token("ghp_first", user);
-            let team = github.add_organization("team", &[user]);
-            let of_team = github.add_repository("team/app", Visibility::Private, now);
-            let of_user = github.add_repository("octocat/app", Visibility::Private, now);
-            let app = github.add_app(AppSpec::new("of team", team), now);
-            let installation = github.install(app, team, None, now);
-            (app, installation, user, of_team, of_user)
-        });
+        let owners = TwoOwners::at(github);
+        let TwoOwners { app, of_team, of_user, .. } = owners;
         vault
             .put("roustabout/github", json!({ "token": "ghp_first", "app": simulated::app_key() }))
             .await;
@@ -75,7 +59,7 @@ impl World {
                 github.add_hook(Scope::Repository(repository), HookSpec::new(&url, SECRET), now);
             }
         });
-        let world = Self { vault, parts, daemon, app, installation, user, of_team, of_user };
+        let world = Self { vault, parts, daemon, owners };
         world.new_nomad_token("first").await;
         world
     }
@@ -84,52 +68,15 @@ impl World {
         &self.parts.github
     }
 
-    /// In Vault; its accessor.
-    async fn new_nomad_token(&self, name: &str) -> String {
-        let rules = std::fs::read_to_string(here("deploy/nomad/acl/daemon.hcl")).unwrap();
-        let rules = rules.replace("namespace \"runners\"", "namespace \"default\"");
-        self.at_nomad("PUT", "/v1/acl/policy/daemon", json!({ "Name": "daemon", "Rules": rules }))
-            .await;
-        let body = json!({ "Name": name, "Type": "client", "Policies": ["daemon"] });
-        let made = self.at_nomad("PUT", "/v1/acl/token", body).await;
-        let text = |key: &str| made[key].as_str().unwrap().to_owned();
-        self.vault.put("roustabout/nomad", json!({ "token": text("SecretID") })).await;
-        text("AccessorID")
+    /// In Vault.
+    async fn new_nomad_token(&self, name: &str) {
+        let token = two_owners::daemon_token(&self.parts.agent, name).await;
+        self.vault.put("roustabout/nomad", json!({ "token": token })).await;
     }
 
-    async fn at_nomad(&self, method: &str, path: &str, body: Value) -> Value {
-        let url = self.parts.agent.address().join(path).unwrap();
-        let token = self.parts.agent.token().unwrap().expose_secret();
-        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
-        let answer = request.header("X-Nomad-Token", token).json(&body).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{path}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    /// Jobs of both owners run to their end.
     async fn jobs_run(&self) {
-        let jobs = self.github().with(|github, now| {
-            let mut all = Vec::new();
-            for repository in [self.of_team, self.of_user] {
-                let job = |n| JobSpec::new(format!("job {n}"), &LABELS).lasting(100);
-                let run =
-                    github.add_run(repository, RunSpec::default(), (0..2).map(job).collect(), now);
-                all.extend(github.run(run).unwrap().jobs.clone());
-            }
-            all
-        });
-        until("the jobs have run", LIMIT, async || {
-            self.github().with(|github, _| {
-                jobs.iter().all(|job| github.job(*job).unwrap().conclusion.is_some())
-            })
-        })
-        .await;
-        let succeeded = |job: &u64| {
-            let conclusion = self.github().with(|github, _| github.job(*job).unwrap().conclusion);
-            assert_eq!(conclusion.unwrap().as_str(), "success");
-        };
-        jobs.iter().for_each(succeeded);
+        let TwoOwners { of_team, of_user, .. } = self.owners;
+        two_owners::jobs_run(self.github(), &[(of_team, LABELS), (of_user, LABELS)]).await;
     }
 }
 
@@ -139,9 +86,6 @@ async fn an_app_key_a_token_and_a_token_of_nomad_are_replaced_and_nothing_is_los
         return;
     }
     let mut world = World::start().await;
-    let first = world.at_nomad("GET", "/v1/acl/tokens", Value::Null).await;
-    let first = first.as_array().unwrap().iter().find(|token| token["Name"] == "first").unwrap();
-    let first = first["AccessorID"].as_str().unwrap().to_owned();
     world.daemon.start().await;
     let senders = Senders::start(world.daemon.door);
     world.jobs_run().await;
@@ -150,15 +94,15 @@ async fn an_app_key_a_token_and_a_token_of_nomad_are_replaced_and_nothing_is_los
     let both = json!({ "token": "ghp_second", "app": keys.pkcs1 });
     world.vault.put("roustabout/github", both).await;
     world.github().with(|github, _| {
-        github.app_mut(world.app).unwrap().keys = vec![keys.public.clone()];
-        github.add_full_token("ghp_second", world.user);
+        github.app_mut(world.owners.app).unwrap().keys = vec![keys.public.clone()];
+        github.add_full_token("ghp_second", world.owners.user);
         github.revoke_token("ghp_first");
-        github.revoke_tokens_of(world.installation);
+        github.revoke_tokens_of(world.owners.installation);
     });
     world.jobs_run().await;
 
     world.new_nomad_token("second").await;
-    world.at_nomad("DELETE", &format!("/v1/acl/token/{first}"), Value::Null).await;
+    two_owners::delete_token(&world.parts.agent, "first").await;
     world.jobs_run().await;
 
     senders.until_accepted(10).await;

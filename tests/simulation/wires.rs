@@ -16,7 +16,7 @@ use reqwest::{Method, StatusCode};
 use simulated::github::model::{Millis, SECOND};
 use simulated::github::rest;
 use simulated::nomad::InProcess;
-use transport::{Answering, Body, Exchange, Failure, Request, Response};
+use transport::{Answering, Body, Exchange, Failure, Request, Response, Whole};
 
 use crate::life::Shared;
 use crate::luck::Luck;
@@ -276,17 +276,8 @@ impl Body for Frames {
     }
 }
 
-struct Whole(Option<Bytes>);
-
-impl Body for Whole {
-    fn chunk(&mut self) -> Answering<'_, Option<Bytes>> {
-        let next = self.0.take();
-        Box::pin(async move { Ok(next) })
-    }
-}
-
 fn answer(status: u16, headers: HeaderMap, body: &str) -> Response {
-    let body = Box::new(Whole(Some(Bytes::copy_from_slice(body.as_bytes()))));
+    let body = Whole::of(body.to_owned());
     Response { status: StatusCode::from_u16(status).unwrap(), headers, body }
 }
 

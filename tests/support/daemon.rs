@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::{free_port, until};
 
 pub const SECRET: &str = "It's a Secret to Everybody";
+/// What the log says of each reload that worked.
+pub const IN_EFFECT: &str = "the new config is in effect";
 pub const GITHUB_TOKEN: &str = "ghp_daemon";
 
 /// Starts the binary with nothing of this process's environment that it would read.
@@ -173,12 +175,9 @@ impl Daemon {
 
     /// SIGHUP, and waits until the new config is in effect; panics where it does not.
     pub async fn reload(&self) {
-        let before = self.count_of("the new config is in effect");
+        let before = self.count_of(IN_EFFECT);
         signal(self.process(), "HUP");
-        until("the new config is in effect", Duration::from_secs(30), async || {
-            self.count_of("the new config is in effect") > before
-        })
-        .await;
+        until(IN_EFFECT, Duration::from_secs(30), async || self.count_of(IN_EFFECT) > before).await;
     }
 
     /// How often the log says so.

@@ -4,7 +4,7 @@
 //! of the tests' own (`parents`), a root file system and a Docker engine (`root`), a machine with a
 //! systemd (`machine`), webhooks without a pause (`senders`), the certificates of a cluster
 //! (`certificates`), a browser (`browser`), the programs that are started (`programs`), all processes that run meanwhile (`processes`), `check` and what it found (`checking`), the demo as a process (`demo`), a real
-//! Gitea (`gitea`) and the world around that (`gitea_world`), a real OpenBao (`vault`), alone or with a Nomad (`vault_and_nomad`), the host volume of the daemon as a Nomad job (`volume`). Which Nomad it all runs on is said in
+//! Gitea (`gitea`) and the world around that (`gitea_world`), a real OpenBao (`vault`), alone or with a Nomad (`vault_and_nomad`), the host volume of the daemon as a Nomad job (`volume`), two owners whose credentials are replaced (`two_owners`). Which Nomad it all runs on is said in
 //! `cluster`, what only a real one shows in `only_nomad`, and what other parts a test may lack in
 //! `parts`. Each test starts its own and ends it.
 
@@ -28,6 +28,7 @@ pub mod proxied;
 pub mod proxy;
 pub mod root;
 pub mod senders;
+pub mod two_owners;
 pub mod vault;
 pub mod vault_and_nomad;
 pub mod volume;

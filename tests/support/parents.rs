@@ -46,6 +46,23 @@ pub async fn register_script(nomad: &Client, id: &str, script: &str) {
     nomad.register(nomad.place(), &job).await.unwrap();
 }
 
+/// Its children run the script in a shell, placed like any other, with an identity for each of these audiences, by
+/// that name.
+pub fn identified(id: &str, script: &str, audiences: &[&str]) -> Value {
+    let mut job = parameterized(id, "optional", &[]);
+    job["ParameterizedJob"]["MetaOptional"] = json!(["runner_name", "claim_url"]);
+    job["Constraints"] = json!([]);
+    let group = &mut job["TaskGroups"][0];
+    group["RestartPolicy"] = json!({ "Attempts": 0, "Mode": "fail" });
+    let identity = |name: &&str| json!({ "Name": name, "Audience": [name], "Env": true, "TTL": 3_600_000_000_000_u64 });
+    group["Tasks"][0] = json!({
+        "Name": "t", "Driver": "raw_exec", "Config": { "command": "/bin/sh", "args": ["-c", script] },
+        "Resources": { "CPU": 50, "MemoryMB": 32 },
+        "Identities": audiences.iter().map(identity).collect::<Vec<_>>(),
+    });
+    job
+}
+
 fn nowhere(id: &str) -> Value {
     json!({
         "ID": id, "Name": id, "Type": "batch", "Datacenters": ["*"],

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use clock::Clock;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
-use transport::{Answering, Body, Exchange, Failure, Request, Response, Transport};
+use transport::{Answering, Exchange, Request, Response, Transport, Whole};
 
 use super::{Client, Error, Purpose};
 
@@ -22,15 +21,6 @@ struct Refusing {
     under_way: Arc<AtomicUsize>,
     most_under_way: Arc<AtomicUsize>,
     status: u16,
-}
-
-struct Whole(Option<&'static str>);
-
-impl Body for Whole {
-    fn chunk(&mut self) -> Answering<'_, Option<Bytes>> {
-        let chunk = self.0.take().map(|text| Bytes::from_static(text.as_bytes()));
-        Box::pin(async move { Ok::<_, Failure>(chunk) })
-    }
 }
 
 impl Exchange for Refusing {
@@ -47,7 +37,7 @@ impl Exchange for Refusing {
             Ok(Response {
                 status: StatusCode::from_u16(self.status).unwrap(),
                 headers: headers.collect::<HeaderMap>(),
-                body: Box::new(Whole(Some(r#"{"login": "octocat", "message": "a rate limit"}"#))),
+                body: Whole::of(r#"{"login": "octocat", "message": "a rate limit"}"#),
             })
         })
     }

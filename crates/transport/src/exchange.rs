@@ -62,6 +62,22 @@ pub trait Body: Send + Sync {
     fn chunk(&mut self) -> Answering<'_, Option<Bytes>>;
 }
 
+/// A body that is there already, for an [`Exchange`] without a network.
+pub struct Whole(Option<Bytes>);
+
+impl Whole {
+    pub fn of(body: impl Into<Bytes>) -> Box<dyn Body> {
+        Box::new(Self(Some(body.into())))
+    }
+}
+
+impl Body for Whole {
+    fn chunk(&mut self) -> Answering<'_, Option<Bytes>> {
+        let all = self.0.take();
+        Box::pin(async move { Ok(all) })
+    }
+}
+
 /// Is told of a request, and of its status where there was an answer.
 pub type Observer = Box<dyn Fn(&Method, &Url, Option<StatusCode>) + Send + Sync>;
 

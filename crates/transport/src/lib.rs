@@ -11,7 +11,8 @@ mod proxies;
 
 pub use answers::{forge_message, misread, redirect};
 pub use exchange::{
-    Answering, Body, Exchange, Failure, Observer, Request, Response, Transport, Unread, observe,
+    Answering, Body, Exchange, Failure, Observer, Request, Response, Transport, Unread, Whole,
+    observe,
 };
 pub use http::{
     NoWay, Server, builder_for, bundled_roots, cause, certificates, forge, is_loopback,
